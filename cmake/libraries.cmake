@@ -1,0 +1,6 @@
+# The libraries of the core: found by pkg-config, all in Debian 12.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(TG_CORE REQUIRED IMPORTED_TARGET
+  libuv>=1.44 libcrypto>=3.0 sqlite3>=3.40 zlib jansson libxxhash libqrencode libdeflate)
+set(TG_LIBRARIES PkgConfig::TG_CORE Threads::Threads m)

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arena.c - see arena.h
+ */
+#include "base/arena.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { BLOCK_MIN = 16 * 1024 };
+
+struct tg_arena_block {
+    struct tg_arena_block *older;
+    size_t size; /* of data */
+    _Alignas(16) uint8_t data[];
+};
+
+void tg_arena_init(struct tg_arena *a, size_t max)
+{
+    assert(max > 0);
+    *a = (struct tg_arena){ .max = max };
+}
+
+static void free_from(struct tg_arena_block *b)
+{
+    while (b) {
+        struct tg_arena_block *older = b->older;
+
+        free(b);
+        b = older;
+    }
+}
+
+void tg_arena_done(struct tg_arena *a)
+{
+    free_from(a->newest);
+    *a = (struct tg_arena){ .max = a->max };
+}
+
+void tg_arena_clear(struct tg_arena *a)
+{
+    struct tg_arena_block *keep = a->newest; /* blocks grow, so the newest is the largest */
+
+    if (!keep)
+        return;
+    free_from(keep->older);
+    keep->older = NULL;
+    a->at = keep->data;
+    a->end = keep->data + keep->size;
+    a->total = keep->size;
+}
+
+static bool add_block(struct tg_arena *a, size_t need)
+{
+    size_t size = TG_MAX((size_t)BLOCK_MIN, a->newest ? a->newest->size * 2 : 0);
+    struct tg_arena_block *b;
+
+    if (size > a->max - a->total)
+        size = a->max - a->total;
+    size = TG_MAX(size, need);
+    if (size > a->max - a->total)
+        return false;
+    b = malloc(sizeof *b + size);
+    if (!b)
+        return false;
+    b->older = a->newest;
+    b->size = size;
+    a->newest = b;
+    a->at = b->data;
+    a->end = b->data + size;
+    a->total += size;
+    return true;
+}
+
+void *tg_arena_alloc(struct tg_arena *a, size_t n, size_t size)
+{
+    size_t bytes, pad = -(uintptr_t)a->at & 7;
+
+    if (__builtin_mul_overflow(n, size, &bytes) || bytes > SIZE_MAX - 8)
+        return NULL;
+    if (bytes + pad > (size_t)(a->end - a->at)) {
+        if (!add_block(a, bytes))
+            return NULL;
+        pad = 0;
+    }
+    a->at += pad + bytes;
+    return memset(a->at - bytes, 0, bytes);
+}
+
+void *tg_arena_bytes(struct tg_arena *a, size_t n)
+{
+    if (n > (size_t)(a->end - a->at) && !add_block(a, n))
+        return NULL;
+    a->at += n;
+    return a->at - n;
+}
+
+char *tg_arena_copy(struct tg_arena *a, const void *bytes, size_t n)
+{
+    char *text = n == SIZE_MAX ? NULL : tg_arena_bytes(a, n + 1);
+
+    if (!text)
+        return NULL;
+    if (n)
+        memcpy(text, bytes, n);
+    text[n] = 0;
+    return text;
+}

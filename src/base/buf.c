@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * buf.c - growing byte buffer; see buf.h
+ *
+ * Growth doubles, so that n appends cost O(n) copies.
+ */
+#include "base/buf.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void tg_buf_init(struct tg_buf *b, size_t max)
+{
+    assert(max > 0);
+    *b = (struct tg_buf){ .max = max };
+}
+
+void tg_buf_done(struct tg_buf *b)
+{
+    free(b->data);
+    *b = (struct tg_buf){ .max = b->max };
+}
+
+void tg_buf_wipe(struct tg_buf *b)
+{
+    if (b->data)
+        explicit_bzero(b->data, b->cap);
+    tg_buf_done(b);
+}
+
+bool tg_buf_grow(struct tg_buf *b, size_t n)
+{
+    size_t want, cap;
+    uint8_t *data;
+
+    if (b->failed)
+        return false;
+    if (__builtin_add_overflow(b->len, n, &want) || want > b->max) {
+        b->failed = true;
+        return false;
+    }
+    if (want <= b->cap)
+        return true;
+    cap = TG_MAX(want, TG_MIN(b->max, TG_MAX(b->cap * 2, (size_t)64)));
+    data = realloc(b->data, cap);
+    if (!data) {
+        b->failed = true;
+        return false;
+    }
+    b->data = data;
+    b->cap = cap;
+    return true;
+}
+
+void tg_buf_u32(struct tg_buf *b, uint32_t v)
+{
+    uint8_t *at = tg_buf_extend(b, 4);
+
+    if (at)
+        tg_put_le32(at, v);
+}
+
+void tg_buf_u64(struct tg_buf *b, uint64_t v)
+{
+    uint8_t *at = tg_buf_extend(b, 8);
+
+    if (at)
+        tg_put_le64(at, v);
+}
+
+void tg_buf_i64_text(struct tg_buf *b, int64_t v)
+{
+    char text[20];
+    size_t at = sizeof text;
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+
+    do
+        text[--at] = (char)('0' + u % 10);
+    while (u /= 10);
+    if (v < 0)
+        text[--at] = '-';
+    tg_buf_add(b, text + at, sizeof text - at);
+}
+
+void tg_buf_printf(struct tg_buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (n < 0) {
+        b->failed = true;
+        return;
+    }
+    if (!tg_buf_room(b, (size_t)n + 1))
+        return;
+    va_start(ap, fmt);
+    vsnprintf((char *)b->data + b->len, (size_t)n + 1, fmt, ap);
+    va_end(ap);
+    b->len += (size_t)n;
+}
+
+void tg_buf_shift(struct tg_buf *b, size_t n)
+{
+    assert(n <= b->len);
+    if (n) {
+        memmove(b->data, b->data + n, b->len - n);
+        b->len -= n;
+    }
+}
+
+const char *tg_buf_cstr(struct tg_buf *b)
+{
+    if (!tg_buf_room(b, 1))
+        return "";
+    b->data[b->len] = 0;
+    return (const char *)b->data;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * option.h - options as a table: parsed, checked, defaulted and documented from one row each
+ *
+ * A driver or a command declares a struct for its settings and a table whose rows name a member by
+ * its offset. The engine fills the struct from text, checks the bounds, and prints the help.
+ *
+ * Threads: none: tables are const, the struct belongs to the caller
+ */
+#ifndef TG_OPTION_H
+#define TG_OPTION_H
+
+#include "base/buf.h"
+
+enum tg_option_type {
+    TG_OPT_STR,      /* const char *; borrowed from the text given */
+    TG_OPT_SECRET,   /* const char *; never printed */
+    TG_OPT_I64,      /* int64_t */
+    TG_OPT_SIZE,     /* int64_t bytes: "64MiB" */
+    TG_OPT_MS,       /* int64_t milliseconds: "30s" */
+    TG_OPT_BOOL,     /* bool; a bare flag on the command line */
+    TG_OPT_TIME,     /* int64_t Unix seconds: "2024-01-15" */
+    TG_OPT_CHOICE,   /* int64_t: index into the words of `choices` */
+    TG_OPT_LIST,     /* struct tg_option_list: may be given again */
+};
+
+struct tg_option_list {
+    const char **item; /* owned by the struct; items borrowed */
+    size_t n;
+};
+
+/* `min` and `max` bound numbers; a row with a NULL name ends the table. */
+struct tg_option {
+    const char *name; /* as written by the user: "batch-size" */
+    enum tg_option_type type;
+    size_t offset;
+    const char *fallback; /* text of the default; NULL leaves the member zero */
+    int64_t min, max;
+    const char *value;   /* word for the value in help: "FILE" */
+    const char *help;    /* one line, lower case, no full stop */
+    const char *choices; /* for TG_OPT_CHOICE: "auto|plain|json|none" */
+    const char *env;     /* environment variable read when the option is absent; NULL if none */
+};
+
+/** Sets every member to its fallback. @return TG_USAGE if a fallback breaks its own row */
+tg_code tg_options_default(const struct tg_option *table, void *settings, struct tg_error *err);
+
+/**
+ * Sets one member from text.
+ * @param text  value; for TG_OPT_BOOL NULL means true, else yes/no/true/false/on/off/1/0
+ * @return TG_USAGE with what was wrong and what is taken; a similar name is suggested
+ */
+tg_code tg_option_set(const struct tg_option *table, void *settings, const char *name,
+                      const char *text, struct tg_error *err);
+
+/** @return the row of that name, or NULL */
+const struct tg_option *tg_option_find(const struct tg_option *table, const char *name);
+
+/** @return the most similar of the table's names, or NULL if none is near */
+const char *tg_option_similar(const struct tg_option *table, const char *name);
+
+/** Frees what TG_OPT_LIST members hold. */
+void tg_options_done(const struct tg_option *table, void *settings);
+
+/** Appends the help of all rows, one aligned line each, wrapped at `width` columns. */
+void tg_options_help(const struct tg_option *table, struct tg_buf *out, size_t width);
+
+/** Common head of every driver and command; found by name in one table per kind. */
+struct tg_driver {
+    const char *name;               /* "ndjson" */
+    const char *help;               /* one line */
+    const struct tg_option *option; /* ends with a NULL name; may be NULL */
+    size_t size;                    /* bytes of the settings struct that `option` fills */
+};
+
+#endif

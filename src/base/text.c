@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * text.c - see text.h
+ *
+ * Dates use the proleptic Gregorian calendar counted in days from 0000-03-01, so that the leap day
+ * is the last of its year and no month table is needed.
+ */
+#include "base/text.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+void tg_hex(char *out, const void *bytes, size_t n)
+{
+    static const char digit[] = "0123456789abcdef";
+    const uint8_t *b = bytes;
+
+    for (size_t i = 0; i < n; i++) {
+        out[2 * i] = digit[b[i] >> 4];
+        out[2 * i + 1] = digit[b[i] & 15];
+    }
+    out[2 * n] = 0;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool tg_unhex(void *out, size_t n, const char *hex, size_t hex_len)
+{
+    uint8_t *b = out;
+
+    if (hex_len / 2 != n || hex_len % 2)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        b[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+static const char base64_digit[2][65] = {
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+};
+
+void tg_base64(struct tg_buf *out, const void *bytes, size_t n, bool url)
+{
+    const uint8_t *b = bytes;
+    const char *digit = base64_digit[url];
+
+    for (size_t i = 0; i < n; i += 3) {
+        size_t left = TG_MIN(n - i, (size_t)3);
+        uint32_t v = (uint32_t)b[i] << 16;
+
+        if (left > 1)
+            v |= (uint32_t)b[i + 1] << 8;
+        if (left > 2)
+            v |= b[i + 2];
+        for (size_t k = 0; k < 4; k++) {
+            if (k <= left)
+                tg_buf_byte(out, (uint8_t)digit[v >> (18 - 6 * k) & 63]);
+            else if (!url)
+                tg_buf_byte(out, '=');
+        }
+    }
+}
+
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == '+' || c == '-')
+        return 62;
+    return c == '/' || c == '_' ? 63 : -1;
+}
+
+bool tg_unbase64(struct tg_buf *out, const char *text, size_t len)
+{
+    uint32_t v = 0;
+    unsigned bits = 0;
+
+    for (int pad = 0; pad < 2 && len && text[len - 1] == '='; pad++)
+        len--;
+    if (len % 4 == 1)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        int digit = base64_value(text[i]);
+
+        if (digit < 0)
+            return false;
+        v = v << 6 | (uint32_t)digit;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            tg_buf_byte(out, (uint8_t)(v >> bits));
+        }
+    }
+    return !out->failed;
+}
+
+/* Days from 1970-01-01 to a civil date; months count from March. */
+static int64_t days_of(int64_t year, int month, int day)
+{
+    int64_t y = month <= 2 ? year - 1 : year;
+    int64_t era = (y >= 0 ? y : y - 399) / 400;
+    int64_t of_era = y - era * 400;
+    int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+static void civil_of(int64_t days, int64_t *year, int *month, int *day)
+{
+    int64_t z = days + 719468;
+    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
+    int64_t of_era = z - era * 146097;
+    int64_t y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    int64_t of_year = of_era - (365 * y + y / 4 - y / 100);
+    int64_t m = (5 * of_year + 2) / 153;
+
+    *day = (int)(of_year - (153 * m + 2) / 5 + 1);
+    *month = (int)(m < 10 ? m + 3 : m - 9);
+    *year = y + era * 400 + (*month <= 2);
+}
+
+static void put_digits(char *out, int64_t v, int n)
+{
+    while (n--) {
+        out[n] = (char)('0' + v % 10);
+        v /= 10;
+    }
+}
+
+bool tg_time_utc(char out[21], int64_t unix_s)
+{
+    int64_t days = unix_s / 86400, second = unix_s % 86400, year;
+    int month, day;
+
+    if (second < 0) {
+        second += 86400;
+        days--;
+    }
+    if (days < -719162 || days > 2932896) /* 0001-01-01 .. 9999-12-31 */
+        return false;
+    civil_of(days, &year, &month, &day);
+    memcpy(out, "0000-00-00T00:00:00Z", 21);
+    put_digits(out, year, 4);
+    put_digits(out + 5, month, 2);
+    put_digits(out + 8, day, 2);
+    put_digits(out + 11, second / 3600, 2);
+    put_digits(out + 14, second / 60 % 60, 2);
+    put_digits(out + 17, second % 60, 2);
+    return true;
+}
+
+/* Reads exactly n digits and moves on. @return -1 if they are not there */
+static int take_digits(const char **at, int n)
+{
+    int v = 0;
+
+    for (int i = 0; i < n; i++, (*at)++) {
+        if (**at < '0' || **at > '9')
+            return -1;
+        v = v * 10 + (**at - '0');
+    }
+    return v;
+}
+
+/* Reads "", "Z", "+02:00" or "-0530" to the end of the text, as seconds east of UTC. */
+static bool take_offset(const char *at, int *ret_s)
+{
+    int sign = *at == '-' ? -1 : 1, hour, minute;
+
+    *ret_s = 0;
+    if (*at == 0 || (*at == 'Z' && at[1] == 0))
+        return true;
+    if (*at != '+' && *at != '-')
+        return false;
+    at++;
+    hour = take_digits(&at, 2);
+    at += *at == ':';
+    minute = take_digits(&at, 2);
+    if (hour < 0 || hour > 15 || minute < 0 || minute > 59 || *at)
+        return false;
+    *ret_s = sign * (hour * 3600 + minute * 60);
+    return true;
+}
+
+static bool take_clock(const char **at, int *ret_s)
+{
+    int hour = take_digits(at, 2), minute, second = 0;
+
+    if (*(*at)++ != ':')
+        return false;
+    minute = take_digits(at, 2);
+    if (minute >= 0 && **at == ':') {
+        ++*at;
+        second = take_digits(at, 2);
+    }
+    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59)
+        return false;
+    *ret_s = hour * 3600 + minute * 60 + second;
+    return true;
+}
+
+bool tg_time_parse(const char *text, int64_t *ret_unix_s)
+{
+    const char *at = text;
+    int year, month, day, clock_s = 0, offset_s = 0, d, m;
+    int64_t days, y;
+
+    if (*at == '@')
+        return tg_i64_parse(at + 1, ret_unix_s);
+    year = take_digits(&at, 4);
+    if (year < 1 || *at++ != '-')
+        return false;
+    month = take_digits(&at, 2);
+    if (month < 1 || month > 12 || *at++ != '-')
+        return false;
+    day = take_digits(&at, 2);
+    if (day < 1 || day > 31)
+        return false;
+    days = days_of(year, month, day);
+    civil_of(days, &y, &m, &d); /* 31 April does not come back as itself */
+    if (m != month || d != day)
+        return false;
+    if (*at == 'T' || *at == ' ') {
+        at++;
+        if (!take_clock(&at, &clock_s))
+            return false;
+    }
+    if (!take_offset(at, &offset_s))
+        return false;
+    *ret_unix_s = days * 86400 + clock_s - offset_s;
+    return true;
+}
+
+bool tg_i64_parse(const char *text, int64_t *ret)
+{
+    char *end;
+    long long v;
+
+    if (*text != '-' && (*text < '0' || *text > '9'))
+        return false;
+    errno = 0;
+    v = strtoll(text, &end, 10);
+    if (errno || *end || end == text || (*text == '-' && end == text + 1))
+        return false;
+    *ret = v;
+    return true;
+}
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+/* Reads digits and one of the units; nothing else may follow. */
+static bool parse_unit(const char *text, const struct unit *unit, size_t n, int64_t *ret)
+{
+    char *end;
+    long long v;
+
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    v = strtoll(text, &end, 10);
+    if (errno)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(end, unit[i].name) == 0)
+            return !__builtin_mul_overflow((int64_t)v, unit[i].factor, ret);
+    return false;
+}
+
+bool tg_size_parse(const char *text, int64_t *ret)
+{
+    static const struct unit unit[] = {
+        { "", 1 },
+        { "B", 1 },
+        { "KiB", INT64_C(1) << 10 },
+        { "MiB", INT64_C(1) << 20 },
+        { "GiB", INT64_C(1) << 30 },
+        { "TiB", INT64_C(1) << 40 },
+        { "kB", 1000 },
+        { "MB", 1000000 },
+        { "GB", 1000000000 },
+    };
+    int64_t v;
+
+    if (!parse_unit(text, unit, TG_COUNT(unit), &v))
+        return false;
+    *ret = v;
+    return true;
+}
+
+bool tg_duration_parse(const char *text, int64_t *ret_ms)
+{
+    static const struct unit unit[] = {
+        { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 },
+    };
+    int64_t v;
+
+    if (!parse_unit(text, unit, TG_COUNT(unit), &v))
+        return false;
+    *ret_ms = v;
+    return true;
+}
+
+bool tg_utf8_valid(const void *bytes, size_t n)
+{
+    const uint8_t *s = bytes, *end = s + n;
+
+    while (s < end) {
+        size_t more = *s < 0x80 ? 0 : *s >= 0xf0 ? 3 : *s >= 0xe0 ? 2 : 1;
+        uint32_t v = more == 0 ? *s : *s & (0x3fu >> more);
+
+        if ((*s >= 0x80 && *s < 0xc2) || *s > 0xf4 || (size_t)(end - s) <= more)
+            return false;
+        for (size_t i = 1; i <= more; i++) {
+            if ((s[i] & 0xc0) != 0x80)
+                return false;
+            v = v << 6 | (s[i] & 0x3f);
+        }
+        if ((more == 2 && (v < 0x800 || (v >= 0xd800 && v <= 0xdfff))) ||
+            (more == 3 && (v < 0x10000 || v > 0x10ffff)))
+            return false;
+        s += more + 1;
+    }
+    return true;
+}
