@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * row.h - rows and batches inside the library: the unit of flow, memory, credit and commit
+ *
+ * A batch owns everything its rows point to: an arena for what was built, and adopted buffers (the
+ * inflated replies) that string fields are views into. Nothing in a batch is freed singly. Batches
+ * are pooled: clear keeps the memory for the next use, above a bound it is given back.
+ *
+ * Threads: one owner at a time; handed over through queues
+ * Limits:  row strings in one batch 64 MiB
+ */
+#ifndef TG_BASE_ROW_H
+#define TG_BASE_ROW_H
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "tgdata/row.h"
+
+#define TG_ROW_MEMBER_I64(name) int64_t name;
+#define TG_ROW_MEMBER_TIME(name) int64_t name;
+#define TG_ROW_MEMBER_BOOL(name) int64_t name;
+#define TG_ROW_MEMBER_STR(name) struct tg_str name;
+#define TG_ROW_MEMBER_JSON(name) struct tg_str name;
+#define TG_ROW_MEMBER(name, type, meaning) TG_ROW_MEMBER_##type(name)
+
+/* Set a member and its bit together with TG_ROW_SET. */
+struct tg_row {
+    uint64_t present; /* bit per tg_field_id */
+    TG_FIELDS(TG_ROW_MEMBER)
+};
+_Static_assert(TG_FIELD_COUNT <= 64, "the presence mask has 64 bits");
+
+#define TG_ROW_BIT(name) (UINT64_C(1) << TG_F_##name)
+#define TG_ROW_SET(row, name, value)                                                               \
+    ((row)->name = (value), (void)((row)->present |= TG_ROW_BIT(name)))
+
+/** Offset of each field's member, by tg_field_id. */
+extern const uint16_t tg_row_offset[TG_FIELD_COUNT];
+
+/** Where a chat's extraction stands: all ids up to `id` of segments up to `segment` are done. */
+struct tg_cursor {
+    int64_t chat_id; /* the chat that was asked for (a migrated group: the supergroup) */
+    int32_t segment; /* 0: the chat; a migrated group: 0 the old group, 1 the supergroup */
+    int64_t id;      /* last id covered; ids are of the segment's own chat */
+};
+
+struct tg_batch {
+    uint64_t seq; /* number within the job and chat, from 1, without holes */
+    struct tg_row *row;
+    size_t n, cap;
+    struct tg_arena arena;
+    void **adopted; /* malloc'ed buffers that rows point into */
+    size_t n_adopted, cap_adopted;
+    size_t bytes; /* reckoned size of all strings: credit */
+
+    struct tg_cursor cursor;   /* where the chat stands once this batch is committed */
+    int64_t covered_from;      /* ids covered_from..cursor.id of the segment are all in, by contiguity */
+    bool last;                 /* the chat's end was reached with this batch (may be empty) */
+    int64_t started_us, ended_us; /* when its first request was sent, when it was complete */
+    uint32_t n_requests;
+    uint32_t n_flood_waits;    /* while it was fetched */
+    int64_t flood_wait_s;
+    int32_t rate_limit_remaining; /* tokens left for the method; -1 unknown */
+};
+
+/** @return an empty batch with room for n_rows, or NULL */
+struct tg_batch *tg_batch_new(size_t n_rows);
+void tg_batch_free(struct tg_batch *b);
+
+/** Forgets the rows; keeps memory up to a bound. */
+void tg_batch_clear(struct tg_batch *b);
+
+/** @return the next row, zeroed; NULL if the batch is full (n == cap) */
+struct tg_row *tg_batch_row(struct tg_batch *b);
+
+/** Takes ownership of a malloc'ed buffer. @return false out of memory (then it was freed) */
+bool tg_batch_adopt(struct tg_batch *b, void *buffer, size_t bytes);
+
+/** Copies text into the batch. @return {NULL, 0} out of memory */
+struct tg_str tg_batch_text(struct tg_batch *b, const void *text, size_t len);
+
+/** Appends the row as one JSON object; fields in table order, absent ones left out. */
+void tg_row_json(const struct tg_row *row, struct tg_buf *out);
+
+/** Appends owner:chat_id:message_id:version. */
+void tg_row_key(const struct tg_row *row, struct tg_buf *out);
+
+#endif

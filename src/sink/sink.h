@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sink.h - what a destination must offer: durable commits with a cursor of its own
+ *
+ * The engine writes rows, then commits them together with a record of what they cover. After a
+ * crash it attaches again, learns the last durable commit from the destination itself, and goes on
+ * behind it. Whatever was written after that commit must not be visible to readers, or is removed on
+ * attach. A sink is one file; its vtable is the last thing in it, listed in sink/table.c.
+ *
+ * Threads: one thread for all calls of one open sink; calls may block
+ */
+#ifndef TG_SINK_H
+#define TG_SINK_H
+
+#include "base/option.h"
+#include "base/row.h"
+#include "os/fs.h"
+
+/** What one commit covers. Written to the destination with the rows, and read back on attach. */
+struct tg_commit {
+    struct tg_cursor cursor;  /* everything up to it is in the destination */
+    uint64_t seq;             /* number of the commit within job and chat, from 1, without holes */
+    uint64_t batches;         /* batches completed so far */
+    uint64_t rows;            /* rows of this commit */
+    uint64_t rows_total;      /* rows of the job and chat up to here */
+    int64_t covered_from;     /* ids covered_from..cursor.id of cursor.segment were proved complete */
+    int64_t last_id;          /* id of the last row so far; 0 if none */
+    int64_t last_date;        /* its date, Unix seconds */
+    uint64_t fence;           /* fencing token of the writer's lease */
+    bool complete;            /* the chat's end was reached */
+};
+
+/** What every sink gets when it is opened; borrowed until close. */
+struct tg_sink_env {
+    const char *job;
+    const struct tg_fs *fs;
+    int64_t (*unix_us)(void *ctx);
+    void *ctx;
+};
+
+/** Called by scan for each row of the destination. @return false to stop */
+typedef bool (*tg_sink_seen)(void *ctx, int64_t chat_id, int64_t id);
+
+struct tg_sink_ops {
+    struct tg_driver head; /* head.size: bytes of the instance; options fill it before open */
+
+    /** Opens the destination named by the URL part behind "name:". */
+    tg_code (*open)(void *self, const char *target, const struct tg_sink_env *env,
+                    struct tg_error *err);
+
+    /**
+     * Takes up a chat: finds its last durable commit, removes what was written behind it.
+     * @return TG_OK with it; TG_END if there is none; TG_CORRUPT if what is there was damaged
+     */
+    tg_code (*attach)(void *self, int64_t chat_id, struct tg_commit *ret, struct tg_error *err);
+
+    /** Takes rows from..from+n of a batch; they may be buffered, and are copied if so. */
+    tg_code (*write)(void *self, const struct tg_batch *batch, size_t from, size_t n,
+                     struct tg_error *err);
+
+    /** Makes all rows written for that chat since its last commit durable and visible, all or none. */
+    tg_code (*commit)(void *self, const struct tg_commit *commit, struct tg_error *err);
+
+    /** Removes everything behind commit number seq of a chat (checkpoint rollback). */
+    tg_code (*rollback)(void *self, int64_t chat_id, uint64_t seq, struct tg_error *err);
+
+    /** Reads the destination again, checks it against its own records, reports each row. */
+    tg_code (*scan)(void *self, int64_t chat_id, tg_sink_seen seen, void *ctx,
+                    struct tg_error *err);
+
+    /** Bytes of output so far, for progress and statistics. */
+    uint64_t (*bytes)(const void *self);
+
+    /** Drops uncommitted rows and frees everything. Safe after a failed open. */
+    void (*close)(void *self);
+};
+
+/** All sinks, ended by NULL. */
+extern const struct tg_sink_ops *const tg_sinks[];
+
+/**
+ * Opens a sink from a URL such as "ndjson:DIR?compress=zstd".
+ * @param ret  instance; close with tg_sink_close
+ */
+struct tg_sink {
+    const struct tg_sink_ops *ops;
+    void *self;
+    char *url; /* owns the text that options point into */
+};
+tg_code tg_sink_open(const char *url, const struct tg_sink_env *env, struct tg_sink *ret,
+                     struct tg_error *err);
+void tg_sink_close(struct tg_sink *sink);
+
+#endif

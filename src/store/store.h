@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * store.h - durable state: versioned documents, append-only logs, leases with fencing tokens
+ *
+ * Everything the engine remembers is one of three shapes, each simple enough for any backend:
+ *
+ *   document  (kind, key) -> version, bytes; replaced by compare-and-swap; old versions are kept
+ *   log       (kind, key) -> entries numbered from 1; appended, listed, dropped
+ *   lease     name -> owner until a time, with a token that grows with each new owner
+ *
+ * A writer that holds a lease passes its token; a store refuses a token older than one it has seen.
+ *
+ * Threads: one call at a time per open store. Calls may block.
+ * Limits:  kind 32, key 256, document 1 MiB, owner 128 bytes
+ */
+#ifndef TG_STORE_H
+#define TG_STORE_H
+
+#include "base/option.h"
+
+/** A document's version as read. `bytes` is appended to a buffer of the caller. */
+struct tg_doc {
+    uint64_t version; /* from 1 */
+    int64_t at_us;    /* when it was written, Unix microseconds */
+    uint64_t fence;
+};
+
+struct tg_log_entry {
+    uint64_t n;
+    int64_t at_us;
+    const void *bytes; /* valid during the callback */
+    size_t len;
+};
+
+struct tg_lease {
+    uint64_t token;        /* grows with every change of owner */
+    int64_t expires_us;
+    char owner[128];
+};
+
+typedef bool (*tg_doc_seen)(void *ctx, const char *key, const struct tg_doc *doc,
+                            const void *bytes, size_t len); /* false stops */
+typedef bool (*tg_log_seen)(void *ctx, const struct tg_log_entry *entry);
+
+struct tg_store_ops {
+    struct tg_driver head;
+
+    tg_code (*open)(void *self, const char *target, struct tg_error *err);
+    void (*close)(void *self); /* safe after a failed open */
+
+    /** @return TG_END if there is no such document */
+    tg_code (*get)(void *self, const char *kind, const char *key, struct tg_doc *ret,
+                   struct tg_buf *ret_bytes, struct tg_error *err);
+
+    /**
+     * Writes version expect+1 if the newest is `expect` (0: none yet) and no newer fence was seen.
+     * @return TG_CONFLICT if not
+     */
+    tg_code (*put)(void *self, const char *kind, const char *key, uint64_t expect,
+                   const struct tg_doc *stamp, const void *bytes, size_t len,
+                   struct tg_error *err);
+
+    /** All versions of one document, newest first. */
+    tg_code (*history)(void *self, const char *kind, const char *key, tg_doc_seen seen, void *ctx,
+                       struct tg_error *err);
+
+    /** The newest version of every document of a kind whose key begins with prefix, by key. */
+    tg_code (*list)(void *self, const char *kind, const char *prefix, tg_doc_seen seen, void *ctx,
+                    struct tg_error *err);
+
+    /** Keeps the newest n_keep versions of a document. */
+    tg_code (*prune)(void *self, const char *kind, const char *key, uint64_t n_keep,
+                     struct tg_error *err);
+
+    tg_code (*append)(void *self, const char *kind, const char *key, int64_t at_us,
+                      const void *bytes, size_t len, uint64_t *ret_n, struct tg_error *err);
+    tg_code (*read)(void *self, const char *kind, const char *key, uint64_t from, tg_log_seen seen,
+                    void *ctx, struct tg_error *err);
+    tg_code (*drop)(void *self, const char *kind, const char *key, uint64_t from, uint64_t to,
+                    struct tg_error *err);
+
+    /**
+     * Takes a free or expired lease, or renews one's own (same owner and ret->token as given).
+     * @param lease  in: owner, and token (0 to take, own token to renew); out: token, expires_us
+     * @return TG_BUSY with the holder named in err if somebody else has it; TG_CONFLICT if the own
+     *         lease was lost to another
+     */
+    tg_code (*lease)(void *self, const char *name, int64_t now_us, int64_t ttl_us,
+                     struct tg_lease *lease, struct tg_error *err);
+
+    /** Gives it back if the token is still the own one. */
+    tg_code (*release)(void *self, const char *name, const struct tg_lease *lease,
+                       struct tg_error *err);
+};
+
+extern const struct tg_store_ops *const tg_stores[]; /* all, ended by NULL */
+
+struct tg_store {
+    const struct tg_store_ops *ops;
+    void *self;
+    char *url;
+};
+tg_code tg_store_open(const char *url, struct tg_store *ret, struct tg_error *err);
+void tg_store_close(struct tg_store *store);
+
+#endif
