@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * world.h - the simulated Telegram world: accounts, users, chats and messages as pure functions
+ *
+ * Nothing is stored per message: whether an id exists, who sent it, when, and what it says are
+ * computed from (seed, chat, id). Dates grow with ids. Holes (deleted ids) follow a pattern by blocks
+ * so that rank and select cost little. A world can also be loaded from a Telegram Desktop
+ * result.json; then its chats are held in memory.
+ *
+ * The world knows no connection and no layer: it answers with tl_value trees named by predicate,
+ * which tl_encode writes for whatever layer a client speaks.
+ *
+ * Threads: none; all calls on the simulator's loop      Limits: 100,000 chats, 2^31-1 ids a chat
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "tl/value.h"
+
+struct sim_world;
+
+struct sim_world_options {
+    uint64_t seed;
+    uint32_t n_chats;      /* cycle through the kinds below; at least one of each when n >= 6 */
+    uint64_t n_messages;   /* existing messages per chat (not ids) */
+    int holes_percent;     /* share of ids deleted: 0..99; -1: default, 5 in most chats, 0 in the first */
+    const char *import;    /* result.json of Telegram Desktop, or NULL */
+};
+
+enum sim_chat_kind {
+    SIM_SUPERGROUP,    /* the first chat of every world: plain, dense */
+    SIM_CHANNEL,       /* broadcast, posts without sender, views, comments */
+    SIM_FORUM,         /* supergroup with topics */
+    SIM_BASIC_GROUP,   /* ids shared with private chats of the account */
+    SIM_PRIVATE,       /* with one user */
+    SIM_MIGRATED,      /* supergroup that was a basic group: two histories */
+    SIM_PROTECTED,     /* channel with noforwards */
+    SIM_LEFT_CHANNEL,  /* only seen by takeout's getLeftChannels */
+};
+
+struct sim_account {
+    int64_t user_id;
+    const char *phone; /* digits only */
+    const char *code;
+    const char *password;  /* NULL: no 2FA */
+    const char *bot_token; /* NULL: a person */
+    int home_dc;           /* 1 or 2 */
+};
+
+struct sim_chat {
+    uint32_t index;
+    enum sim_chat_kind kind;
+    int64_t id;          /* bare id of channel, chat or user */
+    int64_t marked_id;   /* user > 0, chat < 0, channel -100... */
+    int64_t access_hash; /* sim_world_access_hash derives each account's own */
+    const char *title;
+    const char *username; /* NULL: none */
+    uint64_t n_messages;  /* existing */
+    int32_t top_id;
+    int64_t migrated_from; /* SIM_MIGRATED: index of the old group's chat; -1 else */
+};
+
+tg_code sim_world_new(const struct sim_world_options *options, struct sim_world **ret,
+                      struct tg_error *err);
+void sim_world_free(struct sim_world *w);
+
+size_t sim_world_accounts(const struct sim_world *w);
+const struct sim_account *sim_world_account(const struct sim_world *w, size_t i);
+
+size_t sim_world_chats(const struct sim_world *w); /* with left channels and old groups */
+const struct sim_chat *sim_world_chat(const struct sim_world *w, size_t i);
+/** @return NULL if there is none */
+const struct sim_chat *sim_world_chat_by_id(const struct sim_world *w, int64_t marked_id);
+const struct sim_chat *sim_world_chat_by_username(const struct sim_world *w, struct tg_str name);
+
+/** Whether an account is in a chat (dialogs) and may read it. */
+bool sim_world_member(const struct sim_world *w, const struct sim_account *a,
+                      const struct sim_chat *chat);
+
+/** The access hash that this account sees; another account's is refused by the rpc layer. */
+int64_t sim_world_access_hash(const struct sim_world *w, int64_t account_user_id,
+                              int64_t peer_id);
+
+/* ---- messages ---- */
+
+/** @return whether the id exists (neither deleted nor outside 1..top_id) */
+bool sim_world_exists(const struct sim_world *w, const struct sim_chat *chat, int64_t id);
+/** @return how many existing ids are below id */
+uint64_t sim_world_rank(const struct sim_world *w, const struct sim_chat *chat, int64_t id);
+/** @return the n-th existing id from 0, ascending; 0 if there are not as many */
+int64_t sim_world_select(const struct sim_world *w, const struct sim_chat *chat, uint64_t n);
+/** @return the date (Unix s) an id has or would have; grows with ids */
+int64_t sim_world_date(const struct sim_world *w, const struct sim_chat *chat, int64_t id);
+/** @return the lowest id whose date is >= date; top_id + 1 if none */
+int64_t sim_world_id_at(const struct sim_world *w, const struct sim_chat *chat, int64_t date);
+
+/** Parameters of messages.getHistory, with its exact semantics (offset, add_offset, then max/min). */
+struct sim_page {
+    int64_t offset_id, offset_date, add_offset, limit, max_id, min_id;
+};
+
+/** Fills ids newest first. `limit` is clamped to 100. @return how many; *ret_offset: position of the
+ *  first among all, newest = 0 (offset_id_offset) */
+size_t sim_world_page(const struct sim_world *w, const struct sim_chat *chat,
+                      const struct sim_page *page, int32_t ids[100], int32_t *ret_offset);
+
+/** @return message, messageService, or messageEmpty for ids that do not exist; NULL out of memory */
+struct tl_value *sim_world_message(const struct sim_world *w, const struct sim_account *viewer,
+                                   const struct sim_chat *chat, int64_t id, struct tg_arena *arena);
+
+/** Users and chats that a reply must carry; collects each once. */
+struct sim_peers;
+struct sim_peers *sim_peers_new(void);
+void sim_peers_free(struct sim_peers *p);
+void sim_peers_clear(struct sim_peers *p);
+void sim_peers_add_message(struct sim_peers *p, const struct sim_world *w,
+                           const struct sim_chat *chat, int64_t id);
+void sim_peers_add(struct sim_peers *p, int64_t marked_id);
+/** Sets the `users` and `chats` vectors of a reply object. */
+void sim_peers_set(struct sim_peers *p, const struct sim_world *w, const struct sim_account *viewer,
+                   struct tl_value *reply, struct tg_arena *arena);
+
+/** user, chat/channel, dialog, userFull, chatFull/channelFull objects for the rpc layer. */
+struct tl_value *sim_world_user(const struct sim_world *w, const struct sim_account *viewer,
+                                int64_t user_id, struct tg_arena *arena);
+struct tl_value *sim_world_chat_value(const struct sim_world *w, const struct sim_account *viewer,
+                                      const struct sim_chat *chat, struct tg_arena *arena);
+struct tl_value *sim_world_chat_full(const struct sim_world *w, const struct sim_account *viewer,
+                                     const struct sim_chat *chat, struct tg_arena *arena);
+struct tl_value *sim_world_dialog(const struct sim_world *w, const struct sim_account *viewer,
+                                  const struct sim_chat *chat, struct tg_arena *arena);
+
+/** Bytes of a media file of the world: a pure function of its id. Fills n bytes from offset. */
+int64_t sim_world_file_size(const struct sim_world *w, int64_t file_id);
+void sim_world_file_bytes(const struct sim_world *w, int64_t file_id, int64_t offset, void *out,
+                          size_t n);
+
+/** Topics of a forum: forumTopic objects, by id descending. */
+size_t sim_world_topics(const struct sim_world *w, const struct sim_chat *chat);
+struct tl_value *sim_world_topic(const struct sim_world *w, const struct sim_account *viewer,
+                                 const struct sim_chat *chat, size_t i, struct tg_arena *arena);
+/** @return the topic a message is in (1 General), or its thread; 0 none */
+int64_t sim_world_thread(const struct sim_world *w, const struct sim_chat *chat, int64_t id);
+
+#endif
