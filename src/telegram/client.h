@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * client.h - one account's client: calls in, replies out; connections, keys and waits in between
+ *
+ * The client decides what to dial, makes keys (permanent, and temporary ones for forward secrecy),
+ * wraps the first call in initConnection, sends each call on the right DC, follows migrations,
+ * holds calls back while a limiter says so, and repeats what may be repeated. It owns no socket: the
+ * owner dials, moves bytes, and lends its clock.
+ *
+ *   tgc_call -> gate (limiter of method and DC) -> session of that DC -> link -> owner's socket
+ *
+ * Links are numbered by DC slot; the owner answers each dial with tgc_link_up or tgc_link_down.
+ * Time: now_us is Unix microseconds for protocol purposes and must not jump back while in use; the
+ * owner derives it from a monotonic clock plus an offset taken at start.
+ *
+ * Threads: none: all calls on the owner's loop      Limits: 4096 calls at once
+ */
+#ifndef TG_CLIENT_H
+#define TG_CLIENT_H
+
+#include "flow/backoff.h"
+#include "flow/limiter.h"
+#include "mtproto/transport.h"
+#include "telegram/session_data.h"
+#include "tl/schema.h"
+
+struct tgc;
+
+enum tgc_notice_kind {
+    TGC_CONNECTING, /* dc, host */
+    TGC_CONNECTED,  /* dc: calls go out */
+    TGC_LOST,       /* dc, err, wait_us until the next try */
+    TGC_FLOOD,      /* method, wait_us: the server asked to wait */
+    TGC_RETRY,      /* method, err, wait_us: a call will be repeated */
+    TGC_LOGGED_OUT, /* the authorization is gone; err */
+};
+
+struct tgc_notice {
+    enum tgc_notice_kind kind;
+    int32_t dc;
+    const char *method;
+    int64_t wait_us;
+    const struct tg_error *err;
+};
+
+struct tgc_io {
+    void *ctx;
+    /** Starts connecting a link. Answer later with tgc_link_up or tgc_link_down. */
+    void (*dial)(void *ctx, uint32_t link, const struct tg_dc_address *where);
+    void (*send)(void *ctx, uint32_t link, const void *bytes, size_t n);
+    void (*hang_up)(void *ctx, uint32_t link); /* no link_down follows */
+    /** The session data changed in a way that must survive: store it. */
+    void (*save)(void *ctx);
+    void (*notice)(void *ctx, const struct tgc_notice *notice);
+};
+
+struct tgc_options {
+    const struct tgc_io *io;
+    const struct tg_random *random;
+    const struct tg_datacenter *where; /* borrowed */
+    struct tg_session_data *session;   /* borrowed, changed in place */
+    struct mt_transport_options transport;
+    bool pfs;                 /* use temporary keys; renewed before they end */
+    int64_t temp_key_s;       /* their life; 0: 24 h */
+    struct tg_limiter_options limit; /* for every method, unless tgc_limit sets another */
+    struct tg_backoff backoff;       /* for reconnects, 5xx and time-outs */
+    uint32_t attempts_max;    /* per call, without flood waits; 0: no end */
+    int64_t call_timeout_us;  /* without any reply; 0: 60 s; then the call is repeated */
+    const char *device, *system, *app_version, *lang; /* for initConnection; NULL: defaults */
+};
+
+struct tgc *tgc_new(const struct tgc_options *options, int64_t now_us); /* NULL out of memory */
+void tgc_free(struct tgc *c);
+
+/* ---- the owner's side of links ---- */
+void tgc_link_up(struct tgc *c, uint32_t link, int64_t now_us);
+void tgc_link_down(struct tgc *c, uint32_t link, const struct tg_error *why, int64_t now_us);
+uint8_t *tgc_link_room(struct tgc *c, uint32_t link, size_t *ret_n);
+void tgc_link_received(struct tgc *c, uint32_t link, size_t n, int64_t now_us);
+void tgc_tick(struct tgc *c, int64_t now_us);
+int64_t tgc_deadline(const struct tgc *c); /* when tgc_tick wants to run; INT64_MAX never */
+
+/* ---- calls ---- */
+
+struct tgc_reply {
+    tg_code code;          /* TG_OK with body; else err is filled */
+    const struct tg_error *err;
+    int32_t rpc_code;      /* 400, 420, ...; 0 if the failure is not the server's */
+    const char *rpc_text;  /* "CHANNEL_PRIVATE"; "" */
+    const uint8_t *body;   /* the result object, valid during the callback */
+    size_t len;
+    bool pooled;           /* tgc_keep can take the buffer over */
+    uint32_t n_floods;     /* flood waits on the way */
+    int64_t flood_wait_s;
+    int64_t sent_us, now_us;
+};
+
+typedef void (*tgc_done)(void *ctx, const struct tgc_reply *reply);
+
+struct tgc_request {
+    const void *body;      /* copied */
+    size_t len;
+    const char *method;    /* name for limiter, notices and statistics; static text */
+    int32_t dc;            /* 0: home */
+    bool media;            /* a media connection of that DC */
+    bool before_login;     /* may be sent while not logged in */
+    bool once;             /* not idempotent: never repeated after it may have been received */
+    bool follow_home;      /* PHONE/NETWORK/USER_MIGRATE change the home DC and repeat */
+    bool flood_fails;      /* hand FLOOD_WAIT to the caller instead of waiting */
+    tgc_done done;
+    void *ctx;
+};
+
+/** @return a number to cancel with; 0 out of memory or past the limit (done is not called) */
+uint64_t tgc_call(struct tgc *c, const struct tgc_request *request, int64_t now_us);
+void tgc_cancel(struct tgc *c, uint64_t call);
+/** During done: takes over the malloc'ed buffer that holds body; NULL if not pooled. */
+void *tgc_keep(struct tgc *c);
+
+/** Sets the limits of one method; method NULL: the default. */
+void tgc_limit(struct tgc *c, const char *method, const struct tg_limiter_options *options,
+               int64_t now_us);
+/** Tokens left for a method at the home DC; -1 unknown. And how long a call would wait now. */
+int32_t tgc_limit_remaining(const struct tgc *c, const char *method, int64_t now_us);
+int64_t tgc_limit_wait(const struct tgc *c, const char *method, int64_t now_us);
+
+/** All calls from now on are wrapped in invokeWithTakeout(id); 0 ends that. */
+void tgc_set_takeout(struct tgc *c, int64_t takeout_id);
+
+/** The schema replies are written in (layer 228). */
+const struct tl_schema *tgc_schema(const struct tgc *c);
+struct tg_session_data *tgc_session(struct tgc *c);
+
+struct tgc_stats {
+    uint64_t n_requests, n_floods, n_retries, n_reconnects, bytes_in, bytes_out;
+    int64_t flood_wait_s;
+    size_t n_open; /* calls without reply */
+    int64_t rtt_us;
+};
+void tgc_stats(const struct tgc *c, struct tgc_stats *ret);
+
+/** Feeds users and chats of any decoded reply into the session's peers. */
+void tgc_learn_peers(struct tgc *c, const uint8_t *body, size_t len);
+
+#endif

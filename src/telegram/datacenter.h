@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * datacenter.h - where Telegram is: addresses and public keys; built in, or from a JSON file
+ *
+ *   {"dcs":[{"id":2,"host":"127.0.0.1","port":4430}], "public_key":"-----BEGIN RSA PUBLIC KEY-----..",
+ *    "main_dc":2, "test":false}
+ *
+ * Unknown members are ignored (a simulated data centre also lists its test accounts there).
+ * Sources of the built-in facts are named in datacenter.c.
+ *
+ * Threads: none: value type      Limits: 32 DCs, 8 keys, file 64 KiB
+ */
+#ifndef TG_DATACENTER_H
+#define TG_DATACENTER_H
+
+#include "base/base.h"
+#include "crypto/rsa.h"
+
+struct tg_dc_address {
+    char host[64]; /* numeric or a name; "" unknown */
+    uint16_t port;
+};
+
+struct tg_datacenter {
+    struct {
+        int32_t id;
+        struct tg_dc_address address;
+    } dc[32];
+    size_t n_dc;
+    struct tg_rsa_key *rsa; /* owned */
+    size_t n_rsa;
+    int32_t main_dc;
+    bool test;
+};
+
+/** Telegram's own production (or test) data centres. */
+tg_code tg_datacenter_builtin(bool test, struct tg_datacenter *ret, struct tg_error *err);
+/** @return TG_DATA with what is wrong where */
+tg_code tg_datacenter_parse(const char *json, size_t len, struct tg_datacenter *ret,
+                            struct tg_error *err);
+void tg_datacenter_done(struct tg_datacenter *d);
+/** @return NULL if there is no such DC */
+const struct tg_dc_address *tg_datacenter_address(const struct tg_datacenter *d, int32_t id);
+
+#endif
