@@ -7,7 +7,8 @@
  * error), and can be "cut": everything not synced is dropped, as after a power failure.
  *
  * Paths are relative to the directory handle that was opened. All calls return TG_IO or TG_FULL with
- * the path in the message.
+ * the path in the message, TG_NOT_FOUND where said. open_dir without `create` returns TG_NOT_FOUND for
+ * a missing directory.
  *
  * Threads: system: any; memory: one at a time
  */
@@ -18,6 +19,7 @@
 
 struct tg_dir;  /* an open directory */
 struct tg_file; /* an open file */
+struct tg_lock; /* a held lock file (os/lockfile.h) */
 
 typedef bool (*tg_dir_seen)(void *ctx, const char *name, bool is_dir, uint64_t size);
 
@@ -51,6 +53,11 @@ struct tg_fs {
                       struct tg_error *err);
     tg_code (*unlink)(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
                       struct tg_error *err); /* a missing file is TG_OK */
+
+    /** Takes a lock file of the directory, made if missing. @return TG_BUSY naming the holder */
+    tg_code (*lock)(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
+                    struct tg_lock **ret, struct tg_error *err);
+    void (*unlock)(const struct tg_fs *fs, struct tg_lock *lock); /* NULL is nothing */
 };
 
 extern const struct tg_fs tg_fs_system;
@@ -60,6 +67,12 @@ struct tg_fs_memory;
 
 enum tg_fs_op { TG_FS_CREATE, TG_FS_WRITE, TG_FS_SYNC, TG_FS_RENAME, TG_FS_SYNC_DIR, TG_FS_UNLINK };
 
+/*
+ * What survives tg_fs_memory_cut: the bytes of a file up to its last sync, under the names that its
+ * directory had at its last sync_dir. Of the rest a seed picks: of the changes of each directory a
+ * random subset, of each file's unsynced bytes a random prefix, the last piece of it possibly torn
+ * (zeroes where data should be). A directory made by open_dir is durable at once. Locks are gone.
+ */
 struct tg_fs_memory *tg_fs_memory_new(void);
 void tg_fs_memory_free(struct tg_fs_memory *m);
 const struct tg_fs *tg_fs_memory_fs(struct tg_fs_memory *m);

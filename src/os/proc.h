@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * proc.h - the own process: memory, CPU time, identity, random bytes
+ *
+ * Threads: any
+ */
+#ifndef TG_OS_PROC_H
+#define TG_OS_PROC_H
+
+#include "base/base.h"
+
+/** @return the most memory the process has held so far, in bytes */
+uint64_t tg_proc_rss_peak(void);
+
+/** @return the memory the process holds now, in bytes; 0 if the kernel does not tell */
+uint64_t tg_proc_rss(void);
+
+/** @return CPU time of all threads, user and system, in microseconds */
+int64_t tg_proc_cpu_us(void);
+
+/** Writes "host:pid" into out, cut to fit: who holds a lease. */
+void tg_proc_name(char *out, size_t n);
+
+/** Fills with bytes from the kernel's generator. @return false only if it cannot be reached */
+bool tg_random_bytes(void *out, size_t n);
+
+#endif
