@@ -4,11 +4,15 @@
  *
  * Three things hold a request back: a flood wait that the server named (never shortened), a rate
  * that was configured, and a rate that was learned. Learning needs no guess: a server that limits by
- * token bucket says FLOOD_WAIT exactly when its bucket is empty, so the requests it let pass between
- * two floods, divided by the time between them, are its rate.
+ * token bucket says FLOOD_WAIT exactly when its bucket is empty, so the requests that it let pass
+ * between two floods, divided by the time between them, are its rate. Measured from the first to the
+ * last of several floods that is off by one request in all, and a lower bound: a bucket that is full
+ * before a wait is over drops the rest. So twice the pace is tried, then a tenth more than what that
+ * showed; there the bucket's contents are known and can be subtracted.
  *
- *   rate unknown  --flood-->  measuring  --flood, long enough apart-->  known (kept just below)
- *   known --probe interval, growing geometrically--> a little faster until the next flood
+ *   OPEN --flood--> MEASURE --enough passed--> VERIFY --flood--> REFINE --flood--> KNOWN
+ *                                              |  no flood: double the pace, again
+ *   KNOWN --flood--> a little slower;  --long quiet, growing geometrically--> a little faster
  *
  * Time: any monotonic microseconds. Pure: no clock, no randomness.
  *
@@ -26,17 +30,30 @@ struct tg_limiter_options {
     int32_t use_permille;     /* share of a learned or configured rate that is used; 1000 all */
 };
 
+enum tg_limiter_phase {
+    TG_LIMIT_OPEN,
+    TG_LIMIT_MEASURE,
+    TG_LIMIT_VERIFY,
+    TG_LIMIT_REFINE,
+    TG_LIMIT_KNOWN
+};
+
 struct tg_limiter {
     struct tg_limiter_options options;
-    int64_t closed_until_us;  /* end of the server's wait; INT64_MIN none */
-    /* token bucket of the effective rate */
+    enum tg_limiter_phase phase;
+    int64_t closed_until_us; /* end of the server's wait; INT64_MIN none */
+    int64_t flood_at_us;     /* when the last flood event began: later answers to requests sent
+                                before it belong to it */
+    /* token bucket of the rate that is kept */
+    int64_t rate_milli;      /* 0: unlimited */
     int64_t level_nano, last_us;
-    /* measuring */
-    int64_t learned_milli_per_s; /* 0 unknown */
-    int64_t empty_at_us;         /* when the server's bucket was last known to be empty */
-    int64_t passed;              /* requests it accepted since */
-    bool measuring;
-    /* probing */
+    /* learning */
+    int64_t learned_milli;   /* 0 unknown */
+    int64_t since_us;        /* start of the measured stretch */
+    int64_t passed;          /* requests accepted since then */
+    int64_t cycles;          /* floods while measuring, and how long was sent between them */
+    int64_t sending_us;
+    int64_t bucket_milli;    /* thousandths of a request that a wait puts into the bucket */
     int64_t probe_at_us, probe_every_us;
     /* statistics */
     uint64_t n_floods, n_passed;
@@ -59,6 +76,10 @@ void tg_limiter_passed(struct tg_limiter *l, int64_t sent_us, int64_t now_us);
  * @param wait_s  X; may be 0
  */
 void tg_limiter_flood(struct tg_limiter *l, int64_t sent_us, int64_t wait_s, int64_t now_us);
+
+/** Takes up a rate learned earlier (0: nothing), as tg_limiter_learned gave it. */
+void tg_limiter_recall(struct tg_limiter *l, int64_t learned_milli, int64_t now_us);
+int64_t tg_limiter_learned(const struct tg_limiter *l);
 
 /** @return the rate that is kept now, milli-requests per second; 0 unlimited */
 int64_t tg_limiter_rate(const struct tg_limiter *l);

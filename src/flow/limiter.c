@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * limiter.c - see limiter.h
+ *
+ * Unit of the bucket: a nano-request, since milli-requests per second times microseconds is exactly
+ * that; nothing is divided and nothing drifts.
+ */
+#include "flow/limiter.h"
+
+#include <assert.h>
+
+#define NANO INT64_C(1000000000)
+
+/* Enough is measured when the estimate is off by at most one in this many, or time is up. */
+#define MEASURE_PASSED 300
+#define MEASURE_US (25 * TG_SECOND_US)
+#define VERIFY_US (2 * TG_SECOND_US)
+/* Kept below what was learned, so that the server's bucket fills rather than empties. */
+#define KEEP_PERMILLE 997
+#define REFINE_US (60 * TG_SECOND_US)
+#define REFINED_PASSED 100
+#define PROBE_FIRST_US (600 * TG_SECOND_US)
+#define PROBE_COARSE_US (5 * TG_SECOND_US)
+#define PROBE_LAST_US (4 * 3600 * TG_SECOND_US)
+#define RATE_MAX_MILLI INT64_C(100000000) /* 100,000 a second: no server allows more */
+#define IDLE_MAX_US (3600 * TG_SECOND_US)
+
+static int64_t burst_nano(const struct tg_limiter *l)
+{
+    /* A learned bucket may be empty on the server's side, so none is assumed. */
+    return l->phase == TG_LIMIT_OPEN ? l->options.burst * NANO : NANO;
+}
+
+static void set_rate(struct tg_limiter *l, int64_t rate_milli)
+{
+    int64_t limit = l->options.rate_milli_per_s;
+
+    if (limit && (rate_milli == 0 || rate_milli > limit))
+        rate_milli = limit;
+    if (rate_milli)
+        rate_milli = TG_MAX(rate_milli * l->options.use_permille / 1000, INT64_C(1));
+    l->rate_milli = TG_MIN(rate_milli, RATE_MAX_MILLI);
+}
+
+void tg_limiter_init(struct tg_limiter *l, const struct tg_limiter_options *options,
+                     int64_t now_us)
+{
+    assert(options->rate_milli_per_s >= 0);
+    *l = (struct tg_limiter){
+        .options = *options,
+        .closed_until_us = INT64_MIN,
+        .flood_at_us = INT64_MIN,
+        .last_us = now_us,
+        .probe_every_us = PROBE_FIRST_US,
+    };
+    if (l->options.burst < 1)
+        l->options.burst = 1;
+    if (l->options.use_permille < 1 || l->options.use_permille > 1000)
+        l->options.use_permille = 1000;
+    set_rate(l, 0);
+    l->level_nano = burst_nano(l);
+}
+
+/* The bucket's level at now_us. */
+static int64_t level_at(const struct tg_limiter *l, int64_t now_us)
+{
+    int64_t idle = TG_MIN(TG_MAX(now_us - l->last_us, INT64_C(0)), IDLE_MAX_US);
+
+    return TG_MIN(l->level_nano + idle * l->rate_milli, burst_nano(l));
+}
+
+/* No flood came at the pace that was tried: it is allowed. */
+static void verify_passed(struct tg_limiter *l, int64_t now_us)
+{
+    l->learned_milli = TG_MIN(l->learned_milli * 2, RATE_MAX_MILLI);
+    set_rate(l, TG_MIN(l->learned_milli * 2, RATE_MAX_MILLI));
+    l->since_us = now_us;
+    l->passed = 0;
+}
+
+static void keep(struct tg_limiter *l, int64_t learned_milli, int64_t now_us)
+{
+    l->phase = TG_LIMIT_KNOWN;
+    l->learned_milli = TG_MAX(learned_milli, INT64_C(1));
+    set_rate(l, TG_MAX(l->learned_milli * KEEP_PERMILLE / 1000, INT64_C(1)));
+    l->probe_at_us = now_us + l->probe_every_us;
+}
+
+/* What time alone brings: a verified pace, a probe. */
+static void advance(struct tg_limiter *l, int64_t now_us)
+{
+    l->level_nano = level_at(l, now_us);
+    l->last_us = TG_MAX(l->last_us, now_us);
+    if (l->phase == TG_LIMIT_VERIFY && now_us - l->since_us >= VERIFY_US &&
+        l->passed * 1000 >= TG_MAX(4 * l->bucket_milli, INT64_C(4000)))
+        verify_passed(l, now_us);
+    if (l->phase == TG_LIMIT_REFINE && now_us - l->since_us >= REFINE_US)
+        keep(l, l->rate_milli, now_us); /* a pace that is simply allowed */
+    if (l->phase == TG_LIMIT_KNOWN && now_us >= l->probe_at_us) {
+        keep(l, TG_MIN(l->learned_milli + l->learned_milli / 50 + 1, RATE_MAX_MILLI), now_us);
+        l->since_us = now_us;
+        l->passed = 0;
+    }
+}
+
+int64_t tg_limiter_peek(const struct tg_limiter *l, int64_t now_us)
+{
+    int64_t level;
+
+    if (now_us < l->closed_until_us)
+        return l->closed_until_us - now_us;
+    if (l->rate_milli == 0)
+        return 0;
+    level = level_at(l, now_us);
+    return level >= NANO ? 0 : (NANO - level + l->rate_milli - 1) / l->rate_milli;
+}
+
+int64_t tg_limiter_take(struct tg_limiter *l, int64_t now_us)
+{
+    int64_t wait;
+
+    advance(l, now_us);
+    wait = tg_limiter_peek(l, now_us);
+    if (wait == 0 && l->rate_milli)
+        l->level_nano -= NANO;
+    return wait;
+}
+
+void tg_limiter_passed(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
+{
+    l->n_passed++;
+    (void)now_us;
+    if (l->phase != TG_LIMIT_OPEN && sent_us < l->since_us)
+        return; /* accepted before the measured stretch began */
+    l->passed++;
+}
+
+/* thousandths of a request per microsecond as milli-requests per second */
+static int64_t rate_of(int64_t passed_milli, int64_t span_us)
+{
+    return span_us <= 0 ? RATE_MAX_MILLI
+                        : TG_MIN(TG_MAX(passed_milli, INT64_C(1000)) * 1000000 / span_us,
+                                 RATE_MAX_MILLI);
+}
+
+static void flood_while_measuring(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
+{
+    int64_t span = now_us - l->since_us;
+
+    l->cycles++;
+    l->sending_us += TG_MAX(sent_us - l->closed_until_us, INT64_C(0));
+    if (l->passed < MEASURE_PASSED && span < MEASURE_US)
+        return;
+    l->phase = TG_LIMIT_VERIFY;
+    l->learned_milli = rate_of(l->passed * 1000 - 1000, span);
+    /* what came in while sending is not what the wait had put in */
+    l->bucket_milli =
+        (l->passed * 1000 - l->learned_milli * (l->sending_us / 1000) / 1000) / l->cycles;
+    set_rate(l, TG_MIN(l->learned_milli * 2, RATE_MAX_MILLI));
+    l->passed = 0;
+}
+
+/* What the server let pass beyond its bucket's contents, per time. */
+static int64_t rate_seen(const struct tg_limiter *l, int64_t now_us)
+{
+    return rate_of(l->passed * 1000 - l->bucket_milli, now_us - l->since_us);
+}
+
+static void flood_while_verifying(struct tg_limiter *l, int64_t now_us)
+{
+    int64_t rate = TG_MAX(rate_seen(l, now_us), l->learned_milli);
+
+    l->phase = TG_LIMIT_REFINE;
+    set_rate(l, TG_MIN(rate + rate / 10, RATE_MAX_MILLI));
+}
+
+static void flood_while_refining(struct tg_limiter *l, int64_t now_us)
+{
+    int64_t seen = rate_seen(l, now_us);
+
+    /* The long measurement is the sharper one unless the bucket ran over. */
+    if (seen <= l->learned_milli + l->learned_milli / 50) {
+        keep(l, l->learned_milli, now_us);
+        return;
+    }
+    if (l->passed < REFINED_PASSED) /* off by one in few: look again soon */
+        l->probe_every_us = PROBE_COARSE_US;
+    keep(l, TG_MAX(seen - seen / TG_MAX(l->passed, INT64_C(40)), l->learned_milli), now_us);
+}
+
+static void flood_while_known(struct tg_limiter *l, int64_t now_us)
+{
+    int64_t seen = rate_of(l->passed * 1000, now_us - l->since_us);
+
+    l->probe_every_us = TG_MIN(l->probe_every_us * 4, PROBE_LAST_US);
+    keep(l, TG_MIN(l->learned_milli - l->learned_milli / 50, seen), now_us);
+}
+
+static void learn(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
+{
+    switch (l->phase) {
+    case TG_LIMIT_OPEN:
+        l->phase = TG_LIMIT_MEASURE;
+        l->since_us = now_us;
+        l->passed = 0;
+        break;
+    case TG_LIMIT_MEASURE:
+        flood_while_measuring(l, sent_us, now_us);
+        break;
+    case TG_LIMIT_VERIFY:
+        flood_while_verifying(l, now_us);
+        break;
+    case TG_LIMIT_REFINE:
+        flood_while_refining(l, now_us);
+        break;
+    case TG_LIMIT_KNOWN:
+        flood_while_known(l, now_us);
+        break;
+    }
+}
+
+void tg_limiter_flood(struct tg_limiter *l, int64_t sent_us, int64_t wait_s, int64_t now_us)
+{
+    int64_t wait_us = TG_MIN(TG_MAX(wait_s, INT64_C(0)), INT64_C(14) * 86400) * TG_SECOND_US;
+    bool same_event = sent_us < l->flood_at_us;
+
+    l->n_floods++;
+    advance(l, now_us);
+    if (!same_event && l->options.adaptive)
+        learn(l, sent_us, now_us);
+    l->closed_until_us = TG_MAX(l->closed_until_us, now_us + wait_us);
+    if (same_event || !l->options.adaptive)
+        return;
+    l->flood_at_us = now_us;
+    l->level_nano = 0;
+    if (l->phase >= TG_LIMIT_VERIFY) {
+        l->since_us = l->closed_until_us; /* the next stretch begins when sending does */
+        l->passed = 0;
+    }
+}
+void tg_limiter_recall(struct tg_limiter *l, int64_t learned_milli, int64_t now_us)
+{
+    if (learned_milli <= 0 || !l->options.adaptive)
+        return;
+    keep(l, TG_MIN(learned_milli, RATE_MAX_MILLI), now_us);
+    l->since_us = now_us;
+}
+
+int64_t tg_limiter_learned(const struct tg_limiter *l)
+{
+    return l->phase == TG_LIMIT_KNOWN ? l->learned_milli : 0;
+}
+
+int64_t tg_limiter_rate(const struct tg_limiter *l)
+{
+    return l->rate_milli;
+}
+
+int32_t tg_limiter_remaining(const struct tg_limiter *l, int64_t now_us)
+{
+    if (now_us < l->closed_until_us)
+        return 0;
+    if (l->rate_milli == 0)
+        return -1;
+    return (int32_t)(level_at(l, now_us) / NANO);
+}
