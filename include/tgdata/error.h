@@ -85,6 +85,7 @@ enum tg_error_type {
     X(DATA, NEVER, DATA, 7, "bad data")                                                            \
     X(STATE, BACKOFF, STATE, 8, "state store failure")                                             \
     X(CORRUPT, NEVER, STATE, 8, "corrupt state")                                                   \
+    X(UNUSABLE, NEVER, STATE, 8, "the state store cannot be used")                                 \
     X(CONFLICT, NEVER, STATE, 9, "changed by another process")                                     \
     X(BUSY, NEVER, STATE, 9, "in use by another process")                                          \
     X(GAP, NEVER, DATA, 10, "incomplete or different")                                             \

@@ -29,7 +29,10 @@ struct tg_option_list {
     size_t n;
 };
 
-/* `min` and `max` bound numbers; a row with a NULL name ends the table. */
+/*
+ * `min` and `max` bound numbers; both 0: no bounds; max below min: no upper one. A row with a NULL
+ * name ends the table. In names '-' and '_' are the same.
+ */
 struct tg_option {
     const char *name; /* as written by the user: "batch-size" */
     enum tg_option_type type;
@@ -42,7 +45,11 @@ struct tg_option {
     const char *env;     /* environment variable read when the option is absent; NULL if none */
 };
 
-/** Sets every member to its fallback. @return TG_USAGE if a fallback breaks its own row */
+/**
+ * Sets every member to the row's environment variable if that is set and not empty, else to its
+ * fallback. Overwrites all members: lists held before must be freed first.
+ * @return TG_USAGE if a text breaks its own row; the variable is named
+ */
 tg_code tg_options_default(const struct tg_option *table, void *settings, struct tg_error *err);
 
 /**
@@ -62,8 +69,28 @@ const char *tg_option_similar(const struct tg_option *table, const char *name);
 /** Frees what TG_OPT_LIST members hold. */
 void tg_options_done(const struct tg_option *table, void *settings);
 
-/** Appends the help of all rows, one aligned line each, wrapped at `width` columns. */
+/** Appends the help of all rows as "--name VALUE  help (default: x)", aligned, wrapped at `width`
+ *  columns. */
 void tg_options_help(const struct tg_option *table, struct tg_buf *out, size_t width);
+
+/** As tg_options_help, as they stand in a driver's URL: "name=VALUE  help". */
+void tg_options_help_url(const struct tg_option *table, struct tg_buf *out, size_t width);
+
+/**
+ * Sets options from the query of a URL, "name=value&flag". Values are percent-decoded in place, and
+ * the members point into the text, which must live as long.
+ * @return TG_USAGE as tg_option_set
+ */
+tg_code tg_options_query(const struct tg_option *table, void *settings, char *query,
+                         struct tg_error *err);
+
+/**
+ * Splits a driver's URL "name:target?query" in place: ends the name and the target with NULs.
+ * @param ret_query  NULL if there is none
+ * @return TG_USAGE if there is no name
+ */
+tg_code tg_driver_split(char *url, const char *what, char **ret_target, char **ret_query,
+                        struct tg_error *err);
 
 /** Common head of every driver and command; found by name in one table per kind. */
 struct tg_driver {

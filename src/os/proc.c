@@ -4,11 +4,9 @@
  */
 #include "os/proc.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -56,21 +54,4 @@ void tg_proc_name(char *out, size_t n)
     if (gethostname(host, sizeof host - 1) < 0)
         host[0] = 0;
     snprintf(out, n, "%s:%ld", host[0] ? host : "localhost", (long)getpid());
-}
-
-bool tg_random_bytes(void *out, size_t n)
-{
-    uint8_t *at = out;
-
-    while (n) {
-        ssize_t got = getrandom(at, n, 0);
-
-        if (got < 0 && errno != EINTR)
-            return false;
-        if (got > 0) {
-            at += got;
-            n -= (size_t)got;
-        }
-    }
-    return true;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * proc.h - the own process: memory, CPU time, identity, random bytes
+ * proc.h - the own process: memory, CPU time, identity
  *
  * Threads: any
  */
@@ -20,8 +20,5 @@ int64_t tg_proc_cpu_us(void);
 
 /** Writes "host:pid" into out, cut to fit: who holds a lease. */
 void tg_proc_name(char *out, size_t n);
-
-/** Fills with bytes from the kernel's generator. @return false only if it cannot be reached */
-bool tg_random_bytes(void *out, size_t n);
 
 #endif
