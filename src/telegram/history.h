@@ -10,12 +10,16 @@
  * A page is complete only if it is full, or its lowest id is last+1, or a follow-up below its lowest
  * id comes back empty (servers return short pages). A chain goes on behind its highest id; it ends
  * when it reaches its segment's high edge. Pages leave in id order, each exactly once; ids beyond a
- * segment's edge are cut off. With one lane this is the plain chain; more lanes hide latency.
+ * segment's edge are cut off. With one lane this is the plain chain; more lanes hide latency. If
+ * `high` itself does not exist, the empty page above the last id is confirmed by one follow-up.
  *
  *   ids ->  low [== segment 0 ==|== segment 1 ==|== segment 2 ==] high
  *           emitted <---- in order; later segments wait in memory, bounded by `ahead_max`
  *
- * Threads: none: value type      Limits: 32 lanes
+ * At the start there are as many chains as replies came in, so that a wrong guess of the density
+ * costs a few requests only; from then on the density of what was seen decides.
+ *
+ * Threads: none: value type      Limits: 32 lanes; 65,536 pages ahead; ids below 2^31-1
  */
 #ifndef TG_HISTORY_H
 #define TG_HISTORY_H
@@ -29,7 +33,8 @@ struct tg_history_options {
     uint32_t lanes;           /* 1..TG_LANE_MAX chains side by side at most */
     uint32_t segment_pages;   /* pages a segment is meant to hold; 0: chosen */
     int32_t density_permille; /* existing ids per 1000, a guess from count and top id; 1..1000 */
-    uint32_t ahead_max;       /* pages that may be requested or held beyond the next to leave */
+    uint32_t ahead_max;       /* pages that may be requested or held beyond the next to leave; with
+                                 holes, chains need about 16 * lanes to run all side by side */
 };
 
 /** One request to send. Parameters are those of messages.getHistory. */
@@ -49,7 +54,8 @@ struct tg_history_reply {
 /** The next piece in order. */
 struct tg_history_piece {
     void *page;               /* NULL: only coverage moved (an empty stretch) */
-    int64_t from, to;         /* ids from..to are now covered, without holes in the proof */
+    int64_t from, to;         /* ids from..to are now covered, without holes in the proof; of the
+                                 page take those ids only. to is from-1 where none is wanted */
     bool page_done;           /* the page is not needed any more after this piece */
     bool end;                 /* `high` is reached */
 };
@@ -65,11 +71,13 @@ void tg_history_free(struct tg_history *h, void (*drop)(void *ctx, void *page), 
  *  is covered */
 tg_code tg_history_next(struct tg_history *h, struct tg_history_request *ret);
 
-/** Takes a reply. @return TG_PROTOCOL if ids are not strictly descending or out of what was asked */
+/** Takes a reply; on TG_OK its page belongs to the planner until its piece is taken. A reply without
+ *  ids may have page NULL. @return TG_PROTOCOL if ids are not strictly descending, out of what was
+ *  asked, or contradict what the server told before; TG_NOMEM */
 tg_code tg_history_reply(struct tg_history *h, const struct tg_history_reply *reply,
                          struct tg_error *err);
 
-/** The request failed for good or must be asked again later: it becomes due again. */
+/** The request was lost or refused and must be asked again: it becomes due again, with its tag. */
 void tg_history_again(struct tg_history *h, uint32_t tag);
 
 /** @return TG_OK with the next piece in order; TG_AGAIN; TG_END after the last */
