@@ -17,6 +17,7 @@
 enum tg_peer_kind { TG_PEER_USER = 1, TG_PEER_GROUP, TG_PEER_SUPERGROUP, TG_PEER_CHANNEL };
 
 #define TG_CHANNEL_MARK INT64_C(1000000000000)
+#define TG_PEERS_MAX 1000000
 
 struct tg_peer {
     int64_t id; /* marked */
@@ -35,15 +36,17 @@ struct tg_peers {
 void tg_peers_init(struct tg_peers *p);
 void tg_peers_done(struct tg_peers *p);
 
-/** Adds or updates; texts are copied. @return false out of memory */
+/** Adds or updates; texts are copied. A username belongs to who was seen with it last. A full peer
+ *  without access hash keeps the one it had. @return false out of memory */
 bool tg_peers_put(struct tg_peers *p, const struct tg_peer *peer);
 
 /** @return the peer, valid until the next put; NULL if unknown */
 const struct tg_peer *tg_peers_get(const struct tg_peers *p, int64_t id);
+/** Case does not matter. */
 const struct tg_peer *tg_peers_by_username(const struct tg_peers *p, struct tg_str name);
 
 size_t tg_peers_count(const struct tg_peers *p);
-/** i-th peer in order of first sight, 0 <= i < count */
+/** @return the i-th peer in order of first sight, 0 <= i < count */
 const struct tg_peer *tg_peers_at(const struct tg_peers *p, size_t i);
 
 #endif
