@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * account.h - a Telegram account: its session file, login, chats
+ *
+ * Opening reads and locks the session file (a second process is refused: one session used twice at
+ * once is killed by the server). All calls block and run the account's event loop on the calling
+ * thread.
+ *
+ * Threads: one at a time per account; tg_account_stop from any thread or a signal handler
+ */
+#ifndef TGDATA_ACCOUNT_H
+#define TGDATA_ACCOUNT_H
+
+#include "tgdata/config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct tg_account;
+
+/** What an account tells while it works: lines for a log, and waits. */
+enum tg_note_kind {
+    TG_NOTE_CONNECTING, /**< text: where to */
+    TG_NOTE_CONNECTED,
+    TG_NOTE_LOST,       /**< text: why; wait_s until the next try */
+    TG_NOTE_FLOOD,      /**< text: method; wait_s as named by the server */
+    TG_NOTE_RETRY,      /**< text: why; wait_s */
+    TG_NOTE_INFO,       /**< text: one line worth telling */
+    TG_NOTE_WARNING,
+};
+
+struct tg_note {
+    enum tg_note_kind kind;
+    const char *text; /**< valid during the call */
+    double wait_s;
+};
+
+typedef void (*tg_note_fn)(void *ctx, const struct tg_note *note);
+
+/**
+ * Opens an account from the settings of scope ACCOUNT. Nothing is sent yet.
+ *
+ * @param note  called on the thread that runs a call; may be NULL
+ * @return TG_OK; TG_BUSY: the session file is in use; TG_CORRUPT; TG_LOGIN: wrong passphrase;
+ *         TG_IO; TG_USAGE
+ */
+TG_API tg_code tg_account_open(const struct tg_config *config, tg_note_fn note, void *ctx,
+                               struct tg_account **ret, struct tg_error *err) TG_MUST_CHECK;
+
+/** Closes connections, saves and unlocks the session. NULL is nothing. */
+TG_API void tg_account_close(struct tg_account *account);
+
+/** Makes the running call end soon with TG_CANCELLED. Async-signal-safe. */
+TG_API void tg_account_stop(struct tg_account *account);
+
+/** What a login may ask for. */
+enum tg_ask {
+    TG_ASK_PHONE,
+    TG_ASK_CODE,
+    TG_ASK_PASSWORD, /**< do not echo */
+};
+
+/**
+ * Fills `out` with an answer of at most n - 1 bytes, NUL-terminated.
+ * @param hint  text for the user: where the code went, the password's hint; may be ""
+ * @return TG_OK, or a failure that ends the login
+ */
+typedef tg_code (*tg_ask_fn)(void *ctx, enum tg_ask what, const char *hint, char *out, size_t n,
+                             struct tg_error *err);
+
+/** Shows a login link (tg://login?token=...) as a QR code; called again when it is renewed. */
+typedef void (*tg_qr_fn)(void *ctx, const char *url, int64_t expires_unix_s);
+
+/**
+ * Logs in with the settings of scope LOGIN; asks for what is missing.
+ * @return TG_OK; TG_LOGIN: the server refused code, password, token or phone; TG_FLOOD; TG_NET, ...
+ */
+TG_API tg_code tg_account_login(struct tg_account *account, const struct tg_config *config,
+                                tg_ask_fn ask, tg_qr_fn qr, void *ctx,
+                                struct tg_error *err) TG_MUST_CHECK;
+
+/** Logs out at the server and deletes the session file. */
+TG_API tg_code tg_account_logout(struct tg_account *account, struct tg_error *err) TG_MUST_CHECK;
+
+/** @return the user id of the logged-in account, 0 if none */
+TG_API int64_t tg_account_user(const struct tg_account *account);
+
+/** Writes the session as a string of another client: "telethon" or "pyrogram". */
+TG_API tg_code tg_account_export(struct tg_account *account, const char *format, char *out,
+                                 size_t n, struct tg_error *err) TG_MUST_CHECK;
+
+/** One chat of the account's list. Texts are valid during the call. */
+struct tg_chat_info {
+    int64_t id;           /**< marked id */
+    const char *title;
+    const char *kind;     /**< user, bot, group, supergroup, forum, channel */
+    const char *username; /**< NULL: none */
+    int64_t members;      /**< -1 unknown */
+    bool protected_content;
+};
+
+/** @return false to stop */
+typedef bool (*tg_chat_fn)(void *ctx, const struct tg_chat_info *chat);
+
+/** Lists the account's chats, in the order of its chat list. */
+TG_API tg_code tg_account_chats(struct tg_account *account, tg_chat_fn seen, void *ctx,
+                                struct tg_error *err) TG_MUST_CHECK;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

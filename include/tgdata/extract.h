@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * extract.h - batch extraction with checkpoints: chats in, batches out, resumable
+ *
+ *   server -> pages -> batch (rows of one chat, oldest first) -> destination -> commit -> checkpoint
+ *
+ * A run reads each chat from its last checkpoint to its newest message. Batches go to a destination
+ * (`to`), to a callback, or both. The checkpoint in the state store moves only to what every taker
+ * has committed. Killed at any moment, the next run goes on behind the last commit.
+ *
+ * Threads: tg_extract runs on the calling thread until it ends; the batch callback is called on
+ * another thread, one batch at a time; tg_account_stop ends it after the batch in hand.
+ */
+#ifndef TGDATA_EXTRACT_H
+#define TGDATA_EXTRACT_H
+
+#include "tgdata/account.h"
+#include "tgdata/row.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct tg_batch;
+
+/** Facts about a batch. Texts are valid as long as the batch. */
+struct tg_batch_info {
+    uint64_t id;              /**< number within the job and chat, from 1, without holes */
+    int64_t chat_id;
+    size_t n;                 /**< rows */
+    int64_t started_us;       /**< Unix microseconds: first request sent, */
+    int64_t ended_us;         /**< and last row in */
+    uint32_t requests;
+    uint32_t flood_waits;     /**< while it was fetched */
+    int64_t flood_wait_s;
+    int32_t rate_limit_remaining; /**< requests that may leave at once; -1 unknown */
+    const char *checkpoint_id; /**< "job/chat/number" of the newest checkpoint; "" before the first */
+    bool last;                /**< the chat's end is reached with this batch */
+};
+
+TG_API void tg_batch_info(const struct tg_batch *batch, struct tg_batch_info *ret);
+TG_API const struct tg_row *tg_batch_get(const struct tg_batch *batch, size_t i);
+
+/**
+ * Declares the first n_rows rows of the batch as taken for good: the checkpoint may pass them. A
+ * callback that returns TG_OK without a commit leaves the checkpoint where it was, and the batch
+ * comes again in the next run.
+ */
+TG_API tg_code tg_batch_commit(struct tg_batch *batch, size_t n_rows,
+                               struct tg_error *err) TG_MUST_CHECK;
+
+/** Called for each batch; a failure ends the run, with nothing lost. */
+typedef tg_code (*tg_batch_fn)(void *ctx, struct tg_batch *batch, struct tg_error *err);
+
+/** How far a run is. */
+struct tg_progress {
+    int64_t chat_id;
+    const char *title;
+    size_t chat_index, n_chats;  /**< the chat at work, from 0, of how many */
+    int64_t rows;                /**< of this chat, this run, committed */
+    int64_t rows_total;          /**< of all chats of this run, committed */
+    int64_t expected;            /**< rows this chat is reckoned to have left at the start; -1 */
+    double rows_per_s;           /**< over the last seconds */
+    double eta_s;                /**< -1 unknown */
+    uint64_t bytes_out;
+    double flood_wait_s;         /**< seconds left of a wait that the server named; 0 none */
+    const char *waiting_for;     /**< method of that wait, or "destination"; NULL */
+    bool done;                   /**< the last call of the run */
+};
+typedef void (*tg_progress_fn)(void *ctx, const struct tg_progress *progress);
+
+struct tg_extract_hooks {
+    tg_batch_fn batch;       /**< may be NULL when the config names a destination */
+    tg_progress_fn progress; /**< several times a second; may be NULL */
+    void *ctx;
+};
+
+/** What a run did. */
+struct tg_extract_result {
+    uint64_t chats, rows, batches, checkpoints, requests, flood_waits;
+    double flood_wait_s, seconds;
+    uint64_t bytes_out, quarantined;
+};
+
+/**
+ * Extracts chats with the settings of scope EXTRACT.
+ *
+ * @param chats  each "@name", "name", a t.me link, or a marked id; NULL with n 0 means all chats
+ * @param ret    written also on failure: what was done until then
+ * @return TG_OK; TG_CANCELLED after tg_account_stop; TG_BUSY: the job runs elsewhere; TG_NOT_FOUND;
+ *         TG_FORBIDDEN; TG_SINK, TG_FULL, TG_STATE, ...
+ */
+TG_API tg_code tg_extract(struct tg_account *account, const struct tg_config *config,
+                          const char *const *chats, size_t n,
+                          const struct tg_extract_hooks *hooks, struct tg_extract_result *ret,
+                          struct tg_error *err) TG_MUST_CHECK;
+
+/* ---- checkpoints ---- */
+
+/** One checkpoint as stored. */
+struct tg_checkpoint_info {
+    const char *job;
+    int64_t chat_id;
+    uint64_t number;
+    const char *json; /**< the whole record */
+};
+typedef bool (*tg_checkpoint_fn)(void *ctx, const struct tg_checkpoint_info *checkpoint);
+
+/** The newest checkpoint of every chat of a job; job NULL: of all jobs. */
+TG_API tg_code tg_checkpoints_list(const char *state_url, const char *job, tg_checkpoint_fn seen,
+                                   void *ctx, struct tg_error *err) TG_MUST_CHECK;
+
+/** All checkpoints of one chat of a job, newest first. */
+TG_API tg_code tg_checkpoints_history(const char *state_url, const char *job, int64_t chat_id,
+                                      tg_checkpoint_fn seen, void *ctx,
+                                      struct tg_error *err) TG_MUST_CHECK;
+
+/** Goes back to checkpoint `number`: what the destination got later is removed from it. */
+TG_API tg_code tg_checkpoints_rollback(const char *state_url, const char *job, int64_t chat_id,
+                                       uint64_t number, struct tg_error *err) TG_MUST_CHECK;
+
+/* ---- verification ---- */
+
+/** The proof for one chat. */
+struct tg_verify_info {
+    int64_t chat_id;
+    const char *title;
+    int64_t covered_from, covered_to; /**< ids proved complete by contiguous replies */
+    int64_t server_top;               /**< newest id at the server */
+    int64_t server_count;             /**< messages by the server's count; a hint, -1 unknown */
+    uint64_t rows;                    /**< in the destination, read again */
+    uint64_t duplicates;              /**< rows with an id that stood before */
+    uint64_t missing;                 /**< ids that the server has and the destination lacks */
+    uint64_t gaps;                    /**< stretches of ids that no commit covers */
+    uint64_t quarantined;
+    bool complete;                    /**< nothing missing, no gap, no duplicate */
+};
+typedef void (*tg_verify_fn)(void *ctx, const struct tg_verify_info *info);
+
+/**
+ * Reads the destination of a job again and compares it with its commits and with the server.
+ * @return TG_OK if complete; TG_GAP if not
+ */
+TG_API tg_code tg_verify(struct tg_account *account, const char *state_url, const char *job,
+                         tg_verify_fn seen, void *ctx, struct tg_error *err) TG_MUST_CHECK;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

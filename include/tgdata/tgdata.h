@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* tgdata.h - everything: include this */
+#ifndef TGDATA_TGDATA_H
+#define TGDATA_TGDATA_H
+
+#include "tgdata/account.h"
+#include "tgdata/config.h"
+#include "tgdata/error.h"
+#include "tgdata/extract.h"
+#include "tgdata/row.h"
+#include "tgdata/version.h"
+
+#endif
