@@ -38,6 +38,7 @@ struct tg_lease {
     char owner[128];
 };
 
+/* Callbacks must not call the store; what they are given is valid until they return. */
 typedef bool (*tg_doc_seen)(void *ctx, const char *key, const struct tg_doc *doc,
                             const void *bytes, size_t len); /* false stops */
 typedef bool (*tg_log_seen)(void *ctx, const struct tg_log_entry *entry);
@@ -68,7 +69,7 @@ struct tg_store_ops {
     tg_code (*list)(void *self, const char *kind, const char *prefix, tg_doc_seen seen, void *ctx,
                     struct tg_error *err);
 
-    /** Keeps the newest n_keep versions of a document. */
+    /** Keeps the newest n_keep (at least 1) versions of a document. */
     tg_code (*prune)(void *self, const char *kind, const char *key, uint64_t n_keep,
                      struct tg_error *err);
 
@@ -94,6 +95,14 @@ struct tg_store_ops {
 };
 
 extern const struct tg_store_ops *const tg_stores[]; /* all, ended by NULL */
+
+/*
+ * Opens a store from a URL such as "sqlite:FILE?busy-timeout=5s".
+ * ret: close with tg_store_close (safe on a zeroed struct). A store that can only be read opens all
+ * the same; changes then fail with TG_UNUSABLE.
+ * Codes: TG_USAGE; TG_UNUSABLE (cannot be opened, another program's file, a newer version);
+ * TG_CORRUPT; TG_STATE (for a while)
+ */
 
 struct tg_store {
     const struct tg_store_ops *ops;

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * table.c - the list of all stores, and opening one from its URL; see store.h
+ */
+#include <stdlib.h>
+
+#include "store/store.h"
+
+extern const struct tg_store_ops tg_store_sqlite;
+
+const struct tg_store_ops *const tg_stores[] = { &tg_store_sqlite, NULL };
+
+static tg_code find(const char *name, const struct tg_store_ops **ret, struct tg_error *err)
+{
+    char names[128] = "";
+    size_t at = 0;
+
+    for (size_t i = 0; tg_stores[i]; i++) {
+        const char *has = tg_stores[i]->head.name;
+
+        if (strcmp(has, name) == 0) {
+            *ret = tg_stores[i];
+            return TG_OK;
+        }
+        if (at + strlen(has) + 3 < sizeof names) {
+            memcpy(names + at, i ? ", " : "", i ? 2 : 0);
+            at += i ? 2 : 0;
+            memcpy(names + at, has, strlen(has) + 1);
+            at += strlen(has);
+        }
+    }
+    tg_fail(err, TG_USAGE, "there is no state store '%.64s'", name);
+    return tg_hint(err, "there are: %s", names);
+}
+
+/* Makes the instance and opens it; whatever was made is in `ret`, also on failure. */
+static tg_code open_parts(struct tg_store *ret, struct tg_error *err)
+{
+    char *target, *query;
+    tg_code code = tg_driver_split(ret->url, "state store", &target, &query, err);
+
+    if (code == TG_OK)
+        code = find(ret->url, &ret->ops, err);
+    if (code != TG_OK)
+        return code;
+    ret->self = calloc(1, ret->ops->head.size);
+    if (!ret->self)
+        return tg_fail(err, TG_NOMEM, "state store");
+    code = tg_options_default(ret->ops->head.option, ret->self, err);
+    if (code == TG_OK)
+        code = tg_options_query(ret->ops->head.option, ret->self, query, err);
+    if (code == TG_OK)
+        code = ret->ops->open(ret->self, target, err);
+    return code;
+}
+
+tg_code tg_store_open(const char *url, struct tg_store *ret, struct tg_error *err)
+{
+    struct tg_store made = { .url = strdup(url) };
+    tg_code code = made.url ? open_parts(&made, err) : tg_fail(err, TG_NOMEM, "state store");
+
+    if (code != TG_OK)
+        tg_store_close(&made);
+    else
+        *ret = made;
+    return code;
+}
+
+void tg_store_close(struct tg_store *store)
+{
+    if (store->self) {
+        store->ops->close(store->self);
+        tg_options_done(store->ops->head.option, store->self);
+    }
+    free(store->self);
+    free(store->url);
+    *store = (struct tg_store){ 0 };
+}
