@@ -20,7 +20,7 @@
 
 enum { TG_DH_BYTES = 256 };
 
-/** Telegram's prime; every generator of 2..7 but 6 and 2 goes with it. */
+/** Telegram's own prime; the generators 3, 4, 5 and 7 go with it. */
 extern const uint8_t tg_dh_prime[TG_DH_BYTES];
 
 /** The last prime that passed the slow test. Zeroed is empty. */
