@@ -102,7 +102,6 @@ struct tgc_request {
     size_t len;
     const char *method;    /* name for limiter, notices and statistics; static text */
     int32_t dc;            /* 0: home */
-    bool media;            /* a media connection of that DC */
     bool before_login;     /* may be sent while not logged in */
     bool once;             /* not idempotent: never repeated after it may have been received */
     bool follow_home;      /* PHONE/NETWORK/USER_MIGRATE change the home DC and repeat */
@@ -139,7 +138,5 @@ struct tgc_stats {
 };
 void tgc_stats(const struct tgc *c, struct tgc_stats *ret);
 
-/** Feeds users and chats of any decoded reply into the session's peers. */
-void tgc_learn_peers(struct tgc *c, const uint8_t *body, size_t len);
 
 #endif
