@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * config.c - the tables of all settings, and the config that is filled from them
+ */
+#include "tgdata/config.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "config/settings.h"
+
+#define ROW(T, member, name_, type_, fallback_, min_, max_, value_, help_, ...)                    \
+    {                                                                                              \
+        .name = name_, .type = TG_OPT_##type_, .offset = offsetof(struct T, member),               \
+        .fallback = fallback_, .min = min_, .max = max_, .value = value_, .help = help_,           \
+        __VA_ARGS__                                                                                \
+    }
+#define ACCOUNT(...) ROW(tg_account_settings, __VA_ARGS__)
+#define LOGIN(...) ROW(tg_login_settings, __VA_ARGS__)
+#define EXTRACT(...) ROW(tg_extract_settings, __VA_ARGS__)
+
+static const struct tg_option account_table[] = {
+    ACCOUNT(session, "session", STR, "tgdata.session", 0, 0, "FILE",
+            "session file of the account, mode 0600", .env = "TGDATA_SESSION"),
+    ACCOUNT(passphrase, "passphrase", SECRET, NULL, 0, 0, "TEXT",
+            "passphrase that seals the session file", .env = "TGDATA_PASSPHRASE"),
+    ACCOUNT(datacenter, "datacenter", STR, NULL, 0, 0, "FILE",
+            "JSON file with addresses and public key of other data centres than Telegram's",
+            .env = "TGDATA_DATACENTER"),
+    ACCOUNT(test, "test-dc", BOOL, NULL, 0, 0, NULL, "use Telegram's test data centres"),
+    ACCOUNT(api_id, "api-id", I64, NULL, 1, INT32_MAX, "N",
+            "application id from my.telegram.org; needed to log in", .env = "TGDATA_API_ID"),
+    ACCOUNT(api_hash, "api-hash", SECRET, NULL, 0, 0, "HEX", "application hash that goes with it",
+            .env = "TGDATA_API_HASH"),
+    ACCOUNT(import, "session-string", SECRET, NULL, 0, 0, "TEXT",
+            "start a new session file from a Telethon or Pyrogram session string",
+            .env = "TGDATA_SESSION_STRING"),
+    ACCOUNT(transport, "transport", CHOICE, "obfuscated", 0, 0, "NAME",
+            "how packets are framed on TCP",
+            .choices = "obfuscated|intermediate|abridged|padded|full"),
+    ACCOUNT(proxy, "proxy", SECRET, NULL, 0, 0, "URL",
+            "socks5://[USER:PASSWORD@]HOST:PORT or mtproto://SECRET@HOST:PORT",
+            .env = "TGDATA_PROXY"),
+    ACCOUNT(no_pfs, "no-pfs", BOOL, NULL, 0, 0, NULL,
+            "use the permanent key itself instead of temporary keys (no forward secrecy)"),
+    ACCOUNT(rate, "rate", I64, "0", 0, 100000, "N",
+            "requests a second and method at most; 0 learns the server's limit"),
+    ACCOUNT(burst, "burst", I64, "1", 1, 100000, "N",
+            "requests that may leave at once after a pause, with --rate"),
+    ACCOUNT(attempts, "attempts", I64, "12", 1, 1000, "N",
+            "how often a call is tried that meets server trouble; flood waits do not count"),
+    ACCOUNT(call_timeout_ms, "call-timeout", MS, "60s", 1000, 3600000, "TIME",
+            "reconnect when a call had no reply for so long"),
+    { 0 },
+};
+
+static const struct tg_option login_table[] = {
+    LOGIN(phone, "phone", STR, NULL, 0, 0, "NUMBER", "phone number in international form",
+          .env = "TGDATA_PHONE"),
+    LOGIN(code, "code", SECRET, NULL, 0, 0, "CODE", "login code, asked for if absent",
+          .env = "TGDATA_CODE"),
+    LOGIN(password, "password", SECRET, NULL, 0, 0, "TEXT",
+          "two-step verification password, asked for if needed and absent",
+          .env = "TGDATA_PASSWORD"),
+    LOGIN(bot_token, "bot-token", SECRET, NULL, 0, 0, "TOKEN", "log in as a bot",
+          .env = "TGDATA_BOT_TOKEN"),
+    LOGIN(qr, "qr", BOOL, NULL, 0, 0, NULL, "log in by scanning a QR code with the phone"),
+    { 0 },
+};
+
+static const struct tg_option extract_table[] = {
+    EXTRACT(to, "to", STR, NULL, 0, 0, "URL", "destination, such as ndjson:DIR"),
+    EXTRACT(state, "state", STR, "sqlite:tgdata.state", 0, 0, "URL",
+            "where checkpoints are kept, such as sqlite:FILE", .env = "TGDATA_STATE"),
+    EXTRACT(job, "job", STR, "default", 0, 0, "NAME",
+            "name of the job: its checkpoints and parameters belong together"),
+    EXTRACT(batch_size, "batch-size", I64, "1000", 1, 100000, "N", "messages in a batch"),
+    EXTRACT(checkpoint_interval, "checkpoint-interval", I64, "10000", 1, INT64_C(1) << 40, "N",
+            "messages from one commit and checkpoint to the next"),
+    EXTRACT(since, "since", TIME, NULL, 0, 0, "DATE", "only messages sent at or after that time"),
+    EXTRACT(until, "until", TIME, NULL, 0, 0, "DATE", "only messages sent before that time"),
+    EXTRACT(limit, "limit", I64, "0", 0, INT64_C(1) << 40, "N",
+            "stop after that many messages of each chat; 0 means all"),
+    EXTRACT(min_id, "min-id", I64, "0", 0, INT32_MAX, "ID", "only ids from this one on"),
+    EXTRACT(max_id, "max-id", I64, "0", 0, INT32_MAX, "ID", "only ids up to this one"),
+    EXTRACT(takeout, "takeout", BOOL, NULL, 0, 0, NULL,
+            "read inside an export session, with lower flood limits; also finds left channels"),
+    EXTRACT(allow_protected, "allow-protected", BOOL, NULL, 0, 0, NULL,
+            "also read chats that forbid saving their content"),
+    EXTRACT(raw, "raw", BOOL, NULL, 0, 0, NULL, "keep each whole message object in the field raw"),
+    EXTRACT(in_flight, "in-flight", I64, "8", 1, 32, "N", "history requests on their way at once"),
+    EXTRACT(lease_ms, "lease", MS, "30s", 1000, 3600000, "TIME",
+            "how long a run that died keeps others from its job"),
+    EXTRACT(credit_bytes, "buffer", SIZE, "16MiB", 1 << 20, INT64_C(1) << 34, "SIZE",
+            "batches between network and destination at most"),
+    EXTRACT(keep_checkpoints, "keep-checkpoints", I64, "100", 1, 1000000, "N",
+            "checkpoints of a chat that are kept for rollback"),
+    { 0 },
+};
+
+struct scope {
+    const struct tg_option *table;
+    size_t offset;
+};
+
+static const struct scope scope_table[TG_SCOPE_COUNT] = {
+    [TG_SCOPE_ACCOUNT] = { account_table, offsetof(struct tg_config, account) },
+    [TG_SCOPE_LOGIN] = { login_table, offsetof(struct tg_config, login) },
+    [TG_SCOPE_EXTRACT] = { extract_table, offsetof(struct tg_config, extract) },
+};
+
+struct tg_config_text {
+    struct tg_config_text *older;
+    size_t len;
+    char text[];
+};
+
+const struct tg_option *tg_config_table(enum tg_scope scope)
+{
+    assert(scope < TG_SCOPE_COUNT);
+    return scope_table[scope].table;
+}
+
+static void *settings_of(struct tg_config *c, enum tg_scope scope)
+{
+    return (char *)c + scope_table[scope].offset;
+}
+
+struct tg_config *tg_config_new(void)
+{
+    struct tg_config *c = calloc(1, sizeof *c);
+
+    for (int i = 0; c && i < TG_SCOPE_COUNT; i++) {
+        struct tg_error err;
+
+        if (tg_options_default(scope_table[i].table, settings_of(c, (enum tg_scope)i), &err) !=
+            TG_OK)
+            c->broken = err;
+    }
+    return c;
+}
+
+void tg_config_free(struct tg_config *c)
+{
+    if (!c)
+        return;
+    while (c->texts) {
+        struct tg_config_text *older = c->texts->older;
+
+        explicit_bzero(c->texts->text, c->texts->len);
+        free(c->texts);
+        c->texts = older;
+    }
+    free(c);
+}
+
+tg_code tg_config_check(const struct tg_config *c, struct tg_error *err)
+{
+    if (c->broken.code == TG_OK)
+        return TG_OK;
+    *err = c->broken;
+    return err->code;
+}
+
+static bool find_scope(const char *name, enum tg_scope *ret)
+{
+    for (int i = 0; i < TG_SCOPE_COUNT; i++) {
+        if (tg_option_find(scope_table[i].table, name)) {
+            *ret = (enum tg_scope)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool tg_config_known(const char *name, bool *ret_is_flag)
+{
+    enum tg_scope scope;
+
+    if (!find_scope(name, &scope))
+        return false;
+    *ret_is_flag = tg_option_find(scope_table[scope].table, name)->type == TG_OPT_BOOL;
+    return true;
+}
+
+tg_code tg_config_set(struct tg_config *c, const char *name, const char *value,
+                      struct tg_error *err)
+{
+    struct tg_config_text *kept = NULL;
+    enum tg_scope scope;
+    tg_code code;
+
+    if (!find_scope(name, &scope)) {
+        tg_fail(err, TG_USAGE, "there is no setting '%s'", name);
+        for (int i = 0; i < TG_SCOPE_COUNT; i++) {
+            const char *similar = tg_option_similar(scope_table[i].table, name);
+
+            if (similar)
+                return tg_hint(err, "did you mean '%s'?", similar);
+        }
+        return TG_USAGE;
+    }
+    if (value) {
+        size_t len = strlen(value);
+
+        kept = malloc(sizeof *kept + len + 1);
+        if (!kept)
+            return tg_fail(err, TG_NOMEM, "no memory for the setting '%s'", name);
+        memcpy(kept->text, value, len + 1);
+        kept->len = len;
+        kept->older = c->texts;
+        c->texts = kept;
+    }
+    code = tg_option_set(scope_table[scope].table, settings_of(c, scope), name,
+                         kept ? kept->text : NULL, err);
+    return code;
+}
+
+size_t tg_config_help(enum tg_scope scope, size_t width, char *out, size_t n)
+{
+    struct tg_buf text;
+    size_t len;
+
+    assert(scope < TG_SCOPE_COUNT);
+    tg_buf_init(&text, 1 << 20);
+    tg_options_help(scope_table[scope].table, &text, width);
+    len = text.len;
+    if (n) {
+        size_t copied = TG_MIN(len, n - 1);
+
+        if (copied)
+            memcpy(out, text.data, copied);
+        out[copied] = 0;
+    }
+    tg_buf_done(&text);
+    return len;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * settings.h - the structs behind tgdata/config.h: one per scope, filled from the tables in config.c
+ *
+ * Threads: value types; texts are owned by the config
+ */
+#ifndef TG_SETTINGS_H
+#define TG_SETTINGS_H
+
+#include "base/option.h"
+#include "tgdata/config.h"
+
+enum tg_setting_transport {
+    TG_TRANSPORT_OBFUSCATED, /* intermediate under obfuscation, as common clients do */
+    TG_TRANSPORT_INTERMEDIATE,
+    TG_TRANSPORT_ABRIDGED,
+    TG_TRANSPORT_PADDED,
+    TG_TRANSPORT_FULL,
+};
+
+struct tg_account_settings {
+    const char *session;
+    const char *passphrase;
+    const char *datacenter;
+    bool test;
+    int64_t api_id;
+    const char *api_hash;
+    const char *import;   /* session string */
+    int64_t transport;    /* enum tg_setting_transport */
+    const char *proxy;
+    bool no_pfs;
+    int64_t rate;         /* requests per second and method; 0: learned */
+    int64_t burst;
+    int64_t attempts;
+    int64_t call_timeout_ms;
+};
+
+struct tg_login_settings {
+    const char *phone, *code, *password, *bot_token;
+    bool qr;
+};
+
+struct tg_extract_settings {
+    const char *to;
+    const char *state;
+    const char *job;
+    int64_t batch_size;
+    int64_t checkpoint_interval;
+    int64_t since, until; /* Unix seconds; 0: open */
+    int64_t limit, min_id, max_id;
+    bool takeout;
+    bool allow_protected;
+    bool raw;
+    int64_t in_flight;
+    int64_t lease_ms;
+    int64_t credit_bytes;
+    int64_t keep_checkpoints;
+};
+
+struct tg_config {
+    struct tg_account_settings account;
+    struct tg_login_settings login;
+    struct tg_extract_settings extract;
+    struct tg_config_text *texts; /* values that were set, owned */
+    struct tg_error broken;       /* a default or environment variable that does not fit */
+};
+
+/** @return the table of a scope */
+const struct tg_option *tg_config_table(enum tg_scope scope);
+
+/** @return TG_OK, or what tg_config_new found broken */
+tg_code tg_config_check(const struct tg_config *config, struct tg_error *err);
+
+#endif
