@@ -16,6 +16,10 @@
 #define MT_ENVELOPE_H
 
 #include "mtproto/handshake.h"
+#include "mtproto/transport.h"
+
+/* The longest body of a message: what a packet holds besides its heads and least padding. */
+enum { MT_MESSAGE_MAX = MT_PACKET_MAX - 24 - 32 - 28 };
 
 enum mt_side { MT_FROM_CLIENT = 0, MT_FROM_SERVER = 8 };
 
@@ -35,7 +39,7 @@ bool mt_is_plain(const void *packet, size_t len);
 /** Reads a plain packet. Only msg_id, body and len are set. @return TG_PROTOCOL if malformed */
 tg_code mt_plain_open(void *packet, size_t len, struct mt_message *ret, struct tg_error *err);
 
-/** Appends a plain packet. */
+/** Appends a plain packet. Sets out->failed if the body is longer than MT_MESSAGE_MAX. */
 void mt_plain_write(uint64_t msg_id, const void *body, size_t len, struct tg_buf *out);
 
 /**
@@ -50,7 +54,9 @@ tg_code mt_envelope_open(const struct mt_key *key, enum mt_side side, bool padde
                          size_t len, struct mt_message *ret, struct tg_error *err);
 
 /**
- * Appends an encrypted packet around body.
+ * Appends an encrypted packet around body (a multiple of 4 bytes). Sets out->failed if it is longer
+ * than MT_MESSAGE_MAX.
+ *
  * @param ret_quick_ack  token the peer would send as quick ack; may be NULL
  */
 void mt_envelope_write(const struct mt_key *key, enum mt_side side, const struct mt_message *m,
