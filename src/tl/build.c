@@ -3,8 +3,8 @@
  * build.c - from declarations to the tables of a schema
  *
  * Names become symbols: known ones by binary search, fresh ones numbered behind. Types are interned
- * by their text. Constructors are put in a hash by id and in an array by symbol. compile.c then adds
- * what walking and encoding need.
+ * by their text. Constructors are put in a hash by id and in an array by symbol. compile.c then
+ * adds what walking and encoding need.
  *
  * Threads: none      Limits: see schema.h
  */

@@ -5,8 +5,8 @@
  * A declaration is `name#id {X:Type} field:type ... = Result;`. It may span lines; `//` starts a
  * comment, `// LAYER n` gives the layer, `---functions---` and `---types---` switch what follows.
  * The handful of lines that define TL's own types (int, Bool, vector, ...) are known by name and
- * passed over, as are a generator's own helpers: mtcute.*, and invokeWith...Prefix, which shares its
- * id with a function.
+ * passed over, as are a generator's own helpers: mtcute.*, and invokeWith...Prefix, which shares
+ * its id with a function.
  *
  * Threads: none      Limits: 8 MiB of text, 128 bytes a name, see schema.h for counts
  */

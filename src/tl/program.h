@@ -5,8 +5,8 @@
  *    31          16 15        8 7         0
  *   |   argument   | condition |    op     |
  *
- * Fixed-size fields that follow one another under the same condition are one word; `true` flags take
- * none. A condition is 0xff (always) or flags word number << 5 | bit.
+ * Fixed-size fields that follow one another under the same condition are one word; `true` flags
+ * take none. A condition is 0xff (always) or flags word number << 5 | bit.
  */
 #ifndef TL_PROGRAM_H
 #define TL_PROGRAM_H

@@ -43,7 +43,7 @@ enum tl_value_kind {
     TL_VALUE_REF,   /* inside parents only: `ref` is the child */
 };
 
-/* 40 bytes. Fields of objects and items of vectors stand in one array each. */
+/* 32 bytes. Fields of objects and items of vectors stand in one array each. */
 struct tl_value {
     uint8_t kind;   /* enum tl_value_kind */
     bool failed;    /* out of memory while this was built */
@@ -112,8 +112,9 @@ struct tl_value *tl_add_vector(struct tl_value *v);             /* a vector with
 /**
  * Appends the value as boxed TL.
  *
- * @return TG_OK; TG_NOT_FOUND naming the predicate that the layer has not; TG_DATA if a value's kind
- *         does not fit its field; TG_LIMIT; TG_NOMEM. On failure the buffer is as long as before
+ * @return TG_OK; TG_NOT_FOUND naming the predicate that the layer has not; TG_DATA if a value's
+ *         kind does not fit its field; TG_LIMIT past the buffer's cap or 64 levels; TG_NOMEM
+ *         if the tree is failed or NULL. On failure the buffer is as long as before
  */
 TG_MUST_CHECK tg_code tl_encode(const struct tl_schema *s, const struct tl_value *v,
                                 struct tg_buf *out, struct tg_error *err);
@@ -133,6 +134,10 @@ static inline bool tl_has_name(const struct tl_schema *s, uint32_t name)
  *         fault) or the arena is full (tl_explain finds none)
  */
 struct tl_value *tl_decode(const struct tl_schema *s, struct tl_reader *r, struct tg_arena *arena);
+
+/** As tl_decode for a value of a type of the schema, such as a function's result. */
+struct tl_value *tl_decode_type(const struct tl_schema *s, struct tl_reader *r, uint16_t type,
+                                struct tg_arena *arena);
 
 /** @return the field's value, followed through references; NULL if absent. o may be NULL */
 const struct tl_value *tl_get(const struct tl_value *o, uint32_t field);

@@ -67,7 +67,7 @@ bool tl_skip_type(const struct tl_schema *s, struct tl_reader *r, uint16_t type)
 /**
  * Opens the object at the reader and moves the reader behind it.
  *
- * @param ret  written on success only
+ * @param ret  filled in place, as it is large: of no use after a failure
  * @return false, with the reader marked, if it is no whole object of a known constructor
  */
 bool tl_object_open(const struct tl_schema *s, struct tl_reader *r, struct tl_object *ret);

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * walk.c - skipping and opening objects: the hot loops
+ *
+ * Internally a walk is a pointer that only moves forward and NULL on failure; the reader is updated
+ * once at the end. skip_program runs a constructor's words; skip_value is its slower sister for a
+ * single value of any type.
+ *
+ * Work is bounded by the bytes: each step of a program consumes some (compile.c refuses what would
+ * not), the count of a vector is at most the bytes left, and levels are counted.
+ */
+#include "tl/walk.h"
+
+#include <assert.h>
+
+#include "tl/program.h"
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+
+struct walk {
+    const struct tl_schema *s;
+    const uint8_t *end;
+};
+
+static const uint8_t *skip_program(const struct walk *w, const struct tl_ctor *c, const uint8_t *p,
+                                   int depth);
+static const uint8_t *skip_value(const struct walk *w, const struct tl_type *t, const uint8_t *p,
+                                 int depth);
+
+static inline size_t left(const struct walk *w, const uint8_t *p)
+{
+    return (size_t)(w->end - p);
+}
+
+static inline const uint8_t *skip_string(const struct walk *w, const uint8_t *p)
+{
+    size_t room = left(w, p), n;
+
+    if (room < 4)
+        return NULL;
+    n = p[0];
+    if (LIKELY(n < 254))
+        n = (n + 4) & ~(size_t)3;
+    else if (n == 254)
+        n = ((tg_le32(p) >> 8) + (size_t)7) & ~(size_t)3;
+    else
+        return NULL;
+    return n <= room ? p + n : NULL;
+}
+
+static inline const uint8_t *skip_bool(const struct walk *w, const uint8_t *p)
+{
+    if (left(w, p) < 4)
+        return NULL;
+    uint32_t id = tg_le32(p);
+    return id == TL_TRUE_ID || id == TL_FALSE_ID ? p + 4 : NULL;
+}
+
+static inline const uint8_t *skip_object(const struct walk *w, uint32_t type, const uint8_t *p,
+                                         int depth)
+{
+    if (left(w, p) < 4)
+        return NULL;
+    const struct tl_ctor *c = tl_ctor_by_id(w->s, tg_le32(p));
+    if (!c || c->type != type || c->is_function || depth >= TL_DEPTH_MAX)
+        return NULL;
+    return skip_program(w, c, p + 4, depth + 1);
+}
+
+/* The smallest an item can be, by which counts are bounded. */
+static inline size_t item_min(const struct tl_type *item)
+{
+    return item->size ? item->size : 4;
+}
+
+static const uint8_t *skip_vector(const struct walk *w, const struct tl_type *t, const uint8_t *p,
+                                  int depth)
+{
+    const struct tl_type *item = &w->s->type[t->item];
+
+    if (t->kind == TL_KIND_VECTOR) {
+        if (left(w, p) < 4 || tg_le32(p) != TL_VECTOR_ID)
+            return NULL;
+        p += 4;
+    }
+    if (left(w, p) < 4 || depth >= TL_DEPTH_MAX)
+        return NULL;
+    uint32_t n = tg_le32(p);
+    p += 4;
+    if (n > left(w, p) / item_min(item))
+        return NULL;
+    if (item->size && item->kind != TL_KIND_BOOL)
+        return p + (size_t)n * item->size;
+    if (item->kind == TL_KIND_OBJECT) {
+        while (n-- && p)
+            p = skip_object(w, t->item, p, depth + 1);
+    } else {
+        while (n-- && p)
+            p = skip_value(w, item, p, depth + 1);
+    }
+    return p;
+}
+
+/* Any boxed object or function, Bool, or vector of such. */
+static const uint8_t *skip_any(const struct walk *w, const uint8_t *p, int depth)
+{
+    if (left(w, p) < 4 || depth >= TL_DEPTH_MAX)
+        return NULL;
+    uint32_t id = tg_le32(p);
+    const struct tl_ctor *c = tl_ctor_by_id(w->s, id);
+    p += 4;
+    if (c)
+        return skip_program(w, c, p, depth + 1);
+    if (id == TL_TRUE_ID || id == TL_FALSE_ID)
+        return p;
+    if (id != TL_VECTOR_ID || left(w, p) < 4)
+        return NULL;
+    uint32_t n = tg_le32(p);
+    p += 4;
+    if (n > left(w, p) / 4)
+        return NULL;
+    while (n-- && p)
+        p = skip_any(w, p, depth + 1);
+    return p;
+}
+
+static const uint8_t *skip_value(const struct walk *w, const struct tl_type *t, const uint8_t *p,
+                                 int depth)
+{
+    switch (t->kind) {
+    case TL_KIND_TRUE: return p;
+    case TL_KIND_STRING:
+    case TL_KIND_BYTES: return skip_string(w, p);
+    case TL_KIND_BOOL: return skip_bool(w, p);
+    case TL_KIND_OBJECT: return skip_object(w, (uint32_t)(t - w->s->type), p, depth);
+    case TL_KIND_BARE:
+        if (depth >= TL_DEPTH_MAX)
+            return NULL;
+        return skip_program(w, &w->s->ctor[t->item], p, depth + 1);
+    case TL_KIND_VECTOR:
+    case TL_KIND_BARE_VECTOR: return skip_vector(w, t, p, depth);
+    case TL_KIND_ANY: return skip_any(w, p, depth);
+    default: return t->size <= left(w, p) ? p + t->size : NULL;
+    }
+}
+
+static const uint8_t *skip_program(const struct walk *w, const struct tl_ctor *c, const uint8_t *p,
+                                   int depth)
+{
+    const uint32_t *op = w->s->op + c->op, *stop = op + c->n_ops;
+    uint32_t flags[TL_WORDS_MAX + 1];
+
+    for (; op < stop; op++) {
+        uint32_t word = *op, condition = word >> 8 & 0xff, argument = word >> 16;
+
+        if (condition != TL_ALWAYS && !(flags[condition >> 5] >> (condition & 31) & 1))
+            continue;
+        switch (word & 0xff) {
+        case TL_OP_FIXED:
+            if (left(w, p) < argument)
+                return NULL;
+            p += argument;
+            continue;
+        case TL_OP_FLAGS:
+            if (left(w, p) < 4)
+                return NULL;
+            flags[argument] = tg_le32(p);
+            p += 4;
+            continue;
+        case TL_OP_STRING: p = skip_string(w, p); break;
+        case TL_OP_BOOL: p = skip_bool(w, p); break;
+        case TL_OP_OBJECT: p = skip_object(w, argument, p, depth); break;
+        case TL_OP_BARE:
+            if (depth >= TL_DEPTH_MAX)
+                return NULL;
+            p = skip_program(w, &w->s->ctor[argument], p, depth + 1);
+            break;
+        case TL_OP_VECTOR: p = skip_vector(w, &w->s->type[argument], p, depth); break;
+        default: p = skip_any(w, p, depth); break;
+        }
+        if (!p)
+            return NULL;
+    }
+    return p;
+}
+
+static bool finish(struct tl_reader *r, const uint8_t *p)
+{
+    if (!p)
+        return tl_read_fail(r);
+    r->at = p;
+    return true;
+}
+
+bool tl_skip(const struct tl_schema *s, struct tl_reader *r)
+{
+    struct walk w = { s, r->end };
+
+    return finish(r, r->bad ? NULL : skip_any(&w, r->at, 0));
+}
+
+bool tl_skip_type(const struct tl_schema *s, struct tl_reader *r, uint16_t type)
+{
+    struct walk w = { s, r->end };
+
+    assert(type < s->n_types);
+    return finish(r, r->bad ? NULL : skip_value(&w, &s->type[type], r->at, 0));
+}
+
+/* Notes where each field begins, up to field number `last`. */
+static const uint8_t *open_fields(const struct walk *w, struct tl_object *o, const uint8_t *p,
+                                  int last)
+{
+    const struct tl_field *f = tl_ctor_fields(w->s, o->ctor);
+    int n = o->ctor->n_fields, i;
+
+    for (i = 0; i < n && i <= last; i++, f++) {
+        const uint8_t *at = p;
+
+        if (f->word != TL_NO_FLAG && !(tg_le32(o->field[f->word]) >> f->bit & 1))
+            at = NULL;
+        o->field[i] = at;
+        if (!at || f->kind == TL_KIND_TRUE)
+            continue;
+        if (f->size && f->kind != TL_KIND_BOOL)
+            p = f->size <= left(w, p) ? p + f->size : NULL;
+        else if (f->kind == TL_KIND_OBJECT)
+            p = skip_object(w, f->type, p, 1);
+        else
+            p = skip_value(w, &w->s->type[f->type], p, 1);
+        if (!p)
+            return NULL;
+    }
+    for (; i < n; i++)
+        o->field[i] = NULL;
+    return p;
+}
+
+bool tl_object_open_until(const struct tl_schema *s, struct tl_reader *r, int last,
+                          struct tl_object *ret)
+{
+    struct walk w = { s, r->end };
+    const struct tl_ctor *c = r->bad || tl_left(r) < 4 ? NULL : tl_ctor_by_id(s, tg_le32(r->at));
+
+    if (!c)
+        return tl_read_fail(r);
+    ret->schema = s;
+    ret->ctor = c;
+    ret->start = r->at;
+    ret->end = open_fields(&w, ret, r->at + 4, last);
+    return finish(r, ret->end);
+}
+
+bool tl_object_open(const struct tl_schema *s, struct tl_reader *r, struct tl_object *ret)
+{
+    return tl_object_open_until(s, r, TL_FIELD_MAX, ret);
+}
+
+bool tl_field_bool(const struct tl_object *o, uint32_t symbol)
+{
+    int i = tl_field_index(o, symbol);
+
+    if (!tl_at_has(o, i))
+        return false;
+    const struct tl_field *f = tl_ctor_fields(o->schema, o->ctor) + i;
+    return f->kind != TL_KIND_BOOL || tl_at_id(o, i) == TL_TRUE_ID;
+}
+
+uint32_t tl_at_vector(const struct tl_object *o, int i, struct tl_reader *ret)
+{
+    *ret = tl_at(o, i);
+    if (!ret->at)
+        return 0;
+    const struct tl_type *t = &o->schema->type[tl_ctor_fields(o->schema, o->ctor)[i].type];
+    if (t->kind != TL_KIND_VECTOR && t->kind != TL_KIND_BARE_VECTOR)
+        return 0;
+    if (t->kind == TL_KIND_VECTOR)
+        tl_read_u32(ret);
+    return tl_read_u32(ret);
+}
