@@ -366,3 +366,21 @@ tg_code tg_driver_split(char *url, const char *what, char **ret_target, char **r
     *ret_query = query;
     return TG_OK;
 }
+
+tg_code tg_driver_find(const struct tg_driver *(*at)(size_t i), const char *name, const char *what,
+                       size_t *ret, struct tg_error *err)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; at(i); i++) {
+        if (strcmp(at(i)->name, name) == 0) {
+            *ret = i;
+            return TG_OK;
+        }
+    }
+    tg_fail(err, TG_USAGE, "there is no %s '%.64s'", what, name);
+    for (size_t i = 0; at(i) && len < sizeof err->hint; i++)
+        len += (size_t)snprintf(err->hint + len, sizeof err->hint - len, "%s%s",
+                                i ? ", " : "there are: ", at(i)->name);
+    return err->code;
+}

@@ -100,4 +100,13 @@ struct tg_driver {
     size_t size;                    /* bytes of the settings struct that `option` fills */
 };
 
+/**
+ * Finds a driver by name.
+ * @param at    gives the head number i of the table, NULL behind the last
+ * @param what  the kind for the message: "sink"
+ * @return TG_USAGE, with the names there are, if none has that name
+ */
+tg_code tg_driver_find(const struct tg_driver *(*at)(size_t i), const char *name, const char *what,
+                       size_t *ret, struct tg_error *err);
+
 #endif

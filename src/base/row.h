@@ -54,13 +54,16 @@ struct tg_batch {
     size_t bytes; /* reckoned size of all strings: credit */
 
     struct tg_cursor cursor;   /* where the chat stands once this batch is committed */
-    int64_t covered_from;      /* ids covered_from..cursor.id of the segment are all in, by contiguity */
+    int64_t covered_from;      /* ids covered_from..cursor.id of the segment are all in, proved */
     bool last;                 /* the chat's end was reached with this batch (may be empty) */
     int64_t started_us, ended_us; /* when its first request was sent, when it was complete */
     uint32_t n_requests;
     uint32_t n_flood_waits;    /* while it was fetched */
     int64_t flood_wait_s;
     int32_t rate_limit_remaining; /* tokens left for the method; -1 unknown */
+
+    size_t n_taken;            /* rows that a callback has declared as taken for good */
+    char checkpoint_id[128];   /* "job/chat/number" of the newest checkpoint; "" before the first */
 };
 
 /** @return an empty batch with room for n_rows, or NULL */

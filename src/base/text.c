@@ -311,7 +311,8 @@ bool tg_size_parse(const char *text, int64_t *ret)
 bool tg_duration_parse(const char *text, int64_t *ret_ms)
 {
     static const struct unit unit[] = {
-        { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 },
+        { "", 1000 },    { "ms", 1 },      { "s", 1000 },
+        { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 },
     };
     int64_t v;
 

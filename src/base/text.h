@@ -43,7 +43,8 @@ bool tg_unbase64(struct tg_buf *out, const char *text, size_t len);
 bool tg_time_utc(char out[21], int64_t unix_s);
 
 /**
- * Reads "2024-01-15", "2024-01-15T10:30:00Z", "2024-01-15 10:30", offsets "+02:00", or "@1705314600".
+ * Reads "2024-01-15", "2024-01-15T10:30:00Z", "2024-01-15 10:30", offsets "+02:00", or
+ * "@1705314600".
  * @return false if malformed or not a real date; ret in Unix seconds, written on success only
  */
 bool tg_time_parse(const char *text, int64_t *ret_unix_s);

@@ -6,9 +6,9 @@
  * which directory entries were synced, records each operation, can fail the n-th one (no space, I/O
  * error), and can be "cut": everything not synced is dropped, as after a power failure.
  *
- * Paths are relative to the directory handle that was opened. All calls return TG_IO or TG_FULL with
- * the path in the message, TG_NOT_FOUND where said. open_dir without `create` returns TG_NOT_FOUND for
- * a missing directory.
+ * Paths are relative to the directory handle that was opened. All calls return TG_IO or TG_FULL
+ * with the path in the message, TG_NOT_FOUND where said. open_dir without `create` returns
+ * TG_NOT_FOUND for a missing directory.
  *
  * Threads: system: any; memory: one at a time
  */
@@ -92,7 +92,8 @@ const char *tg_fs_memory_log(struct tg_fs_memory *m, size_t *ret_n_ops);
 tg_code tg_fs_read_all(const struct tg_fs *fs, struct tg_dir *dir, const char *name, size_t max,
                        struct tg_buf *out, struct tg_error *err);
 
-/** Replaces a file so that a crash leaves the old or the new one: write aside, sync, rename, sync. */
+/** Replaces a file so that a crash leaves the old or the new one: write aside, sync, rename, sync.
+ *  The file aside is `name`.tmp. */
 tg_code tg_fs_replace(const struct tg_fs *fs, struct tg_dir *dir, const char *name, bool secret,
                       const void *bytes, size_t len, struct tg_error *err);
 

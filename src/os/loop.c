@@ -119,8 +119,8 @@ tg_code tg_loop_new(struct tg_loop **ret, struct tg_error *err)
 }
 
 /*
- * Runs libuv with SIGPIPE blocked in this thread: a peer that is gone must show up as an error of the
- * write. A SIGPIPE that was raised meanwhile is taken off before the old mask comes back.
+ * Runs libuv with SIGPIPE blocked in this thread: a peer that is gone must show up as an error of
+ * the write. A SIGPIPE that was raised meanwhile is taken off before the old mask comes back.
  */
 static void run(struct tg_loop *loop)
 {

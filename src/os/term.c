@@ -28,7 +28,7 @@ size_t tg_term_width(int fd, size_t fallback)
     return size.ws_col;
 }
 
-/* Reads up to the end of the line, which is not kept; bytes that do not fit are read and counted. */
+/* Reads up to the end of the line, which is not kept; bytes that do not fit are only counted. */
 static tg_code read_line(int fd, char *out, size_t n, size_t *ret_len, struct tg_error *err)
 {
     size_t len = 0;

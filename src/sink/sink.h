@@ -4,8 +4,13 @@
  *
  * The engine writes rows, then commits them together with a record of what they cover. After a
  * crash it attaches again, learns the last durable commit from the destination itself, and goes on
- * behind it. Whatever was written after that commit must not be visible to readers, or is removed on
- * attach. A sink is one file; its vtable is the last thing in it, listed in sink/table.c.
+ * behind it. Whatever was written after that commit must not be visible to readers, or is removed
+ * on attach. A sink is one file; its vtable is the last thing in it, listed in sink/table.c.
+ *
+ * After a failed write or commit nothing is known but what the destination tells: the chat must be
+ * attached again, then written on from the commit that attach reports. The same holds after a
+ * rollback. A commit's seq follows the last one's, its rows are those written since, and its
+ * rows_total adds up; a sink refuses others (TG_INTERNAL).
  *
  * Threads: one thread for all calls of one open sink; calls may block
  */
@@ -23,7 +28,7 @@ struct tg_commit {
     uint64_t batches;         /* batches completed so far */
     uint64_t rows;            /* rows of this commit */
     uint64_t rows_total;      /* rows of the job and chat up to here */
-    int64_t covered_from;     /* ids covered_from..cursor.id of cursor.segment were proved complete */
+    int64_t covered_from;     /* ids covered_from..cursor.id of cursor.segment are all in, proved */
     int64_t last_id;          /* id of the last row so far; 0 if none */
     int64_t last_date;        /* its date, Unix seconds */
     uint64_t fence;           /* fencing token of the writer's lease */
@@ -58,7 +63,8 @@ struct tg_sink_ops {
     tg_code (*write)(void *self, const struct tg_batch *batch, size_t from, size_t n,
                      struct tg_error *err);
 
-    /** Makes all rows written for that chat since its last commit durable and visible, all or none. */
+    /** Makes all rows written for that chat since its last commit durable and visible, all or none.
+     *  No rows at all is a commit too. */
     tg_code (*commit)(void *self, const struct tg_commit *commit, struct tg_error *err);
 
     /** Removes everything behind commit number seq of a chat (checkpoint rollback). */

@@ -7,8 +7,8 @@
  *   lease(name) -> owner, token, expires_us             owner is empty when it is free
  *
  * Every change runs in a transaction that takes the write lock first, so that what was compared
- * still holds when it is replaced, whichever process writes. The row of a lease stays when the lease
- * is given back: its token must go on growing.
+ * still holds when it is replaced, whichever process writes. The row of a lease stays when the
+ * lease is given back: its token must go on growing.
  *
  * Threads: one call at a time; callbacks must not call the store
  * Limits:  those of store.h
@@ -62,7 +62,8 @@ enum {
 
 static const char *const statement[N_STMTS] = {
     [DOC_GET] = DOC_COLUMNS "key = ?2 ORDER BY version DESC LIMIT 1",
-    [DOC_PUT] = "INSERT INTO doc(kind, key, version, at_us, fence, bytes) VALUES(?1,?2,?3,?4,?5,?6)",
+    [DOC_PUT] = "INSERT INTO doc(kind, key, version, at_us, fence, bytes)"
+                " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [DOC_HISTORY] = DOC_COLUMNS "key = ?2 ORDER BY version DESC",
     [DOC_LIST] = DOC_COLUMNS
     "key >= ?2 AND substr(key, 1, length(?2)) = ?2 AND version ="

@@ -10,39 +10,23 @@ extern const struct tg_store_ops tg_store_sqlite;
 
 const struct tg_store_ops *const tg_stores[] = { &tg_store_sqlite, NULL };
 
-static tg_code find(const char *name, const struct tg_store_ops **ret, struct tg_error *err)
+static const struct tg_driver *head(size_t i)
 {
-    char names[128] = "";
-    size_t at = 0;
-
-    for (size_t i = 0; tg_stores[i]; i++) {
-        const char *has = tg_stores[i]->head.name;
-
-        if (strcmp(has, name) == 0) {
-            *ret = tg_stores[i];
-            return TG_OK;
-        }
-        if (at + strlen(has) + 3 < sizeof names) {
-            memcpy(names + at, i ? ", " : "", i ? 2 : 0);
-            at += i ? 2 : 0;
-            memcpy(names + at, has, strlen(has) + 1);
-            at += strlen(has);
-        }
-    }
-    tg_fail(err, TG_USAGE, "there is no state store '%.64s'", name);
-    return tg_hint(err, "there are: %s", names);
+    return tg_stores[i] ? &tg_stores[i]->head : NULL;
 }
 
 /* Makes the instance and opens it; whatever was made is in `ret`, also on failure. */
 static tg_code open_parts(struct tg_store *ret, struct tg_error *err)
 {
     char *target, *query;
+    size_t i = 0;
     tg_code code = tg_driver_split(ret->url, "state store", &target, &query, err);
 
     if (code == TG_OK)
-        code = find(ret->url, &ret->ops, err);
+        code = tg_driver_find(head, ret->url, "state store", &i, err);
     if (code != TG_OK)
         return code;
+    ret->ops = tg_stores[i];
     ret->self = calloc(1, ret->ops->head.size);
     if (!ret->self)
         return tg_fail(err, TG_NOMEM, "state store");

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * parts_check.c - what is in a chat's directory: listed, checked, cleaned, read again; see parts.h
+ *
+ * Taking up a chat and scanning it walk the same chain of manifests. Only taking it up deletes, and
+ * only once the chain has proved sound.
+ *
+ * Threads: one at a time
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "sink/parts.h"
+#include "sink/parts_internal.h"
+
+enum { MANIFEST_MAX = 64 * 1024, BLOCK = 256 * 1024 };
+
+enum kind { OTHER, DATA, MANIFEST, LEFTOVER };
+
+struct entry {
+    uint64_t n;
+    uint64_t size; /* of the data */
+    bool data, manifest;
+};
+
+struct listing {
+    const struct tg_parts *p;
+    struct entry *part;
+    size_t n, cap;
+    char (*leftover)[TG_PART_NAME];
+    size_t n_leftover, cap_leftover;
+    bool no_memory;
+};
+
+static void listing_done(struct listing *l)
+{
+    free(l->part);
+    free(l->leftover);
+}
+
+/* Reads "part-000012<suffix>" and tells the kind; only the exact spelling counts. */
+static enum kind classify(const struct tg_parts *p, const char *name, uint64_t *ret_n)
+{
+    static const char *const aside[] = { "", ".tmp" };
+    char again[TG_PART_NAME];
+    uint64_t n = 0;
+
+    if (strcmp(name, TG_CURSOR_NAME ".tmp") == 0)
+        return LEFTOVER;
+    if (strncmp(name, "part-", 5) != 0 || strlen(name) >= TG_PART_NAME)
+        return OTHER;
+    for (const char *at = name + 5; *at >= '0' && *at <= '9' && n < UINT64_MAX / 100; at++)
+        n = n * 10 + (uint64_t)(*at - '0');
+    *ret_n = n;
+    for (size_t i = 0; n > 0 && i < TG_COUNT(aside); i++) {
+        tg_part_name(again, n, p->suffix, aside[i]);
+        if (strcmp(name, again) == 0)
+            return i ? LEFTOVER : DATA;
+        tg_part_name(again, n, ".json", aside[i]);
+        if (strcmp(name, again) == 0)
+            return i ? LEFTOVER : MANIFEST;
+    }
+    return OTHER;
+}
+
+/* Doubles an array that is full. @return false out of memory */
+static bool grow(void *array, size_t n, size_t *cap, size_t size)
+{
+    void **at = array, *more;
+    size_t want = *cap ? *cap * 2 : 64;
+
+    if (n < *cap)
+        return true;
+    more = reallocarray(*at, want, size);
+    if (!more)
+        return false;
+    *at = more;
+    *cap = want;
+    return true;
+}
+
+static bool add_leftover(struct listing *l, const char *name)
+{
+    if (!grow(&l->leftover, l->n_leftover, &l->cap_leftover, sizeof *l->leftover))
+        return false;
+    memcpy(l->leftover[l->n_leftover++], name, strlen(name) + 1);
+    return true;
+}
+
+static bool seen_entry(void *ctx, const char *name, bool is_dir, uint64_t size)
+{
+    struct listing *l = ctx;
+    uint64_t n = 0;
+    enum kind kind = is_dir ? OTHER : classify(l->p, name, &n);
+
+    if (kind == LEFTOVER) {
+        l->no_memory = !add_leftover(l, name);
+    } else if (kind != OTHER) {
+        if (!grow(&l->part, l->n, &l->cap, sizeof *l->part)) {
+            l->no_memory = true;
+            return false;
+        }
+        l->part[l->n++] = (struct entry){
+            .n = n,
+            .size = kind == DATA ? size : 0,
+            .data = kind == DATA,
+            .manifest = kind == MANIFEST,
+        };
+    }
+    return !l->no_memory;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+
+    return x->n < y->n ? -1 : x->n > y->n;
+}
+
+/* Lists the directory: one entry per number, sorted. */
+static tg_code list_parts(struct tg_parts *p, struct listing *l, struct tg_error *err)
+{
+    const struct tg_fs *fs = p->env->fs;
+    size_t n = 0;
+    tg_code code;
+
+    *l = (struct listing){ .p = p };
+    code = fs->list(fs, p->dir, seen_entry, l, err);
+    if (code == TG_OK && l->no_memory)
+        code = tg_fail(err, TG_NOMEM, "list of '%s'", p->path);
+    if (code != TG_OK)
+        return code;
+    if (l->n)
+        qsort(l->part, l->n, sizeof *l->part, by_number);
+    for (size_t i = 0; i < l->n; i++) {
+        if (n && l->part[n - 1].n == l->part[i].n) {
+            l->part[n - 1].data |= l->part[i].data;
+            l->part[n - 1].manifest |= l->part[i].manifest;
+            l->part[n - 1].size += l->part[i].size;
+        } else {
+            l->part[n++] = l->part[i];
+        }
+    }
+    l->n = n;
+    return TG_OK;
+}
+
+static tg_code damaged(const struct tg_parts *p, const char *name, const char *how,
+                       struct tg_error *err)
+{
+    tg_fail(err, TG_CORRUPT, "'%.160s/%.40s' %s", p->path, name, how);
+    return tg_hint(err, "restore that file from a backup; or move the chat's directory away, and "
+                        "the chat is extracted again from its beginning");
+}
+
+tg_code tg_parts_read_manifest(struct tg_parts *p, const char *name, struct tg_manifest *ret,
+                               struct tg_error *err)
+{
+    struct tg_buf text;
+    tg_code code;
+
+    tg_buf_init(&text, MANIFEST_MAX);
+    code = tg_fs_read_all(p->env->fs, p->dir, name, MANIFEST_MAX, &text, err);
+    if (code == TG_LIMIT || (code == TG_OK && !tg_manifest_read(ret, text.data, text.len)))
+        code = damaged(p, name, "is no whole manifest", err);
+    tg_buf_done(&text);
+    if (code != TG_OK)
+        return code;
+    if (ret->chat_id != p->chat_id)
+        return damaged(p, name, "belongs to another chat", err);
+    if (strcmp(ret->job, p->env->job) != 0) {
+        tg_fail(err, TG_USAGE, "'%.120s' holds the output of job '%.60s', not of '%.60s'", p->path,
+                ret->job, p->env->job);
+        return tg_hint(err, "go on with --job %.100s, or write to another directory", ret->job);
+    }
+    return TG_OK;
+}
+
+/* Checks one part against its manifest and against the part before it. */
+static tg_code check_part(struct tg_parts *p, const struct entry *e,
+                          const struct tg_manifest *before, struct tg_manifest *ret,
+                          struct tg_error *err)
+{
+    char data_name[TG_PART_NAME], name[TG_PART_NAME];
+    tg_code code;
+
+    tg_part_name(data_name, e->n, p->suffix, "");
+    tg_part_name(name, e->n, ".json", "");
+    if (!e->manifest)
+        return damaged(p, data_name, "has no manifest", err);
+    code = tg_parts_read_manifest(p, name, ret, err);
+    if (code != TG_OK)
+        return code;
+    if (ret->part != e->n)
+        return damaged(p, name, "belongs to another part", err);
+    if (ret->bytes != e->size)
+        return damaged(p, data_name, "has another size than its manifest tells", err);
+    if (ret->commit.seq <= before->commit.seq ||
+        ret->commit.rows_total != before->commit.rows_total + ret->commit.rows)
+        return damaged(p, name, "does not follow the part before it", err);
+    return TG_OK;
+}
+
+/* Reads a part's data: checks its digest, and gives its blocks to the reader if there is one. */
+static tg_code read_part(struct tg_parts *p, const struct tg_manifest *m, uint8_t *block,
+                         const struct tg_parts_reader *reader, struct tg_error *err)
+{
+    const struct tg_fs *fs = p->env->fs;
+    struct tg_sha256_ctx sha = { 0 };
+    uint8_t digest[TG_SHA256];
+    char name[TG_PART_NAME];
+    struct tg_file *file;
+    size_t n = 1;
+    tg_code code;
+
+    tg_part_name(name, m->part, p->suffix, "");
+    code = fs->open(fs, p->dir, name, &file, err);
+    if (code != TG_OK)
+        return code;
+    if (!tg_sha256_init(&sha))
+        code = tg_fail(err, TG_NOMEM, "digest of '%s'", name);
+    while (code == TG_OK && n) {
+        code = fs->read(fs, file, block, BLOCK, &n, err);
+        if (code != TG_OK || n == 0)
+            break;
+        tg_sha256_add(&sha, block, n);
+        if (reader)
+            code = reader->block(reader->ctx, m, block, n, err);
+    }
+    fs->close(fs, file);
+    if (code == TG_OK) {
+        tg_sha256_take(&sha, digest);
+        if (memcmp(digest, m->sha256, sizeof digest) != 0)
+            code = damaged(p, name, "was changed: its SHA-256 is not what its manifest tells", err);
+        else if (reader)
+            code = reader->block(reader->ctx, m, NULL, 0, err);
+    }
+    tg_sha256_done(&sha);
+    return code;
+}
+
+/*
+ * Walks the chain of parts: numbers 1..n without holes, each sound. `each` NULL reads the data of
+ * the newest only. ret: the newest's manifest (part 0 if there is none).
+ */
+static tg_code walk(struct tg_parts *p, const struct listing *l, const struct tg_parts_reader *each,
+                    struct tg_manifest *ret, struct tg_error *err)
+{
+    TG_CLEANUP(tg_buf_done) struct tg_buf block;
+    struct tg_manifest before = { 0 }, m;
+    uint64_t n = 0;
+    tg_code code = TG_OK;
+
+    tg_buf_init(&block, BLOCK);
+    if (!tg_buf_grow(&block, BLOCK))
+        return tg_fail(err, TG_NOMEM, "check of '%s'", p->path);
+    for (size_t i = 0; i < l->n && code == TG_OK; i++) {
+        char name[TG_PART_NAME];
+
+        if (!l->part[i].data)
+            continue; /* the manifest of a commit that did not happen */
+        if (l->part[i].n != ++n) {
+            tg_part_name(name, n, p->suffix, "");
+            return damaged(p, name, "is missing, but later parts are there", err);
+        }
+        code = check_part(p, &l->part[i], &before, &m, err);
+        if (code == TG_OK && each)
+            code = read_part(p, &m, block.data, each, err);
+        if (code == TG_OK)
+            before = m;
+    }
+    if (code == TG_OK && !each && n > 0)
+        code = read_part(p, &before, block.data, NULL, err);
+    if (code == TG_OK)
+        *ret = before;
+    return code;
+}
+
+/* Takes the newer of the last part's commit and the cursor's. */
+static tg_code merge_cursor(struct tg_parts *p, const struct tg_manifest *newest,
+                            struct tg_commit *ret, struct tg_error *err)
+{
+    struct tg_manifest m;
+    tg_code code = tg_parts_read_manifest(p, TG_CURSOR_NAME, &m, err);
+
+    *ret = newest->commit;
+    if (code == TG_NOT_FOUND)
+        return TG_OK;
+    if (code != TG_OK)
+        return code;
+    if (m.part > newest->part)
+        return damaged(p, TG_CURSOR_NAME, "stands behind a part that is missing", err);
+    if (m.commit.seq <= newest->commit.seq)
+        return TG_OK; /* superseded */
+    if (m.part != newest->part || m.commit.rows_total != newest->commit.rows_total)
+        return damaged(p, TG_CURSOR_NAME, "does not follow the last part", err);
+    *ret = m.commit;
+    return TG_OK;
+}
+
+/* Deletes what no commit covers. */
+static tg_code clean(struct tg_parts *p, const struct listing *l, struct tg_error *err)
+{
+    const struct tg_fs *fs = p->env->fs;
+    tg_code code = TG_OK;
+
+    for (size_t i = 0; i < l->n_leftover && code == TG_OK; i++)
+        code = fs->unlink(fs, p->dir, l->leftover[i], err);
+    for (size_t i = 0; i < l->n && code == TG_OK; i++) {
+        char name[TG_PART_NAME];
+
+        if (l->part[i].data)
+            continue;
+        tg_part_name(name, l->part[i].n, ".json", "");
+        code = fs->unlink(fs, p->dir, name, err);
+    }
+    return code;
+}
+
+tg_code tg_parts_attach(struct tg_parts *p, struct tg_commit *ret, struct tg_error *err)
+{
+    const struct tg_fs *fs = p->env->fs;
+    TG_CLEANUP(listing_done) struct listing l = { 0 };
+    struct tg_manifest newest;
+    struct tg_commit last;
+    tg_code code;
+
+    tg_parts_abort(p);
+    code = tg_parts_need_dir(p, true, err);
+    if (code == TG_OK)
+        code = list_parts(p, &l, err);
+    if (code == TG_OK)
+        code = walk(p, &l, NULL, &newest, err);
+    if (code == TG_OK)
+        code = merge_cursor(p, &newest, &last, err);
+    if (code == TG_OK)
+        code = clean(p, &l, err);
+    /* A rename that was seen may still be volatile: the run before may have died at this point. */
+    if (code == TG_OK)
+        code = fs->sync_dir(fs, p->dir, err);
+    if (code != TG_OK)
+        return code;
+    p->n = newest.part;
+    p->last = last;
+    p->attached = true;
+    if (last.seq == 0)
+        return TG_END;
+    *ret = last;
+    return TG_OK;
+}
+
+tg_code tg_parts_scan(struct tg_parts *p, const struct tg_parts_reader *reader,
+                      struct tg_error *err)
+{
+    TG_CLEANUP(listing_done) struct listing l = { 0 };
+    struct tg_manifest newest;
+    struct tg_commit last;
+    tg_code code = tg_parts_need_dir(p, false, err);
+
+    if (code == TG_OK)
+        code = list_parts(p, &l, err);
+    if (code == TG_OK)
+        code = walk(p, &l, reader, &newest, err);
+    if (code == TG_OK)
+        code = merge_cursor(p, &newest, &last, err);
+    return code == TG_END ? TG_OK : code;
+}
