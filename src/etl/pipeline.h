@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pipeline.h - batches from the loop thread to the taker's thread, and credit back
+ *
+ *   loop thread                      taker thread
+ *   tg_pipeline_begin  --chat-->     attach at the destination, load the checkpoint
+ *                      <--resume--   where to go on (tg_pipeline_resume)
+ *   tg_pipeline_batch  (credit)
+ *   tg_pipeline_put    --batch-->    callback, sink write, commit, checkpoint
+ *                      <--credit--   the batch, empty again
+ *
+ * A batch is asked for only while credit is left, counted in batches and in bytes; that is all the
+ * backpressure there is. Every `checkpoint_interval` rows the taker commits: lease checked, rows
+ * durable in the destination, then the checkpoint. A batch may be cut for that, or several share a
+ * commit.
+ *
+ * Threads: functions are the loop thread's; `wake` is called from the taker's thread
+ * Limits:  settings: credit_bytes; 8 batches
+ */
+#ifndef TG_PIPELINE_H
+#define TG_PIPELINE_H
+
+#include "etl/checkpoint.h"
+#include "tgdata/extract.h"
+
+struct tg_pipeline;
+
+struct tg_pipeline_options {
+    const struct tg_extract_settings *job;
+    const struct tg_store *store;
+    const struct tg_sink *sink;        /* NULL: a callback alone */
+    tg_batch_fn callback;              /* NULL: a sink alone */
+    void *callback_ctx;
+    int64_t (*unix_us)(void);
+    void (*wake)(void *ctx);           /* something changed: look again */
+    void *wake_ctx;
+};
+
+/** Takes the job's lease and starts the thread. @return TG_BUSY if the job runs elsewhere */
+tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pipeline **ret,
+                        struct tg_error *err);
+
+/** Starts a chat. The answer comes through wake and tg_pipeline_resume. */
+tg_code tg_pipeline_begin(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err);
+
+/** @return TG_OK with where the chat stands (zeroes: nothing yet); TG_AGAIN: not known yet; the
+ *  failure that ended the pipeline */
+tg_code tg_pipeline_resume(struct tg_pipeline *p, struct tg_commit *ret, struct tg_error *err);
+
+/** @return an empty batch, or NULL without credit */
+struct tg_batch *tg_pipeline_batch(struct tg_pipeline *p);
+
+/** Hands a batch over. seq, cursor, covered_from and last must be set. */
+void tg_pipeline_put(struct tg_pipeline *p, struct tg_batch *batch);
+
+/** Gives a batch back unused. */
+void tg_pipeline_return(struct tg_pipeline *p, struct tg_batch *batch);
+
+struct tg_pipeline_state {
+    bool failed;
+    struct tg_error err;         /* if failed */
+    bool idle;                   /* nothing is queued or worked on */
+    int64_t chat_rows;           /* of the present chat: committed in this run */
+    uint64_t rows, batches, commits, bytes_out;
+    uint32_t n_out;              /* batches that are out */
+};
+void tg_pipeline_state(struct tg_pipeline *p, struct tg_pipeline_state *ret);
+
+/**
+ * Ends: what is queued is still taken and committed, then the thread ends and the lease is given
+ * back. @return the failure that ended the pipeline, if any
+ */
+tg_code tg_pipeline_finish(struct tg_pipeline *p, struct tg_error *err);
+void tg_pipeline_free(struct tg_pipeline *p); /* NULL is nothing */
+
+/** Appends a record that could not be decoded to the quarantine of the job and chat. */
+tg_code tg_pipeline_quarantine(struct tg_pipeline *p, int64_t chat_id, int64_t id,
+                               const char *reason, const void *bytes, size_t len,
+                               struct tg_error *err);
+
+#endif

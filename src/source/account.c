@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * account.c - opening and closing an account: its session file, its lock, its client
+ *
+ * The session file is replaced as a whole (written aside, synced, renamed), mode 0600. A lock beside
+ * it keeps a second process out: Telegram kills a session that two connections use at once.
+ */
+#include "tgdata/account.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "os/fs.h"
+#include "source/account_impl.h"
+
+enum { SESSION_MAX = 64 << 20, DATACENTER_MAX = 64 << 10 };
+
+void tg_account_note(struct tg_account *a, enum tg_note_kind kind, double wait_s, const char *fmt,
+                     ...)
+{
+    char text[512];
+    struct tg_note note = { kind, text, wait_s };
+    va_list ap;
+
+    if (!a->note)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    a->note(a->note_ctx, &note);
+}
+
+/* ---- files ---- */
+
+/* Splits a path into its directory (opened) and its name. */
+static tg_code open_parent(const char *path, struct tg_dir **ret, const char **ret_name,
+                           struct tg_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir;
+    tg_code code;
+
+    *ret_name = slash ? slash + 1 : path;
+    if (!**ret_name)
+        return tg_fail(err, TG_USAGE, "'%s' is no file name", path);
+    dir = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    if (!dir)
+        return tg_fail(err, TG_NOMEM, "no memory for a path");
+    code = tg_fs_system.open_dir(&tg_fs_system, dir, false, ret, err);
+    free(dir);
+    return code;
+}
+
+static tg_code read_file(const char *path, size_t max, struct tg_buf *out, struct tg_error *err)
+{
+    struct tg_dir *dir;
+    const char *name;
+    tg_code code = open_parent(path, &dir, &name, err);
+
+    if (code != TG_OK)
+        return code;
+    code = tg_fs_read_all(&tg_fs_system, dir, name, max, out, err);
+    tg_fs_system.close_dir(&tg_fs_system, dir);
+    return code;
+}
+
+tg_code tg_account_save(struct tg_account *a, struct tg_error *err)
+{
+    struct tg_dir *dir = NULL;
+    struct tg_buf blob;
+    const char *name;
+    tg_code code;
+
+    if (!a->dirty)
+        return TG_OK;
+    tg_buf_init(&blob, SESSION_MAX);
+    code = tg_session_write(&a->session, a->passphrase, &a->random, &blob, err);
+    if (code == TG_OK)
+        code = open_parent(a->path, &dir, &name, err);
+    if (code == TG_OK)
+        code = tg_fs_replace(&tg_fs_system, dir, name, true, blob.data, blob.len, err);
+    if (dir)
+        tg_fs_system.close_dir(&tg_fs_system, dir);
+    tg_buf_wipe(&blob);
+    a->dirty = code != TG_OK;
+    return code;
+}
+
+static tg_code load_session(struct tg_account *a, struct tg_error *err)
+{
+    struct tg_buf blob;
+    tg_code code;
+
+    tg_buf_init(&blob, SESSION_MAX);
+    code = read_file(a->path, SESSION_MAX, &blob, err);
+    if (code == TG_OK)
+        code = tg_session_read(blob.data, blob.len, a->passphrase, &a->session, err);
+    else if (code == TG_NOT_FOUND)
+        code = TG_OK; /* a new session begins */
+    tg_buf_wipe(&blob);
+    return code;
+}
+
+static tg_code load_datacenter(struct tg_account *a, const char *path, struct tg_error *err)
+{
+    struct tg_buf text;
+    tg_code code;
+
+    if (!path)
+        return tg_datacenter_builtin(a->settings.test, &a->where, err);
+    tg_buf_init(&text, DATACENTER_MAX);
+    code = read_file(path, DATACENTER_MAX, &text, err);
+    if (code == TG_OK)
+        code = tg_datacenter_parse((const char *)text.data, text.len, &a->where, err);
+    tg_buf_done(&text);
+    return code;
+}
+
+static tg_code lock_session(struct tg_account *a, struct tg_error *err)
+{
+    char *path;
+    tg_code code;
+
+    if (asprintf(&path, "%s.lock", a->path) < 0)
+        return tg_fail(err, TG_NOMEM, "no memory for a path");
+    code = tg_lock_file(path, &a->lock, err);
+    if (code == TG_BUSY) {
+        tg_fail(err, TG_BUSY, "session '%s' is in use by another process", a->path);
+        tg_hint(err, "a session used twice at once is ended by the server; log in to a second "
+                     "session file for parallel work");
+    }
+    free(path);
+    return code;
+}
+
+/* ---- what the client tells ---- */
+
+static void on_save(void *ctx)
+{
+    struct tg_account *a = ctx;
+
+    a->dirty = true;
+    if (tg_account_save(a, &a->save_error) != TG_OK)
+        tg_account_note(a, TG_NOTE_WARNING, 0, "the session could not be stored: %s",
+                        a->save_error.message);
+}
+
+static void on_notice(void *ctx, const struct tgc_notice *n)
+{
+    struct tg_account *a = ctx;
+    double wait_s = (double)n->wait_us / 1e6;
+
+    switch (n->kind) {
+    case TGC_CONNECTING:
+        tg_account_note(a, TG_NOTE_CONNECTING, 0, "DC %d", n->dc);
+        break;
+    case TGC_CONNECTED:
+        tg_account_note(a, TG_NOTE_CONNECTED, 0, "DC %d", n->dc);
+        break;
+    case TGC_LOST:
+        tg_account_note(a, TG_NOTE_LOST, wait_s, "%s", n->err->message);
+        break;
+    case TGC_FLOOD:
+        tg_account_note(a, TG_NOTE_FLOOD, wait_s, "%s", n->method);
+        break;
+    case TGC_RETRY:
+        tg_account_note(a, TG_NOTE_RETRY, wait_s, "%s", n->err->message);
+        break;
+    case TGC_LOGGED_OUT:
+        tg_account_note(a, TG_NOTE_WARNING, 0, "%s", n->err->message);
+        break;
+    }
+}
+
+/* ---- running ---- */
+
+static void on_step(void *ctx, int64_t now_us)
+{
+    struct tg_account *a = ctx;
+
+    if (!a->step)
+        return;
+    a->result = a->step(a->step_ctx, now_us, a->result_err);
+    if (a->result == TG_AGAIN)
+        return;
+    a->step = NULL;
+    tg_net_stop(a->net);
+}
+
+tg_code tg_account_run(struct tg_account *a,
+                       tg_code (*step)(void *ctx, int64_t now_us, struct tg_error *err), void *ctx,
+                       struct tg_error *err)
+{
+    struct tg_error ignored;
+
+    assert(!a->step);
+    a->step = step;
+    a->step_ctx = ctx;
+    a->result_err = err;
+    a->result = TG_AGAIN;
+    tg_net_run(a->net);
+    a->step = NULL;
+    if (a->result == TG_OK && a->dirty)
+        return tg_account_save(a, err);
+    if (tg_account_save(a, &ignored) != TG_OK) {
+        /* the first failure is the one to tell */
+    }
+    return a->result == TG_AGAIN ? tg_fail(err, TG_CANCELLED, "stopped") : a->result;
+}
+
+void tg_account_stop(struct tg_account *a)
+{
+    atomic_store_explicit(&a->stop, true, memory_order_relaxed);
+    if (a->net)
+        tg_net_wake(a->net);
+}
+
+int64_t tg_account_user(const struct tg_account *a)
+{
+    return a->session.user_id;
+}
+
+/* ---- life ---- */
+
+static struct mt_transport_options transport_of(const struct tg_account_settings *s)
+{
+    static const enum mt_framing framing[] = {
+        [TG_TRANSPORT_OBFUSCATED] = MT_INTERMEDIATE, [TG_TRANSPORT_INTERMEDIATE] = MT_INTERMEDIATE,
+        [TG_TRANSPORT_ABRIDGED] = MT_ABRIDGED,       [TG_TRANSPORT_PADDED] = MT_PADDED,
+        [TG_TRANSPORT_FULL] = MT_FULL,
+    };
+
+    return (struct mt_transport_options){
+        .framing = framing[s->transport],
+        .obfuscated = s->transport == TG_TRANSPORT_OBFUSCATED,
+    };
+}
+
+static tg_code start_client(struct tg_account *a, struct tg_error *err)
+{
+    const struct tg_account_settings *s = &a->settings;
+    struct tg_net_options net = { .ctx = a, .save = on_save, .notice = on_notice, .step = on_step };
+    struct tgc_options client = {
+        .random = &a->random,
+        .where = &a->where,
+        .session = &a->session,
+        .transport = transport_of(s),
+        .pfs = !s->no_pfs,
+        .limit = { s->rate * 1000, s->burst, true, 1000 },
+        .attempts_max = (uint32_t)s->attempts,
+        .call_timeout_us = s->call_timeout_ms * TG_MS_US,
+    };
+    tg_code code = TG_OK;
+
+    if (s->proxy)
+        code = tg_proxy_parse(s->proxy, &net.proxy, err);
+    if (code == TG_OK)
+        code = tg_net_new(&net, &client, &a->net, err);
+    explicit_bzero(&net.proxy, sizeof net.proxy);
+    return code;
+}
+
+/* Settings win over what the file says, so that a changed api id is used. */
+static tg_code apply_settings(struct tg_account *a, struct tg_error *err)
+{
+    const struct tg_account_settings *s = &a->settings;
+
+    if (s->api_id)
+        a->session.api_id = (int32_t)s->api_id;
+    if (s->api_hash && strlen(s->api_hash) < sizeof a->session.api_hash)
+        memcpy(a->session.api_hash, s->api_hash, strlen(s->api_hash) + 1);
+    else if (s->api_hash)
+        return tg_fail(err, TG_USAGE, "the api hash is too long");
+    if (s->import && !a->session.user_id) {
+        tg_code code = tg_session_import(&a->session, s->import, &a->where, err);
+
+        if (code != TG_OK)
+            return code;
+        a->dirty = true;
+    }
+    if (!a->session.home_dc)
+        a->session.home_dc = a->where.main_dc;
+    a->session.test = a->where.test;
+    return TG_OK;
+}
+
+tg_code tg_account_open(const struct tg_config *config, tg_note_fn note, void *ctx,
+                        struct tg_account **ret, struct tg_error *err)
+{
+    struct tg_account *a;
+    tg_code code = tg_config_check(config, err);
+
+    if (code != TG_OK)
+        return code;
+    a = calloc(1, sizeof *a);
+    if (!a)
+        return tg_fail(err, TG_NOMEM, "no memory for an account");
+    a->settings = config->account;
+    a->note = note;
+    a->note_ctx = ctx;
+    a->random = tg_random_system();
+    tg_session_data_init(&a->session);
+    a->path = strdup(config->account.session);
+    a->passphrase = config->account.passphrase ? strdup(config->account.passphrase) : NULL;
+    if (!a->path || (config->account.passphrase && !a->passphrase))
+        code = tg_fail(err, TG_NOMEM, "no memory for an account");
+    if (code == TG_OK)
+        code = lock_session(a, err);
+    if (code == TG_OK)
+        code = load_datacenter(a, config->account.datacenter, err);
+    if (code == TG_OK)
+        code = load_session(a, err);
+    if (code == TG_OK)
+        code = apply_settings(a, err);
+    if (code == TG_OK)
+        code = start_client(a, err);
+    if (code != TG_OK) {
+        tg_account_close(a);
+        return code;
+    }
+    *ret = a;
+    return TG_OK;
+}
+
+void tg_account_close(struct tg_account *a)
+{
+    struct tg_error ignored;
+
+    if (!a)
+        return;
+    if (a->net && tg_account_save(a, &ignored) != TG_OK)
+        tg_account_note(a, TG_NOTE_WARNING, 0, "the session could not be stored: %s",
+                        ignored.message);
+    tg_net_free(a->net);
+    tg_session_data_done(&a->session);
+    tg_datacenter_done(&a->where);
+    tg_lock_release(a->lock);
+    if (a->passphrase)
+        explicit_bzero(a->passphrase, strlen(a->passphrase));
+    free(a->passphrase);
+    free(a->path);
+    free(a);
+}
+
+tg_code tg_account_export(struct tg_account *a, const char *format, char *out, size_t n,
+                          struct tg_error *err)
+{
+    enum tg_session_format f = TG_SESSION_TELETHON;
+    struct tg_buf text;
+    tg_code code;
+
+    if (strcmp(format, "pyrogram") == 0)
+        f = TG_SESSION_PYROGRAM;
+    else if (strcmp(format, "telethon") != 0)
+        return tg_fail(err, TG_USAGE, "'%s' is no session format; there are telethon and pyrogram",
+                       format);
+    tg_buf_init(&text, 4096);
+    code = tg_session_export(&a->session, f, &text, err);
+    if (code == TG_OK && text.len >= n)
+        code = tg_fail(err, TG_LIMIT, "the session string needs %zu bytes", text.len + 1);
+    if (code == TG_OK) {
+        memcpy(out, text.data, text.len);
+        out[text.len] = 0;
+    }
+    tg_buf_wipe(&text);
+    return code;
+}

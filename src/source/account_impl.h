@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * account_impl.h - an open account inside the library: session file, client, loop
+ *
+ * Work on an account is a step function that is called on the loop after every event until it says
+ * that it is done.
+ *
+ * Threads: one at a time; stop from anywhere
+ */
+#ifndef TG_ACCOUNT_IMPL_H
+#define TG_ACCOUNT_IMPL_H
+
+#include <stdatomic.h>
+
+#include "config/settings.h"
+#include "os/lockfile.h"
+#include "source/net.h"
+#include "tgdata/account.h"
+
+struct tg_account {
+    struct tg_account_settings settings; /* its texts are only used while opening */
+    char *path, *passphrase;
+    struct tg_lock *lock;
+    struct tg_datacenter where;
+    struct tg_session_data session;
+    struct tg_random random;
+    struct tg_net *net;
+    tg_note_fn note;
+    void *note_ctx;
+    atomic_bool stop;
+    bool dirty;                 /* the session must be written */
+    struct tg_error save_error; /* the last failure to write it */
+    /* the work that runs now */
+    tg_code (*step)(void *ctx, int64_t now_us, struct tg_error *err);
+    void *step_ctx;
+    tg_code result;
+    struct tg_error *result_err;
+};
+
+/**
+ * Runs `step` on the account's loop until it returns anything but TG_AGAIN.
+ * @return what step returned; TG_CANCELLED after tg_account_stop, if step does not end by itself
+ *         (it is told by tg_account_stopping)
+ */
+tg_code tg_account_run(struct tg_account *a,
+                       tg_code (*step)(void *ctx, int64_t now_us, struct tg_error *err), void *ctx,
+                       struct tg_error *err);
+
+static inline bool tg_account_stopping(const struct tg_account *a)
+{
+    return atomic_load_explicit(&a->stop, memory_order_relaxed);
+}
+
+/** Tells a line to the account's owner. */
+void tg_account_note(struct tg_account *a, enum tg_note_kind kind, double wait_s, const char *fmt,
+                     ...) TG_PRINTF(4, 5);
+
+/** Writes the session file if it changed. */
+tg_code tg_account_save(struct tg_account *a, struct tg_error *err);
+
+#endif

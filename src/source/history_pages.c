@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * history_pages.c - requests of the plan out, replies back as pages; salvage of undecodable ones
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "source/history_impl.h"
+#include "tl/reader.h"
+
+struct tg_page *source_pool_get(struct tg_history_source *s)
+{
+    return s->n_pool ? s->pool[--s->n_pool] : tg_page_new();
+}
+
+void source_pool_put(struct tg_history_source *s, struct tg_page *page)
+{
+    if (page && s->n_pool < SOURCE_POOL_MAX)
+        s->pool[s->n_pool++] = page;
+    else
+        tg_page_free(page);
+}
+
+void source_page_free(struct tg_history_source *s, struct source_page *page)
+{
+    if (!page)
+        return;
+    for (size_t i = 0; i < page->n_parts; i++) {
+        source_pool_put(s, page->part[i].page);
+        free(page->part[i].buffer);
+    }
+    free(page->part);
+    free(page);
+}
+
+/* Takes the reply's bytes over (or copies them) and opens them. @return false out of memory */
+static bool open_part(struct tg_history_source *s, const struct tgc_reply *reply,
+                      struct source_part *ret, struct tg_page_info *info, struct tg_error *err)
+{
+    const uint8_t *body = reply->body;
+    struct source_part part = { .page = source_pool_get(s), .bytes = reply->len };
+
+    part.buffer = reply->pooled ? tgc_keep(s->options.client) : NULL;
+    if (!part.buffer) {
+        part.buffer = malloc(reply->len ? reply->len : 1);
+        if (part.buffer)
+            body = memcpy(part.buffer, reply->body, reply->len);
+    }
+    if (!part.page || !part.buffer) {
+        source_pool_put(s, part.page);
+        free(part.buffer);
+        tg_fail(err, TG_NOMEM, "no memory for a page");
+        return false;
+    }
+    if (tg_page_open(part.page, tgc_schema(s->options.client), body, reply->len, info, err) !=
+        TG_OK) {
+        source_pool_put(s, part.page);
+        free(part.buffer);
+        return false;
+    }
+    part.body = body;
+    *ret = part;
+    return true;
+}
+
+static bool add_part(struct source_page *page, const struct source_part *part)
+{
+    struct source_part *more = realloc(page->part, (page->n_parts + 1) * sizeof *more);
+
+    if (!more)
+        return false;
+    page->part = more;
+    page->part[page->n_parts++] = *part;
+    return true;
+}
+
+/* Entries of a salvaged window come oldest first; all of them are turned round at the end. */
+static void add_entry(struct source_page *page, int32_t id, int part, int at)
+{
+    if (page->n == TG_COUNT(page->entry))
+        return;
+    page->entry[page->n].id = id;
+    page->entry[page->n].part = (int16_t)part;
+    page->entry[page->n].at = (int16_t)at;
+    page->n++;
+}
+
+static void turn_round(struct source_page *page)
+{
+    for (size_t i = 0, k = page->n; i + 1 < k; i++) {
+        struct source_entry swap = page->entry[i];
+
+        page->entry[i] = page->entry[--k];
+        page->entry[k] = swap;
+    }
+}
+
+static void note_reply(struct source_page *page, const struct tgc_reply *reply)
+{
+    page->n_floods += reply->n_floods;
+    page->flood_wait_s += reply->flood_wait_s;
+    if (!page->sent_us)
+        page->sent_us = reply->sent_us;
+}
+
+/* Gives the finished page to the plan. */
+static void deliver(struct tg_history_source *s, struct source_request *r, struct source_page *page)
+{
+    int32_t id[2 * TG_PAGE_LIMIT];
+    struct tg_history_reply reply = { .tag = r->plan.tag, .id = id, .n = page->n, .page = page };
+    struct tg_error err;
+
+    for (size_t i = 0; i < page->n; i++)
+        id[i] = page->entry[i].id;
+    r->busy = r->salvaging = false;
+    r->page = NULL;
+    s->n_out--;
+    if (tg_history_reply(s->plan, &reply, &err) != TG_OK) {
+        source_page_free(s, page);
+        source_fail(s, &err);
+    }
+}
+
+static void learn_peer(void *ctx, const struct tg_peer *peer)
+{
+    tg_peers_put(ctx, peer);
+}
+
+static void quarantine(struct tg_history_source *s, int32_t id, const char *reason,
+                       const uint8_t *bytes, size_t len)
+{
+    s->state.n_bad++;
+    s->options.io.bad(s->options.io.ctx, s->segment_chat[s->segment], id, reason, bytes, len);
+}
+
+/* A user or chat that is unknown to the schema: the messages are whole, some names are not known. */
+static void note_bad_peer(struct tg_history_source *s, const struct tgc_reply *reply,
+                          const struct tg_page_info *info)
+{
+    quarantine(s, 0, "an unknown object among users or chats", reply->body + info->fault_at,
+               info->fault_len);
+}
+
+/* The id of a message that cannot be decoded to its end; 0 if even that is unknown. */
+static int32_t id_of(const struct tg_history_source *s, const uint8_t *bytes, size_t len)
+{
+    struct tl_reader r = tl_reader_of(bytes, len);
+    const struct tl_schema *schema = tgc_schema(s->options.client);
+    const struct tl_ctor *ctor = tl_ctor_by_id(schema, tl_read_u32(&r));
+
+    if (r.bad || !ctor)
+        return 0;
+    for (int i = 0; i < ctor->n_fields; i++) {
+        const struct tl_field *field = tl_ctor_fields(schema, ctor) + i;
+
+        if (field->kind == TL_KIND_TRUE)
+            continue;
+        if (field->name == TLN_id)
+            return tl_read_i32(&r);
+        if (field->kind != TL_KIND_FLAGS)
+            return 0;
+        tl_read_u32(&r);
+    }
+    return 0;
+}
+
+static void on_page(void *ctx, const struct tgc_reply *reply);
+
+static void ask_salvage(struct tg_history_source *s, struct source_request *r)
+{
+    struct tg_history_request q;
+
+    if (tg_salvage_next(&r->salvage, &q) == TG_END) {
+        turn_round(r->page);
+        deliver(s, r, r->page);
+        return;
+    }
+    if (!source_ask(s, &q, 0, on_page, r, &r->call))
+        r->busy = false;
+}
+
+static void start_salvage(struct tg_history_source *s, struct source_request *r)
+{
+    struct tg_error err;
+
+    r->salvaging = true;
+    tg_salvage_start(&r->salvage, &r->plan);
+    r->page = calloc(1, sizeof *r->page);
+    if (!r->page) {
+        tg_fail(&err, TG_NOMEM, "no memory for a page");
+        source_fail(s, &err);
+        return;
+    }
+    ask_salvage(s, r);
+}
+
+static void on_salvage(struct tg_history_source *s, struct source_request *r,
+                       const struct tgc_reply *reply, struct source_part *part,
+                       const struct tg_page_info *info)
+{
+    struct tg_error err;
+    int wanted;
+
+    note_reply(r->page, reply);
+    if (info->fault == TG_PAGE_BAD_MESSAGE) {
+        const uint8_t *bytes = part->body + info->fault_at;
+
+        if (tg_salvage_bad(&r->salvage)) {
+            int32_t id = id_of(s, bytes, info->fault_len);
+
+            quarantine(s, id, "a message with an unknown constructor", bytes, info->fault_len);
+            if (id)
+                add_entry(r->page, id, -1, 0);
+            tg_salvage_aside(&r->salvage, id);
+        }
+        source_pool_put(s, part->page);
+        free(part->buffer);
+        ask_salvage(s, r);
+        return;
+    }
+    wanted = tg_salvage_piece(&r->salvage, tg_page_ids(part->page), info->n);
+    if (wanted > 0 && add_part(r->page, part)) {
+        for (int i = 0; i < wanted; i++) {
+            int at = (int)info->n - 1 - i;
+
+            add_entry(r->page, tg_page_ids(part->page)[at], (int)r->page->n_parts - 1, at);
+        }
+    } else {
+        source_pool_put(s, part->page);
+        free(part->buffer);
+        if (wanted > 0) {
+            tg_fail(&err, TG_NOMEM, "no memory for a page");
+            source_fail(s, &err);
+            return;
+        }
+    }
+    ask_salvage(s, r);
+}
+
+static void on_whole_page(struct tg_history_source *s, struct source_request *r,
+                          const struct tgc_reply *reply, struct source_part *part,
+                          const struct tg_page_info *info)
+{
+    struct source_page *page = calloc(1, sizeof *page);
+    struct tg_error err;
+
+    if (!page || !add_part(page, part)) {
+        free(page);
+        source_pool_put(s, part->page);
+        free(part->buffer);
+        tg_fail(&err, TG_NOMEM, "no memory for a page");
+        source_fail(s, &err);
+        return;
+    }
+    note_reply(page, reply);
+    for (size_t i = 0; i < info->n; i++)
+        add_entry(page, tg_page_ids(part->page)[i], 0, (int)i);
+    deliver(s, r, page);
+}
+
+static void on_page(void *ctx, const struct tgc_reply *reply)
+{
+    struct source_request *r = ctx;
+    struct tg_history_source *s = r->source;
+    struct source_part part;
+    struct tg_page_info info;
+    struct tg_error err;
+
+    if (reply->code != TG_OK) {
+        r->busy = false;
+        source_fail(s, reply->err);
+        return;
+    }
+    if (!open_part(s, reply, &part, &info, &err)) {
+        r->busy = false;
+        source_fail(s, &err);
+        return;
+    }
+    if (info.fault == TG_PAGE_BAD_PEER)
+        note_bad_peer(s, reply, &info);
+    tg_page_peers(part.page, learn_peer, &tgc_session(s->options.client)->peers);
+    if (r->salvaging) {
+        on_salvage(s, r, reply, &part, &info);
+    } else if (info.fault == TG_PAGE_BAD_MESSAGE) {
+        source_pool_put(s, part.page);
+        free(part.buffer);
+        start_salvage(s, r);
+    } else {
+        on_whole_page(s, r, reply, &part, &info);
+    }
+}
+
+void source_send_pages(struct tg_history_source *s)
+{
+    while (s->step == STEP_PAGES && s->n_out < SOURCE_REQUEST_MAX) {
+        struct source_request *r = s->request;
+
+        while (r->busy)
+            r++;
+        if (tg_history_next(s->plan, &r->plan) != TG_OK)
+            return;
+        r->source = s;
+        r->busy = true;
+        s->n_out++;
+        if (!source_ask(s, &r->plan, 0, on_page, r, &r->call))
+            r->busy = false;
+    }
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * history_source.h - reads one chat's history into batches, oldest first
+ *
+ *   what the chat is -> its segments (an old basic group, then the chat itself)
+ *   per segment: newest id, date edges -> plan (telegram/history.h) -> pages -> rows -> batches
+ *
+ * Batches are taken only while there is credit; without it nothing new is requested. A page with a
+ * message that cannot be decoded is read again in smaller pieces until that message stands alone
+ * (salvage.h); it goes to quarantine, its neighbours stay.
+ *
+ * Threads: the loop's; everything happens inside client callbacks and tg_source_step
+ * Limits:  segments 2; pages ahead by settings; 100 messages a page
+ */
+#ifndef TG_HISTORY_SOURCE_H
+#define TG_HISTORY_SOURCE_H
+
+#include "config/settings.h"
+#include "telegram/chats.h"
+#include "telegram/history.h"
+#include "telegram/rows.h"
+#include "telegram/takeout.h"
+
+/** Where batches come from and go to. */
+struct tg_source_io {
+    void *ctx;
+    struct tg_batch *(*batch)(void *ctx);               /* NULL: no credit now */
+    void (*put)(void *ctx, struct tg_batch *batch);
+    void (*give_back)(void *ctx, struct tg_batch *batch); /* unused */
+    void (*bad)(void *ctx, int64_t chat_id, int64_t id, const char *reason, const void *bytes,
+                size_t len);
+    void (*warn)(void *ctx, const char *line);
+    /** Last call; err NULL: the end was reached, or the stop was obeyed. */
+    void (*done)(void *ctx, const struct tg_error *err);
+};
+
+struct tg_source_options {
+    struct tgc *client;
+    const struct tg_extract_settings *settings;
+    struct tg_source_io io;
+    int64_t chat_id;
+    const struct tg_range *range; /* takeout's split ranges, borrowed; NULL: none */
+    size_t n_ranges;
+    struct tg_cursor resume;      /* segment and id done so far; id 0 nothing */
+    uint64_t rows_before, batches_before;
+};
+
+struct tg_history_source;
+
+/** @return the running source; NULL out of memory */
+struct tg_history_source *tg_source_start(const struct tg_source_options *options, int64_t now_us);
+/** Goes on: credit came back. */
+void tg_source_step(struct tg_history_source *s, int64_t now_us);
+/** Hands over what is in hand and calls done soon. */
+void tg_source_stop(struct tg_history_source *s, int64_t now_us);
+void tg_source_free(struct tg_history_source *s); /* after done, or to drop everything */
+
+struct tg_source_state {
+    int64_t expected; /* messages left at the start by the server's count; -1 unknown yet */
+    int64_t top_id;
+    uint64_t n_requests, n_bad;
+};
+void tg_source_state(const struct tg_history_source *s, struct tg_source_state *ret);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * client_impl.h - the client's insides, shared by client.c (calls and gates), client_link.c (one
+ * DC's connection, keys, session), client_auth.c (logins on further DCs) and client_wire.c (wrappers
+ * and error texts)
+ *
+ *   call:  WAITING --gate open, link ready--> SENT --reply--> done
+ *             ^------ flood, 5xx, migration ------'
+ *
+ *   link:  DOWN --dial--> DIALING --up--> KEY (permanent) -> TEMP_KEY -> BINDING -> READY
+ *            ^--------------------- any failure, with backoff -----------------------'
+ */
+#ifndef TG_CLIENT_IMPL_H
+#define TG_CLIENT_IMPL_H
+
+#include "mtproto/session.h"
+#include "telegram/client.h"
+
+enum { TGC_CALL_MAX = 4096, TGC_GATE_MAX = 128, TGC_RPC_TEXT_MAX = 96 };
+
+enum tgc_call_state { TGC_CALL_FREE, TGC_CALL_WAITING, TGC_CALL_SENT };
+
+struct tgc_call_slot {
+    enum tgc_call_state state;
+    struct tgc_call_slot *older, *newer; /* calls in use, in order of arrival */
+    uint64_t number;           /* what tgc_call returned */
+    struct tgc_request request;
+    uint8_t *body;             /* owned copy, wrappers not included */
+    uint32_t gate;
+    int32_t dc;                /* where it goes now (after migrations) */
+    int64_t due_us;            /* not before */
+    int64_t sent_us;
+    uint64_t mt_call;          /* the session's number while SENT */
+    bool inited;               /* it carried initConnection */
+    uint32_t attempts, migrations;
+    uint32_t n_floods;
+    int64_t flood_wait_s;
+};
+
+/* A limiter of one method at one DC. */
+struct tgc_gate {
+    const char *method;
+    int32_t dc;
+    struct tg_limiter limiter;
+};
+
+enum tgc_link_state {
+    TGC_DOWN,
+    TGC_DIALING,
+    TGC_KEY,      /* making the permanent key */
+    TGC_TEMP_KEY, /* making a temporary key */
+    TGC_READY,    /* the session runs; calls wait for `bound` when keys are temporary */
+};
+
+struct tgc_link {
+    struct tgc *client;        /* callbacks of the session get the link */
+    enum tgc_link_state state;
+    int32_t dc;
+    struct mt_transport *transport;
+    struct mt_handshake *handshake;
+    struct mt_session *session;
+    struct mt_key temp;        /* expires_at 0: none */
+    uint8_t temp_salt[8];
+    bool bound, binding;
+    uint64_t bind_call;
+    int64_t bind_expires;
+    bool inited;               /* initConnection went through on this session */
+    bool failed;               /* the session asked to drop the connection */
+    struct tg_error why;
+    int64_t retry_us;          /* not dialled before; 0: at once */
+    uint32_t attempts;
+    int64_t since_us;          /* start of the present state */
+    uint64_t plain_msg_id;     /* of the last handshake message */
+    struct tg_buf out;
+    enum { TGC_AUTH_NONE, TGC_AUTH_RUNNING } importing; /* login on a further DC */
+};
+
+struct tgc {
+    struct tgc_options options;
+    struct tgc_call_slot *call; /* TGC_CALL_MAX slots, found by number % TGC_CALL_MAX */
+    struct tgc_call_slot *oldest, *newest;
+    struct tgc_call_slot *unused; /* free slots, linked by `newer` */
+    size_t n_calls;               /* in use */
+    uint64_t last_number;
+    struct tgc_gate gate[TGC_GATE_MAX];
+    size_t n_gates;
+    struct tgc_link link[TG_DC_MAX]; /* same index as session->dc */
+    int64_t takeout_id;
+    struct tgc_stats stats;
+    struct mt_session *replying; /* during a done callback: whose buffer may be kept */
+    bool logged_out;
+    const struct tl_schema *schema;
+    int64_t now_us;
+};
+
+/* client.c */
+void tgc_finish(struct tgc *c, struct tgc_call_slot *call, struct tgc_reply *reply);
+void tgc_notify(struct tgc *c, const struct tgc_notice *notice);
+/* Calls that were sent on a link whose session was thrown away wait again. */
+void tgc_requeue_link(struct tgc *c, int32_t dc);
+void tgc_on_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *event);
+void tgc_logged_out(struct tgc *c, const struct tg_error *why);
+
+/* client_link.c */
+struct tgc_link *tgc_link_of(struct tgc *c, int32_t dc); /* NULL: no such DC */
+uint32_t tgc_link_index(const struct tgc *c, const struct tgc_link *link);
+bool tgc_link_ready(const struct tgc_link *link);
+void tgc_link_want(struct tgc *c, struct tgc_link *link, int64_t now_us); /* dials if down */
+void tgc_link_flush(struct tgc *c, struct tgc_link *link, int64_t now_us);
+void tgc_link_drop(struct tgc *c, struct tgc_link *link, const struct tg_error *why, int64_t now_us);
+void tgc_link_tick(struct tgc *c, struct tgc_link *link, int64_t now_us);
+int64_t tgc_link_deadline(const struct tgc *c, const struct tgc_link *link);
+void tgc_link_forget_temp(struct tgc *c, struct tgc_link *link);
+void tgc_link_done(struct tgc_link *link);
+void tgc_on_bind_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *event);
+
+/* client_auth.c: exports the login to a further DC; calls for it wait */
+void tgc_auth_import(struct tgc *c, struct tgc_link *link, int64_t now_us);
+bool tgc_auth_needed(const struct tgc *c, const struct tgc_link *link);
+
+/* client_wire.c */
+void tgc_wrap(const struct tgc *c, const struct tgc_link *link, const struct tgc_call_slot *call,
+              struct tg_buf *out);
+
+/** What an rpc_error asks for. */
+enum tgc_verdict {
+    TGC_FAIL,        /* hand it to the caller */
+    TGC_WAIT,        /* 420: number = seconds */
+    TGC_MOVE_HOME,   /* PHONE/NETWORK/USER_MIGRATE: number = DC */
+    TGC_MOVE_CALL,   /* FILE/STATS_MIGRATE: number = DC */
+    TGC_REPEAT,      /* server trouble: repeat with backoff */
+    TGC_REINIT,      /* send initConnection again */
+    TGC_REBIND,      /* the temporary key is not bound any more */
+    TGC_REAUTH,      /* 401 on a DC that is not home: export the login again */
+    TGC_DEAD,        /* the authorization is gone */
+};
+enum tgc_verdict tgc_judge(int32_t code, const char *text, int64_t *ret_number);
+tg_code tgc_rpc_code(int32_t code, const char *text);
+
+#endif

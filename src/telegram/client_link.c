@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * client_link.c - one DC's connection: dialling, making keys, binding, running the session
+ *
+ * A session object outlives connections, so calls in flight survive a reconnect. A permanent key is
+ * made once and stored; a temporary key (forward secrecy) is made per run, bound to the permanent
+ * one before any other call, and replaced a quarter of its life before it ends.
+ *
+ * Facts: core.telegram.org/api/pfs, /mtproto/mtproto-transports#transport-errors.
+ */
+#include <assert.h>
+
+#include "telegram/client_impl.h"
+#include "tl/put.h"
+
+#define ID_BIND_TEMP_AUTH_KEY 0xcdd42a05u
+#define ID_BOOL_TRUE 0x997275b5u
+
+enum { OUT_MAX = 64 << 20, TEST_DC = 10000 };
+#define DIAL_MAX_US (15 * TG_SECOND_US)      /* connecting, or one step of a handshake */
+#define STABLE_US (30 * TG_SECOND_US)        /* a link that lived so long starts backoff anew */
+#define DEFAULT_TEMP_KEY_S (24 * 3600)
+#define FRESH_KEY_S 60 /* ENCRYPTED_MESSAGE_INVALID on an older permanent key means it is gone */
+
+uint32_t tgc_link_index(const struct tgc *c, const struct tgc_link *link)
+{
+    return (uint32_t)(link - c->link);
+}
+
+static struct tg_dc_state *state_of(struct tgc *c, const struct tgc_link *link)
+{
+    return &c->options.session->dc[tgc_link_index(c, link)];
+}
+
+struct tgc_link *tgc_link_of(struct tgc *c, int32_t dc)
+{
+    struct tg_dc_state *state = tg_session_dc(c->options.session, dc);
+    struct tgc_link *link;
+
+    if (!state)
+        return NULL;
+    if (!state->address.host[0]) {
+        const struct tg_dc_address *known = tg_datacenter_address(c->options.where, dc);
+
+        if (!known)
+            return NULL;
+        state->address = *known;
+    }
+    link = &c->link[state - c->options.session->dc];
+    if (link->dc == 0) {
+        link->dc = dc;
+        link->client = c;
+        tg_buf_init(&link->out, OUT_MAX);
+    }
+    return link;
+}
+
+bool tgc_link_ready(const struct tgc_link *link)
+{
+    return link->state == TGC_READY && link->bound && !link->failed;
+}
+
+void tgc_link_done(struct tgc_link *link)
+{
+    mt_transport_free(link->transport);
+    mt_handshake_free(link->handshake);
+    mt_session_free(link->session);
+    mt_key_wipe(&link->temp);
+    tg_buf_wipe(&link->out);
+}
+
+static void enter(struct tgc_link *link, enum tgc_link_state state, int64_t now_us)
+{
+    link->state = state;
+    link->since_us = now_us;
+}
+
+/* Hands what was gathered to the owner's socket. */
+static void send_out(struct tgc *c, struct tgc_link *link)
+{
+    if (link->out.failed) {
+        link->failed = true;
+        tg_fail(&link->why, TG_LIMIT, "output for DC %d passed its bound", link->dc);
+    } else if (link->out.len && link->state > TGC_DIALING) {
+        c->stats.bytes_out += link->out.len;
+        c->options.io->send(c->options.io->ctx, tgc_link_index(c, link), link->out.data,
+                            link->out.len);
+    }
+    tg_buf_clear(&link->out);
+}
+
+void tgc_link_want(struct tgc *c, struct tgc_link *link, int64_t now_us)
+{
+    struct tg_dc_state *state = state_of(c, link);
+    struct tgc_notice notice = { .kind = TGC_CONNECTING, .dc = link->dc };
+
+    if (link->state != TGC_DOWN || now_us < link->retry_us)
+        return;
+    enter(link, TGC_DIALING, now_us);
+    link->failed = false;
+    tgc_notify(c, &notice);
+    c->options.io->dial(c->options.io->ctx, tgc_link_index(c, link), &state->address);
+}
+
+static void close_parts(struct tgc_link *link)
+{
+    if (link->session)
+        mt_session_disconnected(link->session);
+    mt_transport_free(link->transport);
+    link->transport = NULL;
+    mt_handshake_free(link->handshake);
+    link->handshake = NULL;
+    tg_buf_clear(&link->out);
+}
+
+/* The connection is down; the next try waits. */
+static void went_down(struct tgc *c, struct tgc_link *link, const struct tg_error *why,
+                      int64_t now_us)
+{
+    struct tgc_notice notice = { .kind = TGC_LOST, .dc = link->dc, .err = why };
+    bool stable = link->state == TGC_READY && now_us - link->since_us > STABLE_US;
+
+    close_parts(link);
+    if (stable)
+        link->attempts = 0;
+    notice.wait_us = tg_backoff_wait(&c->options.backoff, link->attempts,
+                                     tg_random_u64(c->options.random));
+    if (link->attempts == 0 && why->code == TG_NET)
+        notice.wait_us = 0; /* a first loss is tried again at once */
+    link->attempts++;
+    link->retry_us = now_us + notice.wait_us;
+    link->failed = false;
+    enter(link, TGC_DOWN, now_us);
+    c->stats.n_reconnects++;
+    tgc_notify(c, &notice);
+}
+
+void tgc_link_drop(struct tgc *c, struct tgc_link *link, const struct tg_error *why, int64_t now_us)
+{
+    if (link->state == TGC_DOWN)
+        return;
+    c->options.io->hang_up(c->options.io->ctx, tgc_link_index(c, link));
+    went_down(c, link, why, now_us);
+}
+
+void tgc_link_down(struct tgc *c, uint32_t index, const struct tg_error *why, int64_t now_us)
+{
+    struct tgc_link *link = &c->link[index];
+
+    assert(index < TG_DC_MAX);
+    if (link->state == TGC_DOWN)
+        return;
+    went_down(c, link, why, now_us);
+}
+
+/* ---- keys ---- */
+
+static void send_plain(struct tgc *c, struct tgc_link *link, const struct tg_buf *body,
+                       int64_t now_us)
+{
+    struct tg_buf packet;
+    uint64_t id = ((uint64_t)(now_us / TG_SECOND_US) << 32 |
+                   (uint64_t)(now_us % TG_SECOND_US * 4294)) &
+                  ~UINT64_C(3);
+
+    link->plain_msg_id = id > link->plain_msg_id ? id : link->plain_msg_id + 4;
+    tg_buf_init(&packet, MT_PACKET_MAX);
+    mt_plain_write(link->plain_msg_id, body->data, body->len, &packet);
+    if (!packet.failed)
+        mt_transport_write(link->transport, packet.data, packet.len, false, &link->out);
+    tg_buf_wipe(&packet);
+    send_out(c, link);
+}
+
+static void start_handshake(struct tgc *c, struct tgc_link *link, bool temporary, int64_t now_us)
+{
+    struct mt_handshake_options options = {
+        .rsa = c->options.where->rsa,
+        .n_rsa = c->options.where->n_rsa,
+        .dc = link->dc + (c->options.where->test ? TEST_DC : 0),
+        .temp_expires_in = temporary ? (int32_t)c->options.temp_key_s : 0,
+    };
+    struct tg_buf body;
+
+    tg_buf_init(&body, 4096);
+    mt_handshake_free(link->handshake);
+    link->handshake = mt_handshake_new(&options, c->options.random, &body);
+    enter(link, temporary ? TGC_TEMP_KEY : TGC_KEY, now_us);
+    if (link->handshake)
+        send_plain(c, link, &body, now_us);
+    else {
+        link->failed = true;
+        tg_fail(&link->why, TG_NOMEM, "no memory for a handshake with DC %d", link->dc);
+    }
+    tg_buf_wipe(&body);
+}
+
+static void on_event(void *ctx, const struct mt_event *event);
+
+/* auth.bindTempAuthKey names the msg_id and the session that it travels in. */
+static void make_bind(void *ctx, uint64_t msg_id, uint64_t session_id, struct tg_buf *out)
+{
+    struct tgc_link *link = ctx;
+    struct tgc *c = link->client;
+    const struct tg_dc_state *state = state_of(c, link);
+    struct mt_bind bind = { .msg_id = msg_id, .temp_session_id = session_id };
+    struct tg_buf sealed;
+
+    tg_random_fill(c->options.random, &bind.nonce, sizeof bind.nonce);
+    memcpy(bind.temp_key_id, link->temp.id, 8);
+    memcpy(bind.perm_key_id, state->key.id, 8);
+    bind.expires_at = (int32_t)link->temp.expires_at;
+    tg_buf_init(&sealed, 1024);
+    mt_bind_write(&state->key, &bind, c->options.random, &sealed);
+    tg_buf_u32(out, ID_BIND_TEMP_AUTH_KEY);
+    tg_buf_add(out, state->key.id, 8);
+    tg_buf_u64(out, bind.nonce);
+    tg_buf_u32(out, (uint32_t)bind.expires_at);
+    tl_put_bytes(out, sealed.data, sealed.len);
+    tg_buf_done(&sealed);
+}
+
+static void start_binding(struct tgc_link *link)
+{
+    struct mt_call call = { .first = true, .make_body = make_bind, .make_ctx = link };
+
+    link->bound = false;
+    link->binding = true;
+    link->bind_call = mt_session_call(link->session, &call);
+}
+
+static void run_session(struct tgc *c, struct tgc_link *link, int64_t now_us)
+{
+    const struct tg_dc_state *state = state_of(c, link);
+    const struct mt_key *key = c->options.pfs ? &link->temp : &state->key;
+    const uint8_t *salt = c->options.pfs ? link->temp_salt : state->salt;
+    struct mt_session_options options = {
+        .random = c->options.random,
+        .on_event = on_event,
+        .ctx = link,
+        .gzip_requests = true,
+    };
+    struct tgc_notice notice = { .kind = TGC_CONNECTED, .dc = link->dc };
+
+    if (!link->session) {
+        link->session = mt_session_new(&options, key, salt, state->time_offset_us);
+        if (!link->session) {
+            link->failed = true;
+            tg_fail(&link->why, TG_NOMEM, "no memory for a session with DC %d", link->dc);
+            return;
+        }
+        link->bound = !c->options.pfs;
+    }
+    enter(link, TGC_READY, now_us);
+    if (!link->bound && !link->binding)
+        start_binding(link);
+    mt_session_connected(link->session, link->transport, now_us);
+    tgc_link_flush(c, link, now_us);
+    tgc_notify(c, &notice);
+}
+
+static bool temp_key_stale(const struct tgc *c, const struct tgc_link *link, int64_t now_us)
+{
+    return c->options.pfs &&
+           link->temp.expires_at - c->options.temp_key_s / 4 <= now_us / TG_SECOND_US;
+}
+
+/* Goes on with what the link lacks: a permanent key, a temporary key, the session. */
+static void proceed(struct tgc *c, struct tgc_link *link, int64_t now_us)
+{
+    if (!state_of(c, link)->has_key)
+        start_handshake(c, link, false, now_us);
+    else if (temp_key_stale(c, link, now_us))
+        start_handshake(c, link, true, now_us);
+    else
+        run_session(c, link, now_us);
+}
+
+void tgc_link_up(struct tgc *c, uint32_t index, int64_t now_us)
+{
+    struct tgc_link *link = &c->link[index];
+    struct mt_transport_options options = c->options.transport;
+
+    assert(index < TG_DC_MAX);
+    c->now_us = now_us;
+    if (link->state != TGC_DIALING)
+        return;
+    options.dc = (int16_t)(link->dc + (c->options.where->test ? TEST_DC : 0));
+    link->transport = mt_transport_new_client(&options, c->options.random, &link->out);
+    if (!link->transport) {
+        struct tg_error why;
+
+        tg_fail(&why, TG_NOMEM, "no memory for a connection to DC %d", link->dc);
+        tgc_link_drop(c, link, &why, now_us);
+        return;
+    }
+    proceed(c, link, now_us);
+}
+
+static void keep_permanent(struct tgc *c, struct tgc_link *link,
+                           const struct mt_handshake_result *made, int64_t now_us)
+{
+    struct tg_dc_state *state = state_of(c, link);
+
+    state->key = made->key;
+    memcpy(state->salt, made->salt, 8);
+    state->time_offset_us = made->server_time * TG_SECOND_US - now_us;
+    state->has_key = true;
+    state->authorized = false;
+    c->options.io->save(c->options.io->ctx);
+}
+
+static void keep_temporary(struct tgc *c, struct tgc_link *link,
+                           const struct mt_handshake_result *made, int64_t now_us)
+{
+    link->temp = made->key;
+    if (link->temp.expires_at == 0)
+        link->temp.expires_at = now_us / TG_SECOND_US + c->options.temp_key_s;
+    memcpy(link->temp_salt, made->salt, 8);
+    link->bound = link->binding = link->inited = false;
+    if (link->session)
+        mt_session_set_key(link->session, &link->temp, link->temp_salt);
+}
+
+static void handshake_packet(struct tgc *c, struct tgc_link *link, struct mt_packet *packet,
+                             int64_t now_us)
+{
+    struct mt_handshake_result made;
+    struct mt_message message;
+    struct tg_buf body;
+    tg_code code;
+
+    if (!mt_is_plain(packet->at, packet->len))
+        return; /* left over from an earlier key */
+    tg_buf_init(&body, 8192);
+    code = mt_plain_open(packet->at, packet->len, &message, &link->why);
+    if (code == TG_OK)
+        code = mt_handshake_input(link->handshake, message.body, message.len,
+                                  now_us / TG_SECOND_US, &body, &made, &link->why);
+    if (code == TG_AGAIN) {
+        send_plain(c, link, &body, now_us);
+    } else if (code == TG_OK) {
+        mt_handshake_free(link->handshake);
+        link->handshake = NULL;
+        if (link->state == TGC_KEY)
+            keep_permanent(c, link, &made, now_us);
+        else
+            keep_temporary(c, link, &made, now_us);
+        proceed(c, link, now_us);
+        mt_key_wipe(&made.key);
+    } else {
+        link->failed = true;
+    }
+    tg_buf_wipe(&body);
+}
+
+void tgc_link_forget_temp(struct tgc *c, struct tgc_link *link)
+{
+    mt_key_wipe(&link->temp);
+    memset(&link->temp, 0, sizeof link->temp);
+    link->bound = !c->options.pfs;
+    link->binding = link->inited = false;
+}
+
+void tgc_on_bind_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *event)
+{
+    struct tg_dc_state *state = state_of(c, link);
+    bool young = link->since_us / TG_SECOND_US + FRESH_KEY_S > c->now_us / TG_SECOND_US;
+
+    link->binding = false;
+    if (event->kind == MT_EVENT_REPLY && event->len >= 4 && tg_le32(event->body) == ID_BOOL_TRUE) {
+        link->bound = true;
+        return;
+    }
+    link->failed = true;
+    if (event->kind == MT_EVENT_ERROR && !young &&
+        strcmp(event->text, "ENCRYPTED_MESSAGE_INVALID") == 0)
+        state->has_key = false;
+    tgc_link_forget_temp(c, link);
+    tg_fail(&link->why, TG_SECURITY, "DC %d refused to bind a temporary key%s%s", link->dc,
+            event->kind == MT_EVENT_ERROR ? ": " : "",
+            event->kind == MT_EVENT_ERROR ? event->text : "");
+}
+
+/* The server does not know the key that was used. */
+static void key_unknown(struct tgc *c, struct tgc_link *link)
+{
+    struct tg_dc_state *state = state_of(c, link);
+    bool handshake = link->state == TGC_KEY || link->state == TGC_TEMP_KEY;
+
+    if (handshake || (c->options.pfs && link->temp.expires_at)) {
+        tgc_link_forget_temp(c, link);
+        return; /* the next connection makes another */
+    }
+    if (state->authorized && link->dc == c->options.session->home_dc) {
+        struct tg_error why;
+
+        tg_fail(&why, TG_AUTH, "DC %d does not know this session's key any more", link->dc);
+        tg_hint(&why, "log in again with `tgdata login`");
+        tgc_logged_out(c, &why);
+    }
+    state->has_key = state->authorized = false;
+    mt_session_free(link->session);
+    link->session = NULL;
+    tgc_requeue_link(c, link->dc);
+}
+
+static void on_event(void *ctx, const struct mt_event *event)
+{
+    struct tgc_link *link = ctx;
+    struct tgc *c = link->client;
+    struct mt_session_state state;
+
+    switch (event->kind) {
+    case MT_EVENT_REPLY:
+    case MT_EVENT_ERROR:
+        if (link->binding && event->call == link->bind_call)
+            tgc_on_bind_reply(c, link, event);
+        else
+            tgc_on_reply(c, link, event);
+        break;
+    case MT_EVENT_SALT:
+    case MT_EVENT_TIME:
+        mt_session_state(link->session, &state);
+        if (!c->options.pfs)
+            memcpy(state_of(c, link)->salt, state.salt, 8);
+        else
+            memcpy(link->temp_salt, state.salt, 8);
+        state_of(c, link)->time_offset_us = state.time_offset_us;
+        break;
+    case MT_EVENT_FAILED:
+        link->failed = true;
+        link->why = *event->err;
+        break;
+    case MT_EVENT_UPDATE:
+    case MT_EVENT_NEW_SESSION:
+    case MT_EVENT_QUICK_ACK:
+        break; /* history needs no updates */
+    }
+}
+
+void tgc_link_flush(struct tgc *c, struct tgc_link *link, int64_t now_us)
+{
+    if (link->state != TGC_READY || link->failed)
+        return;
+    mt_session_flush(link->session, now_us, &link->out);
+    send_out(c, link);
+}
+
+uint8_t *tgc_link_room(struct tgc *c, uint32_t index, size_t *ret_n)
+{
+    assert(index < TG_DC_MAX && c->link[index].transport);
+    return mt_transport_room(c->link[index].transport, ret_n);
+}
+
+/* @return false when the connection must be dropped */
+static bool take_packet(struct tgc *c, struct tgc_link *link, struct mt_packet *packet,
+                        int64_t now_us)
+{
+    if (packet->error) {
+        tg_fail(&link->why, packet->error == -429 ? TG_SERVER : TG_NET,
+                "DC %d closed the connection with transport error %d", link->dc, packet->error);
+        if (packet->error == -404)
+            key_unknown(c, link);
+        return false;
+    }
+    if (link->state == TGC_READY)
+        mt_session_packet(link->session, packet, now_us);
+    else if (!packet->is_quick_ack)
+        handshake_packet(c, link, packet, now_us);
+    return !link->failed;
+}
+
+void tgc_link_received(struct tgc *c, uint32_t index, size_t n, int64_t now_us)
+{
+    struct tgc_link *link = &c->link[index];
+    struct mt_packet packet;
+    tg_code code;
+
+    assert(index < TG_DC_MAX && link->transport);
+    c->now_us = now_us;
+    c->stats.bytes_in += n;
+    code = mt_transport_fed(link->transport, n, &link->why);
+    while (code == TG_OK) {
+        code = mt_transport_next(link->transport, &packet, &link->why);
+        if (code == TG_OK && !take_packet(c, link, &packet, now_us))
+            code = TG_NET;
+    }
+    if (code != TG_AGAIN) {
+        struct tg_error why = link->why;
+
+        tgc_link_drop(c, link, &why, now_us);
+    }
+    tgc_tick(c, now_us);
+}
+
+void tgc_link_tick(struct tgc *c, struct tgc_link *link, int64_t now_us)
+{
+    struct tg_error why;
+
+    if (link->state == TGC_READY && !link->failed) {
+        mt_session_tick(link->session, now_us);
+        if (temp_key_stale(c, link, now_us) && link->bound) {
+            tgc_link_forget_temp(c, link);
+            tg_fail(&why, TG_NET, "renewing the temporary key of DC %d", link->dc);
+            tgc_link_drop(c, link, &why, now_us);
+            return;
+        }
+    }
+    if (link->state != TGC_DOWN && link->state != TGC_READY &&
+        now_us - link->since_us >= DIAL_MAX_US) {
+        tg_fail(&why, TG_TIMEOUT, "DC %d did not answer within %d seconds", link->dc,
+                (int)(DIAL_MAX_US / TG_SECOND_US));
+        tgc_link_drop(c, link, &why, now_us);
+    } else if (link->failed) {
+        why = link->why;
+        tgc_link_drop(c, link, &why, now_us);
+    } else {
+        tgc_link_flush(c, link, now_us);
+    }
+}
+
+int64_t tgc_link_deadline(const struct tgc *c, const struct tgc_link *link)
+{
+    (void)c;
+    switch (link->state) {
+    case TGC_DOWN:
+        return INT64_MAX; /* calls that wait for it know when */
+    case TGC_READY:
+        return mt_session_deadline(link->session);
+    default:
+        return link->since_us + DIAL_MAX_US;
+    }
+}
