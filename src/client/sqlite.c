@@ -104,16 +104,22 @@ static tg_code open_parent(const char *path, struct tg_dir **ret, const char **r
     return code;
 }
 
-/* SQLite's own message does not tell that it is the directory that is missing. */
-static tg_code check_parent(const char *path, struct tg_error *err)
+/* SQLite's own messages do not tell that the directory is missing, or that the path names one. */
+static tg_code check_path(const char *path, struct tg_error *err)
 {
     const char *name;
+    struct tg_error ignored;
     struct tg_dir *dir;
     tg_code code = open_parent(path, &dir, &name, err);
 
-    if (code == TG_OK)
-        tg_fs_system.close_dir(&tg_fs_system, dir);
-    return code;
+    if (code != TG_OK)
+        return code;
+    tg_fs_system.close_dir(&tg_fs_system, dir);
+    if (tg_fs_system.open_dir(&tg_fs_system, path, false, &dir, &ignored) != TG_OK)
+        return TG_OK;
+    tg_fs_system.close_dir(&tg_fs_system, dir);
+    tg_fail(err, TG_UNUSABLE, "'%.200s' is a directory", path);
+    return tg_hint(err, "name a file in it");
 }
 
 /* @return whether a write-ahead log with contents stands beside the file, or that is not known */
@@ -225,7 +231,7 @@ tg_code tg_sqlite_open(struct tg_sqlite *d, const char *path, int64_t busy_ms,
     d->path = strdup(path);
     if (!d->path)
         return tg_fail(err, TG_NOMEM, "path of a database");
-    code = check_parent(path, err);
+    code = check_path(path, err);
     if (code == TG_OK)
         code = open_file(d, busy_ms, err);
     if (code == TG_OK)

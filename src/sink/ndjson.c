@@ -270,7 +270,8 @@ static tg_code end_of_part(struct line_scan *scan, const struct tg_manifest *par
     scan->rows = 0;
     if (rows != part->commit.rows)
         return tg_fail(err, TG_CORRUPT,
-                       "part %llu of chat %lld has %llu rows, its manifest tells %llu", (unsigned long long)part->part, (long long)part->chat_id,
+                       "part %llu of chat %lld has %llu rows, its manifest tells %llu",
+                       (unsigned long long)part->part, (long long)part->chat_id,
                        (unsigned long long)rows, (unsigned long long)part->commit.rows);
     return TG_OK;
 }

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sink_contract.h - what every sink with a cursor of its own must do, as test cases
+ *
+ * A test program includes this file, defines `const struct sink_harness harness`, and
+ * puts SINK_CONTRACT_TESTS into its list of tests.
+ */
+#ifndef TG_TEST_SINK_CONTRACT_H
+#define TG_TEST_SINK_CONTRACT_H
+
+#include "tests/unit/sink_rows.h"
+
+struct sink_harness {
+    /** Empties the destination. @return its URL */
+    const char *(*fresh)(struct tg_sink_env *env);
+    void (*done)(void);
+};
+
+extern const struct sink_harness harness;
+
+enum { CHAT = -1009, OTHER_CHAT = 12 };
+
+struct contract {
+    const char *url;
+    struct tg_sink_env env;
+    struct tg_sink sink;
+    struct tg_batch *batch;
+    struct tg_error err;
+};
+
+static inline void contract_open(struct contract *c)
+{
+    assert_int_equal(tg_sink_open(c->url, &c->env, &c->sink, &c->err), TG_OK);
+}
+
+static inline void contract_start(struct contract *c)
+{
+    *c = (struct contract){ .batch = tg_batch_new(64) };
+    c->url = harness.fresh(&c->env);
+    contract_open(c);
+}
+
+static inline void contract_reopen(struct contract *c)
+{
+    tg_sink_close(&c->sink);
+    contract_open(c);
+}
+
+static inline void contract_end(struct contract *c)
+{
+    tg_sink_close(&c->sink);
+    tg_batch_free(c->batch);
+    harness.done();
+}
+
+static inline tg_code contract_attach(struct contract *c, int64_t chat_id, struct tg_commit *ret)
+{
+    *ret = (struct tg_commit){ 0 };
+    return c->sink.ops->attach(c->sink.self, chat_id, ret, &c->err);
+}
+
+static inline void contract_write(struct contract *c, int64_t chat_id, int64_t first, size_t n)
+{
+    test_rows(c->batch, chat_id, first, n);
+    assert_int_equal(c->sink.ops->write(c->sink.self, c->batch, 0, n, &c->err), TG_OK);
+}
+
+/* Writes n rows behind `last` and commits them; last becomes that commit. */
+static inline void contract_commit(struct contract *c, int64_t chat_id, struct tg_commit *last,
+                                   size_t n)
+{
+    int64_t first = (int64_t)last->rows_total + 1;
+    struct tg_commit next = test_commit(last, chat_id, first + (int64_t)n - 1, n);
+
+    contract_write(c, chat_id, first, n);
+    assert_int_equal(c->sink.ops->commit(c->sink.self, &next, &c->err), TG_OK);
+    *last = next;
+}
+
+static inline void contract_scan(struct contract *c, int64_t chat_id, int64_t n_rows)
+{
+    struct test_seen seen = { .chat_id = chat_id, .next_id = 1 };
+
+    assert_int_equal(c->sink.ops->scan(c->sink.self, chat_id, test_seen, &seen, &c->err), TG_OK);
+    assert_false(seen.odd);
+    assert_int_equal(seen.next_id, n_rows + 1);
+}
+
+static void an_empty_destination_has_no_commit(void **state)
+{
+    struct contract c;
+    struct tg_commit got;
+
+    (void)state;
+    contract_start(&c);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_END);
+    contract_end(&c);
+}
+
+static void committed_rows_and_cursor_survive_reopening(void **state)
+{
+    struct tg_commit last = { 0 }, got;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_END);
+    contract_commit(&c, CHAT, &last, 10);
+    contract_commit(&c, CHAT, &last, 7);
+    assert_true(c.sink.ops->bytes(c.sink.self) > 0);
+    contract_reopen(&c);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
+    assert_true(test_same_commit(&got, &last));
+    contract_scan(&c, CHAT, 17);
+    contract_commit(&c, CHAT, &last, 1);
+    contract_scan(&c, CHAT, 18);
+    contract_end(&c);
+}
+
+static void rows_without_a_commit_never_show(void **state)
+{
+    struct tg_commit last = { 0 }, got;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_commit(&c, CHAT, &last, 3);
+    contract_write(&c, CHAT, 4, 20);
+    contract_scan(&c, CHAT, 3);
+    contract_reopen(&c);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
+    assert_true(test_same_commit(&got, &last));
+    contract_write(&c, CHAT, 4, 20);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK); /* again, in the same process */
+    contract_commit(&c, CHAT, &last, 5);
+    contract_scan(&c, CHAT, 8);
+    contract_end(&c);
+}
+
+static void chats_are_kept_apart(void **state)
+{
+    struct tg_commit a = { 0 }, b = { 0 }, next, got;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_attach(&c, OTHER_CHAT, &got);
+    contract_write(&c, CHAT, 1, 5);
+    contract_write(&c, OTHER_CHAT, 1, 2);
+    contract_write(&c, CHAT, 6, 5);
+    next = test_commit(&a, CHAT, 10, 10);
+    assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_OK);
+    a = next;
+    next = test_commit(&b, OTHER_CHAT, 2, 2);
+    assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_OK);
+    contract_scan(&c, CHAT, 10);
+    contract_scan(&c, OTHER_CHAT, 2);
+    contract_reopen(&c);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
+    assert_true(test_same_commit(&got, &a));
+    contract_end(&c);
+}
+
+static void a_commit_may_hold_no_rows(void **state)
+{
+    struct tg_commit last = { 0 }, got;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_commit(&c, CHAT, &last, 0);
+    contract_commit(&c, CHAT, &last, 4);
+    contract_commit(&c, CHAT, &last, 0);
+    contract_commit(&c, CHAT, &last, 0);
+    contract_reopen(&c);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
+    assert_true(test_same_commit(&got, &last));
+    assert_true(got.complete);
+    contract_commit(&c, CHAT, &last, 2);
+    contract_reopen(&c);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
+    assert_true(test_same_commit(&got, &last));
+    contract_scan(&c, CHAT, 6);
+    contract_end(&c);
+}
+
+static void a_batch_may_be_committed_in_pieces(void **state)
+{
+    struct tg_commit last = { 0 }, got;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    test_rows(c.batch, CHAT, 1, 10);
+    for (size_t from = 0; from < 10; from += 5) {
+        struct tg_commit next = test_commit(&last, CHAT, (int64_t)from + 5, 5);
+
+        assert_int_equal(c.sink.ops->write(c.sink.self, c.batch, from, 5, &c.err), TG_OK);
+        assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_OK);
+        last = next;
+    }
+    contract_scan(&c, CHAT, 10);
+    contract_end(&c);
+}
+
+static void rollback_removes_what_is_behind(void **state)
+{
+    struct tg_commit last = { 0 }, third, got;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    for (size_t i = 1; i <= 6; i++) {
+        contract_commit(&c, CHAT, &last, i == 4 ? 0 : 2);
+        if (i == 3)
+            third = last;
+    }
+    assert_int_equal(c.sink.ops->rollback(c.sink.self, CHAT, 3, &c.err), TG_OK);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
+    assert_true(test_same_commit(&got, &third));
+    contract_scan(&c, CHAT, 6);
+    contract_commit(&c, CHAT, &third, 1);
+    contract_scan(&c, CHAT, 7);
+    assert_int_equal(c.sink.ops->rollback(c.sink.self, CHAT, 0, &c.err), TG_OK);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_END);
+    contract_scan(&c, CHAT, 0);
+    contract_end(&c);
+}
+
+static void a_commit_that_does_not_follow_is_refused(void **state)
+{
+    struct tg_commit last = { 0 }, next, got;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_commit(&c, CHAT, &last, 2);
+    for (int i = 0; i < 3; i++) {
+        contract_write(&c, CHAT, 3, 2);
+        next = test_commit(&last, CHAT, 4, 2);
+        next.seq += i == 0;
+        next.rows += i == 1;
+        next.rows_total += i == 2;
+        assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_INTERNAL);
+        assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
+        assert_true(test_same_commit(&got, &last));
+    }
+    contract_commit(&c, CHAT, &last, 2);
+    contract_scan(&c, CHAT, 4);
+    contract_end(&c);
+}
+
+static void writing_needs_an_attach(void **state)
+{
+    struct tg_commit next;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    test_rows(c.batch, CHAT, 1, 2);
+    next = test_commit(&(struct tg_commit){ 0 }, CHAT, 2, 2);
+    assert_int_equal(c.sink.ops->write(c.sink.self, c.batch, 0, 2, &c.err), TG_INTERNAL);
+    assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_INTERNAL);
+    contract_end(&c);
+}
+
+static void another_job_is_refused(void **state)
+{
+    struct tg_commit last = { 0 }, got;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_commit(&c, CHAT, &last, 2);
+    c.env.job = "another";
+    contract_reopen(&c);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_USAGE);
+    assert_true(c.err.hint[0] != 0);
+    c.env.job = "job";
+    contract_reopen(&c);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
+    contract_end(&c);
+}
+
+static bool stop_after_two(void *ctx, int64_t chat_id, int64_t id)
+{
+    (void)chat_id;
+    (void)id;
+    return ++*(int *)ctx < 2;
+}
+
+static void a_scan_can_be_stopped(void **state)
+{
+    struct tg_commit last = { 0 }, got;
+    struct contract c;
+    int n = 0;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_commit(&c, CHAT, &last, 5);
+    contract_commit(&c, CHAT, &last, 5);
+    assert_int_equal(c.sink.ops->scan(c.sink.self, CHAT, stop_after_two, &n, &c.err), TG_OK);
+    assert_int_equal(n, 2);
+    contract_end(&c);
+}
+
+#define SINK_CONTRACT_TESTS                                                                        \
+    cmocka_unit_test(an_empty_destination_has_no_commit),                                          \
+        cmocka_unit_test(committed_rows_and_cursor_survive_reopening),                             \
+        cmocka_unit_test(rows_without_a_commit_never_show),                                        \
+        cmocka_unit_test(chats_are_kept_apart), cmocka_unit_test(a_commit_may_hold_no_rows),       \
+        cmocka_unit_test(a_batch_may_be_committed_in_pieces),                                      \
+        cmocka_unit_test(rollback_removes_what_is_behind),                                         \
+        cmocka_unit_test(a_commit_that_does_not_follow_is_refused),                                \
+        cmocka_unit_test(writing_needs_an_attach), cmocka_unit_test(another_job_is_refused),       \
+        cmocka_unit_test(a_scan_can_be_stopped)
+
+#endif
