@@ -69,18 +69,36 @@ void tg_buf_u64(struct tg_buf *b, uint64_t v)
         tg_put_le64(at, v);
 }
 
+uint8_t *tg_put_i64_text(uint8_t *out, int64_t v)
+{
+    static const char pair[] = "0001020304050607080910111213141516171819202122232425262728293031323334"
+                               "3536373839404142434445464748495051525354555657585960616263646566676869"
+                               "707172737475767778798081828384858687888990919293949596979899";
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    char text[24];
+    size_t at = sizeof text;
+
+    while (u >= 100) {
+        at -= 2;
+        memcpy(text + at, pair + 2 * (u % 100), 2);
+        u /= 100;
+    }
+    if (u >= 10) {
+        at -= 2;
+        memcpy(text + at, pair + 2 * u, 2);
+    } else {
+        text[--at] = (char)('0' + u);
+    }
+    if (v < 0)
+        *out++ = '-';
+    memcpy(out, text + at, sizeof text - at);
+    return out + (sizeof text - at);
+}
+
 void tg_buf_i64_text(struct tg_buf *b, int64_t v)
 {
-    char text[20];
-    size_t at = sizeof text;
-    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-
-    do
-        text[--at] = (char)('0' + u % 10);
-    while (u /= 10);
-    if (v < 0)
-        text[--at] = '-';
-    tg_buf_add(b, text + at, sizeof text - at);
+    if (tg_buf_room(b, 20))
+        b->len = (size_t)(tg_put_i64_text(b->data + b->len, v) - b->data);
 }
 
 void tg_buf_printf(struct tg_buf *b, const char *fmt, ...)

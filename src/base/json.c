@@ -58,8 +58,18 @@ void tg_json_end_array(struct tg_json *j)
     close_level(j, ']');
 }
 
-/* @return how many leading bytes can be copied as they are and are ASCII */
-static size_t plain_run(const uint8_t *s, size_t n)
+static inline bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+/*
+ * Copies leading bytes that are ASCII and need no escape. The caller has room for 16 bytes more than
+ * there are, so that a block can be stored before it is known how much of it counts.
+ *
+ * @return how many were copied
+ */
+static inline size_t copy_plain(uint8_t *out, const uint8_t *s, size_t n)
 {
     size_t i = 0;
 
@@ -74,17 +84,18 @@ static size_t plain_run(const uint8_t *s, size_t n)
                                    _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, back)));
         int mask = _mm_movemask_epi8(odd);
 
+        _mm_storeu_si128((__m128i *)(out + i), v);
         if (mask)
             return i + (size_t)__builtin_ctz((unsigned)mask);
     }
 #endif
-    while (i < n && s[i] >= 0x20 && s[i] < 0x80 && s[i] != '"' && s[i] != '\\')
-        i++;
+    for (; i < n && is_plain(s[i]); i++)
+        out[i] = s[i];
     return i;
 }
 
 /* @return length of the well-formed multi-byte sequence at s, 0 if there is none */
-static size_t utf8_run(const uint8_t *s, size_t n)
+static inline size_t utf8_run(const uint8_t *s, size_t n)
 {
     if (s[0] >= 0xc2 && s[0] <= 0xdf)
         return n >= 2 && (s[1] & 0xc0) == 0x80 ? 2 : 0;
@@ -103,6 +114,24 @@ static size_t utf8_run(const uint8_t *s, size_t n)
         return 4;
     }
     return 0;
+}
+
+/* Copies well-formed multi-byte sequences one after another. @return how many bytes */
+static inline size_t copy_utf8(uint8_t *out, const uint8_t *s, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && s[i] >= 0x80) {
+        size_t run = utf8_run(s + i, n - i);
+
+        if (run == 0)
+            break;
+        memcpy(out + i, s + i, 2);
+        if (run > 2)
+            memcpy(out + i + run - 2, s + i + run - 2, 2);
+        i += run;
+    }
+    return i;
 }
 
 /* Writes the escape of one byte that is no plain ASCII and starts no sequence. */
@@ -130,30 +159,27 @@ static uint8_t *escape(uint8_t *out, uint8_t c)
 
 void tg_json_quote(struct tg_buf *b, const char *text, size_t len)
 {
+    enum { SLACK = 24 }; /* both quotes, an escape, and what copy_plain stores beyond its end */
     const uint8_t *s = (const uint8_t *)text, *end = s + len;
     uint8_t *out;
 
-    /* six bytes out for one in is the worst; room for it means no check inside */
-    if (len > SIZE_MAX / 8 || !tg_buf_room(b, len + 2))
+    if (len > SIZE_MAX / 8 || !tg_buf_room(b, len + SLACK))
         return;
     out = b->data + b->len;
     *out++ = '"';
     while (s < end) {
-        size_t left = (size_t)(end - s);
-        size_t n = *s < 0x80 ? plain_run(s, left) : utf8_run(s, left);
-        size_t used = (size_t)(out - b->data);
+        size_t n = copy_plain(out, s, (size_t)(end - s));
 
-        if (n) {
-            memcpy(out, s, n);
-            out += n;
-            s += n;
+        n += copy_utf8(out + n, s + n, (size_t)(end - s) - n);
+        out += n;
+        s += n;
+        if (s == end || n)
             continue;
-        }
         /* an escape takes up to 6 bytes where 1 was reckoned with */
-        b->len = used;
-        if (!tg_buf_room(b, left + 7))
+        b->len = (size_t)(out - b->data);
+        if (!tg_buf_room(b, (size_t)(end - s) + SLACK))
             return;
-        out = escape(b->data + used, *s++);
+        out = escape(b->data + b->len, *s++);
     }
     *out++ = '"';
     b->len = (size_t)(out - b->data);

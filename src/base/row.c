@@ -14,12 +14,13 @@
 
 #define FIELD_ROW(name, type, meaning) { #name, TG_FIELD_##type, meaning },
 #define FIELD_OFFSET(name, type, meaning) offsetof(struct tg_row, name),
-#define FIELD_KEY(name, type, meaning) { ",\"" #name "\":", sizeof(",\"" #name "\":") - 1 },
+#define FIELD_KEY(name, type, meaning) { sizeof(",\"" #name "\":") - 1, ",\"" #name "\":" },
 
 static const struct tg_field field_table[] = { TG_FIELDS(FIELD_ROW) };
+/* One copy of constant length writes a key. */
 static const struct {
-    const char *text;
-    size_t len;
+    uint8_t len;
+    char text[31];
 } field_key[] = { TG_FIELDS(FIELD_KEY) };
 const uint16_t tg_row_offset[TG_FIELD_COUNT] = { TG_FIELDS(FIELD_OFFSET) };
 
@@ -162,54 +163,54 @@ struct tg_str tg_batch_text(struct tg_batch *b, const void *text, size_t len)
     return (struct tg_str){ copy, (uint32_t)len };
 }
 
-static void value_json(const struct tg_row *row, enum tg_field_id id, struct tg_buf *out)
+/* Writes the value of a field that is no text: at most 22 bytes. @return behind the last */
+static uint8_t *put_value(uint8_t *at, enum tg_field_type type, int64_t v)
 {
-    const struct tg_str *s = member(row, id);
     char time[21];
 
-    switch (field_table[id].type) {
-    case TG_FIELD_I64:
-        tg_buf_i64_text(out, tg_row_int(row, id));
-        break;
-    case TG_FIELD_TIME:
-        if (!tg_time_utc(time, tg_row_int(row, id)))
-            tg_buf_i64_text(out, tg_row_int(row, id));
-        else {
-            uint8_t *at = tg_buf_extend(out, 22);
-
-            if (at) {
-                at[0] = '"';
-                memcpy(at + 1, time, 20);
-                at[21] = '"';
-            }
-        }
-        break;
-    case TG_FIELD_BOOL:
-        tg_buf_str(out, tg_row_int(row, id) ? "true" : "false");
-        break;
-    case TG_FIELD_STR:
-        tg_json_quote(out, s->at, s->len);
-        break;
-    case TG_FIELD_JSON:
-        tg_buf_add(out, s->at, s->len);
-        break;
+    if (type == TG_FIELD_BOOL) {
+        memcpy(at, v ? "true" : "false", 5);
+        return at + (v ? 4 : 5);
     }
+    if (type != TG_FIELD_TIME || !tg_time_utc(time, v))
+        return tg_put_i64_text(at, v);
+    *at = '"';
+    memcpy(at + 1, time, 20);
+    at[21] = '"';
+    return at + 22;
 }
 
 void tg_row_json(const struct tg_row *row, struct tg_buf *out)
 {
-    uint64_t left = row->present;
+    enum { FIELD_MAX = sizeof field_key->text + 24 };
     size_t start = out->len;
 
-    tg_buf_byte(out, '{');
-    while (left) {
+    for (uint64_t left = row->present; left; left &= left - 1) {
         enum tg_field_id id = (enum tg_field_id)__builtin_ctzll(left);
-        size_t skip = out->len == start + 1; /* the first key has no comma */
+        enum tg_field_type type = field_table[id].type;
+        const void *value = member(row, id);
+        const struct tg_str *s = value;
+        uint8_t *at;
 
-        left &= left - 1;
-        tg_buf_add(out, field_key[id].text + skip, field_key[id].len - skip);
-        value_json(row, id, out);
+        if (!tg_buf_room(out, FIELD_MAX))
+            return;
+        at = out->data + out->len;
+        memcpy(at, field_key[id].text, sizeof field_key[id].text);
+        at += field_key[id].len;
+        if (type != TG_FIELD_STR && type != TG_FIELD_JSON) {
+            out->len = (size_t)(put_value(at, type, *(const int64_t *)value) - out->data);
+            continue;
+        }
+        out->len = (size_t)(at - out->data);
+        if (type == TG_FIELD_STR)
+            tg_json_quote(out, s->at, s->len);
+        else
+            tg_buf_add(out, s->at, s->len);
     }
+    if (out->len == start)
+        tg_buf_byte(out, '{');
+    else
+        out->data[start] = '{'; /* over the first key's comma */
     tg_buf_byte(out, '}');
 }
 
