@@ -21,7 +21,7 @@
 #include "crypto/pq.h"
 #include "mtproto/handshake_wire.h"
 
-enum { RETRY_MAX = 5, FINGERPRINTS_MAX = 64, DRAWS_MAX = 8 };
+enum { RETRY_MAX = 5, DRAWS_MAX = 8 };
 
 enum phase { AWAIT_PQ, AWAIT_DH, AWAIT_GEN, OVER };
 
@@ -102,7 +102,7 @@ static tg_code read_res_pq(struct mt_handshake *h, struct tl_reader *r, struct r
     uint32_t n = tl_read_vector(r, 8);
     uint64_t p, q;
 
-    if (r->bad || id != MT_ID_RES_PQ || n > FINGERPRINTS_MAX)
+    if (r->bad || id != MT_ID_RES_PQ)
         return cut_short(err);
     if (memcmp(nonce, h->nonces.client, sizeof h->nonces.client) != 0)
         return wrong_nonce(err);

@@ -164,7 +164,7 @@ static const struct inner {
     { "no whole blocks", 0x6643b654, 0, 1985, 256, { .cut = 1 }, TG_PROTOCOL },
 };
 
-/* Brings the server of v to await set_client_DH_params. */
+/* Brings the server of v to await req_DH_params. v->up then holds a good one. */
 static void learn_nonces(struct visit *v, struct kit_nonces *n)
 {
     struct mt_handshake_options o = { .rsa = tg_rsa_private_public(kit.rsa), .n_rsa = 1, .dc = 2 };
@@ -182,37 +182,125 @@ static void learn_nonces(struct visit *v, struct kit_nonces *n)
     assert_int_equal(mt_handshake_input(h, v->down.data, v->down.len, NOW, &v->up, &made, &err),
                      TG_AGAIN);
     kit_hear_req_dh(&kit, &v->up, n);
-    assert_int_equal(visit_ask(v), TG_AGAIN);
     mt_handshake_free(h);
+}
+
+/* A set_client_DH_params as `row` wants it. */
+static void write_set_dh(struct visit *v, const struct kit_nonces *n, const struct inner *row)
+{
+    uint8_t g_b[257] = { 1 };
+    struct tg_buf object;
+
+    g_b[256 - row->g_b_bit / 8] |= (uint8_t)(1 << row->g_b_bit % 8);
+    tg_buf_init(&object, OUT_MAX);
+    tg_buf_u32(&object, row->id);
+    tg_buf_add(&object, n->client, 16);
+    tg_buf_add(&object, n->server, 16);
+    tg_buf_u64(&object, (uint64_t)row->retry_id);
+    tl_put_bytes(&object, row->g_b_len == 257 ? g_b : g_b + 1, row->g_b_len);
+    tg_buf_clear(&v->up);
+    tg_buf_u32(&v->up, 0xf5045f1f);
+    tg_buf_add(&v->up, n->client, 16);
+    tg_buf_add(&v->up, n->server, 16);
+    kit_seal(n, &object, &row->seal, &v->up);
+    tg_buf_done(&object);
 }
 
 static void wrong_client_inner(void **state)
 {
     (void)state;
     for (size_t i = 0; i < TG_COUNT(inners); i++) {
-        const struct inner *row = &inners[i];
-        uint8_t g_b[257] = { 1 };
         struct kit_nonces n;
         struct visit v;
-        struct tg_buf object;
 
         learn_nonces(&v, &n);
-        g_b[256 - row->g_b_bit / 8] |= (uint8_t)(1 << row->g_b_bit % 8);
-        tg_buf_init(&object, OUT_MAX);
-        tg_buf_u32(&object, row->id);
-        tg_buf_add(&object, n.client, 16);
-        tg_buf_add(&object, n.server, 16);
-        tg_buf_u64(&object, (uint64_t)row->retry_id);
-        tl_put_bytes(&object, row->g_b_len == 257 ? g_b : g_b + 1, row->g_b_len);
-        tg_buf_clear(&v.up);
-        tg_buf_u32(&v.up, 0xf5045f1f);
-        tg_buf_add(&v.up, n.client, 16);
-        tg_buf_add(&v.up, n.server, 16);
-        kit_seal(&n, &object, &row->seal, &v.up);
-        if (visit_ask(&v) != row->code)
-            fail_msg("%s", row->name);
+        assert_int_equal(visit_ask(&v), TG_AGAIN);
+        write_set_dh(&v, &n, &inners[i]);
+        if (visit_ask(&v) != inners[i].code)
+            fail_msg("%s", inners[i].name);
         visit_close(&v);
-        tg_buf_done(&object);
+    }
+}
+
+/* Before req_DH_params the server has no secret: one of zeros must not be good enough. After
+ * dh_gen_ok another well-formed request makes no second key. */
+static void well_formed_out_of_turn(void **state)
+{
+    struct inner other = inners[0];
+    struct kit_nonces n;
+    struct visit v;
+
+    (void)state;
+    learn_nonces(&v, &n);
+    memset(n.secret, 0, sizeof n.secret);
+    write_set_dh(&v, &n, &inners[0]);
+    assert_int_equal(visit_ask(&v), TG_PROTOCOL);
+    visit_close(&v);
+
+    learn_nonces(&v, &n);
+    assert_int_equal(visit_ask(&v), TG_AGAIN);
+    write_set_dh(&v, &n, &inners[0]);
+    assert_int_equal(visit_ask(&v), TG_OK);
+    assert_int_equal(visit_ask(&v), TG_AGAIN); /* the same again */
+    other.g_b_bit++;
+    write_set_dh(&v, &n, &other);
+    assert_int_equal(visit_ask(&v), TG_PROTOCOL);
+    memset(n.secret, 0, sizeof n.secret);
+    write_set_dh(&v, &n, &other);
+    assert_int_equal(visit_ask(&v), TG_PROTOCOL);
+    visit_close(&v);
+}
+
+/* ---- req_DH_params that is encrypted rightly around wrong things ---- */
+
+/* Offsets into p_q_inner_data: id 4, pq 12, p 8, q 8, nonce 16, server_nonce 16, new_nonce 32. */
+static const struct {
+    const char *name;
+    uint32_t id;
+    size_t flip_at;
+    int32_t expires_in;
+    tg_code code;
+} rsa_inners[] = {
+    { "good", 0xa9f55f95, 0, 0, TG_AGAIN },
+    { "good, temporary", 0x56fddf88, 0, 1, TG_AGAIN },
+    { "other constructor", 0xa9f55f94, 0, 0, TG_PROTOCOL },
+    { "other pq", 0xa9f55f95, 4 + 8, 0, TG_PROTOCOL },
+    { "other p", 0xa9f55f95, 16 + 4, 0, TG_PROTOCOL },
+    { "other q", 0xa9f55f95, 24 + 4, 0, TG_PROTOCOL },
+    { "other nonce", 0xa9f55f95, 32 + 15, 0, TG_PROTOCOL },
+    { "other server nonce", 0xa9f55f95, 48 + 15, 0, TG_PROTOCOL },
+    { "temporary for no time", 0x56fddf88, 0, 0, TG_PROTOCOL },
+    { "temporary for less than no time", 0x56fddf88, 0, -1, TG_PROTOCOL },
+};
+
+static void wrong_rsa_inner(void **state)
+{
+    const struct tg_rsa_key *rsa = tg_rsa_private_public(kit.rsa);
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(rsa_inners); i++) {
+        uint8_t inner[4 + 12 + 8 + 8 + 16 + 16 + 32 + 4 + 4], encrypted[256];
+        struct tg_rsa_plain plain;
+        struct kit_nonces n;
+        struct visit v;
+
+        learn_nonces(&v, &n);
+        assert_true(tg_rsa_decrypt(kit.rsa, v.up.data + v.up.len - 256, 256, &plain));
+        memcpy(inner, plain.data, sizeof inner);
+        tg_put_le32(inner, rsa_inners[i].id);
+        if (rsa_inners[i].flip_at)
+            inner[rsa_inners[i].flip_at] ^= 2;
+        tg_put_le32(inner + sizeof inner - 4, (uint32_t)rsa_inners[i].expires_in);
+        assert_true(tg_rsa_pad_encrypt(rsa, inner, sizeof inner, &kit.rng, encrypted));
+        memcpy(v.up.data + v.up.len - 256, encrypted, 256);
+        if (visit_ask(&v) != rsa_inners[i].code)
+            fail_msg("%s", rsa_inners[i].name);
+        if (rsa_inners[i].code == TG_AGAIN) { /* another one does not replace it */
+            assert_true(tg_rsa_pad_encrypt(rsa, inner, sizeof inner, &kit.rng, encrypted));
+            memcpy(v.up.data + v.up.len - 256, encrypted, 256);
+            assert_int_equal(visit_ask(&v), TG_PROTOCOL);
+        }
+        visit_close(&v);
     }
 }
 
@@ -223,6 +311,8 @@ int main(void)
         cmocka_unit_test(cut_requests),
         cmocka_unit_test(requests_out_of_turn),
         cmocka_unit_test(wrong_client_inner),
+        cmocka_unit_test(well_formed_out_of_turn),
+        cmocka_unit_test(wrong_rsa_inner),
     };
 
     return cmocka_run_group_tests_name("mt_handshake_clients", tests, setup, teardown);
