@@ -12,7 +12,7 @@
 #include "crypto/ct.h"
 #include "crypto/evp.h"
 
-/* N=2^14, r=8, p=5: as strong as N=2^16 alone, in a quarter of its memory (16 MiB) */
+/* N=2^14, r=8, p=5: about the work of N=2^16 with p=1, in a quarter of its memory (16 MiB) */
 enum { LOG2_N = 14, R = 8, P = 5, R_MAX = 32, P_MAX = 16, MEMORY_MAX = 256 << 20 };
 enum { AT_PARAMS = 8, AT_SALT = 12, AT_CHECK = 28, AT_NONCE = 44, NONCE = 12 };
 enum { PLAIN_MAX = 1 << 30 };
@@ -63,25 +63,29 @@ bool tg_is_sealed(const void *data, size_t len)
     return len >= sizeof magic && memcmp(data, magic, sizeof magic - 2) == 0;
 }
 
-/* One pass of GCM over plain -> cipher or back; `tag` is written or checked. */
+/* Encrypts `in` to `out`, the tag behind it; or decrypts `in`, which the tag follows. */
 static bool gcm(const struct tg_seal_key *k, const uint8_t head[TG_SEAL_HEAD], struct tg_part in,
-                uint8_t *out, uint8_t *tag, bool encrypt)
+                uint8_t *out, bool encrypt)
 {
     TG_CLEANUP(cipher_ctx_freep) EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+    uint8_t tag[TG_SEAL_TAG];
     int n, end;
 
-    return c &&
-           EVP_CipherInit_ex2(c, tg_evp_cipher(TG_EVP_AES_GCM), k->key, head + AT_NONCE, encrypt,
-                              NULL) &&
-           EVP_CipherUpdate(c, NULL, &n, head, TG_SEAL_HEAD) &&
-           (!in.len || (EVP_CipherUpdate(c, out, &n, in.at, (int)in.len) && n == (int)in.len)) &&
-           (encrypt || EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, TG_SEAL_TAG, tag)) &&
-           EVP_CipherFinal_ex(c, out + in.len, &end) &&
-           (!encrypt || EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, TG_SEAL_TAG, tag));
+    if (!encrypt)
+        memcpy(tag, (const uint8_t *)in.at + in.len, sizeof tag);
+    if (!c ||
+        !EVP_CipherInit_ex2(c, tg_evp_cipher(TG_EVP_AES_GCM), k->key, head + AT_NONCE, encrypt,
+                            NULL) ||
+        !EVP_CipherUpdate(c, NULL, &n, head, TG_SEAL_HEAD) ||
+        (in.len && (!EVP_CipherUpdate(c, out, &n, in.at, (int)in.len) || n != (int)in.len)) ||
+        (!encrypt && !EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, sizeof tag, tag)) ||
+        !EVP_CipherFinal_ex(c, out + in.len, &end))
+        return false;
+    return !encrypt || EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, sizeof tag, out + in.len) == 1;
 }
 
-tg_code tg_seal(const struct tg_seal_key *key, struct tg_part plain,
-                const struct tg_random *random, struct tg_buf *out, struct tg_error *err)
+tg_code tg_seal(const struct tg_seal_key *key, struct tg_part plain, const struct tg_random *random,
+                struct tg_buf *out, struct tg_error *err)
 {
     uint8_t *at;
 
@@ -95,7 +99,7 @@ tg_code tg_seal(const struct tg_seal_key *key, struct tg_part plain,
     memcpy(at + AT_SALT, key->salt, sizeof key->salt);
     memcpy(at + AT_CHECK, key->check, sizeof key->check);
     tg_random_fill(random, at + AT_NONCE, NONCE);
-    if (!gcm(key, at, plain, at + TG_SEAL_HEAD, at + TG_SEAL_HEAD + plain.len, true)) {
+    if (!gcm(key, at, plain, at + TG_SEAL_HEAD, true)) {
         out->len -= plain.len + TG_SEAL_OVERHEAD;
         return tg_fail(err, TG_NOMEM, "out of memory sealing a file");
     }
@@ -129,15 +133,14 @@ static tg_code open_with(const struct tg_seal_key *k, struct tg_part sealed, str
 {
     const uint8_t *h = sealed.at;
     const size_t len = sealed.len - TG_SEAL_OVERHEAD;
-    uint8_t tag[TG_SEAL_TAG], *plain = tg_buf_extend(out, len + sizeof tag);
+    uint8_t *plain = tg_buf_extend(out, len + TG_SEAL_TAG);
     bool ok;
 
     if (!plain)
         return tg_fail(err, TG_LIMIT, "no room for the opened file");
-    out->len -= sizeof tag; /* asked for so that an empty file has an address too */
-    memcpy(tag, h + TG_SEAL_HEAD + len, sizeof tag);
+    out->len -= TG_SEAL_TAG; /* asked for so that an empty file has an address too */
     ERR_set_mark();
-    ok = gcm(k, h, (struct tg_part){ h + TG_SEAL_HEAD, len }, plain, tag, false);
+    ok = gcm(k, h, (struct tg_part){ h + TG_SEAL_HEAD, len }, plain, false);
     ERR_pop_to_mark();
     if (!ok) {
         tg_wipe(plain, len);

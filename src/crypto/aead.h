@@ -41,9 +41,8 @@ bool tg_is_sealed(const void *data, size_t len);
  * Appends the sealed form of plain.
  * @return TG_NOMEM; TG_LIMIT if out is full or plain too long. out may hold a part of it then.
  */
-tg_code tg_seal(const struct tg_seal_key *key, struct tg_part plain,
-                const struct tg_random *random, struct tg_buf *out,
-                struct tg_error *err) TG_MUST_CHECK;
+tg_code tg_seal(const struct tg_seal_key *key, struct tg_part plain, const struct tg_random *random,
+                struct tg_buf *out, struct tg_error *err) TG_MUST_CHECK;
 
 /**
  * Checks and appends the plaintext to out; nothing is appended on failure.

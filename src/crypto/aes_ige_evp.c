@@ -40,12 +40,13 @@ static void cipher_ctx_freep(EVP_CIPHER_CTX **c)
 static void run(const struct tg_aes_ige_job *job, bool encrypt)
 {
     TG_CLEANUP(cipher_ctx_freep) EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
-    struct block y = load(job->iv + (encrypt ? 0 : 16)), x_before = load(job->iv + (encrypt ? 16 : 0));
+    struct block y = load(job->iv + (encrypt ? 0 : 16)),
+                 x_before = load(job->iv + (encrypt ? 16 : 0));
     const uint8_t *in = job->in;
     uint8_t *out = job->out;
     int n;
-    bool ok = c && EVP_CipherInit_ex2(c, tg_evp_cipher(TG_EVP_AES_ECB), job->key, NULL, encrypt,
-                                      NULL) &&
+    bool ok = c &&
+              EVP_CipherInit_ex2(c, tg_evp_cipher(TG_EVP_AES_ECB), job->key, NULL, encrypt, NULL) &&
               EVP_CIPHER_CTX_set_padding(c, 0);
 
     for (size_t at = 0; ok && at < job->len; at += TG_AES_BLOCK) {

@@ -67,12 +67,11 @@ INLINE __m128i prefix_xor(__m128i v)
 
 /* FIPS 197, 5.2: even keys take RotWord, SubWord and a constant; odd ones SubWord alone. */
 #define EVEN_KEY(k, i, rcon)                                                                       \
-    (k)[i] = _mm_xor_si128(                                                                        \
-        prefix_xor((k)[(i) - 2]),                                                                  \
-        _mm_shuffle_epi32(_mm_aeskeygenassist_si128((k)[(i) - 1], rcon), 0xff))
+    (k)[i] = _mm_xor_si128(prefix_xor((k)[(i)-2]),                                                 \
+                           _mm_shuffle_epi32(_mm_aeskeygenassist_si128((k)[(i)-1], rcon), 0xff))
 #define ODD_KEY(k, i)                                                                              \
-    (k)[i] = _mm_xor_si128(prefix_xor((k)[(i) - 2]),                                               \
-                           _mm_shuffle_epi32(_mm_aeskeygenassist_si128((k)[(i) - 1], 0), 0xaa))
+    (k)[i] = _mm_xor_si128(prefix_xor((k)[(i)-2]),                                                 \
+                           _mm_shuffle_epi32(_mm_aeskeygenassist_si128((k)[(i)-1], 0), 0xaa))
 
 TARGET static void expand(struct schedule *s, const uint8_t *key, bool decrypt)
 {
@@ -128,8 +127,9 @@ INLINE __m128i round_last(__m128i v, __m128i k, bool decrypt)
 }
 
 /*
- * Runs `n` blocks of `lanes` lanes. Unless `ends`, every lane has a block after these, which is read
- * ahead; with `ends`, n is 1 and nothing is read past it. The constants let the compiler unroll.
+ * Runs `n` blocks of `lanes` lanes. Unless `ends`, every lane has a block after these, which is
+ * read ahead; with `ends`, n is 1 and nothing is read past it. The constants let the compiler
+ * unroll.
  */
 INLINE void run(struct lane *const *lane, int lanes, size_t n, bool ends, bool decrypt)
 {
@@ -145,7 +145,9 @@ INLINE void run(struct lane *const *lane, int lanes, size_t n, bool ends, bool d
         UNROLL for (int r = 1; r < ROUNDS; r++)
         {
             UNROLL for (int i = 0; i < lanes; i++)
+            {
                 s[i] = round_middle(s[i], lane[i]->s.k[r], decrypt);
+            }
         }
         UNROLL for (int i = 0; i < lanes; i++)
         {

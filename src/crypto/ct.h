@@ -14,7 +14,7 @@
 /** @return whether n bytes are equal; takes the same time wherever they differ */
 bool tg_equal_ct(const void *a, const void *b, size_t n);
 
-/** Overwrites n bytes with zeros in a way that the compiler does not remove. NULL with 0 is fine. */
+/** Overwrites n bytes with zeros, and the compiler keeps that. NULL with 0 is fine. */
 static inline void tg_wipe(void *p, size_t n)
 {
     if (n)

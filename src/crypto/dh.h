@@ -3,7 +3,8 @@
  * dh.h - Diffie-Hellman over a 2048-bit safe prime, with every check that Telegram demands
  *
  *   p     2^2047 < p < 2^2048; p and (p-1)/2 prime
- *   g     2 if p%8==7; 3 if p%3==2; 4; 5 if p%5 is 1 or 4; 6 if p%24 is 19 or 23; 7 if p%7 is 3, 5, 6
+ *   g     2 if p%8==7; 3 if p%3==2; 4; 5 if p%5 is 1 or 4; 6 if p%24 is 19 or 23;
+ *         7 if p%7 is 3, 5 or 6
  *   g^x   2^1984 <= g^x <= p - 2^1984, which holds 1 < g^x < p-1
  *
  * Telegram's own prime is known to be safe and is accepted by comparison; any other is tested,
@@ -20,7 +21,7 @@
 
 enum { TG_DH_BYTES = 256 };
 
-/** Telegram's own prime; the generators 3, 4, 5 and 7 go with it. */
+/** Telegram's own prime; the generators 3, 4 and 7 go with it. */
 extern const uint8_t tg_dh_prime[TG_DH_BYTES];
 
 /** The last prime that passed the slow test. Zeroed is empty. */

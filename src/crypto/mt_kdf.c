@@ -15,8 +15,8 @@ void tg_mt_msg_key_large(const uint8_t auth_key[TG_MT_AUTH_KEY], int x, const vo
     tg_sha256_v(ret, (struct tg_part[]){ { auth_key + 88 + x, 32 }, { plain, len } }, 2);
 }
 
-void tg_mt_kdf(const uint8_t auth_key[TG_MT_AUTH_KEY], int x,
-               const uint8_t msg_key[TG_MT_MSG_KEY], struct tg_aes_ige_key *ret)
+void tg_mt_kdf(const uint8_t auth_key[TG_MT_AUTH_KEY], int x, const uint8_t msg_key[TG_MT_MSG_KEY],
+               struct tg_aes_ige_key *ret)
 {
     uint8_t a[TG_SHA256], b[TG_SHA256];
     const struct tg_part pa[] = { { msg_key, TG_MT_MSG_KEY }, { auth_key + x, 36 } };

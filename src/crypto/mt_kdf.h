@@ -32,8 +32,8 @@ void tg_mt_msg_key_large(const uint8_t auth_key[TG_MT_AUTH_KEY], int x, const vo
                          size_t len, uint8_t ret[TG_SHA256]);
 
 /** MTProto 2.0: key and iv of one packet. */
-void tg_mt_kdf(const uint8_t auth_key[TG_MT_AUTH_KEY], int x,
-               const uint8_t msg_key[TG_MT_MSG_KEY], struct tg_aes_ige_key *ret);
+void tg_mt_kdf(const uint8_t auth_key[TG_MT_AUTH_KEY], int x, const uint8_t msg_key[TG_MT_MSG_KEY],
+               struct tg_aes_ige_key *ret);
 
 /** MTProto 1.0, for auth.bindTempAuthKey: msg_key of a plaintext without its padding. */
 void tg_mt1_msg_key(const void *plain, size_t len, uint8_t ret[TG_MT_MSG_KEY]);

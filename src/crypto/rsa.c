@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rsa.c - RSA_PAD and its legacy sibling: what the client encrypts and the server decides; see rsa.h
+ * rsa.c - RSA_PAD and its legacy sibling: the client encrypts, the server decides; see rsa.h
  */
 #include "crypto/rsa.h"
 

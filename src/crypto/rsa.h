@@ -54,13 +54,11 @@ bool tg_rsa_key_write(const struct tg_rsa_key *key, enum tg_rsa_form form, struc
  * @return false if out of memory or the random source yields only keys that do not fit
  */
 bool tg_rsa_pad_encrypt(const struct tg_rsa_key *key, const void *data, size_t len,
-                        const struct tg_random *random,
-                        uint8_t ret[TG_RSA_BYTES]) TG_MUST_CHECK;
+                        const struct tg_random *random, uint8_t ret[TG_RSA_BYTES]) TG_MUST_CHECK;
 
 /** The legacy form, as old clients write it. @param data  at most 235 bytes, asserted */
 bool tg_rsa_legacy_encrypt(const struct tg_rsa_key *key, const void *data, size_t len,
-                           const struct tg_random *random,
-                           uint8_t ret[TG_RSA_BYTES]) TG_MUST_CHECK;
+                           const struct tg_random *random, uint8_t ret[TG_RSA_BYTES]) TG_MUST_CHECK;
 
 /* ---- server ---- */
 

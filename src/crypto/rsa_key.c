@@ -73,9 +73,8 @@ static uint64_t fingerprint(const struct tg_rsa_key *k)
     }
     e[0] = (uint8_t)e_len;
     tg_sha1_v(h,
-              (struct tg_part[]){ { head, sizeof head },
-                                  { k->n, TG_RSA_BYTES },
-                                  { e, e_len < 4 ? 4 : 8 } },
+              (struct tg_part[]){
+                  { head, sizeof head }, { k->n, TG_RSA_BYTES }, { e, e_len < 4 ? 4 : 8 } },
               3);
     return tg_le64(h + 12);
 }
@@ -84,8 +83,7 @@ bool tg_rsa_key_set(struct tg_rsa_key *ret, const void *n, size_t n_len, uint32_
 {
     const uint8_t *b = n;
 
-    if (n_len != TG_RSA_BYTES || b[0] < 0x80 || b[TG_RSA_BYTES - 1] % 2 == 0 || e < 3 ||
-        e % 2 == 0)
+    if (n_len != TG_RSA_BYTES || b[0] < 0x80 || b[TG_RSA_BYTES - 1] % 2 == 0 || e < 3 || e % 2 == 0)
         return false;
     memmove(ret->n, n, TG_RSA_BYTES);
     ret->e = e;
@@ -108,7 +106,8 @@ static EVP_PKEY *decode(const char *pem, size_t len, int selection)
 
     ERR_set_mark();
     {
-        TG_CLEANUP(decoder_freep) OSSL_DECODER_CTX *c =
+        TG_CLEANUP(decoder_freep)
+        OSSL_DECODER_CTX *c =
             OSSL_DECODER_CTX_new_for_pkey(&k, "PEM", NULL, "RSA", selection, NULL, NULL);
 
         if (!c || !OSSL_DECODER_CTX_set_pem_password_cb(c, no_password, NULL) ||
@@ -148,8 +147,8 @@ tg_code tg_rsa_key_parse(const char *pem, size_t len, struct tg_rsa_key *ret, st
 
 static bool encode(const EVP_PKEY *k, int selection, const char *structure, struct tg_buf *out)
 {
-    TG_CLEANUP(encoder_freep) OSSL_ENCODER_CTX *c =
-        OSSL_ENCODER_CTX_new_for_pkey(k, selection, "PEM", structure, NULL);
+    TG_CLEANUP(encoder_freep)
+    OSSL_ENCODER_CTX *c = OSSL_ENCODER_CTX_new_for_pkey(k, selection, "PEM", structure, NULL);
     unsigned char *text = NULL;
     size_t len = 0;
 
@@ -194,8 +193,8 @@ bool tg_rsa_key_write(const struct tg_rsa_key *key, enum tg_rsa_form form, struc
 
     if (!n || !e || !BN_set_word(e, key->e))
         return false;
-    k = assemble((struct number[]){ { OSSL_PKEY_PARAM_RSA_N, n }, { OSSL_PKEY_PARAM_RSA_E, e } },
-                 2, EVP_PKEY_PUBLIC_KEY);
+    k = assemble((struct number[]){ { OSSL_PKEY_PARAM_RSA_N, n }, { OSSL_PKEY_PARAM_RSA_E, e } }, 2,
+                 EVP_PKEY_PUBLIC_KEY);
     return k && encode(k, EVP_PKEY_PUBLIC_KEY,
                        form == TG_RSA_PKCS1 ? "type-specific" : "SubjectPublicKeyInfo", out);
 }

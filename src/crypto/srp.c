@@ -210,8 +210,8 @@ static bool server_b(struct work *w, const struct tg_srp_server *server)
     TG_BN *sum = BN_new();
 
     return kv && b && sum && BN_mod_mul(kv, kv, w->k, w->p, w->ctx) &&
-           tg_bn_power(sum, w->bn_g, b, w->p, w->ctx) &&
-           BN_mod_add(sum, sum, kv, w->p, w->ctx) && write_value(sum, w->b);
+           tg_bn_power(sum, w->bn_g, b, w->p, w->ctx) && BN_mod_add(sum, sum, kv, w->p, w->ctx) &&
+           write_value(sum, w->b);
 }
 
 tg_code tg_srp_server_b(const struct tg_srp_server *server, uint8_t ret_b[TG_DH_BYTES],

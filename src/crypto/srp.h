@@ -2,10 +2,10 @@
 /*
  * srp.h - proving the 2FA password without sending it; both roles
  *
- *   SH(d, s) = H(s | d | s)     x = SH(PBKDF2-SHA512(SH(SH(pw, salt1), salt2), salt1, 100000), salt2)
- *   v = g^x   k = H(p | g)      A = g^a     B = k v + g^b     u = H(A | B)
- *   client  S = (B - k v)^(a + u x)         server  S = (A v^u)^b
- *   M1 = H( (H(p) ^ H(g)) | H(salt1) | H(salt2) | A | B | H(S) )      H = SHA-256
+ *   SH(d, s) = H(s | d | s)     x = SH(PBKDF2-SHA512(SH(SH(pw, salt1), salt2), salt1, 100000),
+ * salt2) v = g^x   k = H(p | g)      A = g^a     B = k v + g^b     u = H(A | B) client  S = (B - k
+ * v)^(a + u x)         server  S = (A v^u)^b M1 = H( (H(p) ^ H(g)) | H(salt1) | H(salt2) | A | B |
+ * H(S) )      H = SHA-256
  *
  * All numbers are big endian and padded to 256 bytes before hashing. p and g are checked as in the
  * handshake (dh.h). Fact: core.telegram.org/api/srp.
