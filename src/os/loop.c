@@ -160,6 +160,8 @@ void tg_loop_free(struct tg_loop *loop)
     uv_close((uv_handle_t *)&loop->idle, NULL);
     for (size_t i = 0; loop->watching && i < TG_COUNT(loop->signal); i++)
         uv_close((uv_handle_t *)&loop->signal[i], NULL);
+    if (loop->watching_also)
+        uv_close((uv_handle_t *)&loop->also, NULL);
     /* Until the last close callback and the last name lookup are through. */
     do
         run(loop);
@@ -328,5 +330,23 @@ tg_code tg_signals_watch(struct tg_loop *loop, void (*on_signal)(void *ctx, int 
         errno = -status;
         return tg_fail(err, TG_IO, "could not watch for signals: %s", uv_strerror(status));
     }
+    return TG_OK;
+}
+
+tg_code tg_signals_also(struct tg_loop *loop, int signum, struct tg_error *err)
+{
+    int status;
+
+    assert(loop->watching && !loop->watching_also);
+    status = uv_signal_init(&loop->uv, &loop->also);
+    loop->watching_also = status == 0;
+    loop->also.data = loop;
+    if (status == 0)
+        status = uv_signal_start(&loop->also, on_uv_signal, signum);
+    if (status < 0) {
+        errno = -status;
+        return tg_fail(err, TG_IO, "could not watch for signals: %s", uv_strerror(status));
+    }
+    uv_unref((uv_handle_t *)&loop->also);
     return TG_OK;
 }

@@ -83,5 +83,7 @@ void tg_wake_free(struct tg_wake *wake);
 /** Calls `on_signal` on the loop for SIGINT, SIGTERM and SIGHUP instead of ending the process. */
 tg_code tg_signals_watch(struct tg_loop *loop, void (*on_signal)(void *ctx, int signum), void *ctx,
                          struct tg_error *err);
+/** One signal more for the same callback; after tg_signals_watch, once. */
+tg_code tg_signals_also(struct tg_loop *loop, int signum, struct tg_error *err);
 
 #endif
