@@ -9,6 +9,10 @@
  *     "main_dc": 2, "test": false,
  *     "accounts": [{"phone":"...","code":"...","password":"..."?,"bot_token":"..."?}, ...] }
  *
+ * Other files of DIR: rsa.pem and keys (identity, logins; kept over a restart), world.json (chats
+ * with id, title, kind, username, messages, top_id), ids-CHAT.txt with `truth`, and accept-login,
+ * which a test writes: the phone in it accepts the login tokens (QR codes) that wait.
+ *
  * Threads: sim_run uses the calling thread until stopped by a signal or sim_stop
  */
 #ifndef SIM_SIM_H
@@ -31,6 +35,7 @@ struct sim_settings {
     const char *import;     /* result.json */
     const char *proxy_secret; /* 32 hex digits: DCs behave as an MTProto proxy in front of themselves */
     const char *stats;      /* file: counters per method as JSON, rewritten on SIGUSR1 and at the end */
+    bool truth;             /* write DIR/ids-CHAT.txt: the ids of each chat, for tests */
     bool handshake_retry;   /* answer dh_gen_retry once */
     int64_t cache_mb;       /* finished replies kept, for benchmarks; 0 none */
     int64_t temp_key_loss_s; /* forget temporary keys after that many seconds; 0 never */
