@@ -121,7 +121,7 @@ static tg_code encode_fields(struct encoder *e, const struct tl_ctor *c, const s
         return tg_fail(e->err, TG_LIMIT, "values are nested too deeply in '%s'", e->about);
     if (v->failed)
         return tg_fail(e->err, TG_NOMEM, "no memory for '%s'", tl_symbol_name(e->s, v->name));
-    e->about = tl_symbol_name(e->s, c->name);
+    const char *about = tl_symbol_name(e->s, c->name);
     memset(entry, 0, c->n_fields * sizeof *entry);
     memset(flags, 0, c->n_fields * sizeof *flags);
     match(f, c->n_fields, v, entry, flags);
@@ -132,6 +132,7 @@ static tg_code encode_fields(struct encoder *e, const struct tl_ctor *c, const s
         }
         if (f->kind == TL_KIND_TRUE || (f->word != TL_NO_FLAG && !(flags[f->word] >> f->bit & 1)))
             continue;
+        e->about = about; /* objects inside have set theirs */
         if (entry[i])
             code = encode_value(e, &e->s->type[f->type], &v->u.list[entry[i] - 1], depth + 1);
         else

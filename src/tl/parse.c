@@ -271,7 +271,7 @@ static uint32_t crc32_type(uint32_t crc, const char *type)
  * for angle brackets. */
 static uint32_t normal_crc(const struct tl_decls *d, const struct tl_decl *decl)
 {
-    const struct tl_decl_field *field = d->field + decl->field;
+    const struct tl_decl_field *field = decl->n_fields ? d->field + decl->field : NULL;
     uint32_t crc = crc32_add(~UINT32_C(0), decl->name);
 
     for (uint32_t i = 0; i < decl->n_fields; i++) {
