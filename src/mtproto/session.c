@@ -171,7 +171,8 @@ uint64_t mt_session_call(struct mt_session *s, const struct mt_call *call)
     if (len > MT_PACKET_MAX - 2048)
         return 0;
     tg_buf_init(&packed, MT_PACKET_MAX);
-    if (len > MT_GZIP_FROM && s->options.gzip_requests &&
+    /* invokeAfterMsg must stand outermost, and not every server looks for gzip inside of it. */
+    if (len > MT_GZIP_FROM && s->options.gzip_requests && !call->after &&
         mt_gzip_pack(s->gzip, body, len, &packed)) {
         body = packed.data;
         len = packed.len;

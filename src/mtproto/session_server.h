@@ -42,6 +42,8 @@ struct mt_server_options {
     void (*on_query)(void *ctx, struct mt_server_conn *conn, const struct mt_query *query);
     /* The client asked to drop the key. @return whether it existed */
     bool (*on_destroy_key)(void *ctx, const uint8_t id[8]);
+    /* Optional: something became due on this connection through a call on another one. */
+    void (*on_output)(void *ctx, struct mt_server_conn *conn);
     int64_t salt_every_us; /* how often the salt changes; 0: 30 min */
     int handshake_retries; /* dh_gen_retry before dh_gen_ok */
 };
