@@ -39,12 +39,23 @@ void tg_arena_done(struct tg_arena *a)
 
 void tg_arena_clear(struct tg_arena *a)
 {
-    struct tg_arena_block *keep = a->newest; /* blocks grow, so the newest is the largest */
+    struct tg_arena_block *keep = a->newest, *b = a->newest;
 
     if (!keep)
         return;
-    free_from(keep->older);
+    /* The largest is the newest, but for one that was cut short by `max`. */
+    for (; b; b = b->older)
+        if (b->size > keep->size)
+            keep = b;
+    for (b = a->newest; b;) {
+        struct tg_arena_block *older = b->older;
+
+        if (b != keep)
+            free(b);
+        b = older;
+    }
     keep->older = NULL;
+    a->newest = keep;
     a->at = keep->data;
     a->end = keep->data + keep->size;
     a->total = keep->size;
@@ -78,7 +89,7 @@ void *tg_arena_alloc(struct tg_arena *a, size_t n, size_t size)
 
     if (__builtin_mul_overflow(n, size, &bytes) || bytes > SIZE_MAX - 8)
         return NULL;
-    if (bytes + pad > (size_t)(a->end - a->at)) {
+    if (!a->newest || bytes + pad > (size_t)(a->end - a->at)) {
         if (!add_block(a, bytes))
             return NULL;
         pad = 0;
@@ -89,7 +100,7 @@ void *tg_arena_alloc(struct tg_arena *a, size_t n, size_t size)
 
 void *tg_arena_bytes(struct tg_arena *a, size_t n)
 {
-    if (n > (size_t)(a->end - a->at) && !add_block(a, n))
+    if ((!a->newest || n > (size_t)(a->end - a->at)) && !add_block(a, n))
         return NULL;
     a->at += n;
     return a->at - n;

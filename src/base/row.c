@@ -204,8 +204,10 @@ void tg_row_json(const struct tg_row *row, struct tg_buf *out)
         out->len = (size_t)(at - out->data);
         if (type == TG_FIELD_STR)
             tg_json_quote(out, s->at, s->len);
-        else
+        else if (s->len)
             tg_buf_add(out, s->at, s->len);
+        else
+            tg_buf_add(out, "null", 4); /* no text is no valid JSON */
     }
     if (out->len == start)
         tg_buf_byte(out, '{');
