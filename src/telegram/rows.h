@@ -64,8 +64,9 @@ struct tg_row_options {
     bool copy;            /* copy texts into the batch instead of pointing into the reply */
 };
 
-/** Fills the next row of the batch from message i. @return TG_LIMIT if the batch is full, TG_NOMEM,
- *  TG_DATA if the message's own bytes make no sense (quarantine it) */
+/** Fills the next row of the batch from message i. @return TG_END if it is a messageEmpty: no row
+ *  was taken; TG_LIMIT if the batch is full, TG_NOMEM, TG_DATA if the message's own bytes make no
+ *  sense (quarantine it) */
 tg_code tg_page_row(const struct tg_page *p, size_t i, const struct tg_row_options *options,
                     struct tg_batch *batch, struct tg_error *err);
 

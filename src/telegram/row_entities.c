@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * row_entities.c - formatting and reactions of a message as JSON arrays
+ *
+ * [{"type":"text_url","offset":0,"length":4,"url":"https://..."}]: the type is the constructor's
+ * name, further fields keep theirs. Most entities are three words long and need no walk; the text
+ * up to the offset is prepared in the page's shape.
+ */
+#include "telegram/page.h"
+
+/* Room for the digits of any int, a comma and a key. */
+enum { NUMBER_MAX = 40 };
+
+static uint8_t *put_i32(uint8_t *out, int32_t v)
+{
+    char digit[12];
+    int n = 0;
+    uint32_t u = v < 0 ? 0u - (uint32_t)v : (uint32_t)v;
+
+    if (v < 0)
+        *out++ = '-';
+    do
+        digit[n++] = (char)('0' + u % 10);
+    while (u /= 10);
+    while (n)
+        *out++ = (uint8_t)digit[--n];
+    return out;
+}
+
+/* Appends type, offset and length, without the closing brace. */
+static void put_head(const struct tg_page_entity *e, int32_t offset, int32_t length,
+                     struct tg_buf *out)
+{
+    static const char key[] = ",\"length\":";
+    uint8_t *at;
+
+    if (!tg_buf_room(out, sizeof e->text + NUMBER_MAX))
+        return;
+    at = out->data + out->len;
+    memcpy(at, e->text, sizeof e->text);
+    at = put_i32(at + e->len, offset);
+    memcpy(at, key, sizeof key - 1);
+    at = put_i32(at + sizeof key - 1, length);
+    out->len = (size_t)(at - out->data);
+}
+
+/* Appends the fields that only this kind of entity has. */
+static void put_rest(const struct tl_object *o, struct tg_buf *out)
+{
+    const struct tl_field *field = tl_ctor_fields(o->schema, o->ctor);
+    struct tg_json json = { .out = out, .comma = true };
+
+    for (int i = 0; i < o->ctor->n_fields; i++) {
+        struct tl_reader r = tl_at(o, i);
+        struct tg_str text;
+
+        if (!r.at || field[i].name == TLN_offset || field[i].name == TLN_length)
+            continue;
+        switch (field[i].kind) {
+        case TL_KIND_TRUE:
+            tg_json_key(&json, tl_symbol_name(o->schema, field[i].name));
+            tg_json_bool(&json, true);
+            break;
+        case TL_KIND_INT:
+            tg_json_key(&json, tl_symbol_name(o->schema, field[i].name));
+            tg_json_i64(&json, tl_read_i32(&r));
+            break;
+        case TL_KIND_LONG:
+            tg_json_key(&json, tl_symbol_name(o->schema, field[i].name));
+            tg_json_i64(&json, tl_read_i64(&r));
+            break;
+        case TL_KIND_STRING:
+            text = tl_read_str(&r);
+            tg_json_key(&json, tl_symbol_name(o->schema, field[i].name));
+            tg_json_str(&json, text.at, text.len);
+            break;
+        default: /* flag words; objects, which stand in requests only */
+            break;
+        }
+    }
+}
+
+void tg_entities_json(const struct tg_page_shape *shape, struct tl_reader r, struct tg_buf *out)
+{
+    uint32_t n = tl_read_vector(&r, 4);
+    char separator = '[';
+
+    for (; n && !r.bad; n--) {
+        const struct tg_page_entity *e = tg_page_entity_of(shape, tl_peek_u32(&r));
+        struct tl_object o;
+
+        if (e && e->plain && tl_left(&r) >= 12) {
+            tg_buf_byte(out, (uint8_t)separator);
+            put_head(e, (int32_t)tg_le32(r.at + 4), (int32_t)tg_le32(r.at + 8), out);
+            r.at += 12;
+        } else {
+            if (!tl_object_open(shape->schema, &r, &o))
+                break;
+            if (!e)
+                continue; /* a kind whose name has no room in the shape: none exists */
+            tg_buf_byte(out, (uint8_t)separator);
+            put_head(e, tl_field_i32(&o, TLN_offset, 0), tl_field_i32(&o, TLN_length, 0), out);
+            put_rest(&o, out);
+        }
+        tg_buf_byte(out, '}');
+        separator = ',';
+    }
+    if (separator == '[')
+        tg_buf_byte(out, '[');
+    tg_buf_byte(out, ']');
+}
+
+void tg_fill_entities(struct tg_fill *f)
+{
+    size_t from = f->json->len;
+
+    tg_entities_json(f->shape, tg_message_reader(f->message, TG_M_entities), f->json);
+    if (f->json->len - from > 2)
+        TG_ROW_SET(f->row, entities, tg_fill_take(f, from));
+}
+
+/* ---- reactions ---- */
+
+/* Appends the reaction as a JSON string: the emoji; the document id of a custom one; paid. */
+static void put_reaction(const struct tg_page_shape *shape, struct tl_reader r, struct tg_buf *out)
+{
+    uint32_t id = tl_read_u32(&r);
+    struct tg_str text;
+
+    if (id == shape->reaction_emoji) {
+        text = tl_read_str(&r);
+        tg_json_quote(out, text.at, text.len);
+    } else if (id && id == shape->reaction_custom) {
+        tg_buf_byte(out, '"');
+        tg_buf_i64_text(out, tl_read_i64(&r));
+        tg_buf_byte(out, '"');
+    } else if (id == shape->reaction_paid) {
+        tg_buf_str(out, "\"paid\"");
+    } else {
+        tg_buf_str(out, "null");
+    }
+}
+
+void tg_fill_reactions(struct tg_fill *f)
+{
+    static const char head[] = ",{\"reaction\":", count[] = ",\"count\":";
+    const struct tg_page_shape *shape = f->shape;
+    struct tl_reader list;
+    struct tl_object one;
+    struct tg_buf *out = f->json;
+    size_t from = out->len, skip = 1;
+    uint32_t n;
+
+    list = tg_page_enter(shape->schema, tg_message_reader(f->message, TG_M_reactions),
+                         TLN_messageReactions, shape->ix.messageReactions_results, &one);
+    n = list.at ? tl_read_vector(&list, 4) : 0;
+    if (!n)
+        return;
+    tg_buf_byte(out, '[');
+    for (; n && tl_object_open(shape->schema, &list, &one); n--, skip = 0) {
+        tg_buf_add(out, head + skip, sizeof head - 1 - skip);
+        put_reaction(shape, tl_at(&one, shape->ix.reactionCount_reaction), out);
+        tg_buf_add(out, count, sizeof count - 1);
+        tg_buf_i64_text(out, tl_at_i32(&one, shape->ix.reactionCount_count, 0));
+        tg_buf_byte(out, '}');
+    }
+    tg_buf_byte(out, ']');
+    TG_ROW_SET(f->row, reactions, tg_fill_take(f, from));
+}
