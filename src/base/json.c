@@ -64,8 +64,8 @@ static inline bool is_plain(uint8_t c)
 }
 
 /*
- * Copies leading bytes that are ASCII and need no escape. The caller has room for 16 bytes more than
- * there are, so that a block can be stored before it is known how much of it counts.
+ * Copies leading bytes that are ASCII and need no escape. The caller has room for 16 bytes more
+ * than there are, so that a block can be stored before it is known how much of it counts.
  *
  * @return how many were copied
  */

@@ -8,10 +8,10 @@
  *   ----|------ ? -------|== page held ===|--- later ---|----
  *       |<- follow-up -->|
  *
- * A page and the follow-ups below it are a group: it is complete once it reaches down to last+1, and
- * only then do its pages become ready, lowest first. A segment is made at the moment of its first
- * request, so the newest one can still be moved: its edge grows when a page reaches past it (nothing
- * is cut off then) and shrinks when the ids turn out to lie denser than was thought.
+ * A page and the follow-ups below it are a group: it is complete once it reaches down to last+1,
+ * and only then do its pages become ready, lowest first. A segment is made at the moment of its
+ * first request, so the newest one can still be moved: its edge grows when a page reaches past it
+ * (nothing is cut off then) and shrinks when the ids turn out to lie denser than was thought.
  *
  * How long a segment is: where nearly every id exists, 100 ids, which one page always covers. Else
  * as many ids as fill some pages by the density that was seen, a little less, so that chance seldom
@@ -391,8 +391,8 @@ tg_code tg_history_reply(struct tg_history *h, const struct tg_history_reply *r,
     h->stats.n_cut += cut;
     h->stats.n_ids += r->n - cut;
     lowest = cut < r->n ? r->id[r->n - 1] : s->lowest;
-    /* a full page of a chain is the next 100 ids, whatever is left of them within the edge; an empty
-     * follow-up closes the group; an empty chain page is believed only after one */
+    /* a full page of a chain is the next 100 ids, whatever is left of them within the edge; an
+     * empty follow-up closes the group; an empty chain page is believed only after one */
     whole = s->follow ? r->n == 0 || lowest == s->last + 1
                       : r->n == PAGE || (r->n && lowest == s->last + 1);
     h->pool[at] = (struct entry){ r->page, whole ? s->last + 1 : lowest, s->lowest - 1, s->group };

@@ -5,11 +5,11 @@
  * Pure planning: no connection, no decoding. The range (low, high] of ids is cut into segments that
  * are read side by side; each segment is a chain of pages, oldest first:
  *
- *   getHistory(offset_id=last+1, add_offset=-100, limit=100, min_id=last)    the 100 ids after `last`
+ *   getHistory(offset_id=last+1, add_offset=-100, limit=100, min_id=last)   the 100 ids after last
  *
- * A page is complete only if it is full, or its lowest id is last+1, or a follow-up below its lowest
- * id comes back empty (servers return short pages). A chain goes on behind its highest id; it ends
- * when it reaches its segment's high edge. Pages leave in id order, each exactly once; ids beyond a
+ * A page is complete only if it is full, or its lowest id is last+1, or a follow-up below its
+ * lowest id comes back empty (servers return short pages). A chain goes on behind its highest id;
+ * it ends when it reaches its segment's high edge. Pages leave in id order, each exactly once; ids beyond a
  * segment's edge are cut off. With one lane this is the plain chain; more lanes hide latency. If
  * `high` itself does not exist, the empty page above the last id is confirmed by one follow-up.
  *
@@ -48,7 +48,7 @@ struct tg_history_reply {
     uint32_t tag;
     const int32_t *id;
     size_t n;
-    void *page;               /* the caller's handle of the decoded page; comes back in the output */
+    void *page;               /* the caller's handle of the decoded page; comes back in a piece */
 };
 
 /** The next piece in order. */
@@ -71,9 +71,9 @@ void tg_history_free(struct tg_history *h, void (*drop)(void *ctx, void *page), 
  *  is covered */
 tg_code tg_history_next(struct tg_history *h, struct tg_history_request *ret);
 
-/** Takes a reply; on TG_OK its page belongs to the planner until its piece is taken. A reply without
- *  ids may have page NULL. @return TG_PROTOCOL if ids are not strictly descending, out of what was
- *  asked, or contradict what the server told before; TG_NOMEM */
+/** Takes a reply; on TG_OK its page belongs to the planner until its piece is taken. A reply
+ *  without ids may have page NULL. @return TG_PROTOCOL if ids are not strictly descending, out of
+ *  what was asked, or contradict what the server told before; TG_NOMEM */
 tg_code tg_history_reply(struct tg_history *h, const struct tg_history_reply *reply,
                          struct tg_error *err);
 

@@ -8,8 +8,8 @@
  *   by_id   [ . 3 . . 0 1 . 2 ]  -> peer[3]        slots hold index + 1, 0 is free
  *   by_name [ . . 2 . . 1 . . ]
  *
- * Nothing is deleted singly. When the array is full, the sixteenth that was seen longest ago goes at
- * once: the rest moves together and the tables are built anew.
+ * Nothing is deleted singly. When the array is full, the sixteenth that was seen longest ago goes
+ * at once: the rest moves together and the tables are built anew.
  */
 #include "telegram/peers.h"
 

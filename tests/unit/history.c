@@ -213,7 +213,7 @@ static void test_lying_replies(void **state)
         tg_history_free(h, NULL, NULL);
     }
     struct tg_history *h = planner(10, 5000, 1, 10);
-    assert_int_equal(give(h, ask(h).tag, 11, 120, NULL), TG_PROTOCOL); /* 110 where 100 were asked */
+    assert_int_equal(give(h, ask(h).tag, 11, 120, NULL), TG_PROTOCOL); /* 110 for 100 */
     tg_history_free(h, NULL, NULL);
 }
 
