@@ -129,11 +129,11 @@ struct tg_verify_info {
     int64_t server_top;               /**< newest id at the server */
     int64_t server_count;             /**< messages by the server's count; a hint, -1 unknown */
     uint64_t rows;                    /**< in the destination, read again */
-    uint64_t duplicates;              /**< rows with an id that stood before */
-    uint64_t missing;                 /**< ids that the server has and the destination lacks */
+    uint64_t duplicates;              /**< rows whose id does not grow: doubled or out of order */
     uint64_t gaps;                    /**< stretches of ids that no commit covers */
-    uint64_t quarantined;
-    bool complete;                    /**< nothing missing, no gap, no duplicate */
+    uint64_t quarantined;             /**< records set aside because they cannot be decoded */
+    bool finished;                    /**< the run reached the chat's end of its time */
+    bool complete;                    /**< finished, no gap, no duplicate */
 };
 typedef void (*tg_verify_fn)(void *ctx, const struct tg_verify_info *info);
 

@@ -13,10 +13,14 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "base/text.h"
+#include "crypto/hash.h"
 #include "os/proc.h"
 #include "os/queue.h"
 
 enum { BATCHES_MAX = 8, ITEMS_MAX = 64 };
+/* A stored document holds 1 MiB; base64 makes four bytes of three. */
+enum { QUARANTINE_MAX = 1 << 20, QUARANTINE_BYTES = 700 << 10 };
 
 enum item_kind { ITEM_CHAT, ITEM_BATCH, ITEM_BAD_RECORD };
 
@@ -25,6 +29,7 @@ struct item {
     int64_t chat_id;
     struct tg_batch *batch;
     struct tg_buf record; /* quarantine entry */
+    char name[48];        /* its key within the chat */
 };
 
 /* Of the chat at work; the taker's thread only. */
@@ -246,8 +251,10 @@ static tg_code attach(struct tg_pipeline *p, int64_t chat_id, struct tg_error *e
     const struct tg_sink *sink = p->options.sink;
     struct tg_checkpoint stored = { 0 };
     struct tg_commit there = { .cursor.chat_id = chat_id };
-    tg_code code = tg_checkpoint_load(p->options.store, p->options.job, chat_id, &stored, err);
+    tg_code code = chat->dirty ? commit(p, false, err) : TG_OK; /* of the chat before */
 
+    if (code == TG_OK)
+        code = tg_checkpoint_load(p->options.store, p->options.job, chat_id, &stored, err);
     if (code != TG_OK && code != TG_END)
         return code;
     if (sink) {
@@ -292,15 +299,19 @@ static void give_back(struct tg_pipeline *p, struct tg_batch *b, uint64_t bytes)
     pthread_mutex_unlock(&p->lock);
 }
 
+/* A document of its own, so that a record met again after a resume is kept once. */
 static tg_code keep_bad_record(struct tg_pipeline *p, struct item *item, struct tg_error *err)
 {
     const struct tg_store *store = p->options.store;
-    char key[128];
-    uint64_t n;
+    struct tg_doc stamp = { .at_us = now_us(p), .fence = p->lease.token };
+    char key[192];
+    tg_code code;
 
-    tg_checkpoint_key(key, sizeof key, p->options.job->job, item->chat_id);
-    return store->ops->append(store->self, "quarantine", key, now_us(p), item->record.data,
-                              item->record.len, &n, err);
+    snprintf(key, sizeof key, "%s/%lld/%s", p->options.job->job, (long long)item->chat_id,
+             item->name);
+    code = store->ops->put(store->self, "quarantine", key, 0, &stamp, item->record.data,
+                           item->record.len, err);
+    return code == TG_CONFLICT ? TG_OK : code;
 }
 
 static tg_code work(struct tg_pipeline *p, struct item *item, struct tg_error *err)
@@ -324,12 +335,6 @@ static void fail_pipeline(struct tg_pipeline *p, const struct tg_error *err)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Between items: the lease must not run out while nothing comes. */
-static tg_code renew_idle(struct tg_pipeline *p, struct tg_error *err)
-{
-    return check_lease(p, err);
-}
-
 static void *taker_thread(void *arg)
 {
     struct tg_pipeline *p = arg;
@@ -346,7 +351,8 @@ static void *taker_thread(void *arg)
         if (code == TG_END)
             break;
         if (code == TG_AGAIN) {
-            if (!failed && renew_idle(p, &err) != TG_OK) {
+            /* the lease must not run out while nothing comes */
+            if (!failed && check_lease(p, &err) != TG_OK) {
                 failed = true;
                 fail_pipeline(p, &err);
                 p->options.wake(p->options.wake_ctx);
@@ -549,7 +555,7 @@ tg_code tg_pipeline_quarantine(struct tg_pipeline *p, int64_t chat_id, int64_t i
     struct item item = { .kind = ITEM_BAD_RECORD, .chat_id = chat_id };
     struct tg_json j;
 
-    tg_buf_init(&item.record, (size_t)32 << 20);
+    tg_buf_init(&item.record, QUARANTINE_MAX);
     tg_json_init(&j, &item.record);
     tg_json_object(&j);
     tg_json_key(&j, "chat_id");
@@ -562,8 +568,16 @@ tg_code tg_pipeline_quarantine(struct tg_pipeline *p, int64_t chat_id, int64_t i
     tg_json_key(&j, "reason");
     tg_json_cstr(&j, reason);
     tg_json_key(&j, "bytes");
-    tg_json_base64(&j, bytes, len);
+    tg_json_base64(&j, bytes, TG_MIN(len, (size_t)QUARANTINE_BYTES));
     tg_json_end_object(&j);
+    snprintf(item.name, sizeof item.name, "%lld", (long long)id);
+    if (!id) { /* told apart by its bytes */
+        uint8_t digest[32];
+
+        tg_sha256(digest, bytes, len);
+        item.name[0] = 'x';
+        tg_hex(item.name + 1, digest, 16);
+    }
     if (item.record.failed || put_item(p, &item, item.record.len) != TG_OK) {
         tg_buf_done(&item.record);
         return tg_fail(err, TG_NOMEM, "no memory to keep a bad record");

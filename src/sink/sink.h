@@ -46,6 +46,9 @@ struct tg_sink_env {
 /** Called by scan for each row of the destination. @return false to stop */
 typedef bool (*tg_sink_seen)(void *ctx, int64_t chat_id, int64_t id);
 
+/** Called for each commit of the destination. @return false to stop */
+typedef bool (*tg_commit_seen)(void *ctx, const struct tg_commit *commit);
+
 struct tg_sink_ops {
     struct tg_driver head; /* head.size: bytes of the instance; options fill it before open */
 
@@ -73,6 +76,11 @@ struct tg_sink_ops {
     /** Reads the destination again, checks it against its own records, reports each row. */
     tg_code (*scan)(void *self, int64_t chat_id, tg_sink_seen seen, void *ctx,
                     struct tg_error *err);
+
+    /** Reports each commit as the destination's own records tell it, oldest first. TG_OK also if
+     *  there is none. */
+    tg_code (*commits)(void *self, int64_t chat_id, tg_commit_seen seen, void *ctx,
+                       struct tg_error *err);
 
     /** Bytes of output so far, for progress and statistics. */
     uint64_t (*bytes)(const void *self);

@@ -67,21 +67,23 @@ void tgc_set_takeout(struct tgc *c, int64_t takeout_id)
 
 /* ---- gates ---- */
 
-static struct tgc_gate *find_gate(const struct tgc *c, const char *method, int32_t dc)
+/* @return the gate of a method at a DC; NULL if there is none yet */
+static const struct tgc_gate *find_gate(const struct tgc *c, const char *method, int32_t dc)
 {
     for (size_t i = 0; i < c->n_gates; i++)
         if (c->gate[i].dc == dc && strcmp(c->gate[i].method, method) == 0)
-            return (struct tgc_gate *)&c->gate[i];
+            return &c->gate[i];
     return NULL;
 }
 
-/* @return the gate of a method at a DC; past the bound all further methods share the last one */
+/* As find_gate, made if absent. Past the bound all further methods share the last one. */
 static struct tgc_gate *gate_of(struct tgc *c, const char *method, int32_t dc)
 {
-    struct tgc_gate *gate = find_gate(c, method, dc);
+    const struct tgc_gate *known = find_gate(c, method, dc);
+    struct tgc_gate *gate;
 
-    if (gate)
-        return gate;
+    if (known)
+        return &c->gate[known - c->gate];
     if (c->n_gates == TGC_GATE_MAX)
         return &c->gate[TGC_GATE_MAX - 1];
     gate = &c->gate[c->n_gates++];

@@ -86,6 +86,7 @@ struct tgc {
     size_t n_gates;
     struct tgc_link link[TG_DC_MAX]; /* same index as session->dc */
     int64_t takeout_id;
+    struct tg_dh_cache dh_cache; /* primes of servers that were tested */
     struct tgc_stats stats;
     struct mt_session *replying; /* during a done callback: whose buffer may be kept */
     bool logged_out;

@@ -178,6 +178,7 @@ static void start_handshake(struct tgc *c, struct tgc_link *link, bool temporary
         .rsa = c->options.where->rsa,
         .n_rsa = c->options.where->n_rsa,
         .dc = link->dc + (c->options.where->test ? TEST_DC : 0),
+        .dh_cache = &c->dh_cache,
         .temp_expires_in = temporary ? (int32_t)c->options.temp_key_s : 0,
     };
     struct tg_buf body;
@@ -259,10 +260,13 @@ static void run_session(struct tgc *c, struct tgc_link *link, int64_t now_us)
     tgc_notify(c, &notice);
 }
 
-static bool temp_key_stale(const struct tgc *c, const struct tgc_link *link, int64_t now_us)
+/* Keys end by the server's clock. */
+static bool temp_key_stale(struct tgc *c, const struct tgc_link *link, int64_t now_us)
 {
+    int64_t server_us = now_us + state_of(c, link)->time_offset_us;
+
     return c->options.pfs &&
-           link->temp.expires_at - c->options.temp_key_s / 4 <= now_us / TG_SECOND_US;
+           link->temp.expires_at - c->options.temp_key_s / 4 <= server_us / TG_SECOND_US;
 }
 
 /* Goes on with what the link lacks: a permanent key, a temporary key, the session. */
@@ -298,24 +302,23 @@ void tgc_link_up(struct tgc *c, uint32_t index, int64_t now_us)
 }
 
 static void keep_permanent(struct tgc *c, struct tgc_link *link,
-                           const struct mt_handshake_result *made, int64_t now_us)
+                           const struct mt_handshake_result *made)
 {
     struct tg_dc_state *state = state_of(c, link);
 
     state->key = made->key;
     memcpy(state->salt, made->salt, 8);
-    state->time_offset_us = made->server_time * TG_SECOND_US - now_us;
+    state->time_offset_us = made->time_offset_s * TG_SECOND_US;
     state->has_key = true;
     state->authorized = false;
     c->options.io->save(c->options.io->ctx);
 }
 
 static void keep_temporary(struct tgc *c, struct tgc_link *link,
-                           const struct mt_handshake_result *made, int64_t now_us)
+                           const struct mt_handshake_result *made)
 {
     link->temp = made->key;
-    if (link->temp.expires_at == 0)
-        link->temp.expires_at = now_us / TG_SECOND_US + c->options.temp_key_s;
+    state_of(c, link)->time_offset_us = made->time_offset_s * TG_SECOND_US;
     memcpy(link->temp_salt, made->salt, 8);
     link->bound = link->binding = link->inited = false;
     if (link->session)
@@ -343,9 +346,9 @@ static void handshake_packet(struct tgc *c, struct tgc_link *link, struct mt_pac
         mt_handshake_free(link->handshake);
         link->handshake = NULL;
         if (link->state == TGC_KEY)
-            keep_permanent(c, link, &made, now_us);
+            keep_permanent(c, link, &made);
         else
-            keep_temporary(c, link, &made, now_us);
+            keep_temporary(c, link, &made);
         proceed(c, link, now_us);
         mt_key_wipe(&made.key);
     } else {

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * checkpoints.c - looking at a job's checkpoints, and going back to one
+ *
+ * Going back removes from the destination what came later, then writes the old record as the newest
+ * checkpoint. It holds the job's lease, so no run can be under way.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "etl/checkpoint.h"
+#include "os/loop.h"
+#include "os/proc.h"
+#include "tgdata/extract.h"
+
+enum { URL_MAX = 4096, RECORD_MAX = 1 << 20 };
+#define LEASE_US (60 * TG_SECOND_US)
+
+struct listing {
+    tg_checkpoint_fn seen;
+    void *ctx;
+    tg_code code;
+    struct tg_error *err;
+};
+
+/* Splits "job/chat" and hands the record on. */
+static bool on_record(void *ctx, const char *key, const struct tg_doc *doc, const void *bytes,
+                      size_t len)
+{
+    struct listing *l = ctx;
+    const char *slash = strrchr(key, '/');
+    char job[TG_JOB_NAME_MAX + 1], *json;
+    struct tg_checkpoint_info info = { .job = job, .number = doc->version };
+    bool more;
+
+    if (!slash || (size_t)(slash - key) >= sizeof job)
+        return true;
+    memcpy(job, key, (size_t)(slash - key));
+    job[slash - key] = 0;
+    info.chat_id = strtoll(slash + 1, NULL, 10);
+    json = strndup(bytes, len);
+    if (!json) {
+        l->code = tg_fail(l->err, TG_NOMEM, "no memory for a checkpoint");
+        return false;
+    }
+    info.json = json;
+    more = l->seen(l->ctx, &info);
+    free(json);
+    return more;
+}
+
+tg_code tg_checkpoints_list(const char *state_url, const char *job, tg_checkpoint_fn seen,
+                            void *ctx, struct tg_error *err)
+{
+    struct listing l = { seen, ctx, TG_OK, err };
+    struct tg_store store;
+    char prefix[TG_JOB_NAME_MAX + 2] = "";
+    tg_code code = job ? tg_job_name_check(job, err) : TG_OK;
+
+    if (code == TG_OK && job)
+        snprintf(prefix, sizeof prefix, "%s/", job);
+    if (code == TG_OK)
+        code = tg_store_open(state_url, &store, err);
+    if (code != TG_OK)
+        return code;
+    code = store.ops->list(store.self, "checkpoint", prefix, on_record, &l, err);
+    tg_store_close(&store);
+    return code == TG_OK ? l.code : code;
+}
+
+tg_code tg_checkpoints_history(const char *state_url, const char *job, int64_t chat_id,
+                               tg_checkpoint_fn seen, void *ctx, struct tg_error *err)
+{
+    struct listing l = { seen, ctx, TG_OK, err };
+    struct tg_store store;
+    char key[128];
+    tg_code code = tg_job_name_check(job, err);
+
+    if (code == TG_OK)
+        code = tg_store_open(state_url, &store, err);
+    if (code != TG_OK)
+        return code;
+    tg_checkpoint_key(key, sizeof key, job, chat_id);
+    code = store.ops->history(store.self, "checkpoint", key, on_record, &l, err);
+    tg_store_close(&store);
+    return code == TG_OK ? l.code : code;
+}
+
+/* ---- rollback ---- */
+
+struct find {
+    uint64_t number, newest;
+    struct tg_buf record;
+    bool found;
+};
+
+static bool on_version(void *ctx, const char *key, const struct tg_doc *doc, const void *bytes,
+                       size_t len)
+{
+    struct find *f = ctx;
+
+    (void)key;
+    f->newest = TG_MAX(f->newest, doc->version);
+    if (doc->version != f->number)
+        return true;
+    tg_buf_add(&f->record, bytes, len);
+    f->found = !f->record.failed;
+    return false;
+}
+
+static int64_t sink_clock(void *ctx)
+{
+    (void)ctx;
+    return tg_clock_unix_us();
+}
+
+static tg_code cut_destination(const char *to, const char *job, const struct tg_commit *commit,
+                               struct tg_error *err)
+{
+    struct tg_sink_env env = { job, &tg_fs_system, sink_clock, NULL };
+    struct tg_commit there;
+    struct tg_sink sink;
+    tg_code code = tg_sink_open(to, &env, &sink, err);
+
+    if (code != TG_OK)
+        return code;
+    code = sink.ops->attach(sink.self, commit->cursor.chat_id, &there, err);
+    if (code == TG_OK)
+        code = sink.ops->rollback(sink.self, commit->cursor.chat_id, commit->seq, err);
+    tg_sink_close(&sink);
+    return code == TG_END ? TG_OK : code;
+}
+
+/* The old record again, under its new number. */
+static tg_code write_again(struct tg_store *store, const char *key, const struct find *f,
+                           uint64_t fence, struct tg_error *err)
+{
+    struct tg_doc stamp = { .at_us = tg_clock_unix_us(), .fence = fence };
+    json_t *o = json_loadb((const char *)f->record.data, f->record.len, 0, NULL);
+    json_t *own = json_object_get(o, "tgdata");
+    char *text = NULL;
+    tg_code code;
+
+    if (own && json_object_set_new(own, "number", json_integer((json_int_t)f->newest + 1)) == 0 &&
+        json_object_set_new(own, "rolled_back_to", json_integer((json_int_t)f->number)) == 0)
+        text = json_dumps(o, JSON_COMPACT);
+    code = text ? store->ops->put(store->self, "checkpoint", key, f->newest, &stamp, text,
+                                  strlen(text), err)
+                : tg_fail(err, TG_NOMEM, "no memory for a checkpoint");
+    free(text);
+    json_decref(o);
+    return code;
+}
+
+static tg_code roll_back(struct tg_store *store, const char *job, int64_t chat_id, uint64_t number,
+                         uint64_t fence, struct tg_error *err)
+{
+    struct find f = { .number = number };
+    struct tg_commit commit;
+    char key[128], to[URL_MAX];
+    tg_code code;
+
+    tg_buf_init(&f.record, RECORD_MAX);
+    tg_checkpoint_key(key, sizeof key, job, chat_id);
+    code = store->ops->history(store->self, "checkpoint", key, on_version, &f, err);
+    if (code == TG_OK && !f.found) {
+        tg_fail(err, TG_NOT_FOUND, "job '%s' has no checkpoint %llu of chat %lld", job,
+                (unsigned long long)number, (long long)chat_id);
+        code = tg_hint(err, "`tgdata checkpoints show` lists those that are kept");
+    }
+    if (code == TG_OK)
+        code = tg_checkpoint_parse((const char *)f.record.data, f.record.len, &commit, err);
+    if (code == TG_OK &&
+        tg_checkpoint_to((const char *)f.record.data, f.record.len, to, sizeof to))
+        code = cut_destination(to, job, &commit, err);
+    if (code == TG_OK)
+        code = write_again(store, key, &f, fence, err);
+    tg_buf_done(&f.record);
+    return code;
+}
+
+tg_code tg_checkpoints_rollback(const char *state_url, const char *job, int64_t chat_id,
+                                uint64_t number, struct tg_error *err)
+{
+    struct tg_lease lease = { 0 };
+    struct tg_store store;
+    struct tg_error late;
+    char name[80];
+    tg_code code = tg_job_name_check(job, err);
+
+    if (code == TG_OK)
+        code = tg_store_open(state_url, &store, err);
+    if (code != TG_OK)
+        return code;
+    snprintf(name, sizeof name, "job/%s", job);
+    tg_proc_name(lease.owner, sizeof lease.owner);
+    code = store.ops->lease(store.self, name, tg_clock_unix_us(), LEASE_US, &lease, err);
+    if (code == TG_OK) {
+        code = roll_back(&store, job, chat_id, number, lease.token, err);
+        if (store.ops->release(store.self, name, &lease, &late) != TG_OK && code == TG_OK) {
+            *err = late;
+            code = late.code;
+        }
+    }
+    tg_store_close(&store);
+    return code;
+}
