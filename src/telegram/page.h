@@ -19,7 +19,7 @@
 enum {
     TG_PAGE_MESSAGE_MAX = 200,
     TG_PAGE_PEER_MAX = 2000, /* users and chats together */
-    TG_PAGE_ENTITY_SLOTS = 128,
+    TG_PAGE_ENTITY_SLOTS = 64,
 };
 
 /* What messages and service messages have, under one numbering. name, kind */

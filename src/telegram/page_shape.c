@@ -45,7 +45,7 @@ void tg_page_snake(struct tg_buf *out, const char *name)
 
 static uint32_t entity_slot(uint32_t id)
 {
-    return id * 0x9e3779b1u >> 25;
+    return id * 0x9e3779b1u >> 26;
 }
 
 const struct tg_page_entity *tg_page_entity_of(const struct tg_page_shape *shape, uint32_t id)
