@@ -27,6 +27,8 @@ static const struct tg_option account_table[] = {
     ACCOUNT(datacenter, "datacenter", STR, NULL, 0, 0, "FILE",
             "JSON file with addresses and public key of other data centres than Telegram's",
             .env = "TGDATA_DATACENTER"),
+    ACCOUNT(schema, "schema", STR, NULL, 0, 0, "FILE",
+            "speak another layer than 228, from a .tl file (for servers that lag behind)"),
     ACCOUNT(test, "test-dc", BOOL, NULL, 0, 0, NULL, "use Telegram's test data centres"),
     ACCOUNT(api_id, "api-id", I64, NULL, 1, INT32_MAX, "N",
             "application id from my.telegram.org; needed to log in", .env = "TGDATA_API_ID"),
@@ -214,6 +216,16 @@ tg_code tg_config_set(struct tg_config *c, const char *name, const char *value,
     code = tg_option_set(scope_table[scope].table, settings_of(c, scope), name,
                          kept ? kept->text : NULL, err);
     return code;
+}
+
+const char *tg_config_name(enum tg_scope scope, size_t i)
+{
+    const struct tg_option *row;
+
+    assert(scope < TG_SCOPE_COUNT);
+    for (row = scope_table[scope].table; row->name && i; row++)
+        i--;
+    return row->name;
 }
 
 size_t tg_config_help(enum tg_scope scope, size_t width, char *out, size_t n)

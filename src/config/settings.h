@@ -22,6 +22,7 @@ struct tg_account_settings {
     const char *session;
     const char *passphrase;
     const char *datacenter;
+    const char *schema;
     bool test;
     int64_t api_id;
     const char *api_hash;

@@ -118,6 +118,21 @@ static tg_code load_datacenter(struct tg_account *a, const char *path, struct tg
     return code;
 }
 
+static tg_code load_schema(struct tg_account *a, const char *path, struct tg_error *err)
+{
+    struct tg_buf text;
+    tg_code code;
+
+    if (!path)
+        return TG_OK;
+    tg_buf_init(&text, TL_TEXT_MAX);
+    code = read_file(path, TL_TEXT_MAX, &text, err);
+    if (code == TG_OK)
+        code = tl_schema_load(path, (const char *)text.data, text.len, &a->schema, err);
+    tg_buf_done(&text);
+    return code;
+}
+
 static tg_code lock_session(struct tg_account *a, struct tg_error *err)
 {
     char *path;
@@ -246,6 +261,7 @@ static tg_code start_client(struct tg_account *a, struct tg_error *err)
         .random = &a->random,
         .where = &a->where,
         .session = &a->session,
+        .schema = a->schema,
         .transport = transport_of(s),
         .pfs = !s->no_pfs,
         .limit = { s->rate * 1000, s->burst, true, 1000 },
@@ -311,6 +327,8 @@ tg_code tg_account_open(const struct tg_config *config, tg_note_fn note, void *c
     if (code == TG_OK)
         code = load_datacenter(a, config->account.datacenter, err);
     if (code == TG_OK)
+        code = load_schema(a, config->account.schema, err);
+    if (code == TG_OK)
         code = load_session(a, err);
     if (code == TG_OK)
         code = apply_settings(a, err);
@@ -336,6 +354,7 @@ void tg_account_close(struct tg_account *a)
     tg_net_free(a->net);
     tg_session_data_done(&a->session);
     tg_datacenter_done(&a->where);
+    tl_schema_free(a->schema);
     tg_lock_release(a->lock);
     if (a->passphrase)
         explicit_bzero(a->passphrase, strlen(a->passphrase));

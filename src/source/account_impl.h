@@ -22,6 +22,7 @@ struct tg_account {
     char *path, *passphrase;
     struct tg_lock *lock;
     struct tg_datacenter where;
+    struct tl_schema *schema;   /* loaded; NULL: the built-in one */
     struct tg_session_data session;
     struct tg_random random;
     struct tg_net *net;

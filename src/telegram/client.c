@@ -26,7 +26,7 @@ struct tgc *tgc_new(const struct tgc_options *options, int64_t now_us)
         return NULL;
     c->options = *options;
     c->now_us = now_us;
-    c->schema = tl_schema_builtin(228);
+    c->schema = options->schema ? options->schema : tl_schema_builtin(228);
     c->call = calloc(TGC_CALL_MAX, sizeof *c->call);
     if (!c->call || !c->schema) {
         tgc_free(c);

@@ -66,6 +66,7 @@ struct tgc_options {
     struct tg_backoff backoff;       /* for reconnects, 5xx and time-outs */
     uint32_t attempts_max;    /* per call, without flood waits; 0: no end */
     int64_t call_timeout_us;  /* without any reply; 0: 60 s; then the call is repeated */
+    const struct tl_schema *schema; /* layer that is announced and read; NULL: 228; borrowed */
     const char *device, *system, *app_version, *lang; /* for initConnection; NULL: defaults */
 };
 
