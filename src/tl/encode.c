@@ -9,24 +9,28 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "tl/put.h"
 #include "tl/value.h"
 
-enum { STRING_MAX = (1 << 24) - 1 };
+enum { STRING_MAX = (1 << 24) - 1, LONG_MARK = 254 };
 
 struct encoder {
     const struct tl_schema *s;
     struct tg_buf *out;
     struct tg_error *err;
-    const char *about; /* the object at work, for messages */
+    uint32_t about; /* name of the object at work, for messages; 0: no object */
 };
 
 static tg_code encode_value(struct encoder *e, const struct tl_type *t, const struct tl_value *v,
                             int depth);
 
+static const char *about(const struct encoder *e)
+{
+    return e->about ? tl_symbol_name(e->s, e->about) : "the value itself";
+}
+
 static tg_code misfit(struct encoder *e, const char *what)
 {
-    return tg_fail(e->err, TG_DATA, "%s in '%s'", what, e->about);
+    return tg_fail(e->err, TG_DATA, "%s in '%s'", what, about(e));
 }
 
 static inline void put_u32(struct encoder *e, uint32_t v)
@@ -68,7 +72,7 @@ static tg_code encode_absent(struct encoder *e, const struct tl_type *t, int dep
         if (t->kind == TL_KIND_OBJECT && t->fallback == TL_NONE)
             return misfit(e, "an object that cannot be left out is missing");
         if (depth >= TL_DEPTH_MAX || e->out->failed)
-            return tg_fail(e->err, TG_LIMIT, "a default object of '%s' is too large", e->about);
+            return tg_fail(e->err, TG_LIMIT, "a default object of '%s' is too large", about(e));
         c = &e->s->ctor[t->kind == TL_KIND_OBJECT ? t->fallback : t->item];
         if (t->kind == TL_KIND_OBJECT)
             put_u32(e, c->id);
@@ -118,10 +122,9 @@ static tg_code encode_fields(struct encoder *e, const struct tl_ctor *c, const s
     tg_code code = TG_OK;
 
     if (depth >= TL_DEPTH_MAX)
-        return tg_fail(e->err, TG_LIMIT, "values are nested too deeply in '%s'", e->about);
+        return tg_fail(e->err, TG_LIMIT, "values are nested too deeply in '%s'", about(e));
     if (v->failed)
         return tg_fail(e->err, TG_NOMEM, "no memory for '%s'", tl_symbol_name(e->s, v->name));
-    const char *about = tl_symbol_name(e->s, c->name);
     memset(entry, 0, c->n_fields * sizeof *entry);
     memset(flags, 0, c->n_fields * sizeof *flags);
     match(f, c->n_fields, v, entry, flags);
@@ -132,7 +135,7 @@ static tg_code encode_fields(struct encoder *e, const struct tl_ctor *c, const s
         }
         if (f->kind == TL_KIND_TRUE || (f->word != TL_NO_FLAG && !(flags[f->word] >> f->bit & 1)))
             continue;
-        e->about = about; /* objects inside have set theirs */
+        e->about = c->name; /* objects inside have set theirs */
         if (entry[i])
             code = encode_value(e, &e->s->type[f->type], &v->u.list[entry[i] - 1], depth + 1);
         else
@@ -151,7 +154,7 @@ static tg_code encode_object(struct encoder *e, const struct tl_type *t, const s
         return tg_fail(e->err, TG_NOT_FOUND, "layer %d has no '%s'", e->s->layer,
                        tl_symbol_name(e->s, v->name));
     if (t && (c->is_function || &e->s->type[c->type] != t)) {
-        e->about = tl_symbol_name(e->s, c->name);
+        e->about = c->name;
         return misfit(e, "an object of another type was wanted");
     }
     put_u32(e, c->id);
@@ -167,9 +170,9 @@ static tg_code encode_items(struct encoder *e, const struct tl_type *item, const
     tg_code code = TG_OK;
 
     if (v->failed)
-        return tg_fail(e->err, TG_NOMEM, "no memory for a vector in '%s'", e->about);
+        return tg_fail(e->err, TG_NOMEM, "no memory for a vector in '%s'", about(e));
     if (depth >= TL_DEPTH_MAX)
-        return tg_fail(e->err, TG_LIMIT, "values are nested too deeply in '%s'", e->about);
+        return tg_fail(e->err, TG_LIMIT, "values are nested too deeply in '%s'", about(e));
     put_u32(e, v->n);
     for (uint32_t i = 0; i < v->n && code == TG_OK; i++) {
         const struct tl_value *x = &v->u.list[i];
@@ -181,9 +184,19 @@ static tg_code encode_items(struct encoder *e, const struct tl_type *item, const
 
 static tg_code encode_bytes(struct encoder *e, const struct tl_value *v)
 {
-    if (v->n > STRING_MAX)
-        return tg_fail(e->err, TG_LIMIT, "a string of %u bytes in '%s'", v->n, e->about);
-    tl_put_bytes(e->out, v->u.bytes, v->n);
+    size_t n = v->n, head = n < LONG_MARK ? 1 : 4, whole = (head + n + 3) & ~(size_t)3;
+    uint8_t *p;
+
+    if (n > STRING_MAX)
+        return tg_fail(e->err, TG_LIMIT, "a string of %zu bytes in '%s'", n, about(e));
+    if (!(p = tg_buf_extend(e->out, whole)))
+        return TG_OK; /* told at the end */
+    tg_put_le32(p + whole - 4, 0); /* the padding */
+    if (head == 1)
+        p[0] = (uint8_t)n;
+    else
+        tg_put_le32(p, (uint32_t)n << 8 | LONG_MARK);
+    memcpy(p + head, v->u.bytes, n);
     return TG_OK;
 }
 
@@ -201,7 +214,7 @@ static tg_code encode_double(struct encoder *e, const struct tl_value *v)
 static tg_code encode_any(struct encoder *e, const struct tl_value *v, int depth)
 {
     if (v->failed)
-        return tg_fail(e->err, TG_NOMEM, "no memory for a value in '%s'", e->about);
+        return tg_fail(e->err, TG_NOMEM, "no memory for a value in '%s'", about(e));
     switch (v->kind) {
     case TL_VALUE_REF: return encode_any(e, v->u.ref, depth);
     case TL_VALUE_OBJECT: return encode_object(e, NULL, v, depth);
@@ -220,7 +233,7 @@ static tg_code encode_value(struct encoder *e, const struct tl_type *t, const st
                             int depth)
 {
     if (v->failed)
-        return tg_fail(e->err, TG_NOMEM, "no memory for a value in '%s'", e->about);
+        return tg_fail(e->err, TG_NOMEM, "no memory for a value in '%s'", about(e));
     if (v->kind == TL_VALUE_REF)
         v = v->u.ref;
     if (v->kind == TL_VALUE_RAW) {
@@ -276,7 +289,7 @@ static tg_code encode_value(struct encoder *e, const struct tl_type *t, const st
 tg_code tl_encode(const struct tl_schema *s, const struct tl_value *v, struct tg_buf *out,
                   struct tg_error *err)
 {
-    struct encoder e = { .s = s, .out = out, .err = err, .about = "the value itself" };
+    struct encoder e = { .s = s, .out = out, .err = err };
     size_t before = out->len;
 
     if (!v)

@@ -28,6 +28,24 @@ static void print_hex(struct tg_json *json, const uint8_t *bytes, size_t n)
     tg_json_str(json, text, 2 * n);
 }
 
+/* Names in a schema are letters, digits, underscores and dots: nothing to escape. */
+static void print_name(struct tg_json *json, const char *name, bool key)
+{
+    size_t n = strlen(name), comma = json->comma;
+    uint8_t *p = tg_buf_extend(json->out, n + 2 + comma + key);
+
+    json->comma = !key;
+    if (!p)
+        return;
+    if (comma)
+        *p++ = ',';
+    *p++ = '"';
+    memcpy(p, name, n);
+    p[n] = '"';
+    if (key)
+        p[n + 1] = ':';
+}
+
 static void print_bytes(struct printer *p, bool text)
 {
     struct tg_str s = tl_read_str(p->r);
@@ -50,8 +68,8 @@ static bool print_fields(struct printer *p, const struct tl_ctor *c, int depth)
     if (depth >= TL_DEPTH_MAX)
         return tl_read_fail(p->r);
     tg_json_object(p->json);
-    tg_json_key(p->json, "_");
-    tg_json_cstr(p->json, tl_symbol_name(p->s, c->name));
+    print_name(p->json, "_", true);
+    print_name(p->json, tl_symbol_name(p->s, c->name), false);
     for (int i = 0; i < c->n_fields; i++, f++) {
         at[i] = p->r->at;
         if (f->word != TL_NO_FLAG && !(tg_le32(at[f->word]) >> f->bit & 1))
@@ -59,7 +77,7 @@ static bool print_fields(struct printer *p, const struct tl_ctor *c, int depth)
         if (f->kind == TL_KIND_FLAGS) {
             tl_read_u32(p->r);
         } else {
-            tg_json_key(p->json, tl_symbol_name(p->s, f->name));
+            print_name(p->json, tl_symbol_name(p->s, f->name), true);
             print_value(p, &p->s->type[f->type], depth + 1);
         }
         if (p->r->bad)

@@ -10,14 +10,14 @@
 
 #include <assert.h>
 
-enum { FIRST_CAP = 8, FIELDS_MAX = 65534 };
+enum { FIRST_CAP = 4, FIELDS_MAX = 65534 };
 
-static struct tl_value *make(struct tg_arena *arena, struct tl_value v)
+static struct tl_value *make(struct tg_arena *arena, enum tl_value_kind kind)
 {
     struct tl_value *p = tg_arena_alloc(arena, 1, sizeof *p);
 
     if (p) {
-        *p = v;
+        p->kind = (uint8_t)kind;
         p->arena = arena;
     }
     return p;
@@ -25,132 +25,171 @@ static struct tl_value *make(struct tg_arena *arena, struct tl_value v)
 
 struct tl_value *tl_obj(struct tg_arena *arena, uint32_t name)
 {
+    struct tl_value *p = make(arena, TL_VALUE_OBJECT);
+
     assert(name > 0 && name <= UINT16_MAX);
-    return make(arena, (struct tl_value){ .kind = TL_VALUE_OBJECT, .name = (uint16_t)name });
+    if (p)
+        p->name = (uint16_t)name;
+    return p;
 }
 
 struct tl_value *tl_vector(struct tg_arena *arena)
 {
-    return make(arena, (struct tl_value){ .kind = TL_VALUE_VECTOR });
+    return make(arena, TL_VALUE_VECTOR);
 }
 
 struct tl_value *tl_bool(struct tg_arena *arena, bool v)
 {
-    return make(arena, (struct tl_value){ .kind = TL_VALUE_BOOL, .u.i = v });
+    struct tl_value *p = make(arena, TL_VALUE_BOOL);
+
+    if (p)
+        p->u.i = v;
+    return p;
 }
 
 struct tl_value *tl_raw(struct tg_arena *arena, const void *bytes, size_t n)
 {
-    if (n > UINT32_MAX)
+    struct tl_value *p = n <= UINT32_MAX ? make(arena, TL_VALUE_RAW) : NULL;
+
+    if (p) {
+        p->n = (uint32_t)n;
+        p->u.bytes = bytes;
+    }
+    return p;
+}
+
+static bool grow(struct tl_value *parent)
+{
+    uint32_t cap = parent->cap ? parent->cap * 2 : FIRST_CAP;
+    struct tl_value *list = NULL;
+
+    if (cap > parent->cap)
+        list = tg_arena_alloc(parent->arena, cap, sizeof *list);
+    if (!list) {
+        parent->failed = true;
+        return false;
+    }
+    if (parent->n)
+        memcpy(list, parent->u.list, parent->n * sizeof *list);
+    parent->u.list = list;
+    parent->cap = cap;
+    return true;
+}
+
+/* @return the place of the next entry, zeroed but for its field; NULL with the parent marked. field
+ * 0: an item of a vector */
+static inline struct tl_value *next(struct tl_value *parent, uint32_t field)
+{
+    if (!parent)
         return NULL;
-    return make(arena, (struct tl_value){ .kind = TL_VALUE_RAW, .n = (uint32_t)n,
-                                          .u.bytes = bytes });
+    assert(field ? parent->kind == TL_VALUE_OBJECT && field <= UINT16_MAX
+                 : parent->kind == TL_VALUE_VECTOR);
+    if (field && parent->n >= FIELDS_MAX)
+        parent->failed = true;
+    if (parent->failed || (parent->n == parent->cap && !grow(parent)))
+        return NULL;
+    struct tl_value *v = &parent->u.list[parent->n++];
+    v->field = (uint16_t)field;
+    return v;
 }
 
-/* Appends an entry; marks the parent if there is no memory or no room. */
-static void append(struct tl_value *parent, struct tl_value entry)
+static inline void put_number(struct tl_value *parent, uint32_t field, enum tl_value_kind kind,
+                              int64_t i)
 {
-    if (parent->n == parent->cap) {
-        uint32_t cap = parent->cap ? parent->cap * 2 : FIRST_CAP;
-        struct tl_value *list = NULL;
+    struct tl_value *v = next(parent, field);
 
-        if (cap > parent->cap)
-            list = tg_arena_alloc(parent->arena, cap, sizeof *list);
-        if (!list) {
-            parent->failed = true;
-            return;
-        }
-        if (parent->n)
-            memcpy(list, parent->u.list, parent->n * sizeof *list);
-        parent->u.list = list;
-        parent->cap = cap;
+    if (v) {
+        v->kind = (uint8_t)kind;
+        v->u.i = i;
     }
-    parent->u.list[parent->n++] = entry;
 }
 
-static void set(struct tl_value *o, uint32_t field, struct tl_value v)
+static inline void put_double(struct tl_value *parent, uint32_t field, double d)
 {
-    if (!o)
-        return;
-    assert(o->kind == TL_VALUE_OBJECT && field > 0 && field <= UINT16_MAX);
-    if (o->n >= FIELDS_MAX) {
-        o->failed = true;
-        return;
+    struct tl_value *v = next(parent, field);
+
+    if (v) {
+        v->kind = TL_VALUE_DOUBLE;
+        v->u.d = d;
     }
-    v.field = (uint16_t)field;
-    append(o, v);
 }
 
-static void add(struct tl_value *vector, struct tl_value v)
+static inline void put_bytes(struct tl_value *parent, uint32_t field, enum tl_value_kind kind,
+                             struct tg_str bytes)
 {
-    if (!vector)
-        return;
-    assert(vector->kind == TL_VALUE_VECTOR);
-    append(vector, v);
+    struct tl_value *v = next(parent, field);
+
+    if (v) {
+        v->kind = (uint8_t)kind;
+        v->n = bytes.len;
+        v->u.bytes = bytes.at ? bytes.at : "";
+    }
 }
 
-static struct tl_value scalar(enum tl_value_kind kind, int64_t i)
+static inline void put_child(struct tl_value *parent, uint32_t field, struct tl_value *child)
 {
-    return (struct tl_value){ .kind = (uint8_t)kind, .u.i = i };
+    struct tl_value *v = child ? next(parent, field) : NULL;
+
+    if (v) {
+        v->kind = TL_VALUE_REF;
+        v->u.ref = child;
+    } else if (parent) {
+        parent->failed = true;
+    }
 }
 
-/* Longer than TL or the count can say: the tree is marked failed when this is appended. */
-static struct tl_value bytes_value(enum tl_value_kind kind, const void *bytes, size_t n)
+/* More bytes than a count can say are far beyond what TL can: the parent is marked. */
+static struct tg_str view(struct tl_value *parent, const void *bytes, size_t n)
 {
-    return (struct tl_value){ .kind = (uint8_t)kind, .failed = n > UINT32_MAX,
-                              .n = n > UINT32_MAX ? 0 : (uint32_t)n,
-                              .u.bytes = bytes ? bytes : "" };
-}
-
-static struct tl_value refer(struct tl_value *child)
-{
-    return (struct tl_value){ .kind = TL_VALUE_REF, .failed = !child, .u.ref = child };
+    if (n > UINT32_MAX && parent)
+        parent->failed = true;
+    return (struct tg_str){ bytes, n > UINT32_MAX ? 0 : (uint32_t)n };
 }
 
 void tl_set_int(struct tl_value *o, uint32_t field, int32_t v)
 {
-    set(o, field, scalar(TL_VALUE_INT, v));
+    put_number(o, field, TL_VALUE_INT, v);
 }
 
 void tl_set_long(struct tl_value *o, uint32_t field, int64_t v)
 {
-    set(o, field, scalar(TL_VALUE_LONG, v));
+    put_number(o, field, TL_VALUE_LONG, v);
 }
 
 void tl_set_double(struct tl_value *o, uint32_t field, double v)
 {
-    set(o, field, (struct tl_value){ .kind = TL_VALUE_DOUBLE, .u.d = v });
+    put_double(o, field, v);
 }
 
 void tl_set_bool(struct tl_value *o, uint32_t field, bool v)
 {
-    set(o, field, scalar(TL_VALUE_BOOL, v));
+    put_number(o, field, TL_VALUE_BOOL, v);
 }
 
 void tl_set_true(struct tl_value *o, uint32_t field, bool v)
 {
     if (v)
-        set(o, field, scalar(TL_VALUE_BOOL, 1));
+        put_number(o, field, TL_VALUE_BOOL, 1);
     else
         tl_unset(o, field);
 }
 
 void tl_set_str(struct tl_value *o, uint32_t field, struct tg_str v)
 {
-    set(o, field, bytes_value(TL_VALUE_BYTES, v.at, v.len));
+    put_bytes(o, field, TL_VALUE_BYTES, v);
 }
 
 void tl_set_cstr(struct tl_value *o, uint32_t field, const char *v)
 {
     if (v)
-        set(o, field, bytes_value(TL_VALUE_BYTES, v, strlen(v)));
+        put_bytes(o, field, TL_VALUE_BYTES, view(o, v, strlen(v)));
     else
         tl_unset(o, field);
 }
 
 void tl_set_bytes(struct tl_value *o, uint32_t field, const void *v, size_t n)
 {
-    set(o, field, bytes_value(TL_VALUE_BYTES, v, n));
+    put_bytes(o, field, TL_VALUE_BYTES, view(o, v, n));
 }
 
 void tl_set_copy(struct tl_value *o, uint32_t field, const void *v, size_t n)
@@ -159,19 +198,19 @@ void tl_set_copy(struct tl_value *o, uint32_t field, const void *v, size_t n)
         return;
     const char *copy = tg_arena_copy(o->arena, v, n);
     if (copy)
-        set(o, field, bytes_value(TL_VALUE_BYTES, copy, n));
+        put_bytes(o, field, TL_VALUE_BYTES, view(o, copy, n));
     else
         o->failed = true;
 }
 
 void tl_set_obj(struct tl_value *o, uint32_t field, struct tl_value *child)
 {
-    set(o, field, refer(child));
+    put_child(o, field, child);
 }
 
 void tl_set_raw(struct tl_value *o, uint32_t field, const void *bytes, size_t n)
 {
-    set(o, field, bytes_value(TL_VALUE_RAW, bytes, n));
+    put_bytes(o, field, TL_VALUE_RAW, view(o, bytes, n));
 }
 
 struct tl_value *tl_set_new(struct tl_value *o, uint32_t field, uint32_t name)
@@ -202,32 +241,32 @@ void tl_unset(struct tl_value *o, uint32_t field)
 
 void tl_add_int(struct tl_value *v, int32_t item)
 {
-    add(v, scalar(TL_VALUE_INT, item));
+    put_number(v, 0, TL_VALUE_INT, item);
 }
 
 void tl_add_long(struct tl_value *v, int64_t item)
 {
-    add(v, scalar(TL_VALUE_LONG, item));
+    put_number(v, 0, TL_VALUE_LONG, item);
 }
 
 void tl_add_double(struct tl_value *v, double item)
 {
-    add(v, (struct tl_value){ .kind = TL_VALUE_DOUBLE, .u.d = item });
+    put_double(v, 0, item);
 }
 
 void tl_add_str(struct tl_value *v, struct tg_str item)
 {
-    add(v, bytes_value(TL_VALUE_BYTES, item.at, item.len));
+    put_bytes(v, 0, TL_VALUE_BYTES, item);
 }
 
 void tl_add_obj(struct tl_value *v, struct tl_value *child)
 {
-    add(v, refer(child));
+    put_child(v, 0, child);
 }
 
 void tl_add_raw(struct tl_value *v, const void *bytes, size_t n)
 {
-    add(v, bytes_value(TL_VALUE_RAW, bytes, n));
+    put_bytes(v, 0, TL_VALUE_RAW, view(v, bytes, n));
 }
 
 struct tl_value *tl_add_new(struct tl_value *v, uint32_t name)
