@@ -144,8 +144,15 @@ static void doubles_are_the_shortest_that_read_back(void **state)
     static const struct {
         double v;
         const char *want;
-    } row[] = { { 0, "0" },       { 0.1, "0.1" }, { 1.0 / 3, "0.3333333333333333" }, { -1e300, "-1e+300" },
-                { 48.8566, "48.8566" }, { INFINITY, "null" }, { NAN, "null" } };
+    } row[] = {
+        { 0, "0" },
+        { 0.1, "0.1" },
+        { 1.0 / 3, "0.3333333333333333" },
+        { -1e300, "-1e+300" },
+        { 48.8566, "48.8566" },
+        { INFINITY, "null" },
+        { NAN, "null" },
+    };
     struct tg_buf out;
     struct tg_json j;
 

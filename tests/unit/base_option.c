@@ -182,8 +182,8 @@ static void help_is_aligned_and_wrapped(void **state)
     line = tg_buf_cstr(&out);
     assert_ptr_equal(strstr(line, "  --file FILE      where it goes (default: out.txt)\n"), line);
     assert_non_null(strstr(line, "\n  --password TEXT  second factor [$TG_TEST_PASSWORD]\n"));
-    assert_non_null(strstr(line, "\n  --batch-size N   messages per batch, which is what a callback "
-                                 "sees at\n                   once (default: 1000)\n"));
+    assert_non_null(strstr(line, "\n  --batch-size N   messages per batch, which is what a callback"
+                                 " sees at\n                   once (default: 1000)\n"));
     assert_non_null(strstr(line, "\n  --progress auto|plain|json|none\n                   how "));
     assert_non_null(strstr(line, "\n  --also CHAT      one more chat (may be given again)\n"));
     assert_non_null(strstr(line, "\n  --takeout        as an export\n"));

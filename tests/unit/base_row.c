@@ -35,7 +35,8 @@ static void a_row_is_written_in_table_order(void **state)
     tg_row_json(row, &out);
     assert_string_equal(tg_buf_cstr(&out),
                         "{\"id\":7,\"date\":\"2024-01-15T10:30:00Z\","
-                        "\"edit_date\":9223372036854775807,\"sender_name\":\"\",\"text\":\"a\\\"b\","
+                        "\"edit_date\":9223372036854775807,\"sender_name\":\"\","
+                        "\"text\":\"a\\\"b\","
                         "\"entities\":[{\"type\":\"bold\"}],\"reactions\":null,\"post\":false,"
                         "\"silent\":true}");
     tg_buf_done(&out);

@@ -110,7 +110,7 @@ static void dates_are_read(void **state)
 static void dates_are_written_as_the_c_library_does(void **state)
 {
     int64_t last = 253402300799, step = 7654321 * INT64_C(13);
-    char got[21], want[32];
+    char got[21], want[80];
 
     (void)state;
     for (int64_t t = -62135596800; t <= last; t += step) {

@@ -205,7 +205,8 @@ static void check_log(struct contract *c, uint64_t from, int most, const char *w
 {
     struct listed l = { "", most };
 
-    assert_int_equal(c->b.ops->read(c->b.self, "dead", "job", from, list_entry, &l, &c->err), TG_OK);
+    assert_int_equal(c->b.ops->read(c->b.self, "dead", "job", from, list_entry, &l, &c->err),
+                     TG_OK);
     assert_string_equal(l.text, want);
 }
 

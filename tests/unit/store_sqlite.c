@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * store_sqlite.c - state in SQLite: the contract of all stores; files that are damaged or in the way
+ * store_sqlite.c - state in SQLite: the contract of all stores; files that are damaged or foreign
  */
 #include <setjmp.h>
 #include <stdarg.h>
