@@ -130,6 +130,19 @@ static bool gzip(struct sim_core *core)
     return !out->failed && out->len < room;
 }
 
+/* A layer that lacks what the world holds, or a reply that was put together wrongly. */
+static void report(struct sim_call *c, const struct tg_error *err)
+{
+    const struct sim_core *core = c->core;
+    char line[400];
+
+    if (!core->say)
+        return;
+    snprintf(line, sizeof line, "no reply to %s for layer %d: %s",
+             tl_symbol_name(c->schema, c->symbol), c->schema->layer, err->message);
+    core->say(core->say_ctx, line);
+}
+
 bool sim_answer_pack(struct sim_call *c, const struct tl_value *reply, struct sim_answer *ret)
 {
     struct sim_core *core = c->core;
@@ -137,9 +150,10 @@ bool sim_answer_pack(struct sim_call *c, const struct tl_value *reply, struct si
     tg_code code;
 
     tg_buf_clear(&core->encoded);
-    code = reply ? tl_encode(c->schema, reply, &core->encoded, &err) : TG_NOMEM;
+    code = reply ? tl_encode(c->schema, reply, &core->encoded, &err)
+                 : tg_fail(&err, TG_NOMEM, "out of memory");
     if (code != TG_OK) {
-        /* A layer that lacks what the world holds: old servers fail such calls the same way. */
+        report(c, &err);
         sim_fail_code(c, 500, code == TG_NOMEM ? "MEMORY_LIMIT" : "INTERNAL_SERVER_ERROR");
         return false;
     }

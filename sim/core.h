@@ -82,6 +82,9 @@ struct sim_core {
     /* Sends an update to a session that is connected; may be NULL. */
     void (*push)(void *ctx, int dc, const struct sim_token *to, const struct tg_buf *body);
     void *push_ctx;
+    /* Takes a line about a call that could not be served; may be NULL. */
+    void (*say)(void *ctx, const char *line);
+    void *say_ctx;
     /* filled by sim_core_start */
     struct sim_faults faults;
     struct sim_limits *limits;

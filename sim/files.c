@@ -96,11 +96,11 @@ static void write_dc(struct tg_json *j, const struct sim *sim, int id)
 static void write_account(struct tg_json *j, const struct sim_account *a)
 {
     tg_json_object(j);
-    if (a->phone) {
+    if (a->phone && a->phone[0]) {
         tg_json_key(j, "phone");
         tg_json_cstr(j, a->phone);
     }
-    if (a->code) {
+    if (a->code && a->code[0]) {
         tg_json_key(j, "code");
         tg_json_cstr(j, a->code);
     }

@@ -191,7 +191,7 @@ static void add_messages(struct sim_call *c, const struct sim_chat *chat,
     struct tl_value *list = tl_set_vector(reply, TLN_messages);
 
     for (size_t i = 0; i < found->n; i++) {
-        tl_add_obj(list, sim_world_message(core->world, c->me, chat, found->id[i], c->arena));
+        tl_add_obj(list, sim_message(c, chat, found->id[i]));
         sim_peers_add_message(core->peers, core->world, chat, found->id[i]);
     }
     sim_peers_add(core->peers, chat->marked_id);

@@ -131,7 +131,7 @@ static void reply_add(struct sim_call *c, struct reply *r, const struct sim_chat
     tl_add_obj(r->dialogs, sim_world_dialog(core->world, c->me, chat, c->arena));
     if (chat->n_messages) {
         tl_add_obj(r->messages,
-                   sim_world_message(core->world, c->me, chat, chat->top_id, c->arena));
+                   sim_message(c, chat, chat->top_id));
         sim_peers_add_message(core->peers, core->world, chat, chat->top_id);
     }
     sim_peers_add(core->peers, chat->marked_id);

@@ -37,7 +37,7 @@ static int64_t input_message(struct sim_call *c, const struct sim_chat *chat,
         return id;
     if (tl_name(input) != TLN_inputMessageReplyTo || !chat || id <= 0)
         return 0;
-    m = sim_world_message(c->core->world, c->me, chat, id, c->arena);
+    m = sim_message(c, chat, id);
     return tl_get_int(tl_get_obj(m, TLN_reply_to), TLN_reply_to_msg_id, 0);
 }
 
@@ -58,7 +58,7 @@ static void add_message(struct sim_call *c, struct tl_value *list, const struct 
         tl_add_obj(list, empty_message(c, id));
         return;
     }
-    tl_add_obj(list, sim_world_message(core->world, c->me, chat, id, c->arena));
+    tl_add_obj(list, sim_message(c, chat, id));
     sim_peers_add_message(core->peers, core->world, chat, id);
     c->chat = chat->marked_id;
 }

@@ -42,22 +42,10 @@ struct tl_value *sim_read_history(struct sim_call *c, const struct tl_value *q)
     return v;
 }
 
-/* @return the child that stands in a field, to be shared with another parent; NULL if absent */
-static struct tl_value *child_of(struct tl_value *o, uint32_t field)
-{
-    for (uint32_t i = 0; o && i < o->n; i++) {
-        struct tl_value *v = &o->u.list[i];
-
-        if (v->field == field && v->kind == TL_VALUE_REF)
-            return v->u.ref;
-    }
-    return NULL;
-}
-
 static struct tl_value *reaction_update(struct sim_call *c, const struct sim_chat *chat, int64_t id)
 {
-    struct tl_value *m = sim_world_message(c->core->world, c->me, chat, id, c->arena);
-    struct tl_value *reactions = child_of(m, TLN_reactions);
+    struct tl_value *m = sim_message(c, chat, id);
+    struct tl_value *reactions = sim_child(m, TLN_reactions);
     struct tl_value *update;
 
     if (!reactions)
@@ -106,8 +94,8 @@ struct tl_value *sim_views_of(struct sim_call *c, const struct tl_value *q)
     if (!t.chat || tl_len(ids) > SIM_PAGE_MAX)
         return sim_fail(c, "MESSAGE_ID_INVALID");
     for (uint32_t i = 0; i < tl_len(ids); i++) {
-        const struct tl_value *m = sim_world_message(c->core->world, c->me, t.chat,
-                                                     tl_item_long(ids, i), c->arena);
+        const struct tl_value *m = sim_message(c, t.chat,
+                                                     tl_item_long(ids, i));
         struct tl_value *row = tl_add_new(list, TLN_messageViews);
 
         if (tl_get(m, TLN_views))

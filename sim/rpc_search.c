@@ -257,7 +257,7 @@ struct tl_value *sim_get_discussion(struct sim_call *c, const struct tl_value *q
         return sim_fail(c, "MSG_ID_INVALID");
     v = tl_obj(c->arena, TLN_messages_discussionMessage);
     tl_add_obj(tl_set_vector(v, TLN_messages),
-               sim_world_message(core->world, c->me, t.chat, id, c->arena));
+               sim_message(c, t.chat, id));
     tl_set_int(v, TLN_max_id, t.chat->top_id);
     sim_peers_add_message(core->peers, core->world, t.chat, id);
     sim_peers_add(core->peers, t.marked_id);
@@ -304,7 +304,7 @@ static void topic_add(struct sim_call *c, const struct sim_chat *chat, struct tl
         sim_peers_add(core->peers, from);
     if (!sim_world_exists(core->world, chat, top))
         return;
-    tl_add_obj(messages, sim_world_message(core->world, c->me, chat, top, c->arena));
+    tl_add_obj(messages, sim_message(c, chat, top));
     sim_peers_add_message(core->peers, core->world, chat, top);
 }
 

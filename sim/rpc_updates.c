@@ -60,7 +60,7 @@ static struct tl_value *too_long(struct sim_call *c, const struct sim_chat *chat
     tl_set_int(v, TLN_timeout, POLL_S);
     tl_set_obj(v, TLN_dialog, sim_world_dialog(core->world, c->me, chat, c->arena));
     if (chat->n_messages) {
-        tl_add_obj(messages, sim_world_message(core->world, c->me, chat, chat->top_id, c->arena));
+        tl_add_obj(messages, sim_message(c, chat, chat->top_id));
         sim_peers_add_message(core->peers, core->world, chat, chat->top_id);
     }
     sim_peers_add(core->peers, chat->marked_id);

@@ -149,6 +149,11 @@ static void push(void *ctx, int dc, const struct sim_token *to, const struct tg_
     }
 }
 
+static void say(void *ctx, const char *line)
+{
+    sim_say(ctx, "%s", line);
+}
+
 /* ---- starting ---- */
 
 static tg_code dc_start(struct sim *sim, int id, uint16_t port, struct tg_error *err)
@@ -282,6 +287,8 @@ tg_code sim_start(const struct sim_settings *settings, struct sim **ret, struct 
     sim->core.random = sim->random;
     sim->core.push = push;
     sim->core.push_ctx = sim;
+    sim->core.say = say;
+    sim->core.say_ctx = sim;
     code = settings->dir ? start(sim, err)
                          : tg_fail(err, TG_USAGE, "a simulator needs a directory (--dir DIR)");
     if (code != TG_OK) {

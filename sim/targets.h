@@ -38,6 +38,12 @@ bool sim_is_channel(const struct sim_chat *chat);
 /** @return Peer object of a marked id */
 struct tl_value *sim_peer_of(struct tg_arena *arena, int64_t marked_id);
 
+/** @return the child in a field, to be changed or shared with another parent; NULL if absent */
+struct tl_value *sim_child(struct tl_value *o, uint32_t field);
+
+/** @return the world's message in the shape of the call's layer */
+struct tl_value *sim_message(struct sim_call *c, const struct sim_chat *chat, int64_t id);
+
 /** Adds the collected users and chats to a reply. @return the reply */
 struct tl_value *sim_with_peers(struct sim_call *c, struct tl_value *reply);
 
