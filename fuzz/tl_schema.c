@@ -30,8 +30,7 @@ static void try_ctor(const struct tl_schema *s, const struct tl_ctor *c)
     if (tl_skip(s, &r)) /* the walker counts levels a little more strictly than the encoder */
         assert(r.at == r.end);
     else
-        assert(tl_explain(s, out.data, out.len, TL_NONE, &fault) &&
-               fault.kind == TL_FAULT_DEPTH);
+        assert(tl_explain(s, out.data, out.len, TL_NONE, &fault) && fault.kind == TL_FAULT_DEPTH);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -75,7 +75,9 @@ static inline void tl_random_put(struct tl_random *r, struct tl_value *o, uint32
         field ? tl_set_double(o, field, (double)tl_random_next(r) / 7)
               : tl_add_double(o, (double)tl_random_next(r) / 7);
         break;
-    case TL_KIND_BOOL: tl_set_bool(o, field, tl_random_next(r) & 1); break;
+    case TL_KIND_BOOL:
+        tl_set_bool(o, field, tl_random_next(r) & 1);
+        break;
     case TL_KIND_STRING:
     case TL_KIND_BYTES:
         field ? tl_set_str(o, field, tl_random_text(r)) : tl_add_str(o, tl_random_text(r));

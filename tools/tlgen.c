@@ -4,8 +4,8 @@
  *
  *   tlgen OUTDIR errors.txt schema.tl...
  *
- * All names of all schemas are gathered and sorted first, so that one symbol means the same in every
- * layer. Then each schema is built by the parser that the library has too, and printed.
+ * All names of all schemas are gathered and sorted first, so that one symbol means the same in
+ * every layer. Then each schema is built by the parser that the library has too, and printed.
  *
  *   tl_names.gen.h    enum of symbols TLN_...      tl_names.gen.c   their texts, list of schemas
  *   tl_errors.gen.c   errors and method access     <schema>.gen.c   one schema's tables
@@ -33,9 +33,9 @@ struct input {
     struct tl_decls decls;
 };
 
-static const char *const plain[] = { "true",   "int",    "int32",  "long",   "int53", "int64",
-                                     "double", "int128", "int256", "string", "bytes", "Bool",
-                                     "secureString", "secureBytes" };
+static const char *const plain[] = { "true",  "int",    "int32",        "long",       "int53",
+                                     "int64", "double", "int128",       "int256",     "string",
+                                     "bytes", "Bool",   "secureString", "secureBytes" };
 
 static _Noreturn void die(const char *what, const char *about)
 {
@@ -278,7 +278,7 @@ static void print_errors(const char *folder, const char *path, const struct name
             fprintf(f, "{\"%s\",%d},\n", name, code);
             continue;
         }
-        int kind = sscanf(line, "users %127s", name) == 1 ? 1
+        int kind = sscanf(line, "users %127s", name) == 1  ? 1
                    : sscanf(line, "bots %127s", name) == 1 ? 2
                                                            : 0;
         if (!kind)
@@ -287,7 +287,8 @@ static void print_errors(const char *folder, const char *path, const struct name
             die("methods for users must stand before those for bots", path);
         for (; part < kind; part++)
             fputs(part ? "0};\nconst uint16_t tl_for_bots[] = {\n"
-                       : "{0,0}};\nconst uint16_t tl_for_users[] = {\n", f);
+                       : "{0,0}};\nconst uint16_t tl_for_users[] = {\n",
+                  f);
         if (tl_names_find(names->text, names->n, name, strlen(name))) {
             print_identifier(f, name);
             fputs(",\n", f);

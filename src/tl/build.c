@@ -91,15 +91,24 @@ static const struct {
     const char *text;
     uint8_t kind, size;
 } plain_type[] = {
-    { "#", TL_KIND_FLAGS, 4 },       { "true", TL_KIND_TRUE, 0 },
-    { "int", TL_KIND_INT, 4 },       { "int32", TL_KIND_INT, 4 },
-    { "long", TL_KIND_LONG, 8 },     { "int53", TL_KIND_LONG, 8 },
-    { "int64", TL_KIND_LONG, 8 },    { "double", TL_KIND_DOUBLE, 8 },
-    { "int128", TL_KIND_INT128, 16 }, { "int256", TL_KIND_INT256, 32 },
-    { "string", TL_KIND_STRING, 0 }, { "bytes", TL_KIND_BYTES, 0 },
-    { "secureString", TL_KIND_STRING, 0 }, { "secureBytes", TL_KIND_BYTES, 0 },
-    { "Bool", TL_KIND_BOOL, 4 },     { "X", TL_KIND_ANY, 0 },
-    { "!X", TL_KIND_ANY, 0 },        { "Object", TL_KIND_ANY, 0 },
+    { "#", TL_KIND_FLAGS, 4 },
+    { "true", TL_KIND_TRUE, 0 },
+    { "int", TL_KIND_INT, 4 },
+    { "int32", TL_KIND_INT, 4 },
+    { "long", TL_KIND_LONG, 8 },
+    { "int53", TL_KIND_LONG, 8 },
+    { "int64", TL_KIND_LONG, 8 },
+    { "double", TL_KIND_DOUBLE, 8 },
+    { "int128", TL_KIND_INT128, 16 },
+    { "int256", TL_KIND_INT256, 32 },
+    { "string", TL_KIND_STRING, 0 },
+    { "bytes", TL_KIND_BYTES, 0 },
+    { "secureString", TL_KIND_STRING, 0 },
+    { "secureBytes", TL_KIND_BYTES, 0 },
+    { "Bool", TL_KIND_BOOL, 4 },
+    { "X", TL_KIND_ANY, 0 },
+    { "!X", TL_KIND_ANY, 0 },
+    { "Object", TL_KIND_ANY, 0 },
 };
 
 static uint32_t type_of(struct tl_builder *b, const char *text, size_t n, int depth);
@@ -130,16 +139,17 @@ static bool named_type(struct tl_builder *b, const char *text, size_t n, struct 
 {
     char name[TL_NAME_BYTES + 1];
 
-    if (n > TL_NAME_BYTES || memchr(text, '<', n) || memchr(text, '>', n) ||
-        memchr(text, '!', n) || memchr(text, '#', n) || memchr(text + 1, '%', n - 1))
+    if (n > TL_NAME_BYTES || memchr(text, '<', n) || memchr(text, '>', n) || memchr(text, '!', n) ||
+        memchr(text, '#', n) || memchr(text + 1, '%', n - 1))
         return bad_type(b, text, n);
     memcpy(name, text, n);
     name[n] = 0;
     if (name[0] == '%' || tl_name_is_bare(name))
         return bare_type(b, text, n, ret);
     uint32_t symbol = symbol_of(b, name);
-    *ret = (struct tl_type){ .kind = TL_KIND_OBJECT, .name = (uint16_t)symbol, .item = TL_NONE,
-                             .fallback = TL_NONE };
+    *ret = (struct tl_type){
+        .kind = TL_KIND_OBJECT, .name = (uint16_t)symbol, .item = TL_NONE, .fallback = TL_NONE
+    };
     return symbol != 0;
 }
 
@@ -167,8 +177,10 @@ static bool make_type(struct tl_builder *b, const char *text, size_t n, struct t
 {
     for (size_t i = 0; i < TG_COUNT(plain_type); i++) {
         if (strlen(plain_type[i].text) == n && memcmp(plain_type[i].text, text, n) == 0) {
-            *ret = (struct tl_type){ .kind = plain_type[i].kind, .size = plain_type[i].size,
-                                     .item = TL_NONE, .fallback = TL_NONE };
+            *ret = (struct tl_type){ .kind = plain_type[i].kind,
+                                     .size = plain_type[i].size,
+                                     .item = TL_NONE,
+                                     .fallback = TL_NONE };
             return plain_type[i].kind == TL_KIND_FLAGS || plain_type[i].kind == TL_KIND_ANY ||
                    (ret->name = (uint16_t)symbol_of(b, plain_type[i].text)) != 0;
         }
@@ -212,8 +224,11 @@ static bool build_field(struct tl_builder *b, const struct tl_decl_field *d, uin
 
     if (!name || (type = type_of(b, d->type, strlen(d->type), 0)) == TL_NONE)
         return false;
-    *f = (struct tl_field){ .name = (uint16_t)name, .type = (uint16_t)type, .word = TL_NO_FLAG,
-                            .bit = (uint8_t)d->bit, .kind = b->type[type].kind,
+    *f = (struct tl_field){ .name = (uint16_t)name,
+                            .type = (uint16_t)type,
+                            .word = TL_NO_FLAG,
+                            .bit = (uint8_t)d->bit,
+                            .kind = b->type[type].kind,
                             .size = b->type[type].size };
     for (uint32_t i = 0; i < number; i++) {
         const struct tl_field *w = &b->field[c->field + i];
@@ -285,14 +300,15 @@ static bool declare(struct tl_builder *b, const struct tl_decls *d, uint32_t i)
     b->hash[at] = (struct tl_hash_slot){ decl->id, i + 1 };
     if (!(symbol = symbol_of(b, decl->name)))
         return false;
-    b->ctor[i] = (struct tl_ctor){ .id = decl->id, .name = (uint16_t)symbol,
+    b->ctor[i] = (struct tl_ctor){ .id = decl->id,
+                                   .name = (uint16_t)symbol,
                                    .field = (uint16_t)decl->field,
                                    .n_fields = (uint8_t)decl->n_fields,
                                    .is_function = decl->is_function };
     if (!decl->is_function) {
         slot = map_at(&b->only, decl->result, strlen(decl->result));
-        *slot = (struct tl_map_slot){ decl->result, strlen(decl->result),
-                                      slot->text ? TL_NONE : i };
+        *slot =
+            (struct tl_map_slot){ decl->result, strlen(decl->result), slot->text ? TL_NONE : i };
     }
     return true;
 }

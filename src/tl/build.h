@@ -25,12 +25,12 @@ struct tl_map {
 struct tl_builder {
     const char *const *known; /* see tl_build */
     uint32_t n_known;
-    char **extra;             /* fresh names; owned by s */
-    struct tl_map symbols;    /* fresh name -> symbol */
-    struct tl_map types;      /* text -> type */
-    struct tl_map ctors;      /* name -> constructor */
-    struct tl_map only;       /* type -> its constructor, TL_NONE if it has several */
-    struct tl_schema *s;      /* the result, and its arrays as ours */
+    char **extra;          /* fresh names; owned by s */
+    struct tl_map symbols; /* fresh name -> symbol */
+    struct tl_map types;   /* text -> type */
+    struct tl_map ctors;   /* name -> constructor */
+    struct tl_map only;    /* type -> its constructor, TL_NONE if it has several */
+    struct tl_schema *s;   /* the result, and its arrays as ours */
     struct tl_ctor *ctor;
     struct tl_field *field;
     struct tl_type *type;

@@ -49,7 +49,8 @@ static bool emit_field(struct emitter *e, const struct tl_field *f, uint32_t con
     uint32_t argument = f->type;
 
     switch (f->kind) {
-    case TL_KIND_TRUE: return true;
+    case TL_KIND_TRUE:
+        return true;
     case TL_KIND_INT:
     case TL_KIND_LONG:
     case TL_KIND_DOUBLE:
@@ -61,16 +62,25 @@ static bool emit_field(struct emitter *e, const struct tl_field *f, uint32_t con
         e->condition = condition;
         return true;
     case TL_KIND_STRING:
-    case TL_KIND_BYTES: op = TL_OP_STRING; break;
-    case TL_KIND_BOOL: op = TL_OP_BOOL; break;
-    case TL_KIND_OBJECT: op = TL_OP_OBJECT; break;
+    case TL_KIND_BYTES:
+        op = TL_OP_STRING;
+        break;
+    case TL_KIND_BOOL:
+        op = TL_OP_BOOL;
+        break;
+    case TL_KIND_OBJECT:
+        op = TL_OP_OBJECT;
+        break;
     case TL_KIND_BARE:
         op = TL_OP_BARE;
         argument = type->item;
         break;
     case TL_KIND_VECTOR:
-    case TL_KIND_BARE_VECTOR: op = TL_OP_VECTOR; break;
-    default: break;
+    case TL_KIND_BARE_VECTOR:
+        op = TL_OP_VECTOR;
+        break;
+    default:
+        break;
     }
     return flush(e) && put(e, tl_op_word(op, condition, argument));
 }

@@ -133,10 +133,13 @@ static bool decode_value(struct decoder *d, const struct tl_type *t, struct tl_v
     const uint8_t *view;
 
     switch (t->kind) {
-    case TL_KIND_TRUE: return decode_number(d, TL_VALUE_BOOL, 1, ret);
+    case TL_KIND_TRUE:
+        return decode_number(d, TL_VALUE_BOOL, 1, ret);
     case TL_KIND_FLAGS:
-    case TL_KIND_INT: return decode_number(d, TL_VALUE_INT, tl_read_i32(r), ret);
-    case TL_KIND_LONG: return decode_number(d, TL_VALUE_LONG, tl_read_i64(r), ret);
+    case TL_KIND_INT:
+        return decode_number(d, TL_VALUE_INT, tl_read_i32(r), ret);
+    case TL_KIND_LONG:
+        return decode_number(d, TL_VALUE_LONG, tl_read_i64(r), ret);
     case TL_KIND_DOUBLE:
         *ret = (struct tl_value){ .kind = TL_VALUE_DOUBLE, .u.d = tl_read_double(r) };
         return !r->bad;
@@ -145,16 +148,21 @@ static bool decode_value(struct decoder *d, const struct tl_type *t, struct tl_v
         view = tl_read_view(r, t->size);
         return decode_bytes(d, (struct tg_str){ (const char *)view, t->size }, ret);
     case TL_KIND_STRING:
-    case TL_KIND_BYTES: return decode_bytes(d, tl_read_str(r), ret);
-    case TL_KIND_BOOL: return decode_number(d, TL_VALUE_BOOL, tl_read_bool(r), ret);
-    case TL_KIND_OBJECT: return decode_boxed(d, t, ret, depth);
-    case TL_KIND_BARE: return decode_fields(d, &d->s->ctor[t->item], ret, depth);
+    case TL_KIND_BYTES:
+        return decode_bytes(d, tl_read_str(r), ret);
+    case TL_KIND_BOOL:
+        return decode_number(d, TL_VALUE_BOOL, tl_read_bool(r), ret);
+    case TL_KIND_OBJECT:
+        return decode_boxed(d, t, ret, depth);
+    case TL_KIND_BARE:
+        return decode_fields(d, &d->s->ctor[t->item], ret, depth);
     case TL_KIND_VECTOR:
-        return tl_read_u32(r) == TL_VECTOR_ID
-                   ? decode_items(d, &d->s->type[t->item], ret, depth)
-                   : tl_read_fail(r);
-    case TL_KIND_BARE_VECTOR: return decode_items(d, &d->s->type[t->item], ret, depth);
-    default: return decode_any(d, ret, depth);
+        return tl_read_u32(r) == TL_VECTOR_ID ? decode_items(d, &d->s->type[t->item], ret, depth)
+                                              : tl_read_fail(r);
+    case TL_KIND_BARE_VECTOR:
+        return decode_items(d, &d->s->type[t->item], ret, depth);
+    default:
+        return decode_any(d, ret, depth);
     }
 }
 

@@ -61,12 +61,22 @@ static tg_code encode_absent(struct encoder *e, const struct tl_type *t, int dep
     const struct tl_ctor *c;
 
     switch (t->kind) {
-    case TL_KIND_TRUE: return TG_OK;
+    case TL_KIND_TRUE:
+        return TG_OK;
     case TL_KIND_STRING:
-    case TL_KIND_BYTES: put_u32(e, 0); return TG_OK;
-    case TL_KIND_BOOL: put_u32(e, TL_FALSE_ID); return TG_OK;
-    case TL_KIND_VECTOR: put_u32(e, TL_VECTOR_ID); put_u32(e, 0); return TG_OK;
-    case TL_KIND_BARE_VECTOR: put_u32(e, 0); return TG_OK;
+    case TL_KIND_BYTES:
+        put_u32(e, 0);
+        return TG_OK;
+    case TL_KIND_BOOL:
+        put_u32(e, TL_FALSE_ID);
+        return TG_OK;
+    case TL_KIND_VECTOR:
+        put_u32(e, TL_VECTOR_ID);
+        put_u32(e, 0);
+        return TG_OK;
+    case TL_KIND_BARE_VECTOR:
+        put_u32(e, 0);
+        return TG_OK;
     case TL_KIND_OBJECT:
     case TL_KIND_BARE:
         if (t->kind == TL_KIND_OBJECT && t->fallback == TL_NONE)
@@ -86,8 +96,11 @@ static tg_code encode_absent(struct encoder *e, const struct tl_type *t, int dep
                 return code;
         }
         return TG_OK;
-    case TL_KIND_ANY: return misfit(e, "an object that cannot be left out is missing");
-    default: tg_buf_add(e->out, zero, t->size); return TG_OK;
+    case TL_KIND_ANY:
+        return misfit(e, "an object that cannot be left out is missing");
+    default:
+        tg_buf_add(e->out, zero, t->size);
+        return TG_OK;
     }
 }
 
@@ -190,7 +203,7 @@ static tg_code encode_bytes(struct encoder *e, const struct tl_value *v)
     if (n > STRING_MAX)
         return tg_fail(e->err, TG_LIMIT, "a string of %zu bytes in '%s'", n, about(e));
     if (!(p = tg_buf_extend(e->out, whole)))
-        return TG_OK; /* told at the end */
+        return TG_OK;              /* told at the end */
     tg_put_le32(p + whole - 4, 0); /* the padding */
     if (head == 1)
         p[0] = (uint8_t)n;
@@ -216,16 +229,31 @@ static tg_code encode_any(struct encoder *e, const struct tl_value *v, int depth
     if (v->failed)
         return tg_fail(e->err, TG_NOMEM, "no memory for a value in '%s'", about(e));
     switch (v->kind) {
-    case TL_VALUE_REF: return encode_any(e, v->u.ref, depth);
-    case TL_VALUE_OBJECT: return encode_object(e, NULL, v, depth);
-    case TL_VALUE_VECTOR: put_u32(e, TL_VECTOR_ID); return encode_items(e, NULL, v, depth);
-    case TL_VALUE_BOOL: put_u32(e, v->u.i ? TL_TRUE_ID : TL_FALSE_ID); return TG_OK;
-    case TL_VALUE_RAW: tg_buf_add(e->out, v->u.bytes, v->n); return TG_OK;
-    case TL_VALUE_INT: put_u32(e, (uint32_t)v->u.i); return TG_OK;
-    case TL_VALUE_LONG: put_u64(e, (uint64_t)v->u.i); return TG_OK;
-    case TL_VALUE_DOUBLE: return encode_double(e, v);
-    case TL_VALUE_BYTES: return encode_bytes(e, v);
-    default: return misfit(e, "an empty value");
+    case TL_VALUE_REF:
+        return encode_any(e, v->u.ref, depth);
+    case TL_VALUE_OBJECT:
+        return encode_object(e, NULL, v, depth);
+    case TL_VALUE_VECTOR:
+        put_u32(e, TL_VECTOR_ID);
+        return encode_items(e, NULL, v, depth);
+    case TL_VALUE_BOOL:
+        put_u32(e, v->u.i ? TL_TRUE_ID : TL_FALSE_ID);
+        return TG_OK;
+    case TL_VALUE_RAW:
+        tg_buf_add(e->out, v->u.bytes, v->n);
+        return TG_OK;
+    case TL_VALUE_INT:
+        put_u32(e, (uint32_t)v->u.i);
+        return TG_OK;
+    case TL_VALUE_LONG:
+        put_u64(e, (uint64_t)v->u.i);
+        return TG_OK;
+    case TL_VALUE_DOUBLE:
+        return encode_double(e, v);
+    case TL_VALUE_BYTES:
+        return encode_bytes(e, v);
+    default:
+        return misfit(e, "an empty value");
     }
 }
 
@@ -282,7 +310,8 @@ static tg_code encode_value(struct encoder *e, const struct tl_type *t, const st
         if (t->kind == TL_KIND_VECTOR)
             put_u32(e, TL_VECTOR_ID);
         return encode_items(e, &e->s->type[t->item], v, depth);
-    default: return encode_any(e, v, depth);
+    default:
+        return encode_any(e, v, depth);
     }
 }
 
@@ -296,8 +325,8 @@ tg_code tl_encode(const struct tl_schema *s, const struct tl_value *v, struct tg
         return tg_fail(err, TG_NOMEM, "no memory for a TL value");
     tg_code code = encode_any(&e, v, 0);
     if (code == TG_OK && out->failed)
-        code = tg_fail(err, TG_LIMIT, "'%s' takes more than %zu bytes",
-                       tl_symbol_name(s, v->name), out->max);
+        code = tg_fail(err, TG_LIMIT, "'%s' takes more than %zu bytes", tl_symbol_name(s, v->name),
+                       out->max);
     if (code != TG_OK)
         out->len = before;
     return code;

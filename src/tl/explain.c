@@ -138,17 +138,27 @@ static bool explain_value(struct explainer *e, const struct tl_type *t)
     const uint8_t *at = e->r.at;
 
     switch (t->kind) {
-    case TL_KIND_TRUE: return true;
+    case TL_KIND_TRUE:
+        return true;
     case TL_KIND_STRING:
-    case TL_KIND_BYTES: tl_read_str(&e->r); break;
-    case TL_KIND_BOOL: return explain_bool(e);
-    case TL_KIND_OBJECT: return explain_boxed(e, t);
-    case TL_KIND_BARE: return explain_fields(e, &e->s->ctor[t->item]);
+    case TL_KIND_BYTES:
+        tl_read_str(&e->r);
+        break;
+    case TL_KIND_BOOL:
+        return explain_bool(e);
+    case TL_KIND_OBJECT:
+        return explain_boxed(e, t);
+    case TL_KIND_BARE:
+        return explain_fields(e, &e->s->ctor[t->item]);
     case TL_KIND_VECTOR:
         return explain_vector_id(e) && explain_items(e, &e->s->type[t->item]);
-    case TL_KIND_BARE_VECTOR: return explain_items(e, &e->s->type[t->item]);
-    case TL_KIND_ANY: return explain_any(e);
-    default: tl_read_view(&e->r, t->size); break;
+    case TL_KIND_BARE_VECTOR:
+        return explain_items(e, &e->s->type[t->item]);
+    case TL_KIND_ANY:
+        return explain_any(e);
+    default:
+        tl_read_view(&e->r, t->size);
+        break;
     }
     return !e->r.bad || found(e, TL_FAULT_SHORT, at, 0);
 }

@@ -52,7 +52,8 @@ static void add_entry(struct tg_buf *out, const json_t *entry)
     tg_buf_str(out, name);
     if (id >= 0 && id <= UINT32_MAX)
         tg_buf_printf(out, "#%08" PRIx32, (uint32_t)id);
-    json_array_foreach(json_object_get(entry, "arguments"), i, arg) {
+    json_array_foreach(json_object_get(entry, "arguments"), i, arg)
+    {
         tg_buf_printf(out, " %s:", text_of(arg, "name"));
         add_type(out, arg);
     }
@@ -66,7 +67,8 @@ static void add_kind(struct tg_buf *out, const json_t *entries, const char *kind
     const json_t *entry;
     size_t i;
 
-    json_array_foreach(entries, i, entry) {
+    json_array_foreach(entries, i, entry)
+    {
         if (strcmp(text_of(entry, "kind"), kind) == 0)
             add_entry(out, entry);
     }

@@ -27,10 +27,11 @@ struct parser {
     struct tg_error *err;
 };
 
-static const char *const builtin[] = { "int",    "int32",  "int53",  "long",     "int64",
-                                       "double", "string", "bytes",  "int128",   "int256",
-                                       "object", "vector", "true",   "boolTrue", "boolFalse",
-                                       "null",   "function", "secureString", "secureBytes" };
+static const char *const builtin[] = { "int",      "int32",        "int53",      "long",
+                                       "int64",    "double",       "string",     "bytes",
+                                       "int128",   "int256",       "object",     "vector",
+                                       "true",     "boolTrue",     "boolFalse",  "null",
+                                       "function", "secureString", "secureBytes" };
 
 void tl_decls_done(struct tl_decls *d)
 {
@@ -362,8 +363,9 @@ tg_code tl_parse(const char *name, const char *text, size_t len, struct tl_decls
                  struct tg_error *err)
 {
     static const char functions[] = "---functions---", types[] = "---types---";
-    struct parser p = { .name = name, .at = text, .end = text + len, .line = 1, .out = ret,
-                        .err = err };
+    struct parser p = {
+        .name = name, .at = text, .end = text + len, .line = 1, .out = ret, .err = err
+    };
 
     assert(name && ret && !ret->decl);
     if (len > TL_TEXT_MAX)

@@ -49,8 +49,8 @@ void tl_decls_done(struct tl_decls *d);
  * @param ret   zeroed before by the caller; release with tl_decls_done, after a failure too
  * @return TG_OK; TG_DATA naming the line; TG_LIMIT; TG_NOMEM
  */
-TG_MUST_CHECK tg_code tl_parse(const char *name, const char *text, size_t len,
-                               struct tl_decls *ret, struct tg_error *err);
+TG_MUST_CHECK tg_code tl_parse(const char *name, const char *text, size_t len, struct tl_decls *ret,
+                               struct tg_error *err);
 
 /** Appends mtcute's JSON as TL text. @return TG_OK; TG_DATA; TG_LIMIT; TG_NOMEM */
 TG_MUST_CHECK tg_code tl_json_to_text(const char *name, const char *json, size_t len,

@@ -131,26 +131,42 @@ static bool print_value(struct printer *p, const struct tl_type *t, int depth)
     const uint8_t *view;
 
     switch (t->kind) {
-    case TL_KIND_TRUE: tg_json_bool(p->json, true); break;
+    case TL_KIND_TRUE:
+        tg_json_bool(p->json, true);
+        break;
     case TL_KIND_FLAGS:
-    case TL_KIND_INT: tg_json_i64(p->json, tl_read_i32(r)); break;
-    case TL_KIND_LONG: tg_json_i64(p->json, tl_read_i64(r)); break;
-    case TL_KIND_DOUBLE: tg_json_double(p->json, tl_read_double(r)); break;
+    case TL_KIND_INT:
+        tg_json_i64(p->json, tl_read_i32(r));
+        break;
+    case TL_KIND_LONG:
+        tg_json_i64(p->json, tl_read_i64(r));
+        break;
+    case TL_KIND_DOUBLE:
+        tg_json_double(p->json, tl_read_double(r));
+        break;
     case TL_KIND_INT128:
     case TL_KIND_INT256:
         if ((view = tl_read_view(r, t->size)))
             print_hex(p->json, view, t->size);
         break;
     case TL_KIND_STRING:
-    case TL_KIND_BYTES: print_bytes(p, t->kind == TL_KIND_STRING); break;
-    case TL_KIND_BOOL: tg_json_bool(p->json, tl_read_bool(r)); break;
-    case TL_KIND_OBJECT: return print_boxed(p, t, depth);
-    case TL_KIND_BARE: return print_fields(p, &p->s->ctor[t->item], depth);
+    case TL_KIND_BYTES:
+        print_bytes(p, t->kind == TL_KIND_STRING);
+        break;
+    case TL_KIND_BOOL:
+        tg_json_bool(p->json, tl_read_bool(r));
+        break;
+    case TL_KIND_OBJECT:
+        return print_boxed(p, t, depth);
+    case TL_KIND_BARE:
+        return print_fields(p, &p->s->ctor[t->item], depth);
     case TL_KIND_VECTOR:
         return tl_read_u32(r) == TL_VECTOR_ID ? print_items(p, &p->s->type[t->item], depth)
                                               : tl_read_fail(r);
-    case TL_KIND_BARE_VECTOR: return print_items(p, &p->s->type[t->item], depth);
-    default: return print_any(p, depth);
+    case TL_KIND_BARE_VECTOR:
+        return print_items(p, &p->s->type[t->item], depth);
+    default:
+        return print_any(p, depth);
     }
     return !r->bad;
 }

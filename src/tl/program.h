@@ -14,8 +14,8 @@
 #include "base/base.h"
 
 enum tl_op {
-    TL_OP_FIXED,  /* argument: bytes */
-    TL_OP_FLAGS,  /* read the next flags word; argument: its number */
+    TL_OP_FIXED, /* argument: bytes */
+    TL_OP_FLAGS, /* read the next flags word; argument: its number */
     TL_OP_STRING,
     TL_OP_BOOL,
     TL_OP_OBJECT, /* argument: type */

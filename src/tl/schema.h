@@ -58,10 +58,10 @@ enum tl_kind {
 
 /* 8 bytes */
 struct tl_type {
-    uint8_t kind;     /* enum tl_kind */
-    uint8_t size;     /* bytes on the wire if always the same, else 0 */
-    uint16_t name;    /* symbol; 0 for vectors */
-    uint16_t item;    /* see tl_kind */
+    uint8_t kind;      /* enum tl_kind */
+    uint8_t size;      /* bytes on the wire if always the same, else 0 */
+    uint16_t name;     /* symbol; 0 for vectors */
+    uint16_t item;     /* see tl_kind */
     uint16_t fallback; /* constructor written for an absent object: the smallest; else TL_NONE */
 };
 
@@ -71,19 +71,19 @@ struct tl_field {
     uint16_t type; /* index of a tl_type */
     uint8_t word;  /* number of the field that is its flags word; TL_NO_FLAG: always there */
     uint8_t bit;
-    uint8_t kind;  /* that of the type, close at hand */
-    uint8_t size;  /* that of the type */
+    uint8_t kind; /* that of the type, close at hand */
+    uint8_t size; /* that of the type */
 };
 
 /* 20 bytes */
 struct tl_ctor {
     uint32_t id;
-    uint16_t name;   /* symbol of the predicate or function */
-    uint16_t type;   /* type it belongs to; of a function: type of the result */
-    uint16_t field;  /* index of the first field */
+    uint16_t name;  /* symbol of the predicate or function */
+    uint16_t type;  /* type it belongs to; of a function: type of the result */
+    uint16_t field; /* index of the first field */
     uint8_t n_fields;
     bool is_function;
-    uint32_t op;     /* index of the first word of the walk program */
+    uint32_t op; /* index of the first word of the walk program */
     uint32_t n_ops;
 };
 
@@ -101,9 +101,9 @@ struct tl_schema {
     const uint32_t *op;
     const struct tl_hash_slot *hash;
     uint32_t hash_mask;
-    uint32_t n_by_name;        /* symbols 0 .. n_by_name-1 can be looked up */
-    const uint16_t *by_name;   /* symbol -> index of the constructor or function + 1; 0: none */
-    const char *const *extra;  /* names of symbols TLN_COUNT .. ; NULL for built-in schemas */
+    uint32_t n_by_name;       /* symbols 0 .. n_by_name-1 can be looked up */
+    const uint16_t *by_name;  /* symbol -> index of the constructor or function + 1; 0: none */
+    const char *const *extra; /* names of symbols TLN_COUNT .. ; NULL for built-in schemas */
     uint32_t n_extra;
 };
 
@@ -116,8 +116,9 @@ const struct tl_schema *tl_schema_at(size_t i);
 /**
  * Loads a schema from TL text or mtcute's JSON; which of them is seen from the first byte.
  *
- * The layer is taken from a `// LAYER n` line or the JSON's `l`. Lines without an id get the CRC32
- * of their normal form. Entries of mtcute itself are dropped.
+ * The layer is taken from a `// LAYER n` line or the JSON's `l`; without one it is 0, and a caller
+ * who knows better sets it in the result. Lines without an id get the CRC32 of their normal form.
+ * Entries of mtcute itself are dropped.
  *
  * @param name  file name for messages; borrowed
  * @param ret   free with tl_schema_free; keeps no pointer into text

@@ -10,7 +10,7 @@
 #include "tl/errors.h"
 #include "tl/schema.h"
 
-extern const char *const tl_symbol_text[TLN_COUNT]; /* sorted by strcmp; [0] is "" */
+extern const char *const tl_symbol_text[TLN_COUNT];    /* sorted by strcmp; [0] is "" */
 extern const struct tl_schema *const tl_schema_list[]; /* by layer; ends with NULL */
 extern const struct tl_rpc_error tl_rpc_error_list[];  /* by name; ends with a NULL name */
 extern const uint16_t tl_for_users[], tl_for_bots[];   /* symbols, ascending; end with 0 */

@@ -359,8 +359,8 @@ int64_t tl_item_long(const struct tl_value *v, uint32_t i)
 {
     const struct tl_value *item = tl_item(v, i);
 
-    if (!item || (item->kind != TL_VALUE_INT && item->kind != TL_VALUE_LONG &&
-                  item->kind != TL_VALUE_BOOL))
+    if (!item ||
+        (item->kind != TL_VALUE_INT && item->kind != TL_VALUE_LONG && item->kind != TL_VALUE_BOOL))
         return 0;
     return item->u.i;
 }

@@ -39,8 +39,8 @@ enum tl_value_kind {
     TL_VALUE_BYTES, /* string, bytes, int128, int256 */
     TL_VALUE_OBJECT,
     TL_VALUE_VECTOR,
-    TL_VALUE_RAW,   /* TL bytes of a whole value, written as they are */
-    TL_VALUE_REF,   /* inside parents only: `ref` is the child */
+    TL_VALUE_RAW, /* TL bytes of a whole value, written as they are */
+    TL_VALUE_REF, /* inside parents only: `ref` is the child */
 };
 
 /* 32 bytes. Fields of objects and items of vectors stand in one array each. */

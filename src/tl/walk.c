@@ -128,19 +128,26 @@ static const uint8_t *skip_value(const struct walk *w, const struct tl_type *t, 
                                  int depth)
 {
     switch (t->kind) {
-    case TL_KIND_TRUE: return p;
+    case TL_KIND_TRUE:
+        return p;
     case TL_KIND_STRING:
-    case TL_KIND_BYTES: return skip_string(w, p);
-    case TL_KIND_BOOL: return skip_bool(w, p);
-    case TL_KIND_OBJECT: return skip_object(w, (uint32_t)(t - w->s->type), p, depth);
+    case TL_KIND_BYTES:
+        return skip_string(w, p);
+    case TL_KIND_BOOL:
+        return skip_bool(w, p);
+    case TL_KIND_OBJECT:
+        return skip_object(w, (uint32_t)(t - w->s->type), p, depth);
     case TL_KIND_BARE:
         if (depth >= TL_DEPTH_MAX)
             return NULL;
         return skip_program(w, &w->s->ctor[t->item], p, depth + 1);
     case TL_KIND_VECTOR:
-    case TL_KIND_BARE_VECTOR: return skip_vector(w, t, p, depth);
-    case TL_KIND_ANY: return skip_any(w, p, depth);
-    default: return t->size <= left(w, p) ? p + t->size : NULL;
+    case TL_KIND_BARE_VECTOR:
+        return skip_vector(w, t, p, depth);
+    case TL_KIND_ANY:
+        return skip_any(w, p, depth);
+    default:
+        return t->size <= left(w, p) ? p + t->size : NULL;
     }
 }
 
@@ -167,16 +174,26 @@ static const uint8_t *skip_program(const struct walk *w, const struct tl_ctor *c
             flags[argument] = tg_le32(p);
             p += 4;
             continue;
-        case TL_OP_STRING: p = skip_string(w, p); break;
-        case TL_OP_BOOL: p = skip_bool(w, p); break;
-        case TL_OP_OBJECT: p = skip_object(w, argument, p, depth); break;
+        case TL_OP_STRING:
+            p = skip_string(w, p);
+            break;
+        case TL_OP_BOOL:
+            p = skip_bool(w, p);
+            break;
+        case TL_OP_OBJECT:
+            p = skip_object(w, argument, p, depth);
+            break;
         case TL_OP_BARE:
             if (depth >= TL_DEPTH_MAX)
                 return NULL;
             p = skip_program(w, &w->s->ctor[argument], p, depth + 1);
             break;
-        case TL_OP_VECTOR: p = skip_vector(w, &w->s->type[argument], p, depth); break;
-        default: p = skip_any(w, p, depth); break;
+        case TL_OP_VECTOR:
+            p = skip_vector(w, &w->s->type[argument], p, depth);
+            break;
+        default:
+            p = skip_any(w, p, depth);
+            break;
         }
         if (!p)
             return NULL;

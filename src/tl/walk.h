@@ -30,9 +30,9 @@
 struct tl_object {
     const struct tl_schema *schema;
     const struct tl_ctor *ctor;
-    const uint8_t *start, *end;          /* from the constructor id to behind the last field */
-    const uint8_t *field[TL_FIELD_MAX];  /* start of each field, NULL: absent. A `true` flag that is
-                                            set points to where it would stand */
+    const uint8_t *start, *end;         /* from the constructor id to behind the last field */
+    const uint8_t *field[TL_FIELD_MAX]; /* start of each field, NULL: absent. A `true` flag that is
+                                           set points to where it would stand */
 };
 
 enum tl_fault_kind {
@@ -52,9 +52,9 @@ struct tl_step {
 
 struct tl_fault {
     enum tl_fault_kind kind;
-    uint32_t id;     /* constructor id met, 0 if it is not about one */
-    size_t offset;   /* of the id or value at fault, from the start of the walked bytes */
-    uint32_t depth;  /* steps in `path` */
+    uint32_t id;    /* constructor id met, 0 if it is not about one */
+    size_t offset;  /* of the id or value at fault, from the start of the walked bytes */
+    uint32_t depth; /* steps in `path` */
     struct tl_step path[TL_DEPTH_MAX + 1];
 };
 

@@ -153,8 +153,9 @@ static void check_small(const char *text)
     assert_non_null(c);
     assert_int_equal(c->n_fields, 7);
     const struct tl_field *f = tl_ctor_fields(s, c);
-    static const uint8_t kind[] = { TL_KIND_FLAGS, TL_KIND_TRUE, TL_KIND_STRING, TL_KIND_VECTOR,
-                                    TL_KIND_BARE_VECTOR, TL_KIND_BARE, TL_KIND_LONG };
+    static const uint8_t kind[] = { TL_KIND_FLAGS,  TL_KIND_TRUE,        TL_KIND_STRING,
+                                    TL_KIND_VECTOR, TL_KIND_BARE_VECTOR, TL_KIND_BARE,
+                                    TL_KIND_LONG };
     for (int i = 0; i < 7; i++)
         assert_int_equal(f[i].kind, kind[i]);
     assert_int_equal(f[2].bit, 3);
@@ -201,7 +202,8 @@ static void malformed_schemas_are_refused(void **state)
         { "a#1 x:Vector<#> = A;", "no such type" },
         { "a#1 x:Vector<true> = A;", "no such type" },
         { "a#1 x:Vector<Vector<Vector<Vector<Vector<Vector<Vector<Vector<Vector<Vector<int"
-          ">>>>>>>>>> = A;", "no such type" },
+          ">>>>>>>>>> = A;",
+          "no such type" },
         { "a#1 = int;", "no such type" },
         { "a#1 {X:Type = A;", "brace" },
         { "solo#1 = Solo; a#2 x:vector<solo> = A;", "cannot be bare" },
@@ -269,18 +271,12 @@ static void rpc_errors_have_codes(void **state)
         int code;
         int64_t value;
     } row[] = {
-        { "FLOOD_WAIT_17", 420, 17 },
-        { "FLOOD_PREMIUM_WAIT_3", 420, 3 },
-        { "PHONE_MIGRATE_4", 303, 4 },
-        { "FILE_MIGRATE_2", 303, 2 },
-        { "USER_MIGRATE_5", 303, 5 },
-        { "FILE_REFERENCE_0_EXPIRED", 400, 0 },
-        { "2FA_CONFIRM_WAIT_60", 420, 60 },
-        { "CHANNEL_PRIVATE", 400, 0 },
-        { "AUTH_KEY_UNREGISTERED", 401, 0 },
-        { "SESSION_PASSWORD_NEEDED", 401, 0 },
-        { "PEER_ID_INVALID", 400, 0 },
-        { "NO_SUCH_ERROR_AT_ALL", 400, 0 },
+        { "FLOOD_WAIT_17", 420, 17 },        { "FLOOD_PREMIUM_WAIT_3", 420, 3 },
+        { "PHONE_MIGRATE_4", 303, 4 },       { "FILE_MIGRATE_2", 303, 2 },
+        { "USER_MIGRATE_5", 303, 5 },        { "FILE_REFERENCE_0_EXPIRED", 400, 0 },
+        { "2FA_CONFIRM_WAIT_60", 420, 60 },  { "CHANNEL_PRIVATE", 400, 0 },
+        { "AUTH_KEY_UNREGISTERED", 401, 0 }, { "SESSION_PASSWORD_NEEDED", 401, 0 },
+        { "PEER_ID_INVALID", 400, 0 },       { "NO_SUCH_ERROR_AT_ALL", 400, 0 },
     };
 
     (void)state;

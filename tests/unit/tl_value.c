@@ -273,14 +273,10 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(one_tree_fits_every_layer),
-        TEST(absent_mandatory_fields_are_empty),
-        TEST(the_last_value_counts),
-        TEST(values_that_stand_alone),
-        TEST(raw_bytes_are_embedded),
-        TEST(mistakes_are_named),
-        TEST(depth_and_size_are_bounded),
-        TEST(no_memory_is_told_by_encode),
+        TEST(one_tree_fits_every_layer),  TEST(absent_mandatory_fields_are_empty),
+        TEST(the_last_value_counts),      TEST(values_that_stand_alone),
+        TEST(raw_bytes_are_embedded),     TEST(mistakes_are_named),
+        TEST(depth_and_size_are_bounded), TEST(no_memory_is_told_by_encode),
         TEST(requests_are_read_back),
     };
 

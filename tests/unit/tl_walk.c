@@ -17,11 +17,11 @@ static const char golden[] =
     "4eba76c7 00000000 63000000 0a000000" /* flags, pts 99, count 10 */
     "15c4b51c 01000000"
     "d3b90076 82010000 04000000" /* message, flags: out, from_id, entities; flags2: effect */
-    "07000000 22175159 0500000000000000" /* id 7, from_id: peerUser 5 */
-    "1e37a5a2 0900000000000000"          /* peer_id: peerChannel 9 */
-    "00f15365 05 68656c6c6f 0000"        /* date 1700000000, "hello" */
+    "07000000 22175159 0500000000000000"           /* id 7, from_id: peerUser 5 */
+    "1e37a5a2 0900000000000000"                    /* peer_id: peerChannel 9 */
+    "00f15365 05 68656c6c6f 0000"                  /* date 1700000000, "hello" */
     "15c4b51c 01000000 c90b61bd 00000000 05000000" /* messageEntityBold 0, 5 */
-    "2a00000000000000" /* effect 42 */
+    "2a00000000000000"                             /* effect 42 */
     "15c4b51c 00000000 15c4b51c 00000000 15c4b51c 00000000";
 
 static size_t unhex(const char *text, uint8_t *out, size_t max)
@@ -92,8 +92,8 @@ static void opening_may_stop_early(void **state)
 
     (void)state;
     memset(bytes + 24, 0xee, 4); /* the message is unknown now */
-    assert_true(tl_object_open_until(
-        s, &r, tl_ctor_field_index(s, c, TLN_offset_id_offset), &page));
+    assert_true(
+        tl_object_open_until(s, &r, tl_ctor_field_index(s, c, TLN_offset_id_offset), &page));
     assert_int_equal(tl_field_i32(&page, TLN_count, 0), 10);
     assert_false(tl_field_has(&page, TLN_messages));
     assert_ptr_equal(r.at, bytes + 16);
@@ -165,27 +165,35 @@ static void results_of_functions_print(void **state)
 static void faults_are_located(void **state)
 {
     static const struct {
-        size_t at;        /* byte to overwrite */
-        uint32_t value;   /* with */
+        size_t at;      /* byte to overwrite */
+        uint32_t value; /* with */
         const char *text;
     } row[] = {
-        { 24, 0x01020304, "unknown constructor 01020304 at byte 24: messages.channelMessages"
-                          ".messages[0]" },
-        { 40, 0x01020304, "unknown constructor 01020304 at byte 40: messages.channelMessages"
-                          ".messages[0].from_id" },
-        { 40, 0x7600b9d3, "misplaced constructor 7600b9d3 at byte 40: messages.channelMessages"
-                          ".messages[0].from_id" },
-        { 84, 0x01020304, "unknown constructor 01020304 at byte 84: messages.channelMessages"
-                          ".messages[0].entities[0]" },
-        { 16, 0x01020304, "misplaced constructor 01020304 at byte 16: messages.channelMessages"
-                          ".messages" },
-        { 20, 0x7fffffff, "the bytes end too early at byte 20: messages.channelMessages"
-                          ".messages" },
+        { 24, 0x01020304,
+          "unknown constructor 01020304 at byte 24: messages.channelMessages"
+          ".messages[0]" },
+        { 40, 0x01020304,
+          "unknown constructor 01020304 at byte 40: messages.channelMessages"
+          ".messages[0].from_id" },
+        { 40, 0x7600b9d3,
+          "misplaced constructor 7600b9d3 at byte 40: messages.channelMessages"
+          ".messages[0].from_id" },
+        { 84, 0x01020304,
+          "unknown constructor 01020304 at byte 84: messages.channelMessages"
+          ".messages[0].entities[0]" },
+        { 16, 0x01020304,
+          "misplaced constructor 01020304 at byte 16: messages.channelMessages"
+          ".messages" },
+        { 20, 0x7fffffff,
+          "the bytes end too early at byte 20: messages.channelMessages"
+          ".messages" },
         { 0, 0x01020304, "unknown constructor 01020304 at byte 0" },
-        { 68, 0x00ffff00 | 0xfe, "the bytes end too early at byte 68: messages.channelMessages"
-                                 ".messages[0].message" },
-        { 68, 0xff, "the bytes end too early at byte 68: messages.channelMessages"
-                    ".messages[0].message" },
+        { 68, 0x00ffff00 | 0xfe,
+          "the bytes end too early at byte 68: messages.channelMessages"
+          ".messages[0].message" },
+        { 68, 0xff,
+          "the bytes end too early at byte 68: messages.channelMessages"
+          ".messages[0].message" },
     };
     const struct tl_schema *s = tl_schema_builtin(228);
 
@@ -255,11 +263,11 @@ static void depth_is_bounded(void **state)
 static void counts_are_bounded_by_the_bytes(void **state)
 {
     static const char *const row[] = {
-        "15c4b51c ffffffff",                            /* any */
-        "15c4b51c 00000040 00000000",                   /* any */
-        "59b4d662 15c4b51c ffffff7f 0100000000000000",  /* msgs_ack: longs, 2^31 items */
-        "59b4d662 15c4b51c 02000000 0100000000000000",  /* one too many */
-        "950850ae 0100000000000000 00000000 ffffffff",  /* future_salts: bare vector */
+        "15c4b51c ffffffff",                           /* any */
+        "15c4b51c 00000040 00000000",                  /* any */
+        "59b4d662 15c4b51c ffffff7f 0100000000000000", /* msgs_ack: longs, 2^31 items */
+        "59b4d662 15c4b51c 02000000 0100000000000000", /* one too many */
+        "950850ae 0100000000000000 00000000 ffffffff", /* future_salts: bare vector */
     };
 
     (void)state;
