@@ -9,8 +9,8 @@
  * set the clock: which of the two, only the peer can tell). The peer's time is local time plus an
  * offset that is measured from its messages.
  *
- * mt_seen holds the newest ids of one session in order. An id is new unless it stands there, or lies
- * at or below the highest one that was ever forgotten; so none is ever taken twice.
+ * mt_seen holds the newest ids of one session in order. An id is new unless it stands there, or
+ * lies at or below the highest one that was ever forgotten; so none is ever taken twice.
  *
  * Threads: none: value types      Limits: `max` ids, given at construction
  */
@@ -71,7 +71,7 @@ void mt_seen_clear(struct mt_seen *s);
 /** @return what is known of id, without adding it */
 enum mt_seen_answer mt_seen_check(const struct mt_seen *s, uint64_t id);
 
-/** Adds id if it is new; the lowest is forgotten where there is no room. @return as it was before */
+/** Adds id if it is new; the lowest is forgotten for want of room. @return as it was before */
 enum mt_seen_answer mt_seen_add(struct mt_seen *s, uint64_t id, uint32_t seq_no);
 
 /** @return the entry of id or NULL; valid until the next add or remove */

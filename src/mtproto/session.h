@@ -14,6 +14,10 @@
  *   mt_session_packet   --->   events through on_event
  *   mt_session_tick     --->   at mt_session_deadline: acks, pings, time-outs
  *
+ * Flush after each call, packet and tick: what became due is sent then. A reply that cannot be read
+ * (broken gzip, no object) is raised as ERROR 500 REPLY_MALFORMED, so each call has one result. The
+ * callback may call anything here but mt_session_free.
+ *
  * Time: `now_us` is the owner's wall clock in Unix microseconds; it may jump, msg_ids never go back.
  * Facts: core.telegram.org/mtproto/service_messages, /service_messages_about_messages, /description.
  *
@@ -34,7 +38,7 @@ enum mt_event_kind {
     MT_EVENT_SALT,        /* the salt changed: store it */
     MT_EVENT_TIME,        /* the clock offset changed: store it */
     MT_EVENT_QUICK_ACK,   /* a call with want_quick_ack was received */
-    MT_EVENT_FAILED,      /* the connection must be dropped: err says why (see below) */
+    MT_EVENT_FAILED,      /* the connection must be dropped: err says why; calls stay queued */
 };
 
 struct mt_event {

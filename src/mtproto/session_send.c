@@ -243,7 +243,7 @@ static uint64_t predecessor(const struct mt_session *s, const struct mt_pending 
     return p && p != call ? p->msg_id : 0;
 }
 
-/* Keeps the msg_id of a repeated call while the server can still know it. @return false: no memory */
+/* A repeated call keeps its msg_id while the server can still know it. @return false: no memory */
 static bool number_call(struct mt_session *s, struct mt_pending *call)
 {
     uint64_t after = predecessor(s, call);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * session_server.h - the server's side of MTProto sessions, for the simulated data centre; no socket
+ * session_server.h - the server's side of MTProto sessions, for the simulated data centre
  *
- * One object serves one connection: it opens packets with the key that they name, checks salts,
- * msg_ids and seq_nos as a real server does (bad_server_salt, bad_msg_notification with every code),
- * answers the service messages itself, and raises each RPC query. Per-key and per-session memory
- * (received ids, unacknowledged answers that are sent again on reconnect) lives in mt_server, shared
- * by all connections of one data centre.
+ * One object serves one connection, without a socket: it opens packets with the key that they name,
+ * checks salts, msg_ids and seq_nos as a real server does (bad_server_salt, bad_msg_notification
+ * with every code), answers the service messages itself, and raises each RPC query. Per-key and
+ * per-session memory (received ids, unacknowledged answers that are sent again on reconnect) lives
+ * in mt_server, shared by all connections of one data centre.
+ *
+ * Answers go to the connection where the session was heard last. A query that comes again is not
+ * raised again; queries raised for a connection that is freed without an answer are forgotten, so
+ * that the client's repetition raises them anew. No call may free a connection from a callback.
  *
  * Threads: none: one caller for a mt_server and all its connections
  * Limits:  1024 messages a container, 8192 ids an ack, 1000 remembered answers a session
@@ -36,7 +40,8 @@ struct mt_server_options {
     void *ctx;
     /* A key was made. expires_at of a temporary key is set. Keep it, to give it to find_key. */
     void (*on_key)(void *ctx, const struct mt_handshake_result *made);
-    /* @return the key with that id, or NULL (the client then gets -404); borrowed until the return */
+    /* @return the key with that id, or NULL (the client then gets -404); borrowed until the next
+     * call into this module */
     const struct mt_key *(*find_key)(void *ctx, const uint8_t id[8]);
     /* A query came; answer now or later with mt_server_reply. */
     void (*on_query)(void *ctx, struct mt_server_conn *conn, const struct mt_query *query);
@@ -58,7 +63,8 @@ void *mt_server_conn_user(const struct mt_server_conn *c);
 /** Bytes from the socket; answers are appended to what mt_server_conn_output gives. */
 tg_code mt_server_conn_input(struct mt_server_conn *c, const void *bytes, size_t n, int64_t now_us,
                              struct tg_error *err); /* failure: close the connection after output */
-void mt_server_conn_tick(struct mt_server_conn *c, int64_t now_us); /* acks, resends, disconnect_delay */
+/** Does what time brings: reminders of unacknowledged messages, held packets, disconnect_delay. */
+void mt_server_conn_tick(struct mt_server_conn *c, int64_t now_us);
 /** Frames what is due and @return the buffer to write and then tg_buf_clear. */
 struct tg_buf *mt_server_conn_output(struct mt_server_conn *c, int64_t now_us);
 int64_t mt_server_conn_deadline(const struct mt_server_conn *c);

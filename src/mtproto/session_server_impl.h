@@ -8,8 +8,8 @@
  *   session_server_service.c  service messages
  *   session_server_send.c   messages to packets
  *
- * A session keeps its messages to the client in `kept`, in the order they were made. Those due stand
- * in `due` as well. One that is not content-related leaves both when it is sent; the others stay
+ * A session keeps its messages to the client in the order they were made. Those due stand in a
+ * second list as well. One that is not content-related leaves both when it is sent; the others stay
  * until acknowledged, and become due again when the session appears on another connection.
  */
 #ifndef MT_SESSION_SERVER_IMPL_H
@@ -56,8 +56,8 @@ enum {
 
 /* A message to a client: body follows. */
 struct mt_srv_msg {
-    struct mt_srv_msg *next, *prev;         /* in `kept` */
-    struct mt_srv_msg *due_next, *due_prev; /* in `due` */
+    struct mt_srv_msg *next, *prev;         /* all of the session */
+    struct mt_srv_msg *due_next, *due_prev; /* those to be sent */
     uint64_t msg_id, req_msg_id;            /* req_msg_id: what it answers; 0: nothing */
     int64_t sent_us;
     uint32_t seq_no, len;
@@ -153,7 +153,9 @@ void mt_srv_forget(struct mt_server *s, struct mt_srv_session *session);
 
 /**
  * Makes a message and puts it in line. `req_msg_id` is the message that it answers, or 0. body may
- * be NULL, then the caller fills it. @return the message; NULL if out of memory or the client reads too slowly
+ * be NULL, then the caller fills it.
+ *
+ * @return the message; NULL if out of memory or the client reads too slowly
  */
 struct mt_srv_msg *mt_srv_add(struct mt_srv_session *session, bool content, uint64_t req_msg_id,
                               const void *body, size_t len);

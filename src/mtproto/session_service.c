@@ -2,8 +2,8 @@
 /*
  * session_service.c - service messages of the server; see session.h
  *
- * A table names the handler of each constructor. A complaint about a message is honoured only if the
- * message was really sent: it names a call, or stands in the ring of service messages. Complaints
+ * A table names the handler of each constructor. A complaint about a message is honoured only if
+ * that was really sent: it names a call, or stands in the ring of service messages. Complaints
  * are counted in rounds (all that was sent before the last reaction is one round), so a server that
  * refuses everything does not keep us busy for ever.
  *
@@ -115,7 +115,7 @@ static void on_new_session(struct mt_session *s, const struct mt_in *in, struct 
         return;
     s->last_unique_id = unique_id;
     together = container_of_sent(s, first_id);
-    /* The server has nothing from before its first message, save what came in the same container. */
+    /* The server has nothing from before its first message, save what came in that container. */
     for (struct mt_pending *p = s->sent.last, *before; p; p = before) {
         before = p->prev;
         if (p->msg_id >= first_id ||

@@ -66,7 +66,7 @@ struct world {
     size_t n_pushes;
 
     struct mt_server *server;
-    struct mt_server_conn *conn, *ghost; /* ghost: its client is gone, the server does not know yet */
+    struct mt_server_conn *conn, *ghost; /* ghost: the server does not know yet that it is gone */
     struct pipe up, down;
     struct later later[LATER_MAX];
     size_t n_later;
