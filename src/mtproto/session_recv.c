@@ -124,11 +124,10 @@ static void raise_reply(struct mt_session *s, uint64_t number, const uint8_t *bo
         raise_error(s, number, code, text);
 }
 
-/* Inflates a gzip_packed object. @return false if it is none that can be read */
-static bool inflate_object(struct mt_session *s, const uint8_t *body, size_t len, size_t *budget,
+/* Inflates the gzip_packed object at r. @return false if it is none that can be read */
+static bool inflate_object(struct mt_session *s, struct tl_reader r, size_t *budget,
                            uint8_t **ret, size_t *ret_len)
 {
-    struct tl_reader r = tl_reader_of(body, len);
     struct tg_str packed;
 
     tl_read_u32(&r);
@@ -164,7 +163,7 @@ static void on_rpc_result(struct mt_session *s, const struct mt_in *in, size_t *
     if (tl_peek_u32(&r) == MT_ID_GZIP_PACKED) {
         if (in->in_gzip) /* the input stands where the output would go */
             held = mt_gzip_take(s->gzip);
-        s->body_pooled = inflate_object(s, body, len, budget, &made, &len);
+        s->body_pooled = inflate_object(s, r, budget, &made, &len);
         body = s->body_pooled ? made : NULL;
     }
     if (!body || len < 4)
@@ -181,7 +180,8 @@ static void on_gzip(struct mt_session *s, const struct mt_in *in, size_t *budget
 {
     struct mt_in inner = *in;
 
-    if (in->in_gzip || !inflate_object(s, in->body, in->len, budget, &inner.body, &inner.len))
+    if (in->in_gzip || !inflate_object(s, tl_reader_of(in->body, in->len), budget, &inner.body,
+                                       &inner.len))
         return;
     inner.in_gzip = true;
     on_message(s, &inner, budget);

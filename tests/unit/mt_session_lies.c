@@ -10,6 +10,57 @@ enum lie {
     OTHER_KEY, NESTED, SHORT_CONTAINER, HUGE_COUNT, ODD_LENGTH, INNER_PARITY,
 };
 
+/* Writes the body of the lie: a reply to call `id`, in a container where that is the lie. */
+static void put_lie(struct tg_buf *b, enum lie lie, uint64_t outer_id, uint64_t id)
+{
+    for (int level = 0; lie >= NESTED && level < (lie == NESTED ? 2 : 1); level++) {
+        tg_buf_u32(b, MT_ID_MSG_CONTAINER);
+        tg_buf_u32(b, lie == HUGE_COUNT ? UINT32_MAX : lie == SHORT_CONTAINER ? 2 : 1);
+        tg_buf_u64(b, outer_id + 4 + (lie == INNER_PARITY) + 4 * (uint64_t)level);
+        tg_buf_u32(b, 1);
+        tg_buf_u32(b, lie == ODD_LENGTH ? 5 : lie == NESTED && level == 0 ? 44 : 20);
+    }
+    put_result(b, id);
+    if (lie == SHORT_CONTAINER)
+        tg_buf_add(b, "0123456789abcdef0123", 12);
+}
+
+/* Tells one lie about a call that waits for its reply. */
+static void tell(struct rig *g, enum lie lie, uint64_t id)
+{
+    struct tg_buf b = buffer(), packet = buffer();
+    struct mt_message m = { .session_id = state_of(g).session_id, .msg_id = server_id(g),
+                            .seq_no = lie < NESTED };
+    struct mt_key key = g->w.key;
+
+    put_lie(&b, lie, m.msg_id, id);
+    if (lie == OTHER_SESSION)
+        m.session_id ^= 1;
+    if (lie == CLIENT_PARITY)
+        m.msg_id -= 1;
+    if (lie == TOO_LATE)
+        m.msg_id = rig_id(g->now + g->skew - 301 * TG_SECOND_US, 1);
+    if (lie == FROM_FUTURE)
+        m.msg_id = rig_id(g->now + g->skew + 31 * TG_SECOND_US, 1);
+    if (lie == OTHER_KEY)
+        key.key[100] ^= 1;
+    if (lie == TOO_OLD_IN_WINDOW)
+        for (int k = 0; k < 1001; k++)
+            send_words(g, false, MT_ID_HTTP_WAIT, NULL, 0);
+    m.body = b.data;
+    m.len = (uint32_t)b.len;
+    for (int k = 0; k < (lie == TWICE ? 2 : 1); k++) {
+        tg_buf_clear(&packet);
+        mt_envelope_write(&key, MT_FROM_SERVER, &m, &g->w.random, &packet, NULL);
+        if (lie == BIT_FLIP)
+            packet.data[60] ^= 4;
+        mt_session_packet(g->s, &(struct mt_packet){ .at = packet.data, .len = packet.len },
+                          g->now);
+    }
+    tg_buf_done(&b);
+    tg_buf_done(&packet);
+}
+
 static void test_lies(void **unused)
 {
     static const struct {
@@ -38,48 +89,8 @@ static void test_lies(void **unused)
     for (size_t i = 0; i < TG_COUNT(row); i++) {
         struct rig *g = calloc(1, sizeof *g);
         uint64_t id = begin(g, NULL);
-        struct tg_buf b = buffer(), packet = buffer();
-        enum lie lie = row[i].lie;
-        struct mt_message m = { .session_id = state_of(g).session_id, .msg_id = server_id(g),
-                                .seq_no = 1 };
-        struct mt_key key = g->w.key;
 
-        if (lie >= NESTED) {
-            for (int level = 0; level < (lie == NESTED ? 2 : 1); level++) {
-                tg_buf_u32(&b, MT_ID_MSG_CONTAINER);
-                tg_buf_u32(&b, lie == HUGE_COUNT ? UINT32_MAX : lie == SHORT_CONTAINER ? 2 : 1);
-                tg_buf_u64(&b, m.msg_id + 4 + (lie == INNER_PARITY) + 4 * (uint64_t)level);
-                tg_buf_u32(&b, 1);
-                tg_buf_u32(&b, lie == ODD_LENGTH ? 5 : lie == NESTED && level == 0 ? 44 : 20);
-            }
-            m.seq_no = 0;
-        }
-        put_result(&b, id);
-        if (lie == SHORT_CONTAINER)
-            tg_buf_add(&b, "0123456789abcdef0123", 12);
-        if (lie == OTHER_SESSION)
-            m.session_id ^= 1;
-        if (lie == CLIENT_PARITY)
-            m.msg_id -= 1;
-        if (lie == TOO_LATE)
-            m.msg_id = rig_id(g->now + g->skew - 301 * TG_SECOND_US, 1);
-        if (lie == FROM_FUTURE)
-            m.msg_id = rig_id(g->now + g->skew + 31 * TG_SECOND_US, 1);
-        if (lie == OTHER_KEY)
-            key.key[100] ^= 1;
-        if (lie == TOO_OLD_IN_WINDOW)
-            for (int k = 0; k < 1001; k++)
-                send_words(g, false, MT_ID_HTTP_WAIT, NULL, 0);
-        m.body = b.data;
-        m.len = (uint32_t)b.len;
-        for (int k = 0; k < (lie == TWICE ? 2 : 1); k++) {
-            tg_buf_clear(&packet);
-            mt_envelope_write(&key, MT_FROM_SERVER, &m, &g->w.random, &packet, NULL);
-            if (lie == BIT_FLIP)
-                packet.data[60] ^= 4;
-            mt_session_packet(g->s, &(struct mt_packet){ .at = packet.data, .len = packet.len },
-                              g->now);
-        }
+        tell(g, row[i].lie, id);
         if (count_events(g, MT_EVENT_REPLY) != row[i].replies ||
             (count_events(g, MT_EVENT_FAILED) == 1) != row[i].fails)
             fail_msg("%s: %zu replies, %zu failures", row[i].name,
@@ -88,8 +99,6 @@ static void test_lies(void **unused)
             send_result(g, id);
             assert_int_equal(count_events(g, MT_EVENT_REPLY), row[i].replies);
         }
-        tg_buf_done(&b);
-        tg_buf_done(&packet);
         stop(g);
         free(g);
     }
