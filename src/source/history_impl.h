@@ -9,7 +9,7 @@
 #include "source/history_source.h"
 #include "source/salvage.h"
 
-enum { SOURCE_REQUEST_MAX = 64, SOURCE_POOL_MAX = 8 };
+enum { SOURCE_REQUEST_MAX = 64, SOURCE_POOL_MAX = 64 };
 
 /* One decoded reply; of a salvaged window several make one page. */
 struct source_part {

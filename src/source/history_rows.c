@@ -84,8 +84,8 @@ static tg_code add_row(struct tg_history_source *s, struct source_page *page, si
     size_t before = s->batch->n;
     tg_code code;
 
-    if (tg_page_is_empty(part->page, at) || !wanted_date(s, tg_page_date(part->page, at)))
-        return TG_OK;
+    if (tg_page_date(part->page, at) == 0 || !wanted_date(s, tg_page_date(part->page, at)))
+        return TG_OK; /* a messageEmpty, or outside the wanted dates */
     code = tg_page_row(part->page, at, &options, s->batch, err);
     if (code == TG_DATA) {
         const uint8_t *bytes;

@@ -15,6 +15,8 @@
 #define ID_GET_HISTORY 0x4423e6c5u
 #define ID_INVOKE_WITH_MESSAGES_RANGE 0x365275f2u
 #define ID_MESSAGE_RANGE 0x0ae30253u
+/* Pages that wait for an earlier lane: enough to keep sparse chats' lanes busy, few enough to fit. */
+enum { AHEAD_PER_LANE = 16 };
 
 void source_fail(struct tg_history_source *s, const struct tg_error *err)
 {
@@ -243,7 +245,7 @@ static void plan_segment(struct tg_history_source *s)
         .high = s->high,
         .lanes = (uint32_t)set->in_flight,
         .density_permille = 1000,
-        .ahead_max = (uint32_t)TG_MIN(set->in_flight * 12, (int64_t)TG_LANE_MAX * 12),
+        .ahead_max = (uint32_t)set->in_flight * AHEAD_PER_LANE,
     };
     if (s->state.expected > 0 && s->high > 0)
         plan.density_permille =
