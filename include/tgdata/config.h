@@ -46,6 +46,9 @@ TG_API tg_code tg_config_set(struct tg_config *config, const char *name, const c
 /** @return whether any scope has a setting of that name, and whether it is a flag */
 TG_API bool tg_config_known(const char *name, bool *ret_is_flag);
 
+/** The name of the i-th setting of a scope; NULL past the last. */
+TG_API const char *tg_config_name(enum tg_scope scope, size_t i);
+
 /**
  * Writes the help of a scope's settings, one line each.
  * @return length of the whole text, as snprintf
