@@ -4,3 +4,12 @@ find_package(Threads REQUIRED)
 pkg_check_modules(TG_CORE REQUIRED IMPORTED_TARGET
   libuv>=1.44 libcrypto>=3.0 sqlite3>=3.40 zlib jansson libxxhash libqrencode libdeflate)
 set(TG_LIBRARIES PkgConfig::TG_CORE Threads::Threads m)
+
+# `tgdata version` names them.
+set(versions "")
+foreach(library libuv libcrypto sqlite3 zlib jansson libxxhash libqrencode libdeflate)
+  list(APPEND versions "\"${library} ${TG_CORE_${library}_VERSION}\"")
+endforeach()
+list(JOIN versions ", " versions)
+set_source_files_properties(src/etl/version.c PROPERTIES
+  COMPILE_DEFINITIONS "TG_LIBRARY_VERSIONS=${versions}")
