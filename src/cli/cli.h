@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cli.h - what the commands of the program share
+ *
+ * A command is one row: its name, what it does, which settings it takes (scopes of
+ * tgdata/config.h and a table of its own), and a function. Parsing, help and errors are read from
+ * that row.
+ *
+ *   argv -> cli_parse -> struct cli -> command->run -> tg_code -> message, hint, exit code
+ *
+ * Threads: the main thread; the signal handler of term.c
+ */
+#ifndef TG_CLI_H
+#define TG_CLI_H
+
+#include <stdio.h>
+
+#include "base/option.h"
+#include "tgdata/tgdata.h"
+
+struct cli;
+
+/** One command of the program. */
+struct cli_command {
+    const char *name;
+    const char *help;       /* one line for the list of commands */
+    const char *usage;      /* what follows the name: "CHAT... [OPTIONS]" */
+    const char *about;      /* one paragraph */
+    const char *examples;   /* whole lines, indented by two */
+    unsigned scopes;        /* bits of 1 << enum tg_scope */
+    const struct tg_option *option; /* settings of its own; NULL none */
+    size_t size;            /* of the struct that `option` fills */
+    size_t args_min, args_max;
+    tg_code (*run)(struct cli *cli, struct tg_error *err);
+};
+
+/** One call of the program. */
+struct cli {
+    const struct cli_command *command;
+    struct tg_config *config;
+    void *own;               /* the command's settings, filled from its option table */
+    const char **arg;        /* positional arguments, borrowed from argv */
+    size_t n_args;
+    bool verbose;
+    bool help;
+    struct cli_progress *progress; /* the line that notes must not tear; NULL none */
+    bool notes_json;         /* notes as JSON lines */
+};
+
+extern const struct cli_command cmd_login, cmd_logout, cmd_export_session, cmd_chats, cmd_extract,
+    cmd_checkpoints, cmd_verify, cmd_sim, cmd_demo, cmd_schema, cmd_version, cmd_help;
+extern const struct cli_command *const cli_commands[]; /* all, ended by NULL */
+
+/** @return the command of that name, or NULL */
+const struct cli_command *cli_find(const char *name);
+
+/* ---- parse.c ---- */
+
+/**
+ * Fills cli from the words behind the command's name. `cli->config` and `cli->own` must be ready.
+ * Secrets given as words are wiped from argv.
+ * @return TG_USAGE with a suggestion
+ */
+tg_code cli_parse(struct cli *cli, int argc, char **argv, struct tg_error *err) TG_MUST_CHECK;
+
+/** Options that every command takes, and those of commands with an account. */
+extern const struct tg_option cli_common_options[], cli_secret_options[];
+
+/** @return the row of cli_secret_options if a command with those scopes takes it, or NULL. The first
+ *  one goes with ACCOUNT, the others with LOGIN. */
+const struct tg_option *cli_secret_option(unsigned scopes, const char *name);
+
+/* ---- help.c ---- */
+
+void cli_help_program(FILE *to);
+void cli_help_command(const struct cli_command *command, FILE *to);
+
+/* ---- report.c: what is said to the user ---- */
+
+/** "tgdata COMMAND: message" and the hint, on stderr. @return the exit code */
+int cli_report(const struct cli *cli, const struct tg_error *err);
+
+/** Hook for tg_account_open: ctx is the struct cli. */
+void cli_note(void *ctx, const struct tg_note *note);
+
+/** Ends stdout: what could not be written is a failure. */
+tg_code cli_flush(struct tg_error *err) TG_MUST_CHECK;
+
+/** Writes a buffer with a line end to stdout. */
+tg_code cli_print(struct tg_buf *text, struct tg_error *err) TG_MUST_CHECK;
+
+/** Copies text that a peer wrote so that it cannot steer a terminal, cut to `columns`.
+ *  @return columns that it takes */
+size_t cli_clean(struct tg_buf *out, const char *text, size_t columns);
+
+/** "1,234,567" */
+void cli_number(char out[32], uint64_t v);
+/** "1.2 GB" */
+void cli_bytes(char out[32], uint64_t v);
+/** "0:07", "1:02:03" */
+void cli_duration(char out[32], double seconds);
+
+/* ---- open.c ---- */
+
+/** Opens the account of the config, asking for a passphrase where there is a terminal; signals
+ *  then stop it. Close with cli_close_account. */
+tg_code cli_open_account(struct cli *cli, struct tg_account **ret,
+                         struct tg_error *err) TG_MUST_CHECK;
+void cli_close_account(struct tg_account *account);
+
+#endif

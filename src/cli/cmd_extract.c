@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_extract.c - tgdata extract: chats into files, resumably
+ */
+#include "base/json.h"
+#include "cli/progress.h"
+#include "cli/term.h"
+
+struct own {
+    bool all, json;
+    int64_t progress; /* index into the choices: enum progress_mode */
+};
+
+static const struct tg_option options[] = {
+    { .name = "all",
+      .type = TG_OPT_BOOL,
+      .offset = offsetof(struct own, all),
+      .help = "all chats of the account, instead of named ones" },
+    { .name = "progress",
+      .type = TG_OPT_CHOICE,
+      .offset = offsetof(struct own, progress),
+      .fallback = "auto",
+      .value = "MODE",
+      .choices = "auto|plain|json|none",
+      .help = "how progress is told on stderr: a live line, plain lines, JSON lines, not at all" },
+    { .name = "json",
+      .type = TG_OPT_BOOL,
+      .offset = offsetof(struct own, json),
+      .help = "print the summary on stdout as a JSON object" },
+    { 0 },
+};
+
+static void on_progress(void *ctx, const struct tg_progress *now)
+{
+    struct cli *cli = ctx;
+
+    progress_show(cli->progress, now);
+}
+
+static void put_json(struct tg_buf *out, const struct tg_extract_result *r, tg_code code)
+{
+    struct tg_json j;
+
+    tg_json_init(&j, out);
+    tg_json_object(&j);
+    tg_json_key(&j, "status"), tg_json_cstr(&j, tg_code_name(code));
+    tg_json_key(&j, "chats"), tg_json_u64(&j, r->chats);
+    tg_json_key(&j, "rows"), tg_json_u64(&j, r->rows);
+    tg_json_key(&j, "batches"), tg_json_u64(&j, r->batches);
+    tg_json_key(&j, "checkpoints"), tg_json_u64(&j, r->checkpoints);
+    tg_json_key(&j, "requests"), tg_json_u64(&j, r->requests);
+    tg_json_key(&j, "flood_waits"), tg_json_u64(&j, r->flood_waits);
+    tg_json_key(&j, "flood_wait_s"), tg_json_double(&j, r->flood_wait_s);
+    tg_json_key(&j, "seconds"), tg_json_double(&j, r->seconds);
+    tg_json_key(&j, "rows_per_s");
+    tg_json_double(&j, r->seconds > 0 ? (double)r->rows / r->seconds : 0);
+    tg_json_key(&j, "bytes_out"), tg_json_u64(&j, r->bytes_out);
+    tg_json_key(&j, "quarantined"), tg_json_u64(&j, r->quarantined);
+    tg_json_end_object(&j);
+}
+
+static void put_text(struct tg_buf *out, const struct tg_extract_result *r)
+{
+    char rows[32], bytes[32], rate[32], time[32];
+
+    cli_number(rows, r->rows);
+    cli_bytes(bytes, r->bytes_out);
+    cli_number(rate, (uint64_t)(r->seconds > 0 ? (double)r->rows / r->seconds : 0));
+    cli_duration(time, r->seconds);
+    tg_buf_printf(out, "%s messages of %llu chat%s in %s (%s/s), %s written", rows,
+                  (unsigned long long)r->chats, r->chats == 1 ? "" : "s", time, rate, bytes);
+    cli_number(rows, r->requests);
+    tg_buf_printf(out, "; %s requests, %llu checkpoint%s", rows, (unsigned long long)r->checkpoints,
+                  r->checkpoints == 1 ? "" : "s");
+    if (r->flood_waits)
+        tg_buf_printf(out, ", %llu flood wait%s (%.0f s)", (unsigned long long)r->flood_waits,
+                      r->flood_waits == 1 ? "" : "s", r->flood_wait_s);
+    if (r->quarantined)
+        tg_buf_printf(out, ", %llu quarantined", (unsigned long long)r->quarantined);
+}
+
+static tg_code tell_result(const struct cli *cli, const struct tg_extract_result *result,
+                           tg_code ended, struct tg_error *err)
+{
+    const struct own *own = cli->own;
+    struct tg_buf out;
+    struct tg_error ignored;
+    tg_code code = TG_OK;
+
+    tg_buf_init(&out, 64 << 10);
+    if (own->json)
+        put_json(&out, result, ended);
+    else
+        put_text(&out, result);
+    if (own->json || ended == TG_OK || result->rows)
+        code = cli_print(&out, ended == TG_OK ? err : &ignored);
+    tg_buf_done(&out);
+    return ended == TG_OK ? code : ended;
+}
+
+static tg_code check_chats(const struct cli *cli, struct tg_error *err)
+{
+    const struct own *own = cli->own;
+
+    if (own->all && cli->n_args)
+        tg_fail(err, TG_USAGE, "--all and named chats exclude each other");
+    else if (!own->all && !cli->n_args)
+        tg_fail(err, TG_USAGE, "no chat is named");
+    else
+        return TG_OK;
+    return tg_hint(err, "name chats by id, @username or link (tgdata chats lists them), or pass "
+                        "--all");
+}
+
+static tg_code run(struct cli *cli, struct tg_error *err)
+{
+    static const enum progress_mode mode[] = { PROGRESS_AUTO, PROGRESS_PLAIN, PROGRESS_JSON,
+                                               PROGRESS_NONE };
+    const struct own *own = cli->own;
+    struct tg_extract_hooks hooks = { .progress = on_progress, .ctx = cli };
+    struct tg_extract_result result = { 0 };
+    struct tg_account *account = NULL;
+    struct cli_progress progress;
+    tg_code code = check_chats(cli, err);
+
+    if (code == TG_OK)
+        code = cli_open_account(cli, &account, err);
+    if (code != TG_OK)
+        return code;
+    progress_init(&progress, mode[own->progress], stderr);
+    cli->progress = &progress;
+    cli->notes_json = progress.mode == PROGRESS_JSON;
+    code = tg_extract(account, cli->config, cli->arg, cli->n_args, &hooks, &result, err);
+    cli_close_account(account);
+    progress_done(&progress);
+    cli->progress = NULL;
+    return tell_result(cli, &result, code, err);
+}
+
+const struct cli_command cmd_extract = {
+    .name = "extract",
+    .help = "extract messages of chats into files, resumably",
+    .usage = "CHAT... --to URL [OPTIONS]",
+    .about = "Reads every message of the chats, oldest first, and writes rows to the destination. "
+             "Each commit moves a checkpoint; a run that was stopped or killed goes on behind the "
+             "last commit when the same command is given again. A CHAT is an id as tgdata chats "
+             "prints it, a username, or a t.me link. SIGINT and SIGTERM end the run after the batch "
+             "in hand; a second one ends it at once, and nothing that was committed is lost.",
+    .examples = "  tgdata extract @durov --to ndjson:out\n"
+                "  tgdata extract --all --to ndjson:out --state sqlite:state.db --job nightly\n"
+                "  tgdata extract -1001234567890 --to ndjson:out --since 2024-01-01 --limit 10000\n"
+                "  tgdata extract @chat --to ndjson:out --progress json --json 2>progress.ndjson\n",
+    .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_EXTRACT,
+    .option = options,
+    .size = sizeof(struct own),
+    .args_max = SIZE_MAX,
+    .run = run,
+};

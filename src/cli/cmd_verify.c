@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_verify.c - tgdata verify: is what the destination holds complete?
+ */
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/term.h"
+
+enum { OUTPUT_MAX = 256 << 20 };
+
+struct own {
+    bool json;
+    const char *state, *job;
+};
+
+static const struct tg_option options[] = {
+    { .name = "job",
+      .type = TG_OPT_STR,
+      .offset = offsetof(struct own, job),
+      .fallback = "default",
+      .value = "NAME",
+      .help = "the job whose destination is read again" },
+    { .name = "state",
+      .type = TG_OPT_STR,
+      .offset = offsetof(struct own, state),
+      .fallback = "sqlite:tgdata.state",
+      .value = "URL",
+      .help = "where its checkpoints are kept",
+      .env = "TGDATA_STATE" },
+    { .name = "json",
+      .type = TG_OPT_BOOL,
+      .offset = offsetof(struct own, json),
+      .help = "print a JSON object with an array `chats`" },
+    { 0 },
+};
+
+struct proof {
+    bool json, utf8;
+    struct tg_buf out;
+    struct tg_json j;
+    uint64_t n, rows, duplicates, gaps, incomplete;
+};
+
+static void put_json(struct tg_json *j, const struct tg_verify_info *v)
+{
+    tg_json_object(j);
+    tg_json_key(j, "chat_id"), tg_json_i64(j, v->chat_id);
+    tg_json_key(j, "title"), tg_json_cstr(j, v->title);
+    tg_json_key(j, "covered_from"), tg_json_i64(j, v->covered_from);
+    tg_json_key(j, "covered_to"), tg_json_i64(j, v->covered_to);
+    tg_json_key(j, "server_top"), tg_json_i64(j, v->server_top);
+    tg_json_key(j, "server_count"), tg_json_i64(j, v->server_count);
+    tg_json_key(j, "rows"), tg_json_u64(j, v->rows);
+    tg_json_key(j, "duplicates"), tg_json_u64(j, v->duplicates);
+    tg_json_key(j, "gaps"), tg_json_u64(j, v->gaps);
+    tg_json_key(j, "quarantined"), tg_json_u64(j, v->quarantined);
+    tg_json_key(j, "finished"), tg_json_bool(j, v->finished);
+    tg_json_key(j, "complete"), tg_json_bool(j, v->complete);
+    tg_json_end_object(j);
+}
+
+static void put_row(struct proof *p, const struct tg_verify_info *v)
+{
+    char rows[32], count[32] = "unknown";
+    struct tg_buf title;
+
+    tg_buf_init(&title, 4096);
+    for (size_t used = cli_clean(&title, v->title ? v->title : "", 30); used < 30; used++)
+        tg_buf_byte(&title, ' ');
+    cli_number(rows, v->rows);
+    if (v->server_count >= 0)
+        cli_number(count, (uint64_t)v->server_count);
+    tg_buf_printf(&p->out, "%s %s  ids %lld..%lld of %lld, %s rows (server counts %s)",
+                  v->complete ? p->utf8 ? "✓" : "ok " : p->utf8 ? "✗" : "BAD",
+                  tg_buf_cstr(&title), (long long)v->covered_from, (long long)v->covered_to,
+                  (long long)v->server_top, rows, count);
+    if (v->gaps)
+        tg_buf_printf(&p->out, ", %llu gaps", (unsigned long long)v->gaps);
+    if (v->duplicates)
+        tg_buf_printf(&p->out, ", %llu duplicates", (unsigned long long)v->duplicates);
+    if (!v->finished)
+        tg_buf_str(&p->out, ", not read to its end yet");
+    if (v->quarantined)
+        tg_buf_printf(&p->out, ", %llu quarantined", (unsigned long long)v->quarantined);
+    tg_buf_byte(&p->out, '\n');
+    tg_buf_done(&title);
+}
+
+static void on_chat(void *ctx, const struct tg_verify_info *v)
+{
+    struct proof *p = ctx;
+
+    p->n++;
+    p->rows += v->rows;
+    p->duplicates += v->duplicates;
+    p->gaps += v->gaps;
+    p->incomplete += !v->complete;
+    if (p->json)
+        put_json(&p->j, v);
+    else
+        put_row(p, v);
+}
+
+static void put_end(struct proof *p, const char *job, tg_code code)
+{
+    char rows[32];
+
+    if (p->json) {
+        tg_json_end_array(&p->j);
+        tg_json_key(&p->j, "rows"), tg_json_u64(&p->j, p->rows);
+        tg_json_key(&p->j, "duplicates"), tg_json_u64(&p->j, p->duplicates);
+        tg_json_key(&p->j, "gaps"), tg_json_u64(&p->j, p->gaps);
+        tg_json_key(&p->j, "complete"), tg_json_bool(&p->j, code == TG_OK);
+        tg_json_end_object(&p->j);
+        return;
+    }
+    cli_number(rows, p->rows);
+    tg_buf_printf(&p->out, "Job '%s': %llu chats, %llu incomplete, %s rows, %llu gaps, "
+                           "%llu duplicates: %s",
+                  job, (unsigned long long)p->n, (unsigned long long)p->incomplete, rows,
+                  (unsigned long long)p->gaps, (unsigned long long)p->duplicates,
+                  code == TG_OK ? "complete" : "NOT complete");
+}
+
+static tg_code run(struct cli *cli, struct tg_error *err)
+{
+    const struct own *own = cli->own;
+    struct proof p = { .json = own->json, .utf8 = term_utf8() };
+    struct tg_account *account = NULL;
+    struct tg_error late;
+    tg_code code = cli_open_account(cli, &account, err);
+
+    if (code != TG_OK)
+        return code;
+    tg_buf_init(&p.out, OUTPUT_MAX);
+    tg_json_init(&p.j, &p.out);
+    if (p.json) {
+        tg_json_object(&p.j);
+        tg_json_key(&p.j, "job"), tg_json_cstr(&p.j, own->job);
+        tg_json_key(&p.j, "chats"), tg_json_array(&p.j);
+    }
+    code = tg_verify(account, own->state, own->job, on_chat, &p, err);
+    cli_close_account(account);
+    if (code == TG_OK || code == TG_GAP) {
+        put_end(&p, own->job, code);
+        if (cli_print(&p.out, &late) != TG_OK) {
+            *err = late;
+            code = late.code;
+        }
+    }
+    tg_buf_done(&p.out);
+    return code;
+}
+
+const struct cli_command cmd_verify = {
+    .name = "verify",
+    .help = "prove that a job's files are complete, or name what is missing",
+    .usage = "[--job NAME] [OPTIONS]",
+    .about = "Reads the destination of a job again and compares it with the job's commits and with "
+             "the server. A chat is complete when it was read to its end, the id ranges of its "
+             "commits meet without a gap, and no row stands twice. The server's own count is shown as "
+             "a hint: it may count what it does not deliver.",
+    .examples = "  tgdata verify --job nightly --state sqlite:state.db\n"
+                "  tgdata verify --json | jq '.chats[] | select(.complete | not)'\n",
+    .scopes = 1u << TG_SCOPE_ACCOUNT,
+    .option = options,
+    .size = sizeof(struct own),
+    .run = run,
+};

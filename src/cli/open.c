@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * open.c - opening the account of a command
+ */
+#include "cli/cli.h"
+#include "cli/term.h"
+
+/* A sealed session file and no passphrase: asks for it once, where somebody can be asked. */
+static tg_code ask_passphrase(struct cli *cli, struct tg_error *err)
+{
+    char text[512];
+    struct tg_error asked;
+    tg_code code = term_ask("Passphrase of the session file: ", false, text, sizeof text, &asked);
+
+    if (code == TG_END)
+        return err->code; /* nobody there: the first failure stands */
+    if (code == TG_OK)
+        code = tg_config_set(cli->config, "passphrase", text, &asked);
+    explicit_bzero(text, sizeof text);
+    if (code != TG_OK)
+        *err = asked;
+    return code;
+}
+
+tg_code cli_open_account(struct cli *cli, struct tg_account **ret, struct tg_error *err)
+{
+    tg_code code = tg_account_open(cli->config, cli_note, cli, ret, err);
+
+    if (code == TG_LOGIN && term_can_ask()) {
+        code = ask_passphrase(cli, err);
+        if (code == TG_OK)
+            code = tg_account_open(cli->config, cli_note, cli, ret, err);
+    }
+    if (code == TG_OK)
+        term_stops(*ret);
+    return code;
+}
+
+void cli_close_account(struct tg_account *account)
+{
+    term_stops(NULL);
+    tg_account_close(account);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * progress.h - how far a run is, as one line that is redrawn, plain lines, or JSON lines
+ *
+ * Threads: the thread that runs the call
+ */
+#ifndef TG_CLI_PROGRESS_H
+#define TG_CLI_PROGRESS_H
+
+#include "cli/cli.h"
+
+enum progress_mode { PROGRESS_AUTO, PROGRESS_PLAIN, PROGRESS_JSON, PROGRESS_NONE, PROGRESS_BAR };
+
+struct cli_progress {
+    enum progress_mode mode;
+    FILE *to;
+    bool utf8, colour;
+    bool drawn;            /* a line without its end stands on the terminal */
+    double plain_due;      /* of term_clock: when the next plain line is written */
+    int64_t plain_chat;
+    size_t indent;         /* columns left free at the beginning of a line */
+    struct tg_buf line;
+};
+
+/** Starts; AUTO becomes BAR on a terminal, PLAIN elsewhere. */
+void progress_init(struct cli_progress *p, enum progress_mode mode, FILE *to);
+void progress_done(struct cli_progress *p);
+
+/** Shows where a run is. */
+void progress_show(struct cli_progress *p, const struct tg_progress *now);
+
+/** Takes the redrawn line away, so that something else can be written. */
+void progress_clear(struct cli_progress *p);
+
+/** Appends a bar of `columns` for a share of 0..1. */
+void progress_bar(struct tg_buf *out, double share, size_t columns, bool utf8);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * report.c - errors, notes and numbers as the user sees them
+ *
+ * Errors and notes go to stderr, results to stdout. Notes are shown with --verbose, or when nobody
+ * watches (stderr is no terminal, so it is a log); warnings always.
+ */
+#include <errno.h>
+#include <math.h>
+#include <wchar.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/progress.h"
+#include "cli/term.h"
+
+/* What to do about a code when whoever failed did not say more. */
+static const char *default_hint(tg_code code)
+{
+    switch (code) {
+    case TG_AUTH:
+        return "log in with: tgdata login";
+    case TG_LOGIN:
+        return "check what was entered and run tgdata login again";
+    case TG_NET:
+    case TG_TIMEOUT:
+        return "check the network, --datacenter and --proxy; run the same command again to go on";
+    case TG_SERVER:
+    case TG_PROTOCOL:
+        return "run the same command again to go on where it stopped";
+    case TG_NOT_FOUND:
+        return "tgdata chats lists the chats of the account";
+    case TG_FULL:
+        return "make room and run the same command again: it goes on behind the last commit";
+    case TG_BUSY:
+        return "wait for the other process to end, or stop it";
+    case TG_CANCELLED:
+        return "run the same command again to go on behind the last commit";
+    default:
+        return NULL;
+    }
+}
+
+int cli_report(const struct cli *cli, const struct tg_error *err)
+{
+    const char *hint = err->hint[0] ? err->hint : default_hint(err->code);
+    const char *name = cli->command ? cli->command->name : NULL;
+    struct tg_buf text;
+
+    fflush(stdout);
+    if (cli->progress)
+        progress_clear(cli->progress);
+    tg_buf_init(&text, sizeof err->message * 4);
+    cli_clean(&text, err->message[0] ? err->message : tg_code_text(err->code), SIZE_MAX);
+    fprintf(stderr, "tgdata%s%s: %s\n", name ? " " : "", name ? name : "", tg_buf_cstr(&text));
+    tg_buf_done(&text);
+    if (err->code == TG_FLOOD && err->retry_after_s > 0)
+        fprintf(stderr, "  hint: try again in %lld seconds\n", (long long)err->retry_after_s);
+    else if (hint)
+        fprintf(stderr, "  hint: %s\n", hint);
+    return tg_code_exit(err->code);
+}
+
+static const char *note_word(enum tg_note_kind kind)
+{
+    switch (kind) {
+    case TG_NOTE_CONNECTING:
+        return "connecting";
+    case TG_NOTE_CONNECTED:
+        return "connected";
+    case TG_NOTE_LOST:
+        return "connection lost";
+    case TG_NOTE_FLOOD:
+        return "flood wait";
+    case TG_NOTE_RETRY:
+        return "retry";
+    case TG_NOTE_WARNING:
+        return "warning";
+    default:
+        return "info";
+    }
+}
+
+static void note_json(const struct tg_note *note)
+{
+    struct tg_buf line;
+    struct tg_json j;
+
+    tg_buf_init(&line, 64 << 10);
+    tg_json_init(&j, &line);
+    tg_json_object(&j);
+    tg_json_key(&j, "event"), tg_json_cstr(&j, "note");
+    tg_json_key(&j, "kind"), tg_json_cstr(&j, note_word(note->kind));
+    tg_json_key(&j, "text"), tg_json_cstr(&j, note->text);
+    tg_json_key(&j, "wait_s"), tg_json_double(&j, note->wait_s);
+    tg_json_end_object(&j);
+    fprintf(stderr, "%s\n", tg_buf_cstr(&line));
+    tg_buf_done(&line);
+}
+
+void cli_note(void *ctx, const struct tg_note *note)
+{
+    const struct cli *cli = ctx;
+    bool log = cli->verbose || !term_is_tty(fileno(stderr));
+    struct tg_buf text;
+    char stamp[21];
+
+    if (note->kind != TG_NOTE_WARNING && !log)
+        return;
+    if (cli->notes_json) {
+        note_json(note);
+        return;
+    }
+    tg_buf_init(&text, 64 << 10);
+    cli_clean(&text, note->text, 2000);
+    if (cli->progress)
+        progress_clear(cli->progress);
+    term_now(stamp);
+    if (log)
+        fprintf(stderr, "%s %s", stamp, note_word(note->kind));
+    else
+        fprintf(stderr, "tgdata %s: %s", cli->command->name, note_word(note->kind));
+    if (note->wait_s > 0)
+        fprintf(stderr, " %.3g s", note->wait_s);
+    fprintf(stderr, "%s%s\n", text.len ? ": " : "", tg_buf_cstr(&text));
+    tg_buf_done(&text);
+}
+
+tg_code cli_flush(struct tg_error *err)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return TG_OK;
+    return tg_fail(err, errno == ENOSPC ? TG_FULL : TG_IO, "could not write to standard output: %s",
+                   strerror(errno));
+}
+
+tg_code cli_print(struct tg_buf *text, struct tg_error *err)
+{
+    tg_buf_byte(text, '\n');
+    if (text->failed)
+        return tg_fail(err, TG_NOMEM, "no memory for the output");
+    fwrite(text->data, 1, text->len, stdout);
+    return cli_flush(err);
+}
+
+size_t cli_clean(struct tg_buf *out, const char *text, size_t columns)
+{
+    bool utf8 = term_utf8();
+    size_t used = 0, n = strlen(text);
+    mbstate_t state = { 0 };
+
+    while (n && used < columns) {
+        wchar_t c = 0;
+        size_t len = mbrtowc(&c, text, n, &state);
+        int wide;
+
+        if (len == (size_t)-1 || len == (size_t)-2 || len == 0) {
+            memset(&state, 0, sizeof state);
+            len = 1;
+            c = 0;
+        }
+        wide = c ? wcwidth(c) : -1;
+        if (wide < 0 || (!utf8 && c > 126)) {
+            tg_buf_byte(out, '?'); /* control characters would steer the terminal */
+            used++;
+        } else if (used + (size_t)wide > columns) {
+            break;
+        } else {
+            tg_buf_add(out, text, len);
+            used += (size_t)wide;
+        }
+        text += len;
+        n -= len;
+    }
+    return used;
+}
+
+void cli_number(char out[32], uint64_t v)
+{
+    char digits[24];
+    size_t n = (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)v), at = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (i && (n - i) % 3 == 0)
+            out[at++] = ',';
+        out[at++] = digits[i];
+    }
+    out[at] = 0;
+}
+
+void cli_bytes(char out[32], uint64_t v)
+{
+    static const char *const unit[] = { "B", "kB", "MB", "GB", "TB", "PB" };
+    double size = (double)v;
+    size_t i = 0;
+
+    while (size >= 999.5 && i + 1 < TG_COUNT(unit)) {
+        size /= 1000;
+        i++;
+    }
+    snprintf(out, 32, size < 10 && i ? "%.1f %s" : "%.0f %s", size, unit[i]);
+}
+
+void cli_duration(char out[32], double seconds)
+{
+    uint64_t s = (uint64_t)fmin(fmax(ceil(seconds), 0), 1e9);
+    unsigned hours = (unsigned)(s / 3600), minutes = (unsigned)(s / 60 % 60);
+
+    if (hours)
+        snprintf(out, 32, "%u:%02u:%02u", hours, minutes, (unsigned)(s % 60));
+    else
+        snprintf(out, 32, "%u:%02u", minutes, (unsigned)(s % 60));
+}
