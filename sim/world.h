@@ -3,8 +3,8 @@
  * world.h - the simulated Telegram world: accounts, users, chats and messages as pure functions
  *
  * Nothing is stored per message: whether an id exists, who sent it, when, and what it says are
- * computed from (seed, chat, id). Dates grow with ids. Holes (deleted ids) follow a pattern by blocks
- * so that rank and select cost little. A world can also be loaded from a Telegram Desktop
+ * computed from (seed, chat, id). Dates grow with ids. Holes (deleted ids) follow a pattern by
+ * blocks so that rank and select cost little. A world can also be loaded from a Telegram Desktop
  * result.json; then its chats are held in memory.
  *
  * The world knows no connection and no layer: it answers with tl_value trees named by predicate,
@@ -23,9 +23,10 @@ struct sim_world;
 
 struct sim_world_options {
     uint64_t seed;
-    uint32_t n_chats;      /* cycle through the kinds below; at least one of each when n >= 6 */
+    uint32_t n_chats;      /* cycle through the kinds below; at least one of each when n >= 6. Left
+                              channels and old groups come on top */
     uint64_t n_messages;   /* existing messages per chat (not ids) */
-    int holes_percent;     /* share of ids deleted: 0..99; -1: default, 5 in most chats, 0 in the first */
+    int holes_percent;     /* share of ids deleted: 0..99; -1: 5 in most chats, 0 in the first */
     const char *import;    /* result.json of Telegram Desktop, or NULL */
 };
 
@@ -42,8 +43,8 @@ enum sim_chat_kind {
 
 struct sim_account {
     int64_t user_id;
-    const char *phone; /* digits only */
-    const char *code;
+    const char *phone; /* digits only; "" for a bot */
+    const char *code;  /* "" for a bot */
     const char *password;  /* NULL: no 2FA */
     const char *bot_token; /* NULL: a person */
     int home_dc;           /* 1 or 2 */
@@ -59,11 +60,17 @@ struct sim_chat {
     const char *username; /* NULL: none */
     uint64_t n_messages;  /* existing */
     int32_t top_id;
-    int64_t migrated_from; /* SIM_MIGRATED: index of the old group's chat; -1 else */
+    int64_t migrated_from; /* SIM_MIGRATED: index of the old group's chat (a SIM_BASIC_GROUP of the
+                              account that can see it); -1 else */
 };
 
+/** @return TG_OK; TG_USAGE for numbers out of range; of `import` TG_NOT_FOUND, TG_IO, TG_LIMIT,
+ *  TG_DATA with file, line and cause; TG_NOMEM */
 tg_code sim_world_new(const struct sim_world_options *options, struct sim_world **ret,
                       struct tg_error *err);
+/** As sim_world_new with `import`, but of a file's text. `name` stands in messages. */
+tg_code sim_world_from_json(const struct sim_world_options *options, const char *name,
+                            struct tg_str text, struct sim_world **ret, struct tg_error *err);
 void sim_world_free(struct sim_world *w);
 
 size_t sim_world_accounts(const struct sim_world *w);
@@ -83,6 +90,26 @@ bool sim_world_member(const struct sim_world *w, const struct sim_account *a,
 int64_t sim_world_access_hash(const struct sim_world *w, int64_t account_user_id,
                               int64_t peer_id);
 
+/** The supergroup that an old basic group has become; NULL for every other chat. Its own
+ *  getHistory still works; clients hide its dialog. */
+const struct sim_chat *sim_world_migrated_to(const struct sim_world *w,
+                                             const struct sim_chat *chat);
+/** The account whose private chat or basic group it is; NULL for public ones. */
+const struct sim_account *sim_world_owner(const struct sim_world *w, const struct sim_chat *chat);
+
+/** @return the id of the user with that public name (no account of ours needed), 0 if none */
+int64_t sim_world_user_by_username(const struct sim_world *w, struct tg_str name);
+
+/** Every existing id, ascending: what an extraction of the chat must hold. */
+void sim_world_ids(const struct sim_world *w, const struct sim_chat *chat,
+                   void (*seen)(void *ctx, int64_t id), void *ctx);
+
+/** The pts of a channel: nothing changes in a world, so every member has all updates. */
+static inline int32_t sim_world_pts(const struct sim_chat *chat)
+{
+    return chat->top_id + 1;
+}
+
 /* ---- messages ---- */
 
 /** @return whether the id exists (neither deleted nor outside 1..top_id) */
@@ -96,17 +123,18 @@ int64_t sim_world_date(const struct sim_world *w, const struct sim_chat *chat, i
 /** @return the lowest id whose date is >= date; top_id + 1 if none */
 int64_t sim_world_id_at(const struct sim_world *w, const struct sim_chat *chat, int64_t date);
 
-/** Parameters of messages.getHistory, with its exact semantics (offset, add_offset, then max/min). */
+/** Parameters of messages.getHistory, with its exact semantics: offsets first, then max and min.
+ *  Where both are given, offset_id counts and not offset_date. */
 struct sim_page {
     int64_t offset_id, offset_date, add_offset, limit, max_id, min_id;
 };
 
-/** Fills ids newest first. `limit` is clamped to 100. @return how many; *ret_offset: position of the
- *  first among all, newest = 0 (offset_id_offset) */
+/** Fills ids newest first. `limit` is clamped to 100. @return how many; *ret_offset: position of
+ *  the first among all, newest = 0 (offset_id_offset) */
 size_t sim_world_page(const struct sim_world *w, const struct sim_chat *chat,
                       const struct sim_page *page, int32_t ids[100], int32_t *ret_offset);
 
-/** @return message, messageService, or messageEmpty for ids that do not exist; NULL out of memory */
+/** @return message, messageService, or messageEmpty for ids that do not exist; NULL: no memory */
 struct tl_value *sim_world_message(const struct sim_world *w, const struct sim_account *viewer,
                                    const struct sim_chat *chat, int64_t id, struct tg_arena *arena);
 
@@ -132,15 +160,24 @@ struct tl_value *sim_world_chat_full(const struct sim_world *w, const struct sim
 struct tl_value *sim_world_dialog(const struct sim_world *w, const struct sim_account *viewer,
                                   const struct sim_chat *chat, struct tg_arena *arena);
 
+/** userFull of any user. sim_world_chat_value of a private chat is the user, its full one this. */
+struct tl_value *sim_world_user_full(const struct sim_world *w, const struct sim_account *viewer,
+                                     int64_t user_id, struct tg_arena *arena);
+
 /** Bytes of a media file of the world: a pure function of its id. Fills n bytes from offset. */
 int64_t sim_world_file_size(const struct sim_world *w, int64_t file_id);
 void sim_world_file_bytes(const struct sim_world *w, int64_t file_id, int64_t offset, void *out,
                           size_t n);
 
-/** Topics of a forum: forumTopic objects, by id descending. */
+/** @return the id that size and bytes of a file's thumbnail go by: s, m, x, y, w; 0: none such */
+int64_t sim_world_file_thumb(int64_t file_id, char letter);
+
+/** Topics of a forum: forumTopic objects, by id descending; the last is General, id 1. */
 size_t sim_world_topics(const struct sim_world *w, const struct sim_chat *chat);
 struct tl_value *sim_world_topic(const struct sim_world *w, const struct sim_account *viewer,
                                  const struct sim_chat *chat, size_t i, struct tg_arena *arena);
+/** @return the id of topic i, in the order of sim_world_topic */
+int64_t sim_world_topic_id(const struct sim_world *w, const struct sim_chat *chat, size_t i);
 /** @return the topic a message is in (1 General), or its thread; 0 none */
 int64_t sim_world_thread(const struct sim_world *w, const struct sim_chat *chat, int64_t id);
 
