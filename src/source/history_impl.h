@@ -67,6 +67,7 @@ struct tg_history_source {
     bool forum, protected_chat;
     int64_t owner;
     int64_t low, high, since_id, until_id;
+    int32_t edge_skip;       /* unreadable messages between the edge and the one asked for */
     struct tg_history *plan;
     struct source_request request[SOURCE_REQUEST_MAX];
     size_t n_out;
@@ -93,6 +94,8 @@ bool source_ask(struct tg_history_source *s, const struct tg_history_request *re
                 int32_t offset_date, tgc_done done, void *ctx, uint64_t *ret_call);
 
 /* history_pages.c */
+void source_quarantine(struct tg_history_source *s, int32_t id, const char *reason,
+                       const uint8_t *bytes, size_t len);
 void source_send_pages(struct tg_history_source *s);
 void source_page_free(struct tg_history_source *s, struct source_page *page);
 struct tg_page *source_pool_get(struct tg_history_source *s);

@@ -107,7 +107,13 @@ static void note_reply(struct source_page *page, const struct tgc_reply *reply)
 static void deliver(struct tg_history_source *s, struct source_request *r, struct source_page *page)
 {
     int32_t id[2 * TG_PAGE_LIMIT];
-    struct tg_history_reply reply = { .tag = r->plan.tag, .id = id, .n = page->n, .page = page };
+    struct tg_history_reply reply = {
+        .tag = r->plan.tag,
+        .id = id,
+        .n = page->n,
+        .contiguous = r->salvaging, /* its pieces were full, or the end was met */
+        .page = page,
+    };
     struct tg_error err;
 
     for (size_t i = 0; i < page->n; i++)
@@ -126,7 +132,7 @@ static void learn_peer(void *ctx, const struct tg_peer *peer)
     tg_peers_put(ctx, peer);
 }
 
-static void quarantine(struct tg_history_source *s, int32_t id, const char *reason,
+void source_quarantine(struct tg_history_source *s, int32_t id, const char *reason,
                        const uint8_t *bytes, size_t len)
 {
     s->state.n_bad++;
@@ -137,8 +143,8 @@ static void quarantine(struct tg_history_source *s, int32_t id, const char *reas
 static void note_bad_peer(struct tg_history_source *s, const struct tgc_reply *reply,
                           const struct tg_page_info *info)
 {
-    quarantine(s, 0, "an unknown object among users or chats", reply->body + info->fault_at,
-               info->fault_len);
+    source_quarantine(s, 0, "an unknown object among users or chats",
+                      reply->body + info->fault_at, info->fault_len);
 }
 
 /* The id of a message that cannot be decoded to its end; 0 if even that is unknown. */
@@ -184,7 +190,7 @@ static void start_salvage(struct tg_history_source *s, struct source_request *r)
     struct tg_error err;
 
     r->salvaging = true;
-    tg_salvage_start(&r->salvage, &r->plan);
+    tg_salvage_start(&r->salvage, &r->plan, s->high);
     r->page = calloc(1, sizeof *r->page);
     if (!r->page) {
         tg_fail(&err, TG_NOMEM, "no memory for a page");
@@ -208,7 +214,8 @@ static void on_salvage(struct tg_history_source *s, struct source_request *r,
         if (tg_salvage_bad(&r->salvage)) {
             int32_t id = id_of(s, bytes, info->fault_len);
 
-            quarantine(s, id, "a message with an unknown constructor", bytes, info->fault_len);
+            source_quarantine(s, id, "a message with an unknown constructor", bytes,
+                              info->fault_len);
             if (id)
                 add_entry(r->page, id, -1, 0);
             tg_salvage_aside(&r->salvage, id);

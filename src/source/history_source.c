@@ -155,6 +155,16 @@ static bool read_edge(struct tg_history_source *s, const struct tgc_reply *reply
         source_pool_put(s, page);
         return false;
     }
+    if (info.fault == TG_PAGE_BAD_MESSAGE && info.n == 0 && s->edge_skip < TG_PAGE_LIMIT) {
+        /* the message at the edge cannot be read: the one before it tells */
+        if (s->step == STEP_TOP)
+            source_quarantine(s, 0, "a message with an unknown constructor",
+                              reply->body + info.fault_at, info.fault_len);
+        s->edge_skip++;
+        source_pool_put(s, page);
+        return false; /* the step asks again */
+    }
+    s->edge_skip = 0;
     *ret_id = info.n ? tg_page_ids(page)[0] : 0;
     *ret_total = info.total;
     source_pool_put(s, page);
@@ -212,7 +222,7 @@ static void ask_edge(struct tg_history_source *s)
         tgc_done done;
     } edge[] = { [STEP_TOP] = { on_top }, [STEP_SINCE] = { on_since }, [STEP_UNTIL] = { on_until } };
     const struct tg_extract_settings *set = s->options.settings;
-    struct tg_history_request q = { .limit = 1 };
+    struct tg_history_request q = { .add_offset = s->edge_skip, .limit = 1 };
     int64_t date = s->step == STEP_SINCE ? set->since : s->step == STEP_UNTIL ? set->until : 0;
 
     s->asked = source_ask(s, &q, date ? clamp_date(date) : 0, edge[s->step].done, s, &s->call);

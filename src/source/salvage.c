@@ -9,22 +9,31 @@
 /* Messages of unknown id in a row that are passed over before the window is given up. */
 enum { BEHIND_MAX = 100 };
 
-void tg_salvage_start(struct tg_salvage *s, const struct tg_history_request *request)
+void tg_salvage_start(struct tg_salvage *s, const struct tg_history_request *request, int64_t high)
 {
+    int32_t end = (int32_t)TG_MIN(high + 1, (int64_t)INT32_MAX);
+
     *s = (struct tg_salvage){
         .last = request->min_id,
         /* a follow-up asks below offset_id; a chain's page is bounded by its size alone */
-        .bound = request->add_offset == 0 && request->offset_id ? request->offset_id : INT32_MAX,
+        .bound = request->add_offset == 0 ? TG_MIN(request->offset_id, end) : end,
         .want = request->limit,
         .piece = TG_MAX(request->limit / 2, 1),
     };
 }
 
+/* Messages of the next piece. Behind one of unknown id a known one must follow, or what is covered
+ * would end before it and the next window would meet it again. */
+static int32_t piece_size(const struct tg_salvage *s)
+{
+    return TG_MAX(TG_MIN(s->piece, s->want), 1);
+}
+
 tg_code tg_salvage_next(const struct tg_salvage *s, struct tg_history_request *ret)
 {
-    int32_t n = TG_MIN(s->piece, s->want);
+    int32_t n = piece_size(s);
 
-    if (s->want <= 0 || s->last >= s->bound - 1 || s->behind > BEHIND_MAX)
+    if ((s->want <= 0 && !s->behind) || s->last >= s->bound - 1 || s->behind > BEHIND_MAX)
         return TG_END;
     *ret = (struct tg_history_request){
         .offset_id = s->last + 1,
@@ -37,11 +46,11 @@ tg_code tg_salvage_next(const struct tg_salvage *s, struct tg_history_request *r
 
 int tg_salvage_piece(struct tg_salvage *s, const int32_t *id, size_t n)
 {
-    int32_t asked = TG_MIN(s->piece, s->want);
+    int32_t asked = piece_size(s);
     int wanted = 0;
 
     if (n == 0) {
-        s->want = 0; /* the end of the history */
+        s->want = s->behind = 0; /* the end of the history */
         return 0;
     }
     if ((int32_t)n < asked) {
@@ -62,8 +71,8 @@ int tg_salvage_piece(struct tg_salvage *s, const int32_t *id, size_t n)
 
 bool tg_salvage_bad(struct tg_salvage *s)
 {
-    if (TG_MIN(s->piece, s->want) > 1) {
-        s->piece = TG_MIN(s->piece, s->want) / 2;
+    if (piece_size(s) > 1) {
+        s->piece = piece_size(s) / 2;
         return false;
     }
     return true;

@@ -24,8 +24,12 @@ struct tg_salvage {
     int32_t behind;   /* messages of unknown id that are passed over: 0 usually */
 };
 
-/** @param request  the request whose reply could not be decoded */
-void tg_salvage_start(struct tg_salvage *s, const struct tg_history_request *request);
+/**
+ * @param request  the request whose reply could not be decoded
+ * @param high     the highest id that is wanted
+ */
+void tg_salvage_start(struct tg_salvage *s, const struct tg_history_request *request,
+                      int64_t high);
 
 /** @return TG_OK with the next request, TG_END when the window is read */
 tg_code tg_salvage_next(const struct tg_salvage *s, struct tg_history_request *ret);

@@ -502,18 +502,33 @@ static void push_calls(struct tgc *c)
     }
 }
 
+static const struct tgc_link *link_of(const struct tgc *c, const struct tgc_call_slot *call)
+{
+    for (size_t i = 0; i < TG_DC_MAX; i++)
+        if (c->link[i].dc == dc_of(c, call))
+            return &c->link[i];
+    return NULL;
+}
+
+/* When a sent call has waited too long: counted while its connection is up. */
+static int64_t timeout_of(const struct tgc *c, const struct tgc_link *link,
+                          const struct tgc_call_slot *call)
+{
+    if (!link || !tgc_link_ready(link))
+        return INT64_MAX;
+    return TG_MAX(call->sent_us, link->since_us) + c->options.call_timeout_us;
+}
+
 /* A call that got no reply at all for long: the connection is made anew, which sends it again. */
 static void check_timeouts(struct tgc *c)
 {
     for (struct tgc_call_slot *call = c->oldest; call; call = call->newer) {
         struct tg_error why;
 
-        if (call->state != TGC_CALL_SENT ||
-            c->now_us - call->sent_us < c->options.call_timeout_us)
+        if (call->state != TGC_CALL_SENT || c->now_us < timeout_of(c, link_of(c, call), call))
             continue;
         tg_fail(&why, TG_TIMEOUT, "%s had no reply for %lld seconds", call->request.method,
                 (long long)(c->options.call_timeout_us / TG_SECOND_US));
-        call->sent_us = c->now_us;
         tgc_link_drop(c, tgc_link_of(c, dc_of(c, call)), &why, c->now_us);
     }
 }
@@ -543,19 +558,16 @@ void tgc_tick(struct tgc *c, int64_t now_us)
 /* When a waiting call can go, without changing anything. */
 static int64_t call_deadline(const struct tgc *c, const struct tgc_call_slot *call)
 {
-    const struct tgc_link *link = NULL;
+    const struct tgc_link *link = link_of(c, call);
     const struct tgc_gate *gate;
     int64_t due = call->due_us;
 
-    for (size_t i = 0; i < TG_DC_MAX; i++)
-        if (c->link[i].dc == dc_of(c, call))
-            link = &c->link[i];
-    if (call->state == TGC_CALL_SENT)
-        return call->sent_us + c->options.call_timeout_us;
     if (!link)
         return due;
-    if (link->state == TGC_DOWN)
+    if (link->state == TGC_DOWN) /* what was sent before goes again on the next connection */
         return TG_MAX(due, link->retry_us);
+    if (call->state == TGC_CALL_SENT)
+        return timeout_of(c, link, call);
     if (!tgc_link_ready(link))
         return INT64_MAX;
     gate = find_gate(c, call->request.method, link->dc);

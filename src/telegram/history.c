@@ -395,6 +395,7 @@ tg_code tg_history_reply(struct tg_history *h, const struct tg_history_reply *r,
      * empty follow-up closes the group; an empty chain page is believed only after one */
     whole = s->follow ? r->n == 0 || lowest == s->last + 1
                       : r->n == PAGE || (r->n && lowest == s->last + 1);
+    whole |= r->contiguous && r->n;
     h->pool[at] = (struct entry){ r->page, whole ? s->last + 1 : lowest, s->lowest - 1, s->group };
     s->group = at;
     s->n_group++;

@@ -48,6 +48,8 @@ struct tg_history_reply {
     uint32_t tag;
     const int32_t *id;
     size_t n;
+    bool contiguous;          /* proved otherwise that nothing lies between what was covered and the
+                                 highest id */
     void *page;               /* the caller's handle of the decoded page; comes back in a piece */
 };
 

@@ -24,7 +24,7 @@
 
 #define START_US (INT64_C(1767225600) * TG_SECOND_US)
 
-enum { MESSAGES = 700, BATCH = 128, CREDIT = 3 };
+enum { MESSAGES = 2500, BATCH = 128, CREDIT = 3 };
 
 struct fixture {
     char dir[64];
@@ -353,7 +353,7 @@ static const char *const single[] = {
 
 static void draw_faults(uint64_t *x, char *out, size_t n)
 {
-    static const char *const rate[] = { "0.02", "0.1", "0.3" };
+    static const char *const rate[] = { "0.05", "0.15", "0.4" };
     size_t many = 1 + (*x / 7) % 3 * ((*x / 1000) % 2), len = 0;
 
     for (size_t i = 0; i < many; i++) {
@@ -426,7 +426,7 @@ static void test_unknown_objects(void **state)
         { "unknown-message=1", 1, true },
         { "unknown-message=350", 1, true },
         { "unknown-message=100,unknown-message=101,unknown-message=299", 3, true },
-        { "unknown-message=700", 1, true },
+        { "unknown-message=2500", 1, true },
     };
     const struct fixture *f = *state;
 
