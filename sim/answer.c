@@ -2,8 +2,8 @@
 /*
  * answer.c - turns a reply tree into the bytes that go on the wire
  *
- * Level 1 of deflate is taken: on replies of 100 messages it costs a third of level 6 and the
- * result is a tenth larger.
+ * Level 1 of deflate is taken: measured on pages of 100 messages, level 6 makes serving them cost
+ * twice as much and the result 7 % smaller.
  *
  * Threads: none
  */

@@ -20,17 +20,19 @@ struct draft {
     const struct sim_words *words;
     uint32_t len, units;
     uint32_t sentence; /* words left in this sentence */
+    uint32_t gap;      /* drawn along with the last word: what follows it */
     char text[ROOM];
 };
 
-/* Units of eight bytes at once; zero bytes count as one each. Bit 7 of each byte tells. */
+/* Units of eight bytes at once; zero bytes count as one each. Bit 7 of each byte tells; a
+ * multiplication sums the bytes up. */
 static uint32_t units_of_8(uint64_t x)
 {
-    const uint64_t high = UINT64_C(0x8080808080808080);
-    uint64_t later = x & ~(x << 1) & high;                    /* 10xxxxxx goes on */
-    uint64_t pair = x & x << 1 & x << 2 & x << 3 & high;      /* 1111xxxx: a surrogate pair */
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t first = (~x | x << 1) >> 7 & ones;                 /* not 10xxxxxx, which goes on */
+    uint64_t pair = (x & x << 1 & x << 2 & x << 3) >> 7 & ones; /* 1111xxxx: a surrogate pair */
 
-    return 8 - (uint32_t)__builtin_popcountll(later) + (uint32_t)__builtin_popcountll(pair);
+    return (uint32_t)((first + pair) * ones >> 56);
 }
 
 uint32_t sim_utf16_len(const char *at, size_t n)
@@ -54,7 +56,7 @@ static void add(struct draft *d, const char *at, size_t n)
     assert(d->len + n <= ROOM);
     memcpy(d->text + d->len, at, n);
     d->len += (uint32_t)n;
-    d->units += sim_utf16_len(at, n);
+    d->units += n == 1 ? 1 : sim_utf16_len(at, n);
 }
 
 static void add_cstr(struct draft *d, const char *s)
@@ -64,9 +66,11 @@ static void add_cstr(struct draft *d, const char *s)
 
 static void add_word(struct draft *d)
 {
-    const struct tg_str *w = &d->words->word[sim_below(d->rng, d->words->n)];
+    uint64_t x = sim_next(d->rng);
+    const struct tg_str *w = &d->words->word[(x >> 32) * d->words->n >> 32];
     char first = w->at[0];
 
+    d->gap = x & 1023;
     if (d->sentence == 0) {
         d->sentence = 4 + sim_below(d->rng, 12);
         if (first >= 'a' && first <= 'z') {
@@ -83,7 +87,7 @@ static void add_gap(struct draft *d)
 {
     static const char *const odd[] = { "\n", "\n\n", " \"", "\\", "\t", " \x01 ",
                                        " </b> ", " 'a','b'; ", "\xe2\x80\xa8", "\x7f", "\r\n", "\xef\xbb\xbf" };
-    uint32_t x = sim_below(d->rng, 1024);
+    uint32_t x = d->gap;
 
     if (--d->sentence == 0)
         add_cstr(d, d->words->stop);
@@ -197,7 +201,7 @@ bool sim_text_make(struct sim_rng *r, const struct sim_say *say, struct tg_arena
     assert(say->n_spans <= SIM_SPANS_MAX && say->units <= SIM_TEXT_MAX);
     d.rng = r;
     d.words = &sim_words[say->script];
-    d.len = d.units = d.sentence = 0;
+    d.len = d.units = d.sentence = d.gap = 0;
     ret->n_spans = 0;
     for (;;) {
         if (ret->n_spans < say->n_spans && d.units >= next) {
