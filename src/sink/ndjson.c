@@ -323,6 +323,19 @@ static tg_code ndjson_scan(void *self, int64_t chat_id, tg_sink_seen seen, void 
     return code;
 }
 
+static tg_code ndjson_commits(void *self, int64_t chat_id, tg_commit_seen seen, void *ctx,
+                              struct tg_error *err)
+{
+    struct sink_ndjson *s = self;
+    struct tg_parts chat;
+    tg_code code = tg_parts_init(&chat, s->env, s->root, chat_id, suffix, err);
+
+    if (code == TG_OK)
+        code = tg_parts_commits(&chat, seen, ctx, err);
+    tg_parts_done(&chat);
+    return code;
+}
+
 static uint64_t ndjson_bytes(const void *self)
 {
     const struct sink_ndjson *s = self;
@@ -362,6 +375,7 @@ const struct tg_sink_ops tg_sink_ndjson = {
     .commit = ndjson_commit,
     .rollback = ndjson_rollback,
     .scan = ndjson_scan,
+    .commits = ndjson_commits,
     .bytes = ndjson_bytes,
     .close = ndjson_close,
 };

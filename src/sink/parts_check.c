@@ -239,11 +239,28 @@ static tg_code read_part(struct tg_parts *p, const struct tg_manifest *m, uint8_
     return code;
 }
 
-/*
- * Walks the chain of parts: numbers 1..n without holes, each sound. `each` NULL reads the data of
- * the newest only. ret: the newest's manifest (part 0 if there is none).
- */
-static tg_code walk(struct tg_parts *p, const struct listing *l, const struct tg_parts_reader *each,
+/* What a walk does with each part, besides checking its manifest. */
+struct visit {
+    const struct tg_parts_reader *reader; /* gets all bytes; NULL: no data is read, but for: */
+    bool newest;                          /* the newest part's data is read and checked */
+    tg_commit_seen seen;                  /* NULL: nobody asks */
+    void *ctx;
+};
+
+/* @return TG_END if the visitor has seen enough */
+static tg_code visit_part(struct tg_parts *p, const struct tg_manifest *m, uint8_t *block,
+                          const struct visit *visit, struct tg_error *err)
+{
+    tg_code code = visit->reader ? read_part(p, m, block, visit->reader, err) : TG_OK;
+
+    if (code == TG_OK && visit->seen && !visit->seen(visit->ctx, &m->commit))
+        code = TG_END;
+    return code;
+}
+
+/* Walks the chain of parts: numbers 1..n without holes, each sound.
+ * ret: the newest's manifest (part 0 if there is none). */
+static tg_code walk(struct tg_parts *p, const struct listing *l, const struct visit *visit,
                     struct tg_manifest *ret, struct tg_error *err)
 {
     TG_CLEANUP(tg_buf_done) struct tg_buf block;
@@ -264,37 +281,45 @@ static tg_code walk(struct tg_parts *p, const struct listing *l, const struct tg
             return damaged(p, name, "is missing, but later parts are there", err);
         }
         code = check_part(p, &l->part[i], &before, &m, err);
-        if (code == TG_OK && each)
-            code = read_part(p, &m, block.data, each, err);
+        if (code == TG_OK)
+            code = visit_part(p, &m, block.data, visit, err);
         if (code == TG_OK)
             before = m;
     }
-    if (code == TG_OK && !each && n > 0)
+    if (code == TG_OK && visit->newest && n > 0)
         code = read_part(p, &before, block.data, NULL, err);
     if (code == TG_OK)
         *ret = before;
     return code;
 }
 
-/* Takes the newer of the last part's commit and the cursor's. */
-static tg_code merge_cursor(struct tg_parts *p, const struct tg_manifest *newest,
-                            struct tg_commit *ret, struct tg_error *err)
+/* Reads _cursor.json if there is one; seq 0 if not. */
+static tg_code read_cursor(struct tg_parts *p, struct tg_manifest *ret, struct tg_error *err)
 {
-    struct tg_manifest m;
+    struct tg_manifest m = { 0 };
     tg_code code = tg_parts_read_manifest(p, TG_CURSOR_NAME, &m, err);
 
-    *ret = newest->commit;
     if (code == TG_NOT_FOUND)
-        return TG_OK;
-    if (code != TG_OK)
+        m = (struct tg_manifest){ 0 };
+    else if (code != TG_OK)
         return code;
-    if (m.part > newest->part)
+    *ret = m;
+    return TG_OK;
+}
+
+/* Takes the newer of the last part's commit and the cursor's. */
+static tg_code merge_cursor(struct tg_parts *p, const struct tg_manifest *newest,
+                            const struct tg_manifest *cursor, struct tg_commit *ret,
+                            struct tg_error *err)
+{
+    *ret = newest->commit;
+    if (cursor->part > newest->part)
         return damaged(p, TG_CURSOR_NAME, "stands behind a part that is missing", err);
-    if (m.commit.seq <= newest->commit.seq)
-        return TG_OK; /* superseded */
-    if (m.part != newest->part || m.commit.rows_total != newest->commit.rows_total)
+    if (cursor->commit.seq <= newest->commit.seq)
+        return TG_OK; /* superseded, or none */
+    if (cursor->part != newest->part || cursor->commit.rows_total != newest->commit.rows_total)
         return damaged(p, TG_CURSOR_NAME, "does not follow the last part", err);
-    *ret = m.commit;
+    *ret = cursor->commit;
     return TG_OK;
 }
 
@@ -321,7 +346,8 @@ tg_code tg_parts_attach(struct tg_parts *p, struct tg_commit *ret, struct tg_err
 {
     const struct tg_fs *fs = p->env->fs;
     TG_CLEANUP(listing_done) struct listing l = { 0 };
-    struct tg_manifest newest;
+    const struct visit check = { .newest = true };
+    struct tg_manifest newest, cursor;
     struct tg_commit last;
     tg_code code;
 
@@ -330,9 +356,11 @@ tg_code tg_parts_attach(struct tg_parts *p, struct tg_commit *ret, struct tg_err
     if (code == TG_OK)
         code = list_parts(p, &l, err);
     if (code == TG_OK)
-        code = walk(p, &l, NULL, &newest, err);
+        code = walk(p, &l, &check, &newest, err);
     if (code == TG_OK)
-        code = merge_cursor(p, &newest, &last, err);
+        code = read_cursor(p, &cursor, err);
+    if (code == TG_OK)
+        code = merge_cursor(p, &newest, &cursor, &last, err);
     if (code == TG_OK)
         code = clean(p, &l, err);
     /* A rename that was seen may still be volatile: the run before may have died at this point. */
@@ -349,19 +377,39 @@ tg_code tg_parts_attach(struct tg_parts *p, struct tg_commit *ret, struct tg_err
     return TG_OK;
 }
 
-tg_code tg_parts_scan(struct tg_parts *p, const struct tg_parts_reader *reader,
-                      struct tg_error *err)
+/*
+ * A reader may come while a run writes: the cursor is read first, so that the parts it stands
+ * behind are in the list that is made next.
+ */
+static tg_code read_all(struct tg_parts *p, const struct visit *visit, struct tg_error *err)
 {
     TG_CLEANUP(listing_done) struct listing l = { 0 };
-    struct tg_manifest newest;
+    struct tg_manifest newest, cursor;
     struct tg_commit last;
     tg_code code = tg_parts_need_dir(p, false, err);
 
     if (code == TG_OK)
+        code = read_cursor(p, &cursor, err);
+    if (code == TG_OK)
         code = list_parts(p, &l, err);
     if (code == TG_OK)
-        code = walk(p, &l, reader, &newest, err);
+        code = walk(p, &l, visit, &newest, err);
     if (code == TG_OK)
-        code = merge_cursor(p, &newest, &last, err);
+        code = merge_cursor(p, &newest, &cursor, &last, err);
+    if (code == TG_OK && visit->seen && last.seq != newest.commit.seq)
+        visit->seen(visit->ctx, &last);
     return code == TG_END ? TG_OK : code;
+}
+
+tg_code tg_parts_scan(struct tg_parts *p, const struct tg_parts_reader *reader,
+                      struct tg_error *err)
+{
+    return read_all(p, &(struct visit){ .reader = reader }, err);
+}
+
+tg_code tg_parts_commits(struct tg_parts *p, tg_commit_seen seen, void *ctx, struct tg_error *err)
+{
+    tg_code code = read_all(p, &(struct visit){ .seen = seen, .ctx = ctx }, err);
+
+    return code == TG_NOT_FOUND ? TG_OK : code;
 }

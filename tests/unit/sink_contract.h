@@ -312,6 +312,54 @@ static void a_scan_can_be_stopped(void **state)
     contract_end(&c);
 }
 
+struct contract_commits {
+    struct tg_commit at[8];
+    size_t n, stop_at; /* 0: never */
+};
+
+static inline bool contract_seen_commit(void *ctx, const struct tg_commit *commit)
+{
+    struct contract_commits *seen = ctx;
+
+    if (seen->n < TG_COUNT(seen->at))
+        seen->at[seen->n] = *commit;
+    return ++seen->n != seen->stop_at;
+}
+
+static inline void contract_commits(struct contract *c, int64_t chat_id,
+                                    struct contract_commits *ret)
+{
+    assert_int_equal(
+        c->sink.ops->commits(c->sink.self, chat_id, contract_seen_commit, ret, &c->err), TG_OK);
+}
+
+static void commits_are_told_oldest_first(void **state)
+{
+    struct tg_commit last = { 0 }, made[4], got;
+    struct contract_commits seen = { .n = 0 }, two = { .stop_at = 2 };
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_commits(&c, CHAT, &seen);
+    assert_int_equal(seen.n, 0);
+    contract_attach(&c, CHAT, &got);
+    contract_commits(&c, CHAT, &seen);
+    assert_int_equal(seen.n, 0);
+    for (size_t i = 0; i < TG_COUNT(made); i++) {
+        contract_commit(&c, CHAT, &last, i == 3 ? 0 : 3 + i);
+        made[i] = last;
+    }
+    contract_write(&c, CHAT, 1000, 2); /* not committed: not told */
+    contract_commits(&c, CHAT, &seen);
+    assert_int_equal(seen.n, 4);
+    for (size_t i = 0; i < TG_COUNT(made); i++)
+        assert_true(test_same_commit(&seen.at[i], &made[i]));
+    contract_commits(&c, CHAT, &two);
+    assert_int_equal(two.n, 2);
+    contract_end(&c);
+}
+
 #define SINK_CONTRACT_TESTS                                                                        \
     cmocka_unit_test(an_empty_destination_has_no_commit),                                          \
         cmocka_unit_test(committed_rows_and_cursor_survive_reopening),                             \
@@ -321,6 +369,7 @@ static void a_scan_can_be_stopped(void **state)
         cmocka_unit_test(rollback_removes_what_is_behind),                                         \
         cmocka_unit_test(a_commit_that_does_not_follow_is_refused),                                \
         cmocka_unit_test(writing_needs_an_attach), cmocka_unit_test(another_job_is_refused),       \
-        cmocka_unit_test(a_scan_can_be_stopped)
+        cmocka_unit_test(a_scan_can_be_stopped),                                                   \
+        cmocka_unit_test(commits_are_told_oldest_first)
 
 #endif
