@@ -36,6 +36,7 @@ struct run {
     const struct tg_extract_hooks *hooks;
     struct tg_extract_result *result;
     struct tg_store store;
+    struct tg_sink_env sink_env;   /* lives as long as the sink */
     struct tg_sink sink;
     bool has_sink;
     struct tg_pipeline *pipeline;
@@ -533,7 +534,6 @@ static int64_t sink_clock(void *ctx)
 
 static tg_code open_all(struct run *r, struct tg_error *err)
 {
-    struct tg_sink_env env = { r->settings->job, &tg_fs_system, sink_clock, NULL };
     struct tg_pipeline_options options = {
         .job = r->settings,
         .store = &r->store,
@@ -552,7 +552,7 @@ static tg_code open_all(struct run *r, struct tg_error *err)
     if (code == TG_OK)
         code = tg_store_open(r->settings->state, &r->store, err);
     if (code == TG_OK && r->settings->to) {
-        code = tg_sink_open(r->settings->to, &env, &r->sink, err);
+        code = tg_sink_open(r->settings->to, &r->sink_env, &r->sink, err);
         r->has_sink = code == TG_OK;
     }
     options.sink = r->has_sink ? &r->sink : NULL;
@@ -603,6 +603,7 @@ tg_code tg_extract(struct tg_account *a, const struct tg_config *config, const c
         .result = ret,
         .names = n ? chats : NULL,
         .n_names = n,
+        .sink_env = { config->extract.job, &tg_fs_system, sink_clock, NULL },
         .started_us = tg_clock_mono_us(),
     };
     struct tgc_stats before;

@@ -78,6 +78,24 @@ static tg_code take_lease(struct tg_pipeline *p, struct tg_error *err)
     return code;
 }
 
+/* The first time: a run of this machine that was killed need not be waited for. */
+static tg_code win_lease(struct tg_pipeline *p, struct tg_error *err)
+{
+    const struct tg_store *store = p->options.store;
+    tg_code code;
+
+    tg_proc_name(p->lease.owner, sizeof p->lease.owner);
+    code = take_lease(p, err);
+    if (code != TG_BUSY || !tg_proc_gone(p->lease.owner))
+        return code;
+    code = store->ops->release(store->self, p->lease_name, &p->lease, err);
+    if (code != TG_OK)
+        return code;
+    p->lease = (struct tg_lease){ 0 };
+    tg_proc_name(p->lease.owner, sizeof p->lease.owner);
+    return take_lease(p, err);
+}
+
 /* Before each commit: a run that slept past its lease must not write any more. */
 static tg_code check_lease(struct tg_pipeline *p, struct tg_error *err)
 {
@@ -391,9 +409,8 @@ tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pip
         return tg_fail(err, TG_NOMEM, "no memory for a pipeline");
     p->options = *options;
     pthread_mutex_init(&p->lock, NULL);
-    tg_proc_name(p->lease.owner, sizeof p->lease.owner);
     snprintf(p->lease_name, sizeof p->lease_name, "job/%s", options->job->job);
-    code = take_lease(p, err);
+    code = win_lease(p, err);
     if (code == TG_BUSY)
         tg_hint(err, "wait for it to end, stop it, or use another --job name");
     if (code == TG_OK) {

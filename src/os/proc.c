@@ -4,11 +4,15 @@
  */
 #include "os/proc.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "base/text.h"
 
 uint64_t tg_proc_rss_peak(void)
 {
@@ -45,6 +49,19 @@ int64_t tg_proc_cpu_us(void)
         return 0;
     return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * TG_SECOND_US + u.ru_utime.tv_usec +
            u.ru_stime.tv_usec;
+}
+
+bool tg_proc_gone(const char *name)
+{
+    const char *colon = strrchr(name, ':');
+    char own[128];
+    int64_t pid;
+
+    tg_proc_name(own, sizeof own);
+    if (!colon || strncmp(own, name, (size_t)(colon - name) + 1) != 0 ||
+        !tg_i64_parse(colon + 1, &pid) || pid < 1 || pid > INT32_MAX)
+        return false;
+    return kill((pid_t)pid, 0) < 0 && errno == ESRCH;
 }
 
 void tg_proc_name(char *out, size_t n)

@@ -21,4 +21,8 @@ int64_t tg_proc_cpu_us(void);
 /** Writes "host:pid" into out, cut to fit: who holds a lease. */
 void tg_proc_name(char *out, size_t n);
 
+/** @return whether a name written by tg_proc_name is that of a process of this host that has ended;
+ *  false also if that cannot be told */
+bool tg_proc_gone(const char *name);
+
 #endif

@@ -521,6 +521,8 @@ static tg_code sqlite_lease(void *self, const char *name, int64_t now_us, int64_
     code = tg_sqlite_end(&s->db, code, err);
     if (code == TG_OK)
         *lease = next;
+    else if (code == TG_BUSY)
+        *lease = held;
     return code;
 }
 

@@ -85,6 +85,7 @@ struct tg_store_ops {
      * @param lease  in: owner, and token (0 to take, own token to renew); out: token, expires_us
      * @return TG_BUSY with the holder named in err if somebody else has it; TG_CONFLICT if the own
      *         lease was lost to another
+     *         On TG_BUSY *lease tells who has it and until when.
      */
     tg_code (*lease)(void *self, const char *name, int64_t now_us, int64_t ttl_us,
                      struct tg_lease *lease, struct tg_error *err);
