@@ -11,6 +11,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "mtproto/obfuscation.h"
+
 enum { SPLIT_PIECES = 6, SPLIT_PAUSE_US = 2000 };
 
 /* ---- life ---- */
@@ -50,8 +52,8 @@ void *sim_link_accept(void *ctx, struct tg_conn *conn, const struct tg_conn_even
     link->conn = conn;
     link->number = ++sim->n_accepted;
     tg_buf_init(&link->slow, 64 << 20);
-    link->mt = mt_server_conn_new(dc->mt, link);
-    if (!link->mt) {
+    /* Behind a proxy the first 64 bytes say which DC is meant. */
+    if (!sim->set.proxy_secret && !(link->mt = mt_server_conn_new(dc->mt, link))) {
         free(link);
         return NULL;
     }
@@ -94,7 +96,7 @@ void sim_link_flush(struct sim_link *link)
     struct sim *sim = link->dc->sim;
     struct tg_buf *out;
 
-    if (link->busy || link->closed)
+    if (link->busy || link->closed || !link->mt)
         return;
     out = mt_server_conn_output(link->mt, sim_now_us(sim));
     if (link->ending != SIM_STAY) {
@@ -212,7 +214,7 @@ void sim_link_query(void *ctx, struct mt_server_conn *conn, const struct mt_quer
 /* When the protocol wants to be asked again, on the monotonic clock. */
 static int64_t link_deadline(const struct sim_link *link, int64_t mono_us)
 {
-    int64_t at = mt_server_conn_deadline(link->mt);
+    int64_t at = link->mt ? mt_server_conn_deadline(link->mt) : INT64_MAX;
 
     if (at == INT64_MAX)
         return INT64_MAX;
@@ -227,6 +229,50 @@ static uint8_t *on_room(void *ctx, size_t *ret_n)
     return link->dc->sim->in;
 }
 
+/* Gathers the 64 bytes that a client behind a proxy sends first and picks the DC that they name.
+ * @return false if the link is of no use */
+static bool route(struct sim_link *link, const uint8_t *bytes, size_t n, size_t *ret_used)
+{
+    struct sim *sim = link->dc->sim;
+    uint8_t copy[MT_INIT_SIZE];
+    struct mt_obfuscation obfuscation = { .from_peer = NULL };
+    struct mt_init said;
+    int id;
+
+    *ret_used = TG_MIN(n, (size_t)MT_INIT_SIZE - link->n_head);
+    memcpy(link->head + link->n_head, bytes, *ret_used);
+    link->n_head += *ret_used;
+    if (link->n_head < MT_INIT_SIZE)
+        return true;
+    memcpy(copy, link->head, sizeof copy);
+    if (!mt_obfuscation_accept(&obfuscation, copy, sim->secret, &said))
+        return false;
+    mt_obfuscation_done(&obfuscation);
+    id = abs((int)said.dc) % 10000;
+    if (id >= 1 && id <= SIM_DCS)
+        link->dc = &sim->dc[id];
+    link->mt = mt_server_conn_new(link->dc->mt, link);
+    return link->mt != NULL;
+}
+
+static tg_code feed(struct sim_link *link, const uint8_t *bytes, size_t n, struct tg_error *err)
+{
+    int64_t now_us = sim_now_us(link->dc->sim);
+    size_t used = 0;
+    tg_code code = TG_OK;
+
+    if (!link->mt) {
+        if (!route(link, bytes, n, &used))
+            return tg_fail(err, TG_NOMEM, "connection");
+        if (!link->mt)
+            return TG_OK;
+        code = mt_server_conn_input(link->mt, link->head, link->n_head, now_us, err);
+    }
+    if (code == TG_OK && n > used)
+        code = mt_server_conn_input(link->mt, bytes + used, n - used, now_us, err);
+    return code;
+}
+
 static void on_received(void *ctx, struct tg_conn *conn, size_t n)
 {
     struct sim_link *link = ctx;
@@ -238,7 +284,7 @@ static void on_received(void *ctx, struct tg_conn *conn, size_t n)
     assert(n <= SIM_IN_BYTES);
     sim->core.stats.bytes_in += n;
     link->busy = true;
-    code = mt_server_conn_input(link->mt, sim->in, n, sim_now_us(sim), &err);
+    code = feed(link, sim->in, n, &err);
     link->busy = false;
     if (link->closed) {
         link_free(link);
@@ -247,6 +293,10 @@ static void on_received(void *ctx, struct tg_conn *conn, size_t n)
     if (code != TG_OK)
         sim_say(sim, "DC %d: connection %llu closed: %s", link->dc->id,
                 (unsigned long long)link->number, err.message);
+    if (code != TG_OK && !link->mt) {
+        sim_link_close(link, false);
+        return;
+    }
     sim_schedule(sim, link_deadline(link, tg_clock_mono_us()));
     sim_link_flush(link);
 }
@@ -293,7 +343,7 @@ int64_t sim_link_tick(struct sim_link *link, int64_t mono_us)
     int64_t now_us = sim_now_us(link->dc->sim);
     int64_t at;
 
-    if (mt_server_conn_deadline(link->mt) <= now_us)
+    if (link->mt && mt_server_conn_deadline(link->mt) <= now_us)
         mt_server_conn_tick(link->mt, now_us);
     slow_step(link, mono_us);
     at = link_deadline(link, mono_us);

@@ -39,7 +39,9 @@ struct sim_link {
     struct sim_link *next, *prev;
     struct sim_dc *dc;
     struct tg_conn *conn; /* NULL: closed */
-    struct mt_server_conn *mt;
+    struct mt_server_conn *mt; /* NULL until the DC is known */
+    uint8_t head[64];          /* behind a proxy: what came until then */
+    size_t n_head;
     uint64_t number;
     uint64_t session_id;  /* of its last query */
     enum sim_ending ending;

@@ -34,6 +34,7 @@ enum {
     FULL_HEAD = 8,
     FULL_TAIL = 4,
     PAD_MAX = 15,
+    SERVER_PAD_MAX = 3, /* widespread clients take length % 4 for the padding */
     QUICK_PAD_MAX = 8,
     REAL_PACKET_MIN = 20, /* shorter payloads are errors and acknowledgements */
 };
@@ -513,7 +514,10 @@ static size_t head_size(const struct mt_transport *t, size_t len)
 static void write_frame(struct mt_transport *t, const void *payload, size_t len,
                         struct tg_buf *out, bool quick_ack)
 {
-    size_t pad = pad_size(t, len < REAL_PACKET_MIN ? QUICK_PAD_MAX + 1 : PAD_MAX + 1);
+    unsigned pad_max = len < REAL_PACKET_MIN ? QUICK_PAD_MAX
+                       : t->server           ? SERVER_PAD_MAX
+                                             : PAD_MAX;
+    size_t pad = pad_size(t, pad_max + 1);
     size_t total = head_size(t, len) + len + pad + (t->framing == MT_FULL ? FULL_TAIL : 0);
     uint8_t *frame = tg_buf_extend(out, total);
     uint8_t *p;
