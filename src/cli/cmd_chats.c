@@ -108,7 +108,8 @@ const struct cli_command cmd_chats = {
     .usage = "[OPTIONS]",
     .about = "Lists the chats of the account in the order of its chat list. An id, a username or a "
              "t.me link names a chat for tgdata extract.",
-    .examples = "  tgdata chats\n  tgdata chats --json | jq -r '.[] | select(.kind==\"channel\").id'\n",
+    .examples = "  tgdata chats\n"
+                "  tgdata chats --json | jq -r '.[] | select(.kind==\"channel\").id'\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT,
     .option = options,
     .size = sizeof(struct own),

@@ -204,8 +204,8 @@ const struct cli_command cmd_checkpoints = {
     .name = "checkpoints",
     .help = "list, show or roll back the checkpoints of jobs",
     .usage = "list|show CHAT_ID|rollback CHAT_ID --number N [OPTIONS]",
-    .about = "list prints the newest checkpoint of every chat; show prints all that are kept of one "
-             "chat, newest first; rollback goes back to one of them and removes from the "
+    .about = "list prints the newest checkpoint of every chat; show prints all that are kept of "
+             "one chat, newest first; rollback goes back to one of them and removes from the "
              "destination what came later, so that the next extract fetches it anew.",
     .examples = "  tgdata checkpoints list\n"
                 "  tgdata checkpoints show -1001234567890 --job nightly --json\n"

@@ -2,7 +2,7 @@
 /*
  * cmd_demo.c - tgdata demo: everything at work on one machine, without an account
  *
- *   sim (process) <--MTProto--> login, chats, extract --SIGKILL--> extract again, verify (processes)
+ *   sim (process) <--MTProto--> login, chats, extract --SIGKILL--> extract again, verify
  *
  * Each step runs this program as a user would. The extractor is killed in the middle and started
  * again; at the end its files are compared with the simulated world's own list of ids.
@@ -182,9 +182,9 @@ static tg_code read_account(struct demo *d, struct tg_error *err)
             }
         }
     }
-    tg_buf_done(&text);
     if (code == TG_OK && (!tg_json_in_done(&in) || !d->phone[0] || !d->code[0]))
         code = tg_fail(err, TG_DATA, "'%s' names no account", d->datacenter);
+    tg_buf_done(&text);
     return code;
 }
 
@@ -519,8 +519,8 @@ const struct cli_command cmd_demo = {
     .name = "demo",
     .help = "see everything at work on this machine, without an account",
     .usage = "[OPTIONS]",
-    .about = "Starts a simulated data centre, logs in to it over MTProto, extracts every message of "
-             "its chats, kills the extractor in the middle, resumes, verifies, and compares the "
+    .about = "Starts a simulated data centre, logs in to it over MTProto, extracts every message "
+             "of its chats, kills the extractor in the middle, resumes, verifies, and compares the "
              "files with the world's own list of message ids. Prints how fast it was and where the "
              "files are. Nothing leaves this machine.",
     .examples = "  tgdata demo\n  tgdata demo --messages 500000 --dir /var/tmp/big\n",

@@ -106,7 +106,8 @@ static void show_qr(void *ctx, const char *url, int64_t expires_unix_s)
     tg_buf_init(&out, 1 << 20);
     if (qr && term_is_tty(fileno(stderr)))
         put_qr(&out, qr, term_utf8());
-    tg_buf_printf(&out, "Scan with the phone: Settings, Devices, Link Desktop Device (%lld s left)\n",
+    tg_buf_printf(&out,
+                  "Scan with the phone: Settings, Devices, Link Desktop Device (%lld s left)\n",
                   (long long)TG_MAX(expires_unix_s - (int64_t)time(NULL), INT64_C(0)));
     tg_buf_printf(&out, "%s\n", url);
     fputs(tg_buf_cstr(&out), stderr);

@@ -51,8 +51,8 @@ const struct cli_command cmd_sim = {
              "is written when it listens; a line on stdout says so. The same seed gives the same "
              "world and the same faults.",
     .examples = "  tgdata sim --dir dc --chats 5 --messages 100000 &\n"
-                "  tgdata login --datacenter dc/datacenter.json --phone +99966200001 --code 22222 \\\n"
-                "      --api-id 1 --api-hash 00\n"
+                "  tgdata login --datacenter dc/datacenter.json --phone 9996620001 \\\n"
+                "      --code 22222 --api-id 1 --api-hash 00\n"
                 "  tgdata sim --dir dc --latency-ms 50 --flood messages.getHistory=30/60\n",
     .option = sim_options,
     .size = sizeof(struct sim_settings),

@@ -158,8 +158,8 @@ const struct cli_command cmd_verify = {
     .usage = "[--job NAME] [OPTIONS]",
     .about = "Reads the destination of a job again and compares it with the job's commits and with "
              "the server. A chat is complete when it was read to its end, the id ranges of its "
-             "commits meet without a gap, and no row stands twice. The server's own count is shown as "
-             "a hint: it may count what it does not deliver.",
+             "commits meet without a gap, and no row stands twice. The server's own count is shown "
+             "as a hint: it may count what it does not deliver.",
     .examples = "  tgdata verify --job nightly --state sqlite:state.db\n"
                 "  tgdata verify --json | jq '.chats[] | select(.complete | not)'\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT,

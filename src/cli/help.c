@@ -123,7 +123,7 @@ void cli_help_program(FILE *to)
     for (size_t i = 0; cli_commands[i]; i++)
         tg_buf_printf(&out, "  %-16s%s\n", cli_commands[i]->name, cli_commands[i]->help);
     tg_buf_str(&out, "\nFirst steps:\n"
-                     "  tgdata demo                     see everything at work, without an account\n"
+                     "  tgdata demo                  see everything at work, without an account\n"
                      "  tgdata login --api-id N --api-hash HEX\n"
                      "  tgdata chats\n"
                      "  tgdata extract NAME --to ndjson:DIR\n"
