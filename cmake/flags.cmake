@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Warnings, hardening and sanitizers, as one interface target that everything links.
 add_library(tgdata_flags INTERFACE)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The libraries of the core: found by pkg-config, all in Debian 12.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
@@ -10,6 +11,6 @@ set(versions "")
 foreach(library libuv libcrypto sqlite3 zlib jansson libxxhash libqrencode libdeflate)
   list(APPEND versions "\"${library} ${TG_CORE_${library}_VERSION}\"")
 endforeach()
-list(JOIN versions ", " versions)
+list(JOIN versions ", " TG_LIBRARY_VERSIONS)
 set_source_files_properties(src/etl/version.c PROPERTIES
-  COMPILE_DEFINITIONS "TG_LIBRARY_VERSIONS=${versions}")
+  COMPILE_DEFINITIONS "TG_LIBRARY_VERSIONS=${TG_LIBRARY_VERSIONS}")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The TL tables are generated at build time from schema/*.tl by tools/tlgen, a host program that is
 # built from the parser the library has too.
 set(TG_SCHEMA_INCLUDE ${CMAKE_BINARY_DIR}/schema)
