@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the program share: a simulated data centre, and runs of the program."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+TGDATA = os.environ.get("TGDATA") or str(
+    pathlib.Path(__file__).resolve().parents[2] / "build" / "tgdata")
+TIMEOUT = 240
+
+
+def clean_env(**more):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("TGDATA")}
+    env.update(LC_ALL="C.UTF-8", TERM="xterm", **more)
+    return env
+
+
+class Result:
+    """How one run ended."""
+
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    def json(self):
+        return json.loads(self.out)
+
+    def __str__(self):
+        return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
+
+
+def tgdata(*args, env=None, stdin=subprocess.DEVNULL, timeout=TIMEOUT, **more):
+    """Runs the program without a terminal and waits for its end."""
+    done = subprocess.run([TGDATA, *map(str, args)], env=clean_env(**(env or {})), stdin=stdin,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout,
+                          start_new_session=True, check=False, **more)
+    return Result(done.returncode, done.stdout.decode("utf-8", "replace"),
+                  done.stderr.decode("utf-8", "replace"))
+
+
+def start(*args, env=None, **more):
+    return subprocess.Popen([TGDATA, *map(str, args)], env=clean_env(**(env or {})),
+                            stdin=subprocess.DEVNULL, start_new_session=True, **more)
+
+
+class Sim:
+    """A running `tgdata sim`."""
+
+    def __init__(self, directory, *args):
+        self.dir = pathlib.Path(directory)
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self.args = args
+        self.process = None
+        self.start()
+
+    def start(self, *more):
+        self.process = start("sim", "--dir", self.dir, "--truth", *self.args, *more,
+                             stdout=subprocess.PIPE)
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the simulator ended with {self.process.wait()}")
+        self.file = self.dir / "datacenter.json"
+        self.world = json.loads((self.dir / "world.json").read_text(encoding="utf-8"))
+        self.accounts = json.loads(self.file.read_text(encoding="utf-8"))["accounts"]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        self.process.stdout.close()
+
+    def account(self, password=False, bot=False):
+        for a in self.accounts:
+            if bot == ("bot_token" in a) and password == ("password" in a):
+                return a
+        raise KeyError("no such account")
+
+    def chats(self, account, kept_out=("left", "protected")):
+        """The entries of world.json that the account can list."""
+        return [c for c in self.world["chats"]
+                if account["user_id"] in c["members"] and c["kind"] not in kept_out]
+
+    def chat(self, kind):
+        return next(c for c in self.world["chats"] if c["kind"] == kind)
+
+    def ids(self, chat_id):
+        text = (self.dir / f"ids-{chat_id}.txt").read_text(encoding="ascii")
+        return [int(line) for line in text.split()]
+
+    def truth(self, chats):
+        """All (chat, id) of those entries, with the groups they grew from."""
+        whole = []
+        for c in chats:
+            for chat_id in [c["migrated_from"], c["id"]]:
+                if chat_id:
+                    whole += [(chat_id, i) for i in self.ids(chat_id)]
+        return whole
+
+
+def rows(out):
+    """All rows below a destination, part by part."""
+    found = []
+    for part in sorted(pathlib.Path(out).glob("chat_*/part-*.ndjson")):
+        with part.open(encoding="utf-8") as lines:
+            found += [json.loads(line) for line in lines]
+    return found
+
+
+class Case(unittest.TestCase):
+    """A test with a directory of its own, and one data centre for its class."""
+
+    sim_args = ("--chats", "5", "--messages", "300", "--seed", "3")
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.top = pathlib.Path(tempfile.mkdtemp(prefix="tgdata-test-"))
+        cls.top.chmod(0o755)
+        cls.sim = Sim(cls.top / "dc", *cls.sim_args) if cls.sim_args is not None else None
+        cls.made = None
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.sim:
+            cls.sim.stop()
+        shutil.rmtree(cls.top, ignore_errors=True)
+
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(dir=self.top))
+
+    def login(self, session, account=None, **more):
+        a = account or self.sim.account()
+        args = ["login", "--session", session, "--datacenter", self.sim.file, "--api-id", "1",
+                "--api-hash", "aa"]
+        if "bot_token" in a:
+            args += ["--bot-token", a["bot_token"]]
+        else:
+            args += ["--phone", a["phone"], "--code", a["code"]]
+        if "password" in a:
+            args += ["--password", a["password"]]
+        done = tgdata(*args, **more)
+        self.assertEqual(done.code, 0, done)
+        return done
+
+    def session(self):
+        """A session that is logged in: made once a class, copied for each test."""
+        if type(self).made is None:
+            type(self).made = self.top / "made.session"
+            self.login(self.made)
+        mine = self.dir / "me.session"
+        shutil.copy(self.made, mine)
+        return mine
+
+    def account_args(self, session=None):
+        return ["--session", session or self.session(), "--datacenter", self.sim.file]
+
+    def extract_args(self, *chats, session=None, job="job", more=()):
+        return ["extract", *chats, *self.account_args(session), "--to", f"ndjson:{self.dir}/out",
+                "--state", f"sqlite:{self.dir}/state.db", "--job", job, "--lease", "1s",
+                "--progress", "none", *more]
+
+    def verify(self, session=None, job="job"):
+        return tgdata("verify", *self.account_args(session), "--state",
+                      f"sqlite:{self.dir}/state.db", "--job", job, "--json")
+
+    def check_fails(self, done, code, *words):
+        """One clear line, a hint, and the documented exit code."""
+        self.assertEqual(done.code, code, done)
+        lines = [line for line in done.err.splitlines() if line.startswith("tgdata")
+                 and ": warning" not in line]
+        self.assertEqual(len(lines), 1, done)
+        for word in words:
+            self.assertIn(word, done.err, done)
+        self.assertIn("  hint: ", done.err, done)
+
+    def check_whole(self, chats, out=None):
+        """The rows on disk are the world's: none lost, none twice, in order."""
+        found = [(r["chat_id"], r["id"]) for r in rows(out or self.dir / "out")]
+        self.assertEqual(sorted(found), sorted(self.sim.truth(chats)))
+        for chat_id in {c for c, _ in found}:
+            ids = [i for c, i in found if c == chat_id]
+            self.assertEqual(ids, sorted(ids), "rows of a chat stand in order")
+
+
+def wait_for(test, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if test():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def main():
+    unittest.main(verbosity=2)

@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Whatever is wrong around the program: one clear line, the documented code, nothing lost."""
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+
+from kit import Case, Sim, main, rows, tgdata
+
+NOBODY = 65534
+
+
+class BadInput(Case):
+    def test_unknown_chat(self):
+        for name in ["@nobody_has_this", "-1009999999999", "123456789012", "https://t.me/nope_"]:
+            with self.subTest(name):
+                last = name.split("/")[-1].strip("@")
+                self.check_fails(tgdata(*self.extract_args(name)), 3, last)
+
+    def test_malformed_chat(self):
+        for name in ["@", "not a name", "https://example.com/x"]:
+            with self.subTest(name):
+                done = tgdata(*self.extract_args(name))
+                self.assertIn(done.code, (2, 3), done)
+
+    def test_a_bad_chat_does_not_keep_the_good_ones(self):
+        chat = self.sim.chat("supergroup")
+        self.check_fails(tgdata(*self.extract_args("@nobody_has_this", chat["id"])), 3)
+        self.check_whole([chat])
+
+    def test_protected_chat(self):
+        chat = self.sim.chat("protected")
+        self.check_fails(tgdata(*self.extract_args(chat["id"])), 4, "--allow-protected")
+        self.assertEqual(rows(self.dir / "out"), [])
+        done = tgdata(*self.extract_args(chat["id"], more=["--allow-protected"]))
+        self.assertEqual(done.code, 0, done)
+        self.check_whole([chat])
+
+    def test_not_logged_in(self):
+        for command in [["chats"], ["logout"], ["export-session", "telethon"], ["verify"],
+                        ["extract", "--all", "--to", f"ndjson:{self.dir}/out"]]:
+            with self.subTest(command[0]):
+                done = tgdata(*command, "--session", self.dir / "none", "--datacenter",
+                              self.sim.file, cwd=self.dir)
+                self.check_fails(done, 5, "login")
+
+    def test_unreachable_data_centre(self):
+        with socket.socket() as s:  # bound but not listening: refused
+            s.bind(("127.0.0.1", 0))
+            port = str(s.getsockname()[1])
+            text = self.sim.file.read_text(encoding="utf-8")
+            for dc in self.sim_ports():
+                text = text.replace(f'"port":{dc}', f'"port":{port}')
+            there = self.dir / "datacenter.json"
+            there.write_text(text, encoding="utf-8")
+            done = tgdata("chats", "--session", self.session(), "--datacenter", there, "--attempts",
+                          "2", timeout=120)
+        self.check_fails(done, 6)
+
+    def sim_ports(self):
+        import json
+        return [dc["port"] for dc in json.loads(self.sim.file.read_text(encoding="utf-8"))["dcs"]]
+
+    def test_bad_files(self):
+        good = self.session()
+        empty, noise, other = self.dir / "empty", self.dir / "noise", self.dir / "noise.json"
+        empty.write_bytes(b"")
+        noise.write_bytes(bytes(range(256)) * 20)
+        other.write_text('{"dcs":[]}', encoding="ascii")
+        cut = self.dir / "cut.session"
+        cut.write_bytes(good.read_bytes()[:-7])
+        table = [
+            (["--session", noise, "--datacenter", self.sim.file], 8),
+            (["--session", cut, "--datacenter", self.sim.file], 8),
+            (["--session", good, "--datacenter", noise], 2),
+            (["--session", good, "--datacenter", other], 2),
+            (["--session", good, "--datacenter", self.dir / "missing"], 2),
+            (["--session", self.dir / "no" / "where", "--datacenter", self.sim.file], None),
+        ]
+        for words, code in table:
+            with self.subTest(words):
+                before = [pathlib.Path(w).read_bytes() for w in words[1::2]
+                          if pathlib.Path(w).exists()]
+                done = tgdata("chats", *words)
+                self.assertNotIn(done.code, (0, 1), done)
+                self.assertEqual(len(done.err.splitlines()) <= 2, True, done)
+                if code:
+                    self.assertEqual(done.code, code, done)
+                after = [pathlib.Path(w).read_bytes() for w in words[1::2]
+                         if pathlib.Path(w).exists()]
+                self.assertEqual(before, after, "a file that is not understood stays as it is")
+
+    def test_corrupt_state(self):
+        chat = self.sim.chat("supergroup")
+        session = self.session()
+        self.assertEqual(tgdata(*self.extract_args(chat["id"], session=session)).code, 0)
+        state = self.dir / "state.db"
+        for wal in self.dir.glob("state.db-*"):
+            wal.unlink()
+        good = state.read_bytes()
+        noise = bytes(range(256)) * 64
+        for bad in [noise, good[:4096] + noise * 2, b"SQLite format 3\0"]:
+            state.write_bytes(bad)
+            for command in [self.extract_args(chat["id"], session=session),
+                            ["checkpoints", "list", "--state", f"sqlite:{state}"]]:
+                done = tgdata(*command)
+                self.assertEqual(done.code, 8, done)
+                self.assertIn("  hint: ", done.err)
+        self.check_whole([chat])
+
+    def test_malformed_urls(self):
+        session = self.session()
+        chat = self.sim.chat("supergroup")["id"]
+        table = [("--to", "parchment:x", "ndjson"), ("--to", "ndjson", "ndjson:"),
+                 ("--to", "ndjson:", "ndjson:"), ("--state", "stone:x", "sqlite"),
+                 ("--state", "sqlite:", "sqlite:"), ("--to", "ndjson:x?speed=9", "speed"),
+                 ("--job", "a/b", "job"), ("--proxy", "carrier://x", "socks5")]
+        for name, value, says in table:
+            with self.subTest(value):
+                words = self.extract_args(chat, session=session)
+                if name in words:
+                    words[words.index(name) + 1] = value
+                else:
+                    words += [name, value]
+                self.check_says_usage(tgdata(*words, cwd=self.dir), says)
+        done = tgdata("extract", chat, *self.account_args(session), cwd=self.dir)
+        self.check_fails(done, 2, "--to ndjson:DIR")
+
+    def check_says_usage(self, done, says):
+        self.assertEqual(done.code, 2, done)
+        self.assertIn(says, done.err, done)
+
+    def test_read_only_directory(self):
+        chat = self.sim.chat("supergroup")
+        session = self.session()
+        locked = self.dir / "locked"
+        locked.mkdir()
+        locked.chmod(0o555)
+        more = {}
+        if os.getuid() == 0:  # root writes everywhere: run as somebody else
+            for path in [self.dir, session]:
+                os.chown(path, NOBODY, NOBODY)
+            more = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        table = [("--to", f"ndjson:{locked}/out", 7), ("--state", f"sqlite:{locked}/state.db", 8)]
+        for name, value, code in table:
+            words = self.extract_args(chat["id"], session=session)
+            words[words.index(name) + 1] = value
+            self.check_fails(tgdata(*words, **more), code, str(locked))
+        done = tgdata("login", "--session", locked / "new.session", "--datacenter", self.sim.file,
+                      "--api-id", "1", "--api-hash", "aa", "--phone",
+                      self.sim.account()["phone"], "--code", "1", **more)
+        self.assertEqual(done.code, 7, done)
+
+
+class FullDisk(Case):
+    sim_args = ("--chats", "1", "--messages", "6000", "--seed", "2")
+
+    def test_a_full_disk_loses_nothing(self):
+        small = self.dir / "small"
+        small.mkdir()
+        mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small],
+                               stderr=subprocess.DEVNULL, check=False)
+        if mount.returncode:
+            self.skipTest("a small file system cannot be mounted here")
+        chat = self.sim.chat("supergroup")
+        session = self.session()
+        words = self.extract_args(chat["id"], session=session, more=[
+            "--batch-size", "500", "--checkpoint-interval", "500"])
+        words[words.index("--to") + 1] = f"ndjson:{small}/out"
+        try:
+            self.check_fails(tgdata(*words), 7, "space")
+            kept = rows(small / "out")
+            self.assertGreater(len(kept), 0)
+            subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
+            done = tgdata(*words)
+            self.assertEqual(done.code, 0, done)
+            self.check_whole([chat], small / "out")
+        finally:
+            subprocess.run(["umount", small], check=False)
+
+
+class Expired(Case):
+    """The server forgets the login: the session file is of no use any more."""
+
+    sim_args = None
+
+    def test_expired_session(self):
+        sim = type(self).sim = Sim(self.dir / "dc", "--chats", "2", "--messages", "50")
+        session = self.dir / "me.session"
+        self.login(session)
+        ports = [dc["port"] for dc in __import__("json").loads(
+            sim.file.read_text(encoding="utf-8"))["dcs"]]
+        sim.stop()
+        keys = sim.dir / "keys"
+        shutil.rmtree(keys) if keys.is_dir() else keys.unlink()
+        sim.start("--listen", f"127.0.0.1:{ports[0]}")
+        done = tgdata("chats", "--session", session, "--datacenter", sim.file)
+        self.check_fails(done, 5, "login")
+
+
+if __name__ == "__main__":
+    main()

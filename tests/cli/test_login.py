@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Logging in and out: each way in, where secrets come from, and what is refused."""
+import os
+import pty
+import select
+import stat
+import subprocess
+import time
+
+from kit import Case, TGDATA, clean_env, main, start, tgdata, wait_for
+
+API = ["--api-id", "1", "--api-hash", "aa"]
+
+
+class Login(Case):
+    sim_args = ("--chats", "3", "--messages", "20")
+
+    def base(self, name="me.session"):
+        return ["login", "--session", self.dir / name, "--datacenter", self.sim.file, *API]
+
+    def check_works(self, name="me.session", **more):
+        done = tgdata("chats", "--json", "--session", self.dir / name, "--datacenter",
+                      self.sim.file, **more)
+        self.assertEqual(done.code, 0, done)
+        return done.json()
+
+    def test_phone_code(self):
+        a = self.sim.account()
+        done = tgdata(*self.base(), "--phone", a["phone"], "--code", a["code"], "--json")
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(done.json()["user_id"], a["user_id"])
+        mode = stat.S_IMODE(os.stat(self.dir / "me.session").st_mode)
+        self.assertEqual(mode, 0o600)
+        self.assertEqual({c["id"] for c in self.check_works()},
+                         {c["id"] for c in self.sim.chats(a, kept_out=("left",))})
+
+    def test_every_account_of_the_file(self):
+        for i, a in enumerate(self.sim.accounts):
+            with self.subTest(a):
+                self.login(self.dir / f"{i}.session", a)
+
+    def test_password_from_the_environment(self):
+        a = self.sim.account(password=True)
+        done = tgdata(*self.base(), "--phone", a["phone"],
+                      env={"TGDATA_CODE": a["code"], "TGDATA_PASSWORD": a["password"]})
+        self.assertEqual(done.code, 0, done)
+
+    def test_secrets_from_descriptors(self):
+        a = self.sim.account(password=True)
+        fds = []
+        for secret in (a["code"], a["password"]):
+            read, write = os.pipe()
+            os.write(write, secret.encode() + b"\n")
+            os.close(write)
+            fds.append(read)
+        done = tgdata(*self.base(), "--phone", a["phone"], "--code-fd", fds[0], "--password-fd",
+                      fds[1], pass_fds=fds)
+        for fd in fds:
+            os.close(fd)
+        self.assertEqual(done.code, 0, done)
+        self.assertNotIn(a["password"], done.out + done.err)
+
+    def test_bot_token(self):
+        a = self.sim.account(bot=True)
+        done = tgdata(*self.base(), env={"TGDATA_BOT_TOKEN": a["bot_token"]})
+        self.assertEqual(done.code, 0, done)
+
+    def test_what_is_missing_is_named(self):
+        a, strict = self.sim.account(), self.sim.account(password=True)
+        table = [([], "--phone"), (["--phone", a["phone"]], "--code"),
+                 (["--phone", strict["phone"], "--code", strict["code"]], "--password")]
+        for words, says in table:
+            done = tgdata(*self.base(), *words)
+            self.check_fails(done, 2, says)
+        done = tgdata("login", "--session", self.dir / "x", "--datacenter", self.sim.file,
+                      "--phone", a["phone"])
+        self.check_fails(done, 2, "--api-id", "--api-hash")
+
+    def test_wrong_code(self):
+        done = tgdata(*self.base(), "--phone", self.sim.account()["phone"], "--code", "00000")
+        self.check_fails(done, 5, "code")
+
+    def test_wrong_password(self):
+        a = self.sim.account(password=True)
+        done = tgdata(*self.base(), "--phone", a["phone"], "--code", a["code"], "--password", "no")
+        self.check_fails(done, 5, "password")
+
+    def test_wrong_bot_token(self):
+        self.check_fails(tgdata(*self.base(), "--bot-token", "1:nonsense"), 5, "token")
+
+    def test_unknown_phone(self):
+        self.check_fails(tgdata(*self.base(), "--phone", "12", "--code", "1"), 5, "phone")
+
+    def test_passphrase(self):
+        a = self.sim.account()
+        self.login(self.dir / "me.session", a, env={"TGDATA_PASSPHRASE": "open sesame"})
+        self.check_works(env={"TGDATA_PASSPHRASE": "open sesame"})
+        for env in [{}, {"TGDATA_PASSPHRASE": "wrong"}]:
+            done = tgdata("chats", "--session", self.dir / "me.session", "--datacenter",
+                          self.sim.file, env=env)
+            self.check_fails(done, 5, "passphrase")
+
+    def test_logout(self):
+        self.login(self.dir / "me.session")
+        copy = (self.dir / "me.session").read_bytes()
+        done = tgdata("logout", "--session", self.dir / "me.session", "--datacenter", self.sim.file)
+        self.assertEqual(done.code, 0, done)
+        self.assertFalse((self.dir / "me.session").exists())
+        (self.dir / "copy.session").write_bytes(copy)
+        done = tgdata("chats", "--session", self.dir / "copy.session", "--datacenter",
+                      self.sim.file)
+        self.check_fails(done, 5, "log in")
+
+    def test_session_strings_go_out_and_come_back(self):
+        self.login(self.dir / "me.session")
+        for kind in ("telethon", "pyrogram"):
+            done = tgdata("export-session", kind, "--session", self.dir / "me.session",
+                          "--datacenter", self.sim.file)
+            self.assertEqual(done.code, 0, done)
+            self.check_works(f"{kind}.session", env={
+                "TGDATA_SESSION_STRING": done.out.strip(), "TGDATA_API_ID": "1",
+                "TGDATA_API_HASH": "aa"})
+        done = tgdata("export-session", "signal", "--session", self.dir / "me.session",
+                      "--datacenter", self.sim.file)
+        self.assertEqual(done.code, 2, done)
+
+    def test_qr(self):
+        phone = self.sim.account()["phone"]
+        process = start(*self.base(), "--qr", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        link = b""
+        while b"tg://login?token=" not in link:
+            link = process.stderr.readline()
+            self.assertTrue(link, "no link was shown")
+        (self.sim.dir / "accept-login").write_text(phone, encoding="ascii")
+        out, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 0, err)
+        self.assertIn(b"Logged in", out)
+        self.check_works()
+
+    def test_secrets_do_not_stay_in_the_list_of_processes(self):
+        a = self.sim.account(password=True)
+        process = start(*self.base(), "--qr", "--password", a["password"],
+                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        while b"tg://login?token=" not in process.stderr.readline():
+            pass
+        with open(f"/proc/{process.pid}/cmdline", "rb") as f:
+            self.assertNotIn(a["password"].encode(), f.read())
+        process.terminate()
+        self.assertEqual(process.wait(30), 130)
+        process.stderr.close()
+
+
+class Terminal(Case):
+    """What a person sees: questions on the terminal, secrets not echoed."""
+    sim_args = ("--chats", "3", "--messages", "20")
+
+    def talk(self, words, answers):
+        """Runs the program on a terminal. @return exit code, all that was shown"""
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.execve(TGDATA, [TGDATA, *map(str, words)], clean_env())
+        shown, sent, end = b"", 0, time.monotonic() + 60
+        while time.monotonic() < end:
+            if not select.select([fd], [], [], 0.2)[0]:
+                continue
+            try:
+                got = os.read(fd, 4096)
+            except OSError:
+                break
+            if not got:
+                break
+            shown += got
+            if sent < len(answers) and answers[sent][0].encode() in shown:
+                os.write(fd, answers[sent][1].encode() + b"\n")
+                sent += 1
+        status = os.waitpid(pid, 0)[1]
+        os.close(fd)
+        return os.waitstatus_to_exitcode(status), shown.decode("utf-8", "replace")
+
+    def test_all_three_questions(self):
+        a = self.sim.account(password=True)
+        code, shown = self.talk(
+            ["login", "--session", self.dir / "s", "--datacenter", self.sim.file, *API],
+            [("Phone number", a["phone"]), ("Login code", a["code"]),
+             ("Password", a["password"])])
+        self.assertEqual(code, 0, shown)
+        self.assertIn("Logged in", shown)
+        self.assertNotIn(a["password"], shown)
+
+    def test_a_mistyped_code_is_asked_for_again(self):
+        a = self.sim.account()
+        code, shown = self.talk(
+            ["login", "--session", self.dir / "s", "--datacenter", self.sim.file, *API, "--phone",
+             a["phone"]],
+            [("Login code", "00000"), ("00000", a["code"])])
+        self.assertEqual(code, 0, shown)
+
+    def test_a_passphrase_is_asked_for(self):
+        self.login(self.dir / "s", env={"TGDATA_PASSPHRASE": "open sesame"})
+        code, shown = self.talk(["chats", "--session", self.dir / "s", "--datacenter",
+                                 self.sim.file], [("Passphrase", "open sesame")])
+        self.assertEqual(code, 0, shown)
+        self.assertNotIn("open sesame", shown)
+
+    def test_the_progress_line_is_redrawn(self):
+        self.login(self.dir / "s")
+        code, shown = self.talk(["extract", "--all", "--session", self.dir / "s", "--datacenter",
+                                 self.sim.file, "--to", f"ndjson:{self.dir}/out", "--state",
+                                 f"sqlite:{self.dir}/st"], [])
+        self.assertEqual(code, 0, shown)
+        self.assertIn("\r\x1b[K", shown)
+        self.assertRegex(shown, r"messages of \d+ chats in 0:")
+
+
+if __name__ == "__main__":
+    main()
