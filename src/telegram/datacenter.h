@@ -5,7 +5,9 @@
  *   {"dcs":[{"id":2,"host":"127.0.0.1","port":4430}], "public_key":"-----BEGIN RSA PUBLIC KEY-----..",
  *    "main_dc":2, "test":false}
  *
- * Unknown members are ignored (a simulated data centre also lists its test accounts there).
+ * "public_key" may be a list of up to 8 keys; "main_dc" is the first DC and "test" false if absent.
+ * Unknown members are ignored (a simulated data centre also lists its test accounts there); a member
+ * that stands twice is refused.
  * Sources of the built-in facts are named in datacenter.c.
  *
  * Threads: none: value type      Limits: 32 DCs, 8 keys, file 64 KiB
@@ -35,7 +37,7 @@ struct tg_datacenter {
 
 /** Telegram's own production (or test) data centres. */
 tg_code tg_datacenter_builtin(bool test, struct tg_datacenter *ret, struct tg_error *err);
-/** @return TG_DATA with what is wrong where */
+/** @return TG_DATA with what is wrong where; TG_NOMEM */
 tg_code tg_datacenter_parse(const char *json, size_t len, struct tg_datacenter *ret,
                             struct tg_error *err);
 void tg_datacenter_done(struct tg_datacenter *d);
