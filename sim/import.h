@@ -4,8 +4,8 @@
  *
  * The file is read whole and walked once: every message is parsed, checked and its people noted,
  * then only where it stands in the file is kept (32 bytes a message). It is parsed again when
- * somebody asks for it. What the format does not tell is invented from hashes: access hashes, file ids, user
- * ids of people who are only named (members of an invitation, "via" bots).
+ * somebody asks for it. What the format does not tell is invented from hashes: access hashes, file
+ * ids, user ids of people who are only named (members of an invitation, "via" bots).
  *
  * A supergroup's messages with ids below zero are those of the basic group that it was: they become
  * a chat of their own, and the supergroup a SIM_MIGRATED one. Basic groups and private chats belong

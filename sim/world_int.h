@@ -198,6 +198,7 @@ struct sim_words {
     const struct tg_str *word;
     uint32_t n;
     const char *space, *comma, *stop;
+    uint32_t bytes_8; /* bytes of eight UTF-16 units, at least */
 };
 extern const struct sim_words sim_words[SIM_SCRIPTS];
 extern const struct tg_str sim_emoji[];

@@ -237,7 +237,8 @@ static void plan_action(const struct sim_world *w, const struct sim_chat_in *c, 
 static void plan_sender(const struct sim_world *w, const struct sim_chat_in *c, struct sim_plan *p)
 {
     int64_t album = album_of(c, p->local);
-    struct sim_rng r = draw(key_of(c, album ? album : p->local), D_SENDER);
+    int64_t at = album ? album : p->local; /* an album has one sender */
+    struct sim_rng r = draw(key_of(c, at), D_SENDER);
     uint32_t x = sim_below(&r, 1000);
 
     if (is_channel(c))
@@ -253,7 +254,7 @@ static void plan_sender(const struct sim_world *w, const struct sim_chat_in *c, 
     else if (x < 55)
         p->from = some_bot(w, &r);
     else
-        p->from = someone(w, c, p->local, &r);
+        p->from = someone(w, c, at, &r);
     if (p->local == 1)
         p->from = sim_user_id(w, sim_member(w, c, 0));
 }
@@ -261,12 +262,13 @@ static void plan_sender(const struct sim_world *w, const struct sim_chat_in *c, 
 static void plan_forward(const struct sim_world *w, const struct sim_chat_in *c, struct sim_plan *p)
 {
     int64_t album = album_of(c, p->local);
-    struct sim_rng r = draw(key_of(c, album ? album : p->local), D_FORWARD);
+    int64_t at = album ? album : p->local;
+    struct sim_rng r = draw(key_of(c, at), D_FORWARD);
     uint32_t x = sim_below(&r, 1000);
 
     if (x < 35) {
         p->forward = SIM_FROM_USER;
-        p->forward_from = someone(w, c, p->local + 3, &r);
+        p->forward_from = someone(w, c, at + 3, &r);
     } else if (x < 45) {
         p->forward = SIM_FROM_HIDDEN;
     } else if (x < 70) {

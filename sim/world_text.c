@@ -2,8 +2,8 @@
 /*
  * world_text.c - draws a message's text and where its formatting stands
  *
- * Words are appended one by one; both lengths are kept while that happens, bytes of UTF-8 and units
- * of UTF-16, since entities count in the latter. Some spans wrap the next words (bold, a link with
+ * Words are appended one by one, and where a span begins or ends, the units of UTF-16 up to there
+ * are counted, since entities go by them. Some spans wrap the next words (bold, a link with
  * its own address), others are a word of their own kind (a URL, a mention, a hashtag).
  *
  * Threads: none      Limits: SIM_TEXT_MAX units, SIM_SPANS_MAX spans
@@ -18,7 +18,8 @@ enum { ROOM = SIM_TEXT_MAX * 3 + 512 }; /* one unit is at most 3 bytes; two unit
 struct draft {
     struct sim_rng *rng;
     const struct sim_words *words;
-    uint32_t len, units;
+    uint32_t len;
+    uint32_t units, counted; /* units of the first `counted` bytes */
     uint32_t sentence; /* words left in this sentence */
     uint32_t gap;      /* drawn along with the last word: what follows it */
     char text[ROOM];
@@ -56,7 +57,14 @@ static void add(struct draft *d, const char *at, size_t n)
     assert(d->len + n <= ROOM);
     memcpy(d->text + d->len, at, n);
     d->len += (uint32_t)n;
-    d->units += n == 1 ? 1 : sim_utf16_len(at, n);
+}
+
+/* Units so far. Counted in long stretches, only where a span begins or ends. */
+static uint32_t units(struct draft *d)
+{
+    d->units += sim_utf16_len(d->text + d->counted, d->len - d->counted);
+    d->counted = d->len;
+    return d->units;
 }
 
 static void add_cstr(struct draft *d, const char *s)
@@ -86,7 +94,8 @@ static void add_word(struct draft *d)
 static void add_gap(struct draft *d)
 {
     static const char *const odd[] = { "\n", "\n\n", " \"", "\\", "\t", " \x01 ",
-                                       " </b> ", " 'a','b'; ", "\xe2\x80\xa8", "\x7f", "\r\n", "\xef\xbb\xbf" };
+                                       " </b> ", " 'a','b'; ", "\xe2\x80\xa8", "\x7f",
+                                       "\r\n", "\xef\xbb\xbf" };
     uint32_t x = d->gap;
 
     if (--d->sentence == 0)
@@ -169,7 +178,7 @@ static void add_span(struct draft *d, struct sim_said *said, const struct sim_sa
         say->mention && said->n_spans == 0 ? SIM_MENTION_NAME : draw_kind(d);
     struct sim_span *span = &said->span[said->n_spans++];
 
-    *span = (struct sim_span){ .kind = kind, .at = d->units };
+    *span = (struct sim_span){ .kind = kind, .at = units(d) };
     if (kind >= SIM_CUSTOM_EMOJI) {
         add_special(d, kind);
         if (d->sentence == 0)
@@ -183,7 +192,7 @@ static void add_span(struct draft *d, struct sim_said *said, const struct sim_sa
             add_word(d);
         }
     }
-    span->len = d->units - span->at;
+    span->len = units(d) - span->at;
     if (kind == SIM_BOLD && said->n_spans < say->n_spans && sim_chance(d->rng, 150)) {
         said->span[said->n_spans] = *span;
         said->span[said->n_spans++].kind = SIM_ITALIC;
@@ -193,29 +202,31 @@ static void add_span(struct draft *d, struct sim_said *said, const struct sim_sa
 bool sim_text_make(struct sim_rng *r, const struct sim_say *say, struct tg_arena *arena,
                    struct sim_said *ret)
 {
-    uint32_t step = say->units / (say->n_spans + 1), next = step / 2;
-    uint32_t enough = TG_MIN(say->units, SIM_TEXT_MAX - 128); /* the last word may reach beyond */
+    /* The length is steered by bytes; a little less than what a unit takes, so that it stays within
+     * the bounds. The last word may reach beyond. */
+    uint32_t enough = TG_MIN(say->units, SIM_TEXT_MAX - 128) * sim_words[say->script].bytes_8 / 8;
+    uint32_t step = enough / (say->n_spans + 1), next = step / 2;
     struct draft d;
     char *copy;
 
     assert(say->n_spans <= SIM_SPANS_MAX && say->units <= SIM_TEXT_MAX);
     d.rng = r;
     d.words = &sim_words[say->script];
-    d.len = d.units = d.sentence = d.gap = 0;
+    d.len = d.units = d.counted = d.sentence = d.gap = 0;
     ret->n_spans = 0;
     for (;;) {
-        if (ret->n_spans < say->n_spans && d.units >= next) {
+        if (ret->n_spans < say->n_spans && d.len >= next) {
             add_span(&d, ret, say);
             next += step;
         } else {
             add_word(&d);
         }
-        if (d.units + 8 >= enough)
+        if (d.len + 8 >= enough)
             break;
         add_gap(&d);
     }
     if (say->units == SIM_TEXT_MAX) /* the longest text there is, to the unit */
-        while (d.units < SIM_TEXT_MAX)
+        for (uint32_t i = units(&d); i < SIM_TEXT_MAX; i++)
             add(&d, ".", 1);
     copy = tg_arena_bytes(arena, d.len);
     if (!copy)

@@ -55,11 +55,11 @@ static const struct tg_str chinese[] = {
 };
 
 const struct sim_words sim_words[SIM_SCRIPTS] = {
-    [SIM_ENGLISH] = { english, TG_COUNT(english), " ", ", ", ". " },
-    [SIM_SPANISH] = { spanish, TG_COUNT(spanish), " ", ", ", ". " },
-    [SIM_RUSSIAN] = { russian, TG_COUNT(russian), " ", ", ", "! " },
-    [SIM_ARABIC] = { arabic, TG_COUNT(arabic), " ", "\xd8\x8c ", "\xd8\x9f " },
-    [SIM_CHINESE] = { chinese, TG_COUNT(chinese), "", "\xef\xbc\x8c", "\xe3\x80\x82" },
+    [SIM_ENGLISH] = { english, TG_COUNT(english), " ", ", ", ". ", 8 },
+    [SIM_SPANISH] = { spanish, TG_COUNT(spanish), " ", ", ", ". ", 8 },
+    [SIM_RUSSIAN] = { russian, TG_COUNT(russian), " ", ", ", "! ", 13 },
+    [SIM_ARABIC] = { arabic, TG_COUNT(arabic), " ", "\xd8\x8c ", "\xd8\x9f ", 13 },
+    [SIM_CHINESE] = { chinese, TG_COUNT(chinese), "", "\xef\xbc\x8c", "\xe3\x80\x82", 20 },
 };
 
 const struct tg_str sim_emoji[] = {

@@ -42,7 +42,8 @@ static const char group[] = HEAD
     "{\"id\":4,\"type\":\"message\"," AT "\"from\":null,\"from_id\":\"user333\","
     "\"reply_to_message_id\":2,\"text\":\"gone\",\"text_entities\":[{\"type\":\"plain\","
     "\"text\":\"gone\"}],\"forwarded_from\":\"News\",\"forwarded_from_id\":\"channel77\","
-    "\"via_bot\":\"@gif\",\"reactions\":[{\"type\":\"emoji\",\"count\":3,\"emoji\":\"\xf0\x9f\x91\x8d\","
+    "\"via_bot\":\"@gif\",\"reactions\":[{\"type\":\"emoji\",\"count\":3,"
+    "\"emoji\":\"\xf0\x9f\x91\x8d\","
     "\"recent\":[{\"from\":\"Dora\",\"from_id\":\"user444\",\"date\":\"2023-01-02T00:00:00\"}]}]},"
     "{\"id\":9,\"type\":\"message\"," AT ANNA "\"photo\":\"photos/1.jpg\",\"width\":640,"
     "\"height\":480,\"photo_file_size\":12345,\"text\":\"\"},"
@@ -256,8 +257,9 @@ static void service_actions_are_told_apart(void **state)
         struct tg_buf out;
         char text[512];
 
-        snprintf(text, sizeof text, "%s\"messages\":[{\"id\":5,\"type\":\"service\",%s\"action\":%s}]}",
-                 HEAD, AT, rows[i].members);
+        snprintf(text, sizeof text,
+                 "%s\"messages\":[{\"id\":5,\"type\":\"service\",%s\"action\":%s}]}", HEAD, AT,
+                 rows[i].members);
         w = load(text);
         tg_arena_init(&arena, 1 << 20);
         tg_buf_init(&out, 1 << 16);
