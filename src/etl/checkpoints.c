@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "crypto/random.h"
 #include "etl/checkpoint.h"
 #include "os/loop.h"
 #include "os/proc.h"
@@ -115,28 +116,57 @@ static int64_t sink_clock(void *ctx)
     return tg_clock_unix_us();
 }
 
-static tg_code cut_destination(const char *to, const char *job, const struct tg_commit *commit,
-                               struct tg_error *err)
+struct rollback {
+    struct tg_store store;
+    const char *job;
+    int64_t chat_id;
+    struct find find;
+    struct tg_commit goal;
+    struct tg_lease lease;
+    bool other_history; /* the destination's commit of that number is another one */
+};
+
+/* After an earlier rollback the same commit number may have been given again. */
+static bool on_commit(void *ctx, const struct tg_commit *c)
 {
-    struct tg_sink_env env = { job, &tg_fs_system, sink_clock, NULL };
-    struct tg_commit there;
+    struct rollback *r = ctx;
+
+    if (c->seq < r->goal.seq)
+        return true;
+    r->other_history = c->seq == r->goal.seq && (c->cursor.segment != r->goal.cursor.segment ||
+                                                 c->cursor.id != r->goal.cursor.id ||
+                                                 c->rows_total != r->goal.rows_total);
+    return false;
+}
+
+static tg_code cut_destination(struct rollback *r, const char *to, struct tg_error *err)
+{
+    const struct tg_sink_env env = { r->job, &tg_fs_system, sink_clock, NULL };
+    const struct tg_random random = tg_random_system();
+    const struct tg_fence fence = { r->lease.token, (uint32_t)tg_random_u64(&random) };
     struct tg_sink sink;
     tg_code code = tg_sink_open(to, &env, &sink, err);
 
     if (code != TG_OK)
         return code;
-    code = sink.ops->attach(sink.self, commit->cursor.chat_id, &there, err);
+    code = sink.ops->commits(sink.self, r->chat_id, on_commit, r, err);
+    if (code == TG_OK && r->other_history) {
+        tg_fail(err, TG_NOT_FOUND,
+                "checkpoint %llu is of a history that an earlier rollback has removed",
+                (unsigned long long)r->find.number);
+        code = tg_hint(err, "choose a checkpoint from before that rollback, or a later one");
+    }
     if (code == TG_OK)
-        code = sink.ops->rollback(sink.self, commit->cursor.chat_id, commit->seq, err);
+        code = sink.ops->rollback(sink.self, r->chat_id, &fence, r->goal.seq, err);
     tg_sink_close(&sink);
-    return code == TG_END ? TG_OK : code;
+    return code;
 }
 
 /* The old record again, under its new number. */
-static tg_code write_again(struct tg_store *store, const char *key, const struct find *f,
-                           uint64_t fence, struct tg_error *err)
+static tg_code write_again(struct rollback *r, const char *key, struct tg_error *err)
 {
-    struct tg_doc stamp = { .at_us = tg_clock_unix_us(), .fence = fence };
+    const struct find *f = &r->find;
+    struct tg_doc stamp = { .at_us = tg_clock_unix_us(), .fence = r->lease.token };
     json_t *o = json_loadb((const char *)f->record.data, f->record.len, 0, NULL);
     json_t *own = json_object_get(o, "tgdata");
     char *text = NULL;
@@ -145,64 +175,61 @@ static tg_code write_again(struct tg_store *store, const char *key, const struct
     if (own && json_object_set_new(own, "number", json_integer((json_int_t)f->newest + 1)) == 0 &&
         json_object_set_new(own, "rolled_back_to", json_integer((json_int_t)f->number)) == 0)
         text = json_dumps(o, JSON_COMPACT);
-    code = text ? store->ops->put(store->self, "checkpoint", key, f->newest, &stamp, text,
-                                  strlen(text), err)
+    code = text ? r->store.ops->put(r->store.self, "checkpoint", key, f->newest, &stamp, text,
+                                    strlen(text), err)
                 : tg_fail(err, TG_NOMEM, "no memory for a checkpoint");
     free(text);
     json_decref(o);
     return code;
 }
 
-static tg_code roll_back(struct tg_store *store, const char *job, int64_t chat_id, uint64_t number,
-                         uint64_t fence, struct tg_error *err)
+static tg_code roll_back(struct rollback *r, struct tg_error *err)
 {
-    struct find f = { .number = number };
-    struct tg_commit commit;
+    struct find *f = &r->find;
     char key[128], to[URL_MAX];
     tg_code code;
 
-    tg_buf_init(&f.record, RECORD_MAX);
-    tg_checkpoint_key(key, sizeof key, job, chat_id);
-    code = store->ops->history(store->self, "checkpoint", key, on_version, &f, err);
-    if (code == TG_OK && !f.found) {
-        tg_fail(err, TG_NOT_FOUND, "job '%s' has no checkpoint %llu of chat %lld", job,
-                (unsigned long long)number, (long long)chat_id);
+    tg_checkpoint_key(key, sizeof key, r->job, r->chat_id);
+    code = r->store.ops->history(r->store.self, "checkpoint", key, on_version, f, err);
+    if (code == TG_OK && !f->found) {
+        tg_fail(err, TG_NOT_FOUND, "job '%s' has no checkpoint %llu of chat %lld", r->job,
+                (unsigned long long)f->number, (long long)r->chat_id);
         code = tg_hint(err, "`tgdata checkpoints show` lists those that are kept");
     }
     if (code == TG_OK)
-        code = tg_checkpoint_parse((const char *)f.record.data, f.record.len, &commit, err);
+        code = tg_checkpoint_parse((const char *)f->record.data, f->record.len, &r->goal, err);
     if (code == TG_OK &&
-        tg_checkpoint_to((const char *)f.record.data, f.record.len, to, sizeof to))
-        code = cut_destination(to, job, &commit, err);
-    if (code == TG_OK)
-        code = write_again(store, key, &f, fence, err);
-    tg_buf_done(&f.record);
-    return code;
+        tg_checkpoint_to((const char *)f->record.data, f->record.len, to, sizeof to))
+        code = cut_destination(r, to, err);
+    return code == TG_OK ? write_again(r, key, err) : code;
 }
 
 tg_code tg_checkpoints_rollback(const char *state_url, const char *job, int64_t chat_id,
                                 uint64_t number, struct tg_error *err)
 {
-    struct tg_lease lease = { 0 };
-    struct tg_store store;
+    struct rollback r = { .job = job, .chat_id = chat_id, .find = { .number = number } };
     struct tg_error late;
     char name[80];
     tg_code code = tg_job_name_check(job, err);
 
     if (code == TG_OK)
-        code = tg_store_open(state_url, &store, err);
+        code = tg_store_open(state_url, &r.store, err);
     if (code != TG_OK)
         return code;
+    tg_buf_init(&r.find.record, RECORD_MAX);
     snprintf(name, sizeof name, "job/%s", job);
-    tg_proc_name(lease.owner, sizeof lease.owner);
-    code = store.ops->lease(store.self, name, tg_clock_unix_us(), LEASE_US, &lease, err);
+    tg_proc_name(r.lease.owner, sizeof r.lease.owner);
+    code = r.store.ops->lease(r.store.self, name, tg_clock_unix_us(), LEASE_US, &r.lease, err);
+    if (code == TG_BUSY)
+        tg_hint(err, "wait for the run to end, or stop it");
     if (code == TG_OK) {
-        code = roll_back(&store, job, chat_id, number, lease.token, err);
-        if (store.ops->release(store.self, name, &lease, &late) != TG_OK && code == TG_OK) {
+        code = roll_back(&r, err);
+        if (r.store.ops->release(r.store.self, name, &r.lease, &late) != TG_OK && code == TG_OK) {
             *err = late;
             code = late.code;
         }
     }
-    tg_store_close(&store);
+    tg_buf_done(&r.find.record);
+    tg_store_close(&r.store);
     return code;
 }

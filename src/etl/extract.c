@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "crypto/random.h"
 #include "etl/pipeline.h"
 #include "source/account_impl.h"
 #include "source/history_source.h"
@@ -534,11 +535,13 @@ static int64_t sink_clock(void *ctx)
 
 static tg_code open_all(struct run *r, struct tg_error *err)
 {
+    const struct tg_random random = tg_random_system();
     struct tg_pipeline_options options = {
         .job = r->settings,
         .store = &r->store,
         .callback = r->hooks->batch,
         .callback_ctx = r->hooks->ctx,
+        .nonce = (uint32_t)tg_random_u64(&random),
         .unix_us = tg_clock_unix_us,
         .wake = wake_loop,
         .wake_ctx = r,

@@ -48,6 +48,7 @@ struct tg_pipeline {
     struct tg_lease lease;
     char lease_name[80];
     int64_t renew_us;
+    struct tg_fence fence;
     struct chat chat;
 
     pthread_mutex_t lock;
@@ -276,7 +277,7 @@ static tg_code attach(struct tg_pipeline *p, int64_t chat_id, struct tg_error *e
     if (code != TG_OK && code != TG_END)
         return code;
     if (sink) {
-        code = sink->ops->attach(sink->self, chat_id, &there, err);
+        code = sink->ops->attach(sink->self, chat_id, &p->fence, &there, err);
         if (code == TG_END)
             there = (struct tg_commit){ .cursor.chat_id = chat_id };
         else if (code != TG_OK)

@@ -31,6 +31,7 @@ struct tg_pipeline_options {
     const struct tg_sink *sink;        /* NULL: a callback alone */
     tg_batch_fn callback;              /* NULL: a sink alone */
     void *callback_ctx;
+    uint32_t nonce;                    /* random: tells this run from others (struct tg_fence) */
     int64_t (*unix_us)(void);
     void (*wake)(void *ctx);           /* something changed: look again */
     void *wake_ctx;

@@ -51,6 +51,10 @@ struct tg_fs {
 
     tg_code (*rename)(const struct tg_fs *fs, struct tg_dir *dir, const char *from, const char *to,
                       struct tg_error *err);
+    /** As rename, but never replaces: @return TG_CONFLICT if `to` is there already. Both names may
+     *  be there after a power failure. */
+    tg_code (*rename_new)(const struct tg_fs *fs, struct tg_dir *dir, const char *from,
+                          const char *to, struct tg_error *err);
     tg_code (*unlink)(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
                       struct tg_error *err); /* a missing file is TG_OK */
 

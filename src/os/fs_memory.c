@@ -380,6 +380,16 @@ static tg_code mem_rename(const struct tg_fs *fs, struct tg_dir *dir, const char
     return tg_mem_change(d, &c) ? TG_OK : no_memory(err);
 }
 
+static tg_code mem_rename_new(const struct tg_fs *fs, struct tg_dir *dir, const char *from,
+                              const char *to, struct tg_error *err)
+{
+    struct tg_mem_dir *d = live_dir(fs, dir);
+
+    if (d && tg_mem_find(&d->now, to) && tg_mem_find(&d->now, from))
+        return tg_fail(err, TG_CONFLICT, "'%.64s' is there already", to);
+    return mem_rename(fs, dir, from, to, err);
+}
+
 static tg_code mem_unlink(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
                           struct tg_error *err)
 {
@@ -447,6 +457,7 @@ static const struct tg_fs memory_ops = {
     .sync = mem_sync,
     .close = mem_close,
     .rename = mem_rename,
+    .rename_new = mem_rename_new,
     .unlink = mem_unlink,
     .lock = mem_lock,
     .unlock = mem_unlock,

@@ -12,7 +12,7 @@
 
 #include "os/fs.h"
 
-enum { TG_MEM_NAME = 64 };
+enum { TG_MEM_NAME = 96 };
 
 struct tg_mem_inode {
     struct tg_mem_inode *next; /* all files ever made, freed at the end */

@@ -324,6 +324,35 @@ static tg_code sys_rename(const struct tg_fs *fs, struct tg_dir *dir, const char
     return TG_OK;
 }
 
+/* For file systems whose rename cannot refuse: a second name, then the first one goes. */
+static int link_new(int dir, const char *from, const char *to)
+{
+    if (linkat(dir, from, dir, to, 0) == 0)
+        return unlinkat(dir, from, 0);
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != EMLINK)
+        return -1;
+    if (faccessat(dir, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0) { /* no links either: look first */
+        errno = EEXIST;
+        return -1;
+    }
+    return renameat(dir, from, dir, to);
+}
+
+static tg_code sys_rename_new(const struct tg_fs *fs, struct tg_dir *dir, const char *from,
+                              const char *to, struct tg_error *err)
+{
+    int status = renameat2(dir->fd, from, dir->fd, to, RENAME_NOREPLACE);
+
+    (void)fs;
+    if (status < 0 && (errno == EINVAL || errno == ENOSYS))
+        status = link_new(dir->fd, from, to);
+    if (status < 0 && errno == EEXIST)
+        return tg_fail(err, TG_CONFLICT, "'%.200s/%.64s' is there already", dir->path, to);
+    if (status < 0)
+        return fail_in(err, "rename to", dir, to);
+    return TG_OK;
+}
+
 static tg_code sys_unlink(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
                           struct tg_error *err)
 {
@@ -365,6 +394,7 @@ const struct tg_fs tg_fs_system = {
     .sync = sys_sync,
     .close = sys_close,
     .rename = sys_rename,
+    .rename_new = sys_rename_new,
     .unlink = sys_unlink,
     .lock = sys_lock,
     .unlock = sys_unlock,

@@ -6,8 +6,8 @@
  * commit is made safe). One buffer serves all chats: it belongs to the chat that was written to
  * last, and is written out when another's turn comes, when it is full, or at a commit.
  *
- * DIR/.lock is held from the first attach on, so that two processes never write to one DIR; reading
- * (scan) takes no lock.
+ * Two processes may meet in one DIR when a run takes over from one that was stopped: the older one
+ * is shut out chat by chat (parts_fence.c). Reading (scan, commits) disturbs nobody.
  *
  * Threads: one at a time
  * Limits:  256 KiB of buffer; a row of up to 80 MiB; 65536 chats in one run
@@ -30,8 +30,6 @@ static const char suffix[] = ".ndjson";
 struct sink_ndjson {
     const struct tg_sink_env *env;
     const char *root; /* borrowed from the URL */
-    struct tg_dir *dir;
-    struct tg_lock *lock;
     struct tg_parts **chat;
     size_t n_chats;
     struct tg_buf buffer;
@@ -92,19 +90,6 @@ static tg_code flush(struct sink_ndjson *s, struct tg_error *err)
     return code;
 }
 
-/* Opens and locks the directory that everything lies below. */
-static tg_code lock_root(struct sink_ndjson *s, struct tg_error *err)
-{
-    const struct tg_fs *fs = s->env->fs;
-    tg_code code = TG_OK;
-
-    if (!s->dir)
-        code = fs->open_dir(fs, s->root, true, &s->dir, err);
-    if (code == TG_OK && !s->lock)
-        code = fs->lock(fs, s->dir, ".lock", &s->lock, err);
-    return code;
-}
-
 /* Appends an empty slot for a chat. */
 static tg_code add_chat(struct sink_ndjson *s, struct tg_parts **ret, struct tg_error *err)
 {
@@ -127,10 +112,8 @@ static tg_code take_chat(struct sink_ndjson *s, int64_t chat_id, struct tg_parts
                          struct tg_error *err)
 {
     struct tg_parts *chat = find_chat(s, chat_id);
-    tg_code code = lock_root(s, err);
+    tg_code code;
 
-    if (code != TG_OK)
-        return code;
     if (chat) {
         forget(s, chat);
         *ret = chat;
@@ -144,13 +127,13 @@ static tg_code take_chat(struct sink_ndjson *s, int64_t chat_id, struct tg_parts
     return code;
 }
 
-static tg_code ndjson_attach(void *self, int64_t chat_id, struct tg_commit *ret,
-                             struct tg_error *err)
+static tg_code ndjson_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
+                             struct tg_commit *ret, struct tg_error *err)
 {
     struct tg_parts *chat;
     tg_code code = take_chat(self, chat_id, &chat, err);
 
-    return code == TG_OK ? tg_parts_attach(chat, ret, err) : code;
+    return code == TG_OK ? tg_parts_attach(chat, fence, ret, err) : code;
 }
 
 static tg_code not_taken(int64_t chat_id, struct tg_error *err)
@@ -207,12 +190,13 @@ static tg_code ndjson_commit(void *self, const struct tg_commit *commit, struct 
     return code == TG_OK ? tg_parts_commit(chat, commit, err) : code;
 }
 
-static tg_code ndjson_rollback(void *self, int64_t chat_id, uint64_t seq, struct tg_error *err)
+static tg_code ndjson_rollback(void *self, int64_t chat_id, const struct tg_fence *fence,
+                               uint64_t seq, struct tg_error *err)
 {
     struct tg_parts *chat;
     tg_code code = take_chat(self, chat_id, &chat, err);
 
-    return code == TG_OK ? tg_parts_rollback(chat, seq, err) : code;
+    return code == TG_OK ? tg_parts_rollback(chat, fence, seq, err) : code;
 }
 
 /* ---- scan ---- */
@@ -356,12 +340,6 @@ static void ndjson_close(void *self)
     s->n_chats = 0;
     tg_buf_done(&s->buffer);
     s->owner = NULL;
-    if (s->env) {
-        s->env->fs->unlock(s->env->fs, s->lock);
-        s->env->fs->close_dir(s->env->fs, s->dir);
-    }
-    s->lock = NULL;
-    s->dir = NULL;
 }
 
 static const struct tg_option ndjson_option[] = { { 0 } };

@@ -16,12 +16,21 @@
 
 enum { MANIFEST_MAX = 64 * 1024 };
 
-void tg_part_name(char out[TG_PART_NAME], uint64_t n, const char *suffix, const char *more)
+void tg_part_name(char out[TG_PART_NAME], uint64_t n, const char *suffix)
 {
-    int len = snprintf(out, TG_PART_NAME, "part-%06llu%s%s", (unsigned long long)n, suffix, more);
+    int len = snprintf(out, TG_PART_NAME, "part-%06llu%s", (unsigned long long)n, suffix);
 
     assert(len > 0 && len < TG_PART_NAME);
     (void)len;
+}
+
+/* The name of the part under way. */
+static void data_aside(const struct tg_parts *p, char out[TG_PART_NAME])
+{
+    char name[TG_PART_NAME];
+
+    tg_part_name(name, p->n + 1, p->suffix);
+    tg_aside_name(out, name, &p->fence);
 }
 
 tg_code tg_parts_init(struct tg_parts *p, const struct tg_sink_env *env, const char *root,
@@ -64,7 +73,7 @@ void tg_parts_abort(struct tg_parts *p)
 
         fs->close(fs, p->file);
         p->file = NULL;
-        tg_part_name(name, p->n + 1, p->suffix, ".tmp");
+        data_aside(p, name);
         fs->unlink(fs, p->dir, name, &ignored);
     }
     tg_sha256_take(&p->sha, unused);
@@ -73,10 +82,12 @@ void tg_parts_abort(struct tg_parts *p)
 
 void tg_parts_done(struct tg_parts *p)
 {
-    if (p->dir) {
+    if (p->dir)
         tg_parts_abort(p);
+    if (p->env)
+        tg_parts_release(p);
+    if (p->dir)
         close_dir(p);
-    }
     tg_sha256_done(&p->sha);
     free(p->path);
     *p = (struct tg_parts){ 0 };
@@ -99,7 +110,7 @@ tg_code tg_parts_write(struct tg_parts *p, const void *bytes, size_t len, uint64
     if (!p->file) {
         char name[TG_PART_NAME];
 
-        tg_part_name(name, p->n + 1, p->suffix, ".tmp");
+        data_aside(p, name);
         code = tg_parts_need_dir(p, true, err);
         if (code == TG_OK)
             code = fs->create(fs, p->dir, name, false, &p->file, err);
@@ -110,7 +121,7 @@ tg_code tg_parts_write(struct tg_parts *p, const void *bytes, size_t len, uint64
         code = fs->write(fs, p->file, bytes, len, err);
     if (code != TG_OK) {
         tg_parts_abort(p);
-        return code;
+        return tg_parts_blame(p, code, err);
     }
     tg_sha256_add(&p->sha, bytes, len);
     p->bytes += len;
@@ -118,20 +129,27 @@ tg_code tg_parts_write(struct tg_parts *p, const void *bytes, size_t len, uint64
     return TG_OK;
 }
 
-/* Writes the manifest aside, syncs and renames it; the directory is synced after it. */
-static tg_code put_manifest(struct tg_parts *p, const struct tg_manifest *m, const char *name,
-                            const char *file, struct tg_error *err)
+/* Writes a manifest aside. */
+static tg_code write_aside(struct tg_parts *p, const struct tg_manifest *m, const char *file,
+                           const char *aside, struct tg_file **ret, struct tg_error *err)
 {
-    struct tg_buf text;
+    const struct tg_fs *fs = p->env->fs;
+    TG_CLEANUP(tg_buf_done) struct tg_buf text;
+    struct tg_file *made;
     tg_code code;
 
     tg_buf_init(&text, MANIFEST_MAX);
     tg_manifest_write(m, file, p->env->unix_us(p->env->ctx), &text);
     if (text.failed)
-        code = tg_fail(err, TG_NOMEM, "manifest of '%s'", p->path);
+        return tg_fail(err, TG_NOMEM, "manifest of '%s'", p->path);
+    code = fs->create(fs, p->dir, aside, false, &made, err);
+    if (code != TG_OK)
+        return code;
+    code = fs->write(fs, made, text.data, text.len, err);
+    if (code != TG_OK)
+        fs->close(fs, made);
     else
-        code = tg_fs_replace(p->env->fs, p->dir, name, false, text.data, text.len, err);
-    tg_buf_done(&text);
+        *ret = made;
     return code;
 }
 
@@ -148,25 +166,57 @@ static void fill_manifest(struct tg_parts *p, const struct tg_commit *commit,
     tg_sha256_take(&p->sha, ret->sha256);
 }
 
+/* From here on nothing may fail that a writer who was shut out could still do. */
+static tg_code publish_part(struct tg_parts *p, uint64_t n, const char *manifest_aside,
+                            struct tg_error *err)
+{
+    const struct tg_fs *fs = p->env->fs;
+    char name[TG_PART_NAME], aside[TG_PART_NAME], manifest[TG_PART_NAME];
+    tg_code code = tg_parts_check_claim(p, err);
+
+    data_aside(p, aside);
+    tg_part_name(name, n, p->suffix);
+    tg_part_name(manifest, n, ".json");
+    if (code == TG_OK)
+        code = fs->rename(fs, p->dir, manifest_aside, manifest, err);
+    if (code == TG_OK)
+        code = fs->sync_dir(fs, p->dir, err);
+    if (code == TG_OK)
+        code = fs->rename_new(fs, p->dir, aside, name, err); /* the commit */
+    if (code == TG_CONFLICT && tg_parts_check_claim(p, err) == TG_OK) {
+        tg_fail(err, TG_CONFLICT, "'%.160s/%.60s' was made by another program", p->path, name);
+        tg_hint(err, "only one job may write to a directory; nothing was replaced");
+    }
+    return code;
+}
+
 static tg_code commit_part(struct tg_parts *p, const struct tg_commit *commit,
                            struct tg_error *err)
 {
     const struct tg_fs *fs = p->env->fs;
-    char name[TG_PART_NAME], aside[TG_PART_NAME], manifest_name[TG_PART_NAME];
+    char name[TG_PART_NAME], aside[TG_PART_NAME];
+    struct tg_file *file = NULL;
     struct tg_manifest m;
-    tg_code code = fs->sync(fs, p->file, err);
+    struct tg_error ignored;
+    tg_code code;
 
-    if (code != TG_OK)
-        return code;
     fill_manifest(p, commit, &m);
-    tg_part_name(name, m.part, p->suffix, "");
-    tg_part_name(aside, m.part, p->suffix, ".tmp");
-    tg_part_name(manifest_name, m.part, ".json", "");
-    code = put_manifest(p, &m, manifest_name, name, err);
+    tg_part_name(name, m.part, ".json");
+    tg_aside_name(aside, name, &p->fence);
+    tg_part_name(name, m.part, p->suffix);
+    /* Both are written before either is synced: one journal commit then carries both. */
+    code = write_aside(p, &m, name, aside, &file, err);
     if (code == TG_OK)
-        code = fs->rename(fs, p->dir, aside, name, err); /* the commit */
-    if (code != TG_OK)
+        code = fs->sync(fs, p->file, err);
+    if (code == TG_OK)
+        code = fs->sync(fs, file, err);
+    fs->close(fs, file);
+    if (code == TG_OK)
+        code = publish_part(p, m.part, aside, err);
+    if (code != TG_OK) {
+        fs->unlink(fs, p->dir, aside, &ignored); /* attach tries again */
         return code;
+    }
     fs->close(fs, p->file);
     p->file = NULL;
     p->n = m.part;
@@ -176,11 +226,30 @@ static tg_code commit_part(struct tg_parts *p, const struct tg_commit *commit,
 static tg_code commit_cursor(struct tg_parts *p, const struct tg_commit *commit,
                              struct tg_error *err)
 {
+    const struct tg_fs *fs = p->env->fs;
+    char aside[TG_PART_NAME];
+    struct tg_file *file = NULL;
     struct tg_manifest m;
+    struct tg_error ignored;
     tg_code code = tg_parts_need_dir(p, true, err);
 
+    if (code != TG_OK)
+        return code;
     fill_manifest(p, commit, &m);
-    return code == TG_OK ? put_manifest(p, &m, TG_CURSOR_NAME, NULL, err) : code;
+    tg_aside_name(aside, TG_CURSOR_NAME, &p->fence);
+    code = write_aside(p, &m, NULL, aside, &file, err);
+    if (code == TG_OK)
+        code = fs->sync(fs, file, err);
+    fs->close(fs, file);
+    if (code == TG_OK)
+        code = tg_parts_check_claim(p, err);
+    if (code == TG_OK)
+        code = fs->rename(fs, p->dir, aside, TG_CURSOR_NAME, err); /* the commit */
+    if (code != TG_OK) {
+        fs->unlink(fs, p->dir, aside, &ignored);
+        return code;
+    }
+    return fs->sync_dir(fs, p->dir, err);
 }
 
 tg_code tg_parts_commit(struct tg_parts *p, const struct tg_commit *commit, struct tg_error *err)
@@ -202,7 +271,7 @@ tg_code tg_parts_commit(struct tg_parts *p, const struct tg_commit *commit, stru
     code = p->file ? commit_part(p, commit, err) : commit_cursor(p, commit, err);
     if (code != TG_OK) {
         tg_parts_abort(p);
-        return code;
+        return tg_parts_blame(p, code, err);
     }
     p->last = *commit;
     p->bytes = p->rows = 0;
@@ -218,48 +287,57 @@ static tg_code remove_part(struct tg_parts *p, uint64_t n, struct tg_error *err)
     char name[TG_PART_NAME];
     tg_code code;
 
-    tg_part_name(name, n, p->suffix, "");
+    tg_part_name(name, n, p->suffix);
     code = fs->unlink(fs, p->dir, name, err);
     /* Synced one by one: a power failure must not keep an older removal and lose a newer one. */
     if (code == TG_OK)
         code = fs->sync_dir(fs, p->dir, err);
-    tg_part_name(name, n, ".json", "");
+    tg_part_name(name, n, ".json");
     if (code == TG_OK)
         code = fs->unlink(fs, p->dir, name, err);
     return code;
 }
 
-tg_code tg_parts_rollback(struct tg_parts *p, uint64_t seq, struct tg_error *err)
+static tg_code cut(struct tg_parts *p, uint64_t seq, struct tg_error *err)
 {
     const struct tg_fs *fs = p->env->fs;
-    struct tg_commit last;
     struct tg_manifest m;
-    tg_code code = tg_parts_attach(p, &last, err); /* only a sound chain is cut */
+    tg_code code = tg_parts_read_manifest(p, TG_CURSOR_NAME, &m, err);
 
-    p->attached = false;
-    if (code == TG_END)
-        return TG_OK;
-    if (code == TG_OK) {
-        code = tg_parts_read_manifest(p, TG_CURSOR_NAME, &m, err);
-        if (code == TG_OK && m.commit.seq > seq) {
-            code = fs->unlink(fs, p->dir, TG_CURSOR_NAME, err);
-            if (code == TG_OK)
-                code = fs->sync_dir(fs, p->dir, err);
-        } else if (code == TG_NOT_FOUND) {
-            code = TG_OK;
-        }
+    if (code == TG_OK && m.commit.seq > seq) {
+        code = fs->unlink(fs, p->dir, TG_CURSOR_NAME, err);
+        if (code == TG_OK)
+            code = fs->sync_dir(fs, p->dir, err);
+    } else if (code == TG_NOT_FOUND) {
+        code = TG_OK;
     }
     while (code == TG_OK && p->n > 0) {
         char name[TG_PART_NAME];
 
-        tg_part_name(name, p->n, ".json", "");
+        tg_part_name(name, p->n, ".json");
         code = tg_parts_read_manifest(p, name, &m, err);
         if (code == TG_OK && m.commit.seq <= seq)
             break;
         if (code == TG_OK)
             code = remove_part(p, p->n--, err);
     }
-    if (code == TG_OK)
-        code = fs->sync_dir(fs, p->dir, err);
+    return code == TG_OK ? fs->sync_dir(fs, p->dir, err) : code;
+}
+
+tg_code tg_parts_rollback(struct tg_parts *p, const struct tg_fence *fence, uint64_t seq,
+                          struct tg_error *err)
+{
+    struct tg_lock *lock;
+    struct tg_commit last;
+    tg_code code = tg_parts_attach(p, fence, &last, err); /* only a sound chain is cut */
+
+    p->attached = false;
+    if (code != TG_OK)
+        return code == TG_END ? TG_OK : code;
+    code = tg_parts_lock(p, &lock, err);
+    if (code != TG_OK)
+        return tg_parts_blame(p, code, err);
+    code = cut(p, seq, err);
+    p->env->fs->unlock(p->env->fs, lock);
     return code;
 }

@@ -4,16 +4,18 @@
  *
  *   DIR/chat_<id>/part-000001.ndjson   rows of one commit; never changed once it has this name
  *                 part-000001.json     its manifest: rows, bytes, SHA-256, ids covered, the commit
- *                 part-000002.ndjson.tmp   being written; not part of the data yet
+ *                 part-000002.ndjson.7-1f3a9c02.tmp   being written by the writer of that fence
+ *                 _writer.7-1f3a9c02   that writer is at work
  *                 _cursor.json         a commit without rows, newer than the last part
  *
- * A commit with rows goes, in this order: data aside and synced; manifest aside, synced, renamed,
- * directory synced; then the data is renamed - this is the commit - and the directory synced. So a
- * part that has its final name is whole and has its manifest, whenever the power fails. A commit
- * without rows (only the cursor moved, or the chat is complete) replaces _cursor.json instead; a
- * later part supersedes it.
+ * A commit with rows goes, in this order: data and manifest aside, both synced; is the chat still
+ * ours?; manifest renamed, directory synced; then the data is renamed - this is the commit - and the
+ * directory synced. So a part that has its final name is whole and has its manifest, whenever the
+ * power fails. A commit without rows (only the cursor moved, or the chat is complete) replaces
+ * _cursor.json instead; a later part supersedes it. A manifest without its part belongs to a commit
+ * that did not happen; the next one replaces it.
  *
- * Taking up a chat deletes what no commit covers (*.tmp, manifests without their part) and checks
+ * Taking up a chat shuts out older writers, deletes what they left aside (parts_fence.c) and checks
  * the chain: numbers without holes, one job, rows adding up, sizes right, the newest part's digest.
  *
  * A file that is changed by hand is found by size or digest and reported as TG_CORRUPT, never
@@ -27,7 +29,7 @@
 #include "crypto/hash.h"
 #include "sink/sink.h"
 
-enum { TG_PART_NAME = 48, TG_JOB_MAX = 255 };
+enum { TG_PART_NAME = 96, TG_JOB_MAX = 255 };
 
 struct tg_parts {
     const struct tg_sink_env *env;
@@ -35,6 +37,8 @@ struct tg_parts {
     int64_t chat_id;
     struct tg_dir *dir; /* NULL while not needed: a complete chat holds no handle */
     char *path;
+    struct tg_fence fence;
+    bool claimed;  /* _writer.<tag> is there, as far as we know */
     bool attached; /* `last` and `n` tell what is on disk */
     uint64_t n;    /* number of the last part; 0: none */
     struct tg_commit last; /* the last commit; seq 0: none */
@@ -63,7 +67,8 @@ tg_code tg_parts_init(struct tg_parts *p, const struct tg_sink_env *env, const c
 void tg_parts_done(struct tg_parts *p);
 
 /** As tg_sink_ops.attach; makes the directory if it is missing. Drops what was being written. */
-tg_code tg_parts_attach(struct tg_parts *p, struct tg_commit *ret, struct tg_error *err);
+tg_code tg_parts_attach(struct tg_parts *p, const struct tg_fence *fence, struct tg_commit *ret,
+                        struct tg_error *err);
 
 /** Appends bytes that hold `rows` rows to the part under way, starting it if there is none. */
 tg_code tg_parts_write(struct tg_parts *p, const void *bytes, size_t len, uint64_t rows,
@@ -76,7 +81,8 @@ tg_code tg_parts_commit(struct tg_parts *p, const struct tg_commit *commit, stru
 void tg_parts_abort(struct tg_parts *p);
 
 /** As tg_sink_ops.rollback. The chat must be attached again afterwards. */
-tg_code tg_parts_rollback(struct tg_parts *p, uint64_t seq, struct tg_error *err);
+tg_code tg_parts_rollback(struct tg_parts *p, const struct tg_fence *fence, uint64_t seq,
+                          struct tg_error *err);
 
 /**
  * What a scan does with the bytes of each part: called block by block in order, and with len 0 at

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * parts_check.c - what is in a chat's directory: listed, checked, cleaned, read again; see parts.h
+ * parts_check.c - what is in a chat's directory: listed, checked, read again; see parts.h
  *
- * Taking up a chat and scanning it walk the same chain of manifests. Only taking it up deletes, and
- * only once the chain has proved sound.
+ * Taking up a chat and scanning it walk the same chain of manifests. Nothing here changes a file.
  *
  * Threads: one at a time
  */
@@ -15,8 +14,6 @@
 
 enum { MANIFEST_MAX = 64 * 1024, BLOCK = 256 * 1024 };
 
-enum kind { OTHER, DATA, MANIFEST, LEFTOVER };
-
 struct entry {
     uint64_t n;
     uint64_t size; /* of the data */
@@ -27,87 +24,59 @@ struct listing {
     const struct tg_parts *p;
     struct entry *part;
     size_t n, cap;
-    char (*leftover)[TG_PART_NAME];
-    size_t n_leftover, cap_leftover;
     bool no_memory;
 };
 
 static void listing_done(struct listing *l)
 {
     free(l->part);
-    free(l->leftover);
 }
 
-/* Reads "part-000012<suffix>" and tells the kind; only the exact spelling counts. */
-static enum kind classify(const struct tg_parts *p, const char *name, uint64_t *ret_n)
+uint64_t tg_part_number(const struct tg_parts *p, const char *name, bool *ret_manifest)
 {
-    static const char *const aside[] = { "", ".tmp" };
     char again[TG_PART_NAME];
     uint64_t n = 0;
+    bool manifest;
 
-    if (strcmp(name, TG_CURSOR_NAME ".tmp") == 0)
-        return LEFTOVER;
     if (strncmp(name, "part-", 5) != 0 || strlen(name) >= TG_PART_NAME)
-        return OTHER;
+        return 0;
     for (const char *at = name + 5; *at >= '0' && *at <= '9' && n < UINT64_MAX / 100; at++)
         n = n * 10 + (uint64_t)(*at - '0');
-    *ret_n = n;
-    for (size_t i = 0; n > 0 && i < TG_COUNT(aside); i++) {
-        tg_part_name(again, n, p->suffix, aside[i]);
-        if (strcmp(name, again) == 0)
-            return i ? LEFTOVER : DATA;
-        tg_part_name(again, n, ".json", aside[i]);
-        if (strcmp(name, again) == 0)
-            return i ? LEFTOVER : MANIFEST;
-    }
-    return OTHER;
-}
-
-/* Doubles an array that is full. @return false out of memory */
-static bool grow(void *array, size_t n, size_t *cap, size_t size)
-{
-    void **at = array, *more;
-    size_t want = *cap ? *cap * 2 : 64;
-
-    if (n < *cap)
-        return true;
-    more = reallocarray(*at, want, size);
-    if (!more)
-        return false;
-    *at = more;
-    *cap = want;
-    return true;
-}
-
-static bool add_leftover(struct listing *l, const char *name)
-{
-    if (!grow(&l->leftover, l->n_leftover, &l->cap_leftover, sizeof *l->leftover))
-        return false;
-    memcpy(l->leftover[l->n_leftover++], name, strlen(name) + 1);
-    return true;
+    tg_part_name(again, n, ".json"); /* only the exact spelling counts */
+    manifest = strcmp(name, again) == 0;
+    tg_part_name(again, n, p->suffix);
+    if (!manifest && strcmp(name, again) != 0)
+        return 0;
+    if (ret_manifest)
+        *ret_manifest = manifest;
+    return n;
 }
 
 static bool seen_entry(void *ctx, const char *name, bool is_dir, uint64_t size)
 {
     struct listing *l = ctx;
-    uint64_t n = 0;
-    enum kind kind = is_dir ? OTHER : classify(l->p, name, &n);
+    bool manifest = false;
+    uint64_t n = is_dir ? 0 : tg_part_number(l->p, name, &manifest);
 
-    if (kind == LEFTOVER) {
-        l->no_memory = !add_leftover(l, name);
-    } else if (kind != OTHER) {
-        if (!grow(&l->part, l->n, &l->cap, sizeof *l->part)) {
-            l->no_memory = true;
+    if (n == 0)
+        return true;
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 64;
+        struct entry *more = reallocarray(l->part, cap, sizeof *more);
+
+        l->no_memory = !more;
+        if (!more)
             return false;
-        }
-        l->part[l->n++] = (struct entry){
-            .n = n,
-            .size = kind == DATA ? size : 0,
-            .data = kind == DATA,
-            .manifest = kind == MANIFEST,
-        };
+        l->part = more;
+        l->cap = cap;
     }
-    return !l->no_memory;
+    l->part[l->n++] = (struct entry){
+        .n = n,
+        .size = manifest ? 0 : size,
+        .data = !manifest,
+        .manifest = manifest,
+    };
+    return true;
 }
 
 static int by_number(const void *a, const void *b)
@@ -184,8 +153,8 @@ static tg_code check_part(struct tg_parts *p, const struct entry *e,
     char data_name[TG_PART_NAME], name[TG_PART_NAME];
     tg_code code;
 
-    tg_part_name(data_name, e->n, p->suffix, "");
-    tg_part_name(name, e->n, ".json", "");
+    tg_part_name(data_name, e->n, p->suffix);
+    tg_part_name(name, e->n, ".json");
     if (!e->manifest)
         return damaged(p, data_name, "has no manifest", err);
     code = tg_parts_read_manifest(p, name, ret, err);
@@ -213,7 +182,7 @@ static tg_code read_part(struct tg_parts *p, const struct tg_manifest *m, uint8_
     size_t n = 1;
     tg_code code;
 
-    tg_part_name(name, m->part, p->suffix, "");
+    tg_part_name(name, m->part, p->suffix);
     code = fs->open(fs, p->dir, name, &file, err);
     if (code != TG_OK)
         return code;
@@ -277,7 +246,7 @@ static tg_code walk(struct tg_parts *p, const struct listing *l, const struct vi
         if (!l->part[i].data)
             continue; /* the manifest of a commit that did not happen */
         if (l->part[i].n != ++n) {
-            tg_part_name(name, n, p->suffix, "");
+            tg_part_name(name, n, p->suffix);
             return damaged(p, name, "is missing, but later parts are there", err);
         }
         code = check_part(p, &l->part[i], &before, &m, err);
@@ -323,51 +292,47 @@ static tg_code merge_cursor(struct tg_parts *p, const struct tg_manifest *newest
     return TG_OK;
 }
 
-/* Deletes what no commit covers. */
-static tg_code clean(struct tg_parts *p, const struct listing *l, struct tg_error *err)
+/*
+ * Reads cursor, list and chain. Another may write meanwhile: the cursor is read first, so that the
+ * parts it stands behind are in the list that is made next.
+ */
+static tg_code read_chain(struct tg_parts *p, const struct visit *visit,
+                          struct tg_manifest *ret_newest, struct tg_commit *ret_last,
+                          struct tg_error *err)
 {
-    const struct tg_fs *fs = p->env->fs;
-    tg_code code = TG_OK;
+    TG_CLEANUP(listing_done) struct listing l = { 0 };
+    struct tg_manifest cursor;
+    tg_code code = read_cursor(p, &cursor, err);
 
-    for (size_t i = 0; i < l->n_leftover && code == TG_OK; i++)
-        code = fs->unlink(fs, p->dir, l->leftover[i], err);
-    for (size_t i = 0; i < l->n && code == TG_OK; i++) {
-        char name[TG_PART_NAME];
-
-        if (l->part[i].data)
-            continue;
-        tg_part_name(name, l->part[i].n, ".json", "");
-        code = fs->unlink(fs, p->dir, name, err);
-    }
+    if (code == TG_OK)
+        code = list_parts(p, &l, err);
+    if (code == TG_OK)
+        code = walk(p, &l, visit, ret_newest, err);
+    if (code == TG_OK)
+        code = merge_cursor(p, ret_newest, &cursor, ret_last, err);
     return code;
 }
 
-tg_code tg_parts_attach(struct tg_parts *p, struct tg_commit *ret, struct tg_error *err)
+tg_code tg_parts_attach(struct tg_parts *p, const struct tg_fence *fence, struct tg_commit *ret,
+                        struct tg_error *err)
 {
     const struct tg_fs *fs = p->env->fs;
-    TG_CLEANUP(listing_done) struct listing l = { 0 };
     const struct visit check = { .newest = true };
-    struct tg_manifest newest, cursor;
+    struct tg_manifest newest;
     struct tg_commit last;
     tg_code code;
 
     tg_parts_abort(p);
     code = tg_parts_need_dir(p, true, err);
     if (code == TG_OK)
-        code = list_parts(p, &l, err);
+        code = tg_parts_claim(p, fence, err);
     if (code == TG_OK)
-        code = walk(p, &l, &check, &newest, err);
-    if (code == TG_OK)
-        code = read_cursor(p, &cursor, err);
-    if (code == TG_OK)
-        code = merge_cursor(p, &newest, &cursor, &last, err);
-    if (code == TG_OK)
-        code = clean(p, &l, err);
+        code = read_chain(p, &check, &newest, &last, err);
     /* A rename that was seen may still be volatile: the run before may have died at this point. */
     if (code == TG_OK)
         code = fs->sync_dir(fs, p->dir, err);
     if (code != TG_OK)
-        return code;
+        return tg_parts_blame(p, code, err);
     p->n = newest.part;
     p->last = last;
     p->attached = true;
@@ -377,25 +342,14 @@ tg_code tg_parts_attach(struct tg_parts *p, struct tg_commit *ret, struct tg_err
     return TG_OK;
 }
 
-/*
- * A reader may come while a run writes: the cursor is read first, so that the parts it stands
- * behind are in the list that is made next.
- */
 static tg_code read_all(struct tg_parts *p, const struct visit *visit, struct tg_error *err)
 {
-    TG_CLEANUP(listing_done) struct listing l = { 0 };
-    struct tg_manifest newest, cursor;
+    struct tg_manifest newest;
     struct tg_commit last;
     tg_code code = tg_parts_need_dir(p, false, err);
 
     if (code == TG_OK)
-        code = read_cursor(p, &cursor, err);
-    if (code == TG_OK)
-        code = list_parts(p, &l, err);
-    if (code == TG_OK)
-        code = walk(p, &l, visit, &newest, err);
-    if (code == TG_OK)
-        code = merge_cursor(p, &newest, &cursor, &last, err);
+        code = read_chain(p, visit, &newest, &last, err);
     if (code == TG_OK && visit->seen && last.seq != newest.commit.seq)
         visit->seen(visit->ctx, &last);
     return code == TG_END ? TG_OK : code;

@@ -10,7 +10,11 @@
  * After a failed write or commit nothing is known but what the destination tells: the chat must be
  * attached again, then written on from the commit that attach reports. The same holds after a
  * rollback. A commit's seq follows the last one's, its rows are those written since, and its
- * rows_total adds up; a sink refuses others (TG_INTERNAL).
+ * rows_total adds up; a sink refuses others (TG_INTERNAL). A commit without rows may leave no trace
+ * once another follows it: covered_from reaches back to the end of the last commit with rows.
+ *
+ * A run that was stopped, even for hours between two steps of a commit, and wakes up when another
+ * has taken its job over, must neither add nor remove anything: that is what fences are for.
  *
  * Threads: one thread for all calls of one open sink; calls may block
  */
@@ -35,6 +39,16 @@ struct tg_commit {
     bool complete;            /* the chat's end was reached */
 };
 
+/**
+ * Who writes. The token is that of the lease: whoever takes a job over has a greater one. The nonce
+ * is drawn at random by each run, so that two runs with different state stores, whose tokens say
+ * nothing about each other, are told apart.
+ */
+struct tg_fence {
+    uint64_t token;
+    uint32_t nonce;
+};
+
 /** What every sink gets when it is opened; borrowed until close. */
 struct tg_sink_env {
     const char *job;
@@ -57,10 +71,14 @@ struct tg_sink_ops {
                     struct tg_error *err);
 
     /**
-     * Takes up a chat: finds its last durable commit, removes what was written behind it.
-     * @return TG_OK with it; TG_END if there is none; TG_CORRUPT if what is there was damaged
+     * Takes up a chat for writing: shuts out writers with an older fence, finds the last durable
+     * commit, removes what was written behind it. From then on an older writer that still runs
+     * fails with TG_CONFLICT, at its next commit at the latest, and what it commits is not there.
+     * @return TG_OK with the commit; TG_END if there is none; TG_CONFLICT if a newer writer is there;
+     *         TG_CORRUPT if what is there was damaged
      */
-    tg_code (*attach)(void *self, int64_t chat_id, struct tg_commit *ret, struct tg_error *err);
+    tg_code (*attach)(void *self, int64_t chat_id, const struct tg_fence *fence,
+                      struct tg_commit *ret, struct tg_error *err);
 
     /** Takes rows from..from+n of a batch; they may be buffered, and are copied if so. */
     tg_code (*write)(void *self, const struct tg_batch *batch, size_t from, size_t n,
@@ -70,8 +88,10 @@ struct tg_sink_ops {
      *  No rows at all is a commit too. */
     tg_code (*commit)(void *self, const struct tg_commit *commit, struct tg_error *err);
 
-    /** Removes everything behind commit number seq of a chat (checkpoint rollback). */
-    tg_code (*rollback)(void *self, int64_t chat_id, uint64_t seq, struct tg_error *err);
+    /** Removes everything behind commit number seq of a chat (checkpoint rollback). Attaches first.
+     *  @return as attach; TG_BUSY if another rollback is under way */
+    tg_code (*rollback)(void *self, int64_t chat_id, const struct tg_fence *fence, uint64_t seq,
+                        struct tg_error *err);
 
     /** Reads the destination again, checks it against its own records, reports each row. */
     tg_code (*scan)(void *self, int64_t chat_id, tg_sink_seen seen, void *ctx,

@@ -83,7 +83,7 @@ static bool take_up(struct run *r, struct tg_sink *sink)
 
     for (size_t i = 0; i < CHATS; i++) {
         struct tg_commit got = { 0 };
-        tg_code code = sink->ops->attach(sink->self, r->chat[i].id, &got, &err);
+        tg_code code = sink->ops->attach(sink->self, r->chat[i].id, &test_fence, &got, &err);
 
         if (code == TG_FULL || code == TG_IO)
             return false;
@@ -192,7 +192,7 @@ static void interrupted_rollback_is_sound(void **state)
         r.env = (struct tg_sink_env){ "job", tg_fs_memory_fs(r.m), test_unix_us, NULL };
         r.batch = tg_batch_new(64);
         check(&r, tg_sink_open("ndjson:out", &r.env, &sink, &err) == TG_OK, "open", &err);
-        sink.ops->attach(sink.self, 5, &got, &err);
+        sink.ops->attach(sink.self, 5, &test_fence, &got, &err);
         for (size_t i = 1; i < TG_COUNT(commit); i++) {
             size_t n = below(&r, 3) ? (size_t)below(&r, 5) + 1 : 0;
             int64_t first = (int64_t)commit[i - 1].rows_total + 1;
@@ -204,14 +204,14 @@ static void interrupted_rollback_is_sound(void **state)
         }
         goal = below(&r, TG_COUNT(commit));
         tg_fs_memory_fail(r.m, below(&r, 20), TG_IO, true);
-        code = sink.ops->rollback(sink.self, 5, goal, &err);
+        code = sink.ops->rollback(sink.self, 5, &test_fence, goal, &err);
         tg_fs_memory_fail(r.m, 0, TG_IO, false);
         if (below(&r, 2))
             tg_fs_memory_cut(r.m, tg_mem_random(&r.random));
         tg_sink_close(&sink);
         check(&r, tg_sink_open("ndjson:out", &r.env, &sink, &err) == TG_OK, "open", &err);
         got.seq = 0;
-        check(&r, sink.ops->attach(sink.self, 5, &got, &err) <= TG_END, "attach", &err);
+        check(&r, sink.ops->attach(sink.self, 5, &test_fence, &got, &err) <= TG_END, "attach", &err);
         check(&r, got.seq == 0 || test_same_commit(&got, &commit[got.seq]), "commit", NULL);
         check(&r, code != TG_OK || got.seq <= goal, "rolled back too little", NULL);
         r.chat[0] = (struct chat){ .id = 5, .done = commit[got.seq] };

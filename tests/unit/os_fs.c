@@ -98,6 +98,15 @@ static void use(const struct tg_fs *fs, const char *root)
     check_file(fs, dir, "two", NULL);
     assert_int_equal(fs->rename(fs, dir, "two", "one", &err), TG_IO);
     assert_non_null(strstr(err.message, "rename"));
+    assert_int_equal(fs->rename_new(fs, dir, "two", "new", &err), TG_IO);
+    write_file(fs, dir, "two", "newer", true);
+    assert_int_equal(fs->rename_new(fs, dir, "two", "one", &err), TG_CONFLICT);
+    check_file(fs, dir, "one", "other");
+    check_file(fs, dir, "two", "newer");
+    fs->unlink(fs, dir, "one", &err);
+    assert_int_equal(fs->rename_new(fs, dir, "two", "one", &err), TG_OK);
+    check_file(fs, dir, "one", "newer");
+    check_file(fs, dir, "two", NULL);
     assert_int_equal(fs->sync_dir(fs, dir, &err), TG_OK);
 
     assert_int_equal(tg_fs_replace(fs, dir, "three", true, "12345", 5, &err), TG_OK);

@@ -56,7 +56,7 @@ static inline void contract_end(struct contract *c)
 static inline tg_code contract_attach(struct contract *c, int64_t chat_id, struct tg_commit *ret)
 {
     *ret = (struct tg_commit){ 0 };
-    return c->sink.ops->attach(c->sink.self, chat_id, ret, &c->err);
+    return c->sink.ops->attach(c->sink.self, chat_id, &test_fence, ret, &c->err);
 }
 
 static inline void contract_write(struct contract *c, int64_t chat_id, int64_t first, size_t n)
@@ -220,13 +220,13 @@ static void rollback_removes_what_is_behind(void **state)
         if (i == 3)
             third = last;
     }
-    assert_int_equal(c.sink.ops->rollback(c.sink.self, CHAT, 3, &c.err), TG_OK);
+    assert_int_equal(c.sink.ops->rollback(c.sink.self, CHAT, &test_fence, 3, &c.err), TG_OK);
     assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
     assert_true(test_same_commit(&got, &third));
     contract_scan(&c, CHAT, 6);
     contract_commit(&c, CHAT, &third, 1);
     contract_scan(&c, CHAT, 7);
-    assert_int_equal(c.sink.ops->rollback(c.sink.self, CHAT, 0, &c.err), TG_OK);
+    assert_int_equal(c.sink.ops->rollback(c.sink.self, CHAT, &test_fence, 0, &c.err), TG_OK);
     assert_int_equal(contract_attach(&c, CHAT, &got), TG_END);
     contract_scan(&c, CHAT, 0);
     contract_end(&c);
@@ -360,6 +360,41 @@ static void commits_are_told_oldest_first(void **state)
     contract_end(&c);
 }
 
+/* A run that was stopped wakes up when another has gone on: it adds nothing and learns why. */
+static void a_newer_writer_shuts_the_older_one_out(void **state)
+{
+    static const struct tg_fence newer[] = { { 4, 0 }, { 3, 0x1f3a9c03 } };
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(newer); i++) {
+        struct tg_commit last = { 0 }, theirs, next, got;
+        struct tg_sink second;
+        struct contract c;
+
+        contract_start(&c);
+        contract_attach(&c, CHAT, &got);
+        contract_commit(&c, CHAT, &last, 5);
+        contract_write(&c, CHAT, 6, 20);
+        assert_int_equal(tg_sink_open(c.url, &c.env, &second, &c.err), TG_OK);
+        assert_int_equal(second.ops->attach(second.self, CHAT, &newer[i], &got, &c.err), TG_OK);
+        assert_true(test_same_commit(&got, &last));
+        next = test_commit(&last, CHAT, 25, 20);
+        assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_CONFLICT);
+        assert_true(c.err.hint[0] != 0);
+        assert_int_equal(contract_attach(&c, CHAT, &got), TG_CONFLICT);
+        theirs = test_commit(&last, CHAT, 8, 3);
+        test_rows(c.batch, CHAT, 6, 3);
+        assert_int_equal(second.ops->write(second.self, c.batch, 0, 3, &c.err), TG_OK);
+        assert_int_equal(second.ops->commit(second.self, &theirs, &c.err), TG_OK);
+        contract_scan(&c, CHAT, 8);
+        assert_int_equal(c.sink.ops->rollback(c.sink.self, CHAT, &test_fence, 0, &c.err),
+                         TG_CONFLICT);
+        tg_sink_close(&second);
+        contract_scan(&c, CHAT, 8);
+        contract_end(&c);
+    }
+}
+
 #define SINK_CONTRACT_TESTS                                                                        \
     cmocka_unit_test(an_empty_destination_has_no_commit),                                          \
         cmocka_unit_test(committed_rows_and_cursor_survive_reopening),                             \
@@ -370,6 +405,7 @@ static void commits_are_told_oldest_first(void **state)
         cmocka_unit_test(a_commit_that_does_not_follow_is_refused),                                \
         cmocka_unit_test(writing_needs_an_attach), cmocka_unit_test(another_job_is_refused),       \
         cmocka_unit_test(a_scan_can_be_stopped),                                                   \
-        cmocka_unit_test(commits_are_told_oldest_first)
+        cmocka_unit_test(commits_are_told_oldest_first),                                           \
+        cmocka_unit_test(a_newer_writer_shuts_the_older_one_out)
 
 #endif

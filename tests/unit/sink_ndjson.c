@@ -12,6 +12,8 @@
 #include "sink/parts.h"
 #include "tests/unit/sink_contract.h"
 
+#define WRITER "3-1f3a9c02" /* test_fence */
+
 static struct tg_fs_memory *memory; /* of the test that runs */
 
 static const char *fresh(struct tg_sink_env *env)
@@ -40,22 +42,23 @@ static void data_is_safe_before_it_gets_its_name(void **state)
     contract_commit(&c, CHAT, &last, 1);
     contract_commit(&c, CHAT, &last, 0);
     log = tg_fs_memory_log(memory, NULL);
-    assert_string_equal(log, "sync_dir out/chat_-1009\n"
-                             "create part-000001.ndjson.tmp\n"
-                             "write part-000001.ndjson.tmp 80\n"
-                             "fsync part-000001.ndjson.tmp\n"
-                             "create part-000001.json.tmp\n"
-                             "write part-000001.json.tmp 521\n"
-                             "fsync part-000001.json.tmp\n"
-                             "rename part-000001.json.tmp part-000001.json\n"
-                             "sync_dir out/chat_-1009\n"
-                             "rename part-000001.ndjson.tmp part-000001.ndjson\n"
-                             "sync_dir out/chat_-1009\n"
-                             "create _cursor.json.tmp\n"
-                             "write _cursor.json.tmp 491\n"
-                             "fsync _cursor.json.tmp\n"
-                             "rename _cursor.json.tmp _cursor.json\n"
-                             "sync_dir out/chat_-1009\n");
+    assert_string_equal(log, "create _writer." WRITER "\n"
+                         "sync_dir out/chat_-1009\n"
+                         "create part-000001.ndjson." WRITER ".tmp\n"
+                         "write part-000001.ndjson." WRITER ".tmp 80\n"
+                         "create part-000001.json." WRITER ".tmp\n"
+                         "write part-000001.json." WRITER ".tmp 521\n"
+                         "fsync part-000001.ndjson." WRITER ".tmp\n"
+                         "fsync part-000001.json." WRITER ".tmp\n"
+                         "rename part-000001.json." WRITER ".tmp part-000001.json\n"
+                         "sync_dir out/chat_-1009\n"
+                         "rename part-000001.ndjson." WRITER ".tmp part-000001.ndjson\n"
+                         "sync_dir out/chat_-1009\n"
+                         "create _cursor.json." WRITER ".tmp\n"
+                         "write _cursor.json." WRITER ".tmp 491\n"
+                         "fsync _cursor.json." WRITER ".tmp\n"
+                         "rename _cursor.json." WRITER ".tmp _cursor.json\n"
+                         "sync_dir out/chat_-1009\n");
     contract_end(&c);
 }
 
@@ -131,10 +134,17 @@ static void the_files_are_as_documented(void **state)
 
 static void leftovers_are_deleted_and_strangers_kept(void **state)
 {
-    static const char *const leftover[] = { "part-000002.ndjson.tmp", "part-000003.json",
-                                            "part-000002.json.tmp", "_cursor.json.tmp" };
-    static const char *const stranger[] = { "README", "part-x.ndjson", "part-0000007.ndjson",
-                                            "part-1.json" };
+    static const char *const leftover[] = {
+        "part-000002.ndjson." WRITER ".tmp", "part-000003.ndjson.2-00000000.tmp",
+        "part-000002.json.3-00000001.tmp",   "_cursor.json.1-ffffffff.tmp",
+        "_writer.2-00000000",                "_writer.3-1f3a9c01",
+    };
+    static const char *const stranger[] = {
+        "README",           "part-x.ndjson",  "part-0000007.ndjson", "part-1.json",
+        "part-000002.json", "x.3-00000001.tmp", "_writer.02-00000000", "_writer.2-0000000G",
+        "part-000002.ndjson.4-00000000.tmp", "part-000002.ndjson.tmp", "_cursor.json.tmp",
+        "part-2.ndjson.1-00000000.tmp", ".tmp", ".1-00000000.tmp",
+    };
     struct tg_commit last = { 0 }, got;
     struct contract c;
 
@@ -188,7 +198,6 @@ static void damage_is_reported_and_nothing_deleted(void **state)
         for (int k = 0; k < 3; k++)
             contract_commit(&c, CHAT, &last, 2);
         contract_commit(&c, CHAT, &last, 0);
-        put_file(&c, "part-000004.ndjson.tmp", "kept");
         if (row[i].how == REMOVE)
             remove_file(&c, row[i].file);
         else if (row[i].how == REPLACE)
@@ -202,8 +211,13 @@ static void damage_is_reported_and_nothing_deleted(void **state)
         contract_reopen(&c);
         assert_int_equal(contract_attach(&c, CHAT, &got), TG_CORRUPT);
         assert_true(c.err.hint[0] != 0);
-        text = get_file(&c, "part-000004.ndjson.tmp");
-        free(text);
+        for (size_t k = 0; k < TG_COUNT(row); k++) {
+            if (row[i].how == REMOVE && k == i)
+                continue;
+            if (row[i].how == REMOVE && strcmp(row[i].file, row[k].file) == 0)
+                continue;
+            free(get_file(&c, row[k].file));
+        }
         contract_end(&c);
     }
 }
@@ -230,18 +244,82 @@ static void a_scan_finds_any_changed_byte(void **state)
     contract_end(&c);
 }
 
-static void a_directory_has_one_writer(void **state)
+static void a_manifest_alone_is_replaced(void **state)
 {
-    struct tg_sink second;
-    struct tg_commit got;
+    struct tg_commit last = { 0 }, got;
     struct contract c;
 
     (void)state;
     contract_start(&c);
     contract_attach(&c, CHAT, &got);
-    assert_int_equal(tg_sink_open(c.url, &c.env, &second, &c.err), TG_OK);
-    assert_int_equal(second.ops->attach(second.self, OTHER_CHAT, &got, &c.err), TG_BUSY);
-    tg_sink_close(&second);
+    put_file(&c, "part-000001.json", "{");
+    contract_reopen(&c);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_END);
+    contract_commit(&c, CHAT, &last, 2);
+    contract_scan(&c, CHAT, 2);
+    contract_end(&c);
+}
+
+static void the_writer_file_goes_with_the_writer(void **state)
+{
+    struct tg_commit last = { 0 }, got;
+    struct tg_file *file;
+    struct tg_dir *dir;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_commit(&c, CHAT, &last, 2);
+    free(get_file(&c, "_writer." WRITER));
+    contract_commit(&c, CHAT, &last, 0); /* complete: the directory is closed meanwhile */
+    free(get_file(&c, "_writer." WRITER));
+    contract_reopen(&c);
+    dir = chat_dir(&c);
+    assert_int_equal(c.env.fs->open(c.env.fs, dir, "_writer." WRITER, &file, &c.err), TG_NOT_FOUND);
+    c.env.fs->close_dir(c.env.fs, dir);
+    contract_end(&c);
+}
+
+static void a_stranger_is_not_replaced(void **state)
+{
+    struct tg_commit last = { 0 }, next, got;
+    struct contract c;
+    char *text;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_write(&c, CHAT, 1, 2);
+    next = test_commit(&last, CHAT, 2, 2);
+    put_file(&c, "part-000001.ndjson", "mine");
+    assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_CONFLICT);
+    assert_non_null(strstr(c.err.message, "part-000001.ndjson"));
+    text = get_file(&c, "part-000001.ndjson");
+    assert_string_equal(text, "mine");
+    free(text);
+    contract_end(&c);
+}
+
+static void a_rollback_under_way_is_waited_for(void **state)
+{
+    struct tg_commit last = { 0 }, got;
+    struct tg_lock *lock;
+    struct tg_dir *dir;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_commit(&c, CHAT, &last, 2);
+    put_file(&c, ".rollback", "");
+    dir = chat_dir(&c);
+    assert_int_equal(c.env.fs->lock(c.env.fs, dir, ".rollback", &lock, &c.err), TG_OK);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_BUSY);
+    assert_int_equal(c.sink.ops->rollback(c.sink.self, CHAT, &test_fence, 0, &c.err), TG_BUSY);
+    c.env.fs->unlock(c.env.fs, lock);
+    c.env.fs->close_dir(c.env.fs, dir);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
     contract_end(&c);
 }
 
@@ -325,7 +403,10 @@ int main(void)
         cmocka_unit_test(leftovers_are_deleted_and_strangers_kept),
         cmocka_unit_test(damage_is_reported_and_nothing_deleted),
         cmocka_unit_test(a_scan_finds_any_changed_byte),
-        cmocka_unit_test(a_directory_has_one_writer),
+        cmocka_unit_test(a_manifest_alone_is_replaced),
+        cmocka_unit_test(the_writer_file_goes_with_the_writer),
+        cmocka_unit_test(a_stranger_is_not_replaced),
+        cmocka_unit_test(a_rollback_under_way_is_waited_for),
         cmocka_unit_test(a_full_disk_is_waited_out),
         cmocka_unit_test(large_rows_pass_the_buffer),
         cmocka_unit_test(urls_are_checked),

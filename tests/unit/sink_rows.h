@@ -11,6 +11,8 @@
 
 #include "sink/sink.h"
 
+static const struct tg_fence test_fence = { 3, 0x1f3a9c02 };
+
 static inline int64_t test_unix_us(void *ctx)
 {
     (void)ctx;
