@@ -19,16 +19,24 @@
 #define KEEP_PERMILLE 997
 #define REFINE_US (60 * TG_SECOND_US)
 #define REFINED_PASSED 100
+#define KNOWN_PASSED 50
 #define PROBE_FIRST_US (600 * TG_SECOND_US)
 #define PROBE_COARSE_US (5 * TG_SECOND_US)
 #define PROBE_LAST_US (4 * 3600 * TG_SECOND_US)
 #define RATE_MAX_MILLI INT64_C(100000000) /* 100,000 a second: no server allows more */
+#define LATE_US (20 * TG_MS_US)
 #define IDLE_MAX_US (3600 * TG_SECOND_US)
 
 static int64_t burst_nano(const struct tg_limiter *l)
 {
-    /* A learned bucket may be empty on the server's side, so none is assumed. */
-    return l->phase == TG_LIMIT_OPEN ? l->options.burst * NANO : NANO;
+    int64_t late;
+
+    if (l->phase == TG_LIMIT_OPEN)
+        return l->options.burst * NANO;
+    /* A learned bucket may be empty on the server's side, so little is assumed: as much as makes up
+     * for timers that fire late, and never more than a part of the bucket that was seen. */
+    late = TG_MAX(2 * NANO, l->rate_milli * LATE_US);
+    return TG_MAX(NANO, TG_MIN(late, l->bucket_milli / 4 * (NANO / 1000)));
 }
 
 static void set_rate(struct tg_limiter *l, int64_t rate_milli)
@@ -190,10 +198,13 @@ static void flood_while_refining(struct tg_limiter *l, int64_t now_us)
 
 static void flood_while_known(struct tg_limiter *l, int64_t now_us)
 {
-    int64_t seen = rate_of(l->passed * 1000, now_us - l->since_us);
+    int64_t slower = l->learned_milli - l->learned_milli / 50;
 
+    /* a longer stretch tells the rate itself, if the server has become much slower */
+    if (l->passed >= KNOWN_PASSED)
+        slower = TG_MIN(slower, rate_of(l->passed * 1000, now_us - l->since_us));
     l->probe_every_us = TG_MIN(l->probe_every_us * 4, PROBE_LAST_US);
-    keep(l, TG_MIN(l->learned_milli - l->learned_milli / 50, seen), now_us);
+    keep(l, slower, now_us);
 }
 
 static void learn(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
