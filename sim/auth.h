@@ -39,11 +39,11 @@ struct tl_value *sim_authorization_row(struct sim_call *c, const struct sim_logi
 
 /** Logs the call's key in. @return auth.authorization */
 struct tl_value *sim_auth_finish(struct sim_call *c, const struct sim_account *account);
-/** The same, unless the account has a password: then the call fails with SESSION_PASSWORD_NEEDED. */
+/** The same, unless the account has a password: then it fails with SESSION_PASSWORD_NEEDED. */
 struct tl_value *sim_auth_pass(struct sim_call *c, const struct sim_account *account);
 
-/** Accepts every login token that waits, for the account of that phone: what a test does in place of
- *  a second program (file DIR/accept-login). @return whether there was one */
+/** Accepts every login token that waits, for the account of that phone: what a test does instead
+ *  of a second program (file DIR/accept-login). @return whether there was one */
 bool sim_auth_accept_all(struct sim_core *core, const char *phone);
 /** @return whether a login token waits to be accepted */
 bool sim_auth_tokens_wait(const struct sim_core *core, int64_t now_s);

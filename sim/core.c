@@ -333,7 +333,8 @@ static bool account_ok(struct sim_call *c, const struct sim_method *m)
         return true;
     if (c->me->bot_token ? access == TL_FOR_USERS : access == TL_FOR_BOTS)
         return sim_fail(c, c->me->bot_token ? "BOT_METHOD_INVALID" : "USER_BOT_REQUIRED");
-    if (c->request->dc != c->me->home_dc && !(m && m->flags & (SIM_METHOD_FOREIGN | SIM_METHOD_ANON)))
+    if (c->request->dc != c->me->home_dc &&
+        !(m && m->flags & (SIM_METHOD_FOREIGN | SIM_METHOD_ANON)))
         return sim_fail_number(c, "USER_MIGRATE", c->me->home_dc);
     return true;
 }

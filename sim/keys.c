@@ -217,7 +217,7 @@ static tg_code load(struct sim_keys *k, struct tg_error *err)
     return code;
 }
 
-/* Keys are listed newest first; so are logins. Order does not matter but for what refers to what. */
+/* Order does not matter but for what refers to what. */
 static void save_all(struct sim_keys *k)
 {
     char line[LINE_MAX_BYTES];

@@ -2,8 +2,8 @@
 /*
  * layers.c - where a layer says something in another shape than the world does
  *
- * tl_encode drops fields that a layer lacks; what moved to another constructor is moved here, in the
- * tree that was just made for this reply. The world speaks as layer 228 does.
+ * tl_encode drops fields that a layer lacks; what went to another constructor is moved here, in
+ * the tree that was just made for this reply. The world speaks as layer 228 does.
  *
  * Threads: none
  */

@@ -69,7 +69,8 @@ tg_code sim_limits_add(struct sim_limits *l, const char *text, struct tg_error *
         if (end == from)
             burst = -1;
     }
-    if (end == equals + 1 || *end || !(rate >= 0.001 && rate <= 1e6) || !(burst >= 0 && burst <= 1e6))
+    if (end == equals + 1 || *end || !(rate >= 0.001 && rate <= 1e6) ||
+        !(burst >= 0 && burst <= 1e6))
         return tg_fail(err, TG_USAGE, "a limit is METHOD=RATE/BURST, not '%.80s'", text);
     *r = (struct rule){ .rate_milli = (int64_t)(rate * 1000 + 0.5),
                         .burst_nano = (int64_t)(TG_MAX(burst, 1.0) * 1e9) };

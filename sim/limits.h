@@ -3,12 +3,12 @@
  * limits.h - request limits as Telegram has them: a token bucket per account and method
  *
  * A rule "METHOD=RATE/BURST" gives each account BURST tokens for that method, refilled at RATE a
- * second ("messages.getHistory=30/40", "*=5", "contacts.resolveUsername=0.1/1"). Without a token the
- * answer is FLOOD_WAIT_X, X being the whole seconds until one is there, at least 1. A query that was
- * sent before such a wait was over is an early repeat: it is refused again and counted.
+ * second ("messages.getHistory=30/40", "*=5", "contacts.resolveUsername=0.1/1"). Without a token
+ * the answer is FLOOD_WAIT_X, X being the whole seconds until one is there, at least 1. A query
+ * that was sent before such a wait was over is an early repeat: it is refused again and counted.
  *
- * Whether a client could know of the wait is told from when the query was sent, so that queries that
- * were already under way are not held against it.
+ * Whether a client could know of the wait is told from when the query was sent, so that queries
+ * that were already under way are not held against it.
  *
  * Threads: none      Limits: 64 rules, 1024 accounts a rule
  */

@@ -2,7 +2,7 @@
 /*
  * link.c - one TCP connection: bytes in, queries served, bytes out, and what goes wrong on the way
  *
- * Freed in two steps: a link that is closed while the protocol works on it stays until that is over.
+ * Freed in two steps: a link that is closed while the protocol works on it stays until then.
  *
  * Threads: the loop's
  */

@@ -2,7 +2,7 @@
 /*
  * rpc_files.c - upload.getFile: pieces of the world's files
  *
- * A file's bytes are a pure function of its id. It lives in one DC, that its document or photo named;
+ * A file is a pure function of its id. It lives in the DC that its document or photo named;
  * the other one answers FILE_MIGRATE. Offsets and limits follow the rules of
  * core.telegram.org/api/files#downloading-files.
  *

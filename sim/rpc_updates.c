@@ -2,8 +2,8 @@
 /*
  * rpc_updates.c - states and differences of a world in which nothing new happens
  *
- * A client that has the current pts is told that there is nothing; one that is behind in a channel is
- * told to take the channel anew (channelDifferenceTooLong), as a server does with a large gap.
+ * A client that has the current pts is told that there is nothing; one that is behind in a channel
+ * is told to take the channel anew (channelDifferenceTooLong), as a server does with a large gap.
  *
  * Threads: none
  */

@@ -33,8 +33,8 @@ struct sim_settings {
     const char *faults;     /* SPEC: see sim/faults.h */
     struct tg_option_list schema; /* further layers */
     const char *import;     /* result.json */
-    const char *proxy_secret; /* 32 hex digits: DCs behave as an MTProto proxy in front of themselves */
-    const char *stats;      /* file: counters per method as JSON, rewritten on SIGUSR1 and at the end */
+    const char *proxy_secret; /* 32 hex digits: DCs are behind an MTProto proxy */
+    const char *stats;      /* file: counters as JSON, written on SIGUSR1 and at the end */
     bool truth;             /* write DIR/ids-CHAT.txt: the ids of each chat, for tests */
     bool handshake_retry;   /* answer dh_gen_retry once */
     int64_t cache_mb;       /* finished replies kept, for benchmarks; 0 none */

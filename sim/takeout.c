@@ -2,9 +2,9 @@
 /*
  * takeout.c - export sessions: begun, split into ranges of ids, finished
  *
- * A login has at most one takeout; beginning another replaces it. Calls that carry another takeout's
- * id fail with TAKEOUT_INVALID (core.c). Two ranges are given, so that clients must go through both;
- * inside invokeWithMessagesRange only messages of that range exist.
+ * A login has at most one takeout; beginning another replaces it. Calls that carry another
+ * takeout's id fail with TAKEOUT_INVALID (core.c). Two ranges are given, so that clients must go
+ * through both; inside invokeWithMessagesRange only messages of that range exist.
  *
  * Threads: none
  */
@@ -25,7 +25,8 @@ struct tl_value *sim_takeout_init(struct sim_call *c, const struct tl_value *q)
         l->takeout_from_us = c->request->now_us + delay_s * TG_SECOND_US;
     left_us = l->takeout_from_us - c->request->now_us;
     if (left_us > 0)
-        return sim_fail_number(c, "TAKEOUT_INIT_DELAY", (left_us + TG_SECOND_US - 1) / TG_SECOND_US);
+        return sim_fail_number(c, "TAKEOUT_INIT_DELAY",
+                               (left_us + TG_SECOND_US - 1) / TG_SECOND_US);
     l->takeout_id = (int64_t)(tg_random_u64(&c->core->random) >> 1 | 1);
     v = tl_obj(c->arena, TLN_account_takeout);
     tl_set_long(v, TLN_id, l->takeout_id);

@@ -71,7 +71,8 @@ static bool user_named(struct sim_call *c, const struct tl_value *input, int64_t
         return true;
     case TLN_inputPeerUser:
     case TLN_inputUser:
-        if (id <= 0 || (id != c->me->user_id && !hash_ok(c, id, tl_get_long(input, TLN_access_hash, 0))))
+        if (id <= 0 || (id != c->me->user_id &&
+                        !hash_ok(c, id, tl_get_long(input, TLN_access_hash, 0))))
             return false;
         break;
     case TLN_inputPeerUserFromMessage:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * targets.h - what an InputPeer, InputChannel or InputUser of a request means, and whether the asking
- * account may have it
+ * targets.h - what an InputPeer, InputChannel or InputUser means, and whether the asking account
+ * may have it
  *
  * Access hashes are checked against the one that this account was given: those of another account
  * are refused with CHANNEL_INVALID, PEER_ID_INVALID or USER_ID_INVALID. Bots may leave the hash 0.
