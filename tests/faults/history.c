@@ -50,6 +50,8 @@ struct client {
     int64_t flood_until_us, n_early;
     struct tg_error err;
     uint64_t n_bad;
+    int64_t a_sender;         /* of some row: a user */
+    uint64_t n_named;         /* rows of that sender that have its name */
 };
 
 static void no_save(void *ctx)
@@ -239,7 +241,10 @@ static void put_batch(void *ctx, struct tg_batch *b)
             c->ids = realloc(c->ids, c->cap_ids * sizeof *c->ids);
             assert_non_null(c->ids);
         }
-        c->ids[c->n_ids++] = b->row[i].chat_id == c->set.min_id ? 0 : b->row[i].id;
+        c->ids[c->n_ids++] = b->row[i].id;
+        if (!c->a_sender && b->row[i].sender_id > 0 && i > 20)
+            c->a_sender = b->row[i].sender_id;
+        c->n_named += b->row[i].sender_id == c->a_sender && tg_row_has(&b->row[i], TG_F_sender_name);
     }
     tg_batch_clear(b);
     c->free_batch[c->n_free++] = b;
@@ -308,8 +313,8 @@ static void read_chat(struct client *c, int64_t chat_id, int64_t in_flight)
 }
 
 /* The chat that reads like `chat` plus the old group it came from, if any. */
-static size_t compare(const struct client *c, const struct sim_world *w, const struct sim_chat *chat,
-                      uint64_t n_bad)
+static bool compare(const struct client *c, const struct sim_world *w,
+                    const struct sim_chat *chat, uint64_t n_bad)
 {
     size_t at = 0, n = 0;
     uint64_t bad = 0;
@@ -336,7 +341,7 @@ static size_t compare(const struct client *c, const struct sim_world *w, const s
             bad++;
     }
     if (bad != n_bad || at != c->n_ids)
-        print_error("chat %lld: world has %zu, got %zu, equal %zu, missing %llu (quarantine %llu)\n",
+        print_error("chat %lld: world %zu, got %zu, equal %zu, missing %llu (quarantine %llu)\n",
                     (long long)chat->marked_id, n, c->n_ids, at, (unsigned long long)bad,
                     (unsigned long long)n_bad);
     return bad == n_bad && at == c->n_ids;
@@ -450,11 +455,47 @@ static void test_unknown_objects(void **state)
     }
 }
 
+/* Users and chats that no schema knows cost names, never messages. */
+static void test_unknown_peers(void **state)
+{
+    const struct fixture *f = *state;
+    char faults[64] = "";
+    int64_t sender = 0;
+
+    for (int round = 0; round < 2; round++) {
+        struct client c = { .a_sender = sender };
+        struct tg_session_data session = f->session;
+        const struct sim_world *w;
+
+        c.session = &session;
+        vloop_reset(77, START_US, 500);
+        start_sim(&c, f, faults, 1, 0);
+        start_client(&c, f, 77, on_step);
+        w = sim_world_of(c.sim);
+        read_chat(&c, sim_world_chat(w, 0)->marked_id, 4);
+        if (c.err.code)
+            print_error("%s: %s\n", faults, c.err.message);
+        assert_true(c.done && !c.err.code);
+        assert_true(compare(&c, w, sim_world_chat(w, 0), 0));
+        if (round == 0) {
+            assert_true(c.n_named > 0);
+            assert_int_equal(c.n_bad, 0);
+        } else {
+            assert_int_equal(c.n_named, 0);
+            assert_true(c.n_bad > 0);
+        }
+        sender = c.a_sender;
+        snprintf(faults, sizeof faults, "unknown-user=%lld", (long long)sender);
+        stop_client(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest test[] = {
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_unknown_objects),
+        cmocka_unit_test(test_unknown_peers),
     };
 
     return cmocka_run_group_tests_name("faults/history", test, set_up, tear_down);
