@@ -23,5 +23,8 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
     -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
   target_link_options(tgdata_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
 endif()
+if(TG_FUZZ) # the fuzzer steers by the coverage of the library, not only of its own file
+  target_compile_options(tgdata_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 include(CheckPIESupported)
 check_pie_supported()
