@@ -38,7 +38,10 @@ struct tg_batch_info {
     bool last;                /**< the chat's end is reached with this batch */
 };
 
+/** Fills *ret with the facts about a batch. */
 TG_API void tg_batch_info(const struct tg_batch *batch, struct tg_batch_info *ret);
+
+/** @return row i of the batch, NULL past the last */
 TG_API const struct tg_row *tg_batch_get(const struct tg_batch *batch, size_t i);
 
 /**
