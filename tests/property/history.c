@@ -208,7 +208,7 @@ static void reply_one(struct run *run, struct tg_history *h)
     CHECK(run, run->n_page <= run->cap_page);
     answer(run->server, &q, &run->r, p);
     p->out = p->n > 0 || below(&run->r, 2);
-    CHECK(run, tg_history_reply(h, &(struct tg_history_reply){ q.tag, p->id, p->n,
+    CHECK(run, tg_history_reply(h, &(struct tg_history_reply){ q.tag, p->id, p->n, false,
                                                                p->out ? p : NULL },
                                 &err) == TG_OK);
 }

@@ -43,7 +43,7 @@ static tg_code give(struct tg_history *h, uint32_t tag, int32_t from, int32_t to
     struct tg_error err;
     size_t n = ids(id, from, to);
 
-    return tg_history_reply(h, &(struct tg_history_reply){ tag, id, n, page }, &err);
+    return tg_history_reply(h, &(struct tg_history_reply){ tag, id, n, false, page }, &err);
 }
 
 static void expect_piece(struct tg_history *h, void *page, int64_t from, int64_t to, bool end)
@@ -207,7 +207,8 @@ static void test_lying_replies(void **state)
         struct tg_history *h = planner(10, 50, 1, 10);
         struct tg_history_request q = ask(h);
 
-        if (tg_history_reply(h, &(struct tg_history_reply){ q.tag, row[i].id, row[i].n, NULL },
+        if (tg_history_reply(h, &(struct tg_history_reply){ q.tag, row[i].id, row[i].n, false,
+                                                           NULL },
                              &err) != TG_PROTOCOL)
             fail_msg("%s: accepted", row[i].name);
         tg_history_free(h, NULL, NULL);
