@@ -4,10 +4,10 @@
  * the server role
  *
  * The input is a script of records: flags (1), delay in quarter seconds (1), length (2), body. Each
- * becomes one message that is sealed with the right key, so that the fuzzer reaches what lies behind
- * the envelope. In a body the bytes f1 f2 f3 f4 NN stand for the NN-th newest msg_id that the tested
- * side made, so that answers and complaints can name real messages. A message that is taken may
- * crash nothing, and the calls that are left must fit the results that came.
+ * becomes one message that is sealed with the right key, so that the fuzzer reaches what lies
+ * behind the envelope. In a body the bytes f1 f2 f3 f4 NN stand for the NN-th newest msg_id that
+ * the tested side made, so that answers and complaints can name real messages. A message that is
+ * taken may crash nothing, and the calls that are left must fit the results that came.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  * page_sample.h - a realistic page of a supergroup's messages, for tests, fuzzers and benchmarks
  *
  * Text of some 130 characters in two scripts, formatting, photos, videos, web pages, replies,
- * comment counts, reactions, and twenty users: near 590 bytes a message. A function of its arguments
- * alone.
+ * comment counts, reactions, and twenty users: near 590 bytes a message. A function of its
+ * arguments alone.
  */
 #ifndef TG_PAGE_SAMPLE_H
 #define TG_PAGE_SAMPLE_H

@@ -2,8 +2,8 @@
 /*
  * vloop.c - see vloop.h
  *
- * One heap of events for all loops; an event names the object that it is for, and objects live until
- * the next reset, so an event for something closed is simply passed over.
+ * One heap of events for all loops; an event names the object that it is for, and objects live
+ * until the next reset, so an event for something closed is simply passed over.
  */
 #include "vloop.h"
 

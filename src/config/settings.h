@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * settings.h - the structs behind tgdata/config.h: one per scope, filled from the tables in config.c
+ * settings.h - the structs behind tgdata/config.h: one per scope, filled from the tables in
+ * config.c
  *
  * Threads: value types; texts are owned by the config
  */

@@ -3,12 +3,12 @@
  * limiter.h - when the next request of one (account, method, DC) may leave
  *
  * Three things hold a request back: a flood wait that the server named (never shortened), a rate
- * that was configured, and a rate that was learned. Learning needs no guess: a server that limits by
- * token bucket says FLOOD_WAIT exactly when its bucket is empty, so the requests that it let pass
- * between two floods, divided by the time between them, are its rate. Measured from the first to the
- * last of several floods that is off by one request in all, and a lower bound: a bucket that is full
- * before a wait is over drops the rest. So twice the pace is tried, then a tenth more than what that
- * showed; there the bucket's contents are known and can be subtracted.
+ * that was configured, and a rate that was learned. Learning needs no guess: a server that limits
+ * by token bucket says FLOOD_WAIT exactly when its bucket is empty, so the requests that it let
+ * pass between two floods, divided by the time between them, are its rate. Measured from the first
+ * to the last of several floods that is off by one request in all, and a lower bound: a bucket that
+ * is full before a wait is over drops the rest. So twice the pace is tried, then a tenth more than
+ * what that showed; there the bucket's contents are known and can be subtracted.
  *
  *   OPEN --flood--> MEASURE --enough passed--> VERIFY --flood--> REFINE --flood--> KNOWN
  *                                              |  no flood: double the pace, again

@@ -18,8 +18,9 @@
  * (broken gzip, no object) is raised as ERROR 500 REPLY_MALFORMED, so each call has one result. The
  * callback may call anything here but mt_session_free.
  *
- * Time: `now_us` is the owner's wall clock in Unix microseconds; it may jump, msg_ids never go back.
- * Facts: core.telegram.org/mtproto/service_messages, /service_messages_about_messages, /description.
+ * Time: `now_us` is the owner's wall clock in Unix microseconds; it may jump, msg_ids never go
+ * back. Facts: core.telegram.org/mtproto/service_messages, /service_messages_about_messages,
+ * /description.
  *
  * Threads: none: one caller
  * Limits:  1000 calls and 32 KiB a container; 1000 remembered server msg_ids; 8192 ids an ack;

@@ -9,9 +9,9 @@
  *                 _cursor.json         a commit without rows, newer than the last part
  *
  * A commit with rows goes, in this order: data and manifest aside, both synced; is the chat still
- * ours?; manifest renamed, directory synced; then the data is renamed - this is the commit - and the
- * directory synced. So a part that has its final name is whole and has its manifest, whenever the
- * power fails. A commit without rows (only the cursor moved, or the chat is complete) replaces
+ * ours?; manifest renamed, directory synced; then the data is renamed - this is the commit - and
+ * the directory synced. So a part that has its final name is whole and has its manifest, whenever
+ * the power fails. A commit without rows (only the cursor moved, or the chat is complete) replaces
  * _cursor.json instead; a later part supersedes it. A manifest without its part belongs to a commit
  * that did not happen; the next one replaces it.
  *

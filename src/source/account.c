@@ -2,8 +2,8 @@
 /*
  * account.c - opening and closing an account: its session file, its lock, its client
  *
- * The session file is replaced as a whole (written aside, synced, renamed), mode 0600. A lock beside
- * it keeps a second process out: Telegram kills a session that two connections use at once.
+ * The session file is replaced as a whole (written aside, synced, renamed), mode 0600. A lock
+ * beside it keeps a second process out: Telegram kills a session that two connections use at once.
  */
 #include "tgdata/account.h"
 

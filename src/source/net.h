@@ -3,8 +3,8 @@
  * net.h - gives a client its sockets, clock and timer: the place where telegram/ meets os/
  *
  * One loop, one client, one TCP connection per DC link, directly or through a SOCKS5 proxy. An
- * MTProto proxy stands in for every DC: all links dial it, and the transport's secret tells it which
- * DC is meant.
+ * MTProto proxy stands in for every DC: all links dial it, and the transport's secret tells it
+ * which DC is meant.
  *
  * Time given to the client is Unix time at the start plus what the monotonic clock has counted
  * since, so it never jumps.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * client_impl.h - the client's insides, shared by client.c (calls and gates), client_link.c (one
- * DC's connection, keys, session), client_auth.c (logins on further DCs) and client_wire.c (wrappers
- * and error texts)
+ * DC's connection, keys, session), client_auth.c (logins on further DCs) and client_wire.c
+ * (wrappers and error texts)
  *
  *   call:  WAITING --gate open, link ready--> SENT --reply--> done
  *             ^------ flood, 5xx, migration ------'

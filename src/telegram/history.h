@@ -9,9 +9,10 @@
  *
  * A page is complete only if it is full, or its lowest id is last+1, or a follow-up below its
  * lowest id comes back empty (servers return short pages). A chain goes on behind its highest id;
- * it ends when it reaches its segment's high edge. Pages leave in id order, each exactly once; ids beyond a
- * segment's edge are cut off. With one lane this is the plain chain; more lanes hide latency. If
- * `high` itself does not exist, the empty page above the last id is confirmed by one follow-up.
+ * it ends when it reaches its segment's high edge. Pages leave in id order, each exactly once; ids
+ * beyond a segment's edge are cut off. With one lane this is the plain chain; more lanes hide
+ * latency. If `high` itself does not exist, the empty page above the last id is confirmed by one
+ * follow-up.
  *
  *   ids ->  low [== segment 0 ==|== segment 1 ==|== segment 2 ==] high
  *           emitted <---- in order; later segments wait in memory, bounded by `ahead_max`

@@ -4,9 +4,9 @@
  *
  * Each seed draws a rate, a bucket, a latency and a number of requests in flight. The client sends
  * whenever the limiter lets it, a little late, as timers are. Checked: it never sends before a wait
- * is over; of buckets that hold a second's worth it takes at least 96.5% of the rate from the second
- * minute on with few floods, and in five of six draws 98% without any; of smaller ones, which drop
- * what is not taken at once, 60%.
+ * is over; of buckets that hold a second's worth it takes at least 96.5% of the rate from the
+ * second minute on with few floods, and in five of six draws 98% without any; of smaller ones,
+ * which drop what is not taken at once, 60%.
  */
 #include <setjmp.h>
 #include <stdarg.h>
