@@ -4,8 +4,8 @@
  *
  * The client decides what to dial, makes keys (permanent, and temporary ones for forward secrecy),
  * wraps the first call in initConnection, sends each call on the right DC, follows migrations,
- * holds calls back while a limiter says so, and repeats what may be repeated. It owns no socket: the
- * owner dials, moves bytes, and lends its clock.
+ * holds calls back while a limiter says so, and repeats what may be repeated. It owns no socket:
+ * the owner dials, moves bytes, and lends its clock.
  *
  *   tgc_call -> gate (limiter of method and DC) -> session of that DC -> link -> owner's socket
  *
@@ -130,6 +130,12 @@ void tgc_set_takeout(struct tgc *c, int64_t takeout_id);
 /** The schema replies are written in (layer 228). */
 const struct tl_schema *tgc_schema(const struct tgc *c);
 struct tg_session_data *tgc_session(struct tgc *c);
+const struct tg_random *tgc_random(const struct tgc *c);
+
+/** The session data was changed: the owner is asked to store it. */
+void tgc_save(struct tgc *c);
+/** Forgets login and keys of all DCs, in the session and in links; the next call makes new keys. */
+void tgc_forget_login(struct tgc *c);
 
 struct tgc_stats {
     uint64_t n_requests, n_floods, n_retries, n_reconnects, bytes_in, bytes_out;
