@@ -173,11 +173,6 @@ void tgc_free(struct tgc *c)
     free(c);
 }
 
-static int32_t dc_of(const struct tgc *c, const struct tgc_call_slot *call)
-{
-    return call->dc ? call->dc : c->options.session->home_dc;
-}
-
 void tgc_cancel(struct tgc *c, uint64_t number)
 {
     struct tgc_call_slot *call = &c->call[number % TGC_CALL_MAX];
@@ -185,7 +180,7 @@ void tgc_cancel(struct tgc *c, uint64_t number)
 
     if (call->state == TGC_CALL_FREE || call->number != number)
         return;
-    link = call->state == TGC_CALL_SENT ? tgc_link_of(c, dc_of(c, call)) : NULL;
+    link = call->state == TGC_CALL_SENT ? tgc_link_of(c, call->sent_dc) : NULL;
     if (link && link->session)
         mt_session_cancel(link->session, call->mt_call);
     release(c, call);
@@ -212,12 +207,13 @@ static void fail_call(struct tgc *c, struct tgc_call_slot *call, const struct tg
     tgc_finish(c, call, &reply);
 }
 
-/* Fails the oldest call that `matches`; a callback may change the list, so one at a time. */
-static bool fail_one(struct tgc *c, bool (*matches)(struct tgc *c, struct tgc_call_slot *call),
-                     const struct tg_error *why)
+bool tgc_fail_one(struct tgc *c,
+                  bool (*matches)(const struct tgc *c, const struct tgc_call_slot *call,
+                                  int32_t dc),
+                  int32_t dc, const struct tg_error *why)
 {
     for (struct tgc_call_slot *call = c->oldest; call; call = call->newer) {
-        if (matches(c, call)) {
+        if (matches(c, call, dc)) {
             fail_call(c, call, why);
             return true;
         }
@@ -225,27 +221,10 @@ static bool fail_one(struct tgc *c, bool (*matches)(struct tgc *c, struct tgc_ca
     return false;
 }
 
-static bool needs_login(struct tgc *c, struct tgc_call_slot *call)
+static bool is_lost(const struct tgc *c, const struct tgc_call_slot *call, int32_t dc)
 {
     (void)c;
-    return !call->request.before_login;
-}
-
-void tgc_logged_out(struct tgc *c, const struct tg_error *why)
-{
-    struct tgc_notice notice = { .kind = TGC_LOGGED_OUT, .err = why };
-
-    c->logged_out = true;
-    c->options.session->user_id = 0;
-    c->options.io->save(c->options.io->ctx);
-    tgc_notify(c, &notice);
-    while (fail_one(c, needs_login, why))
-        ;
-}
-
-static bool is_lost(struct tgc *c, struct tgc_call_slot *call)
-{
-    (void)c;
+    (void)dc;
     return call->state == TGC_CALL_WAITING && call->request.once && call->mt_call;
 }
 
@@ -254,10 +233,10 @@ void tgc_requeue_link(struct tgc *c, int32_t dc)
     struct tg_error err;
 
     for (struct tgc_call_slot *call = c->oldest; call; call = call->newer)
-        if (call->state == TGC_CALL_SENT && dc_of(c, call) == dc)
+        if (call->state == TGC_CALL_SENT && call->sent_dc == dc)
             call->state = TGC_CALL_WAITING;
     tg_fail(&err, TG_NET, "the connection to DC %d was lost while a call was on its way", dc);
-    while (fail_one(c, is_lost, &err))
+    while (tgc_fail_one(c, is_lost, dc, &err))
         ;
 }
 
@@ -272,7 +251,7 @@ static void flooded(struct tgc *c, struct tgc_call_slot *call, int64_t wait_s)
 {
     struct tgc_notice notice = {
         .kind = TGC_FLOOD,
-        .dc = dc_of(c, call),
+        .dc = tgc_call_dc(c, call),
         .method = call->request.method,
         .wait_us = wait_s * TG_SECOND_US,
     };
@@ -290,7 +269,7 @@ static bool try_again(struct tgc *c, struct tgc_call_slot *call, const struct tg
 {
     struct tgc_notice notice = {
         .kind = TGC_RETRY,
-        .dc = dc_of(c, call),
+        .dc = tgc_call_dc(c, call),
         .method = call->request.method,
         .err = err,
     };
@@ -321,10 +300,16 @@ static bool migrate(struct tgc *c, struct tgc_call_slot *call, int32_t dc, bool 
     return true;
 }
 
+static bool has_login(const struct tgc *c)
+{
+    return c->options.session->user_id || tg_session_authorized(c->options.session);
+}
+
 /* @return true if the call goes on by itself */
 static bool handled(struct tgc *c, struct tgc_link *link, struct tgc_call_slot *call,
                     const struct tg_error *err, const struct mt_event *event)
 {
+    const uint64_t this_call = call->number;
     int64_t number;
     bool home = link->dc == c->options.session->home_dc;
 
@@ -358,9 +343,9 @@ static bool handled(struct tgc *c, struct tgc_link *link, struct tgc_call_slot *
         return true;
     case TGC_REAUTH:
         if (home) {
-            if (c->options.session->user_id && !call->request.before_login)
+            if (!call->request.before_login && has_login(c))
                 tgc_logged_out(c, err);
-            return call->state == TGC_CALL_FREE;
+            return call->number != this_call; /* failed there; the slot may be in use again */
         }
         c->options.session->dc[tgc_link_index(c, link)].authorized = false;
         if (++call->migrations > MIGRATIONS_MAX)
@@ -369,7 +354,13 @@ static bool handled(struct tgc *c, struct tgc_link *link, struct tgc_call_slot *
         return true;
     case TGC_DEAD:
         tgc_logged_out(c, err);
-        return call->state == TGC_CALL_FREE;
+        if (call->number != this_call)
+            return true;
+        if (!call->request.follow_home || strncmp(event->text, "USER_", 5) == 0 ||
+            ++call->migrations > MIGRATIONS_MAX)
+            return false;
+        repeat(c, call, 0); /* a login begins anew with another key */
+        return true;
     case TGC_FAIL:
         break;
     }
@@ -398,7 +389,7 @@ static void on_rpc_error(struct tgc *c, struct tgc_link *link, struct tgc_call_s
 static struct tgc_call_slot *sent_call(struct tgc *c, const struct tgc_link *link, uint64_t mt_call)
 {
     for (struct tgc_call_slot *call = c->oldest; call; call = call->newer)
-        if (call->state == TGC_CALL_SENT && call->mt_call == mt_call && dc_of(c, call) == link->dc)
+        if (call->state == TGC_CALL_SENT && call->mt_call == mt_call && call->sent_dc == link->dc)
             return call;
     return NULL;
 }
@@ -459,6 +450,7 @@ static bool send_call(struct tgc *c, struct tgc_call_slot *call, struct tgc_link
         return false;
     call->inited = !link->inited;
     call->state = TGC_CALL_SENT;
+    call->sent_dc = link->dc;
     call->sent_us = c->now_us;
     c->stats.n_requests++;
     return true;
@@ -467,13 +459,13 @@ static bool send_call(struct tgc *c, struct tgc_call_slot *call, struct tgc_link
 /* @return false if the list of calls may have changed */
 static bool push_call(struct tgc *c, struct tgc_call_slot *call)
 {
-    struct tgc_link *link = tgc_link_of(c, dc_of(c, call));
+    struct tgc_link *link = tgc_link_of(c, tgc_call_dc(c, call));
     struct tg_error err;
 
     if (call->due_us > c->now_us)
         return true;
     if (!link) {
-        tg_fail(&err, TG_NOT_FOUND, "no address of DC %d is known", dc_of(c, call));
+        tg_fail(&err, TG_NOT_FOUND, "no address of DC %d is known", tgc_call_dc(c, call));
         fail_call(c, call, &err);
         return false;
     }
@@ -502,10 +494,13 @@ static void push_calls(struct tgc *c)
     }
 }
 
+/* @return the link of a call without making it; NULL if there is none yet */
 static const struct tgc_link *link_of(const struct tgc *c, const struct tgc_call_slot *call)
 {
+    int32_t dc = call->state == TGC_CALL_SENT ? call->sent_dc : tgc_call_dc(c, call);
+
     for (size_t i = 0; i < TG_DC_MAX; i++)
-        if (c->link[i].dc == dc_of(c, call))
+        if (c->link[i].dc == dc)
             return &c->link[i];
     return NULL;
 }
@@ -529,7 +524,7 @@ static void check_timeouts(struct tgc *c)
             continue;
         tg_fail(&why, TG_TIMEOUT, "%s had no reply for %lld seconds", call->request.method,
                 (long long)(c->options.call_timeout_us / TG_SECOND_US));
-        tgc_link_drop(c, tgc_link_of(c, dc_of(c, call)), &why, c->now_us);
+        tgc_link_drop(c, tgc_link_of(c, call->sent_dc), &why, c->now_us);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * client_auth.c - carries the login to a further DC: export at home, import there
+ * client_auth.c - carries the login to a further DC: export at home, import there; and its end
  *
  * Keys are per DC, so a DC that is not home knows nobody until the login was imported. Calls for it
  * wait meanwhile. Facts: core.telegram.org/api/datacenter.
@@ -15,10 +15,65 @@
 #define ID_EXPORTED_AUTHORIZATION 0xb434e2b8u
 #define ID_IMPORT_AUTHORIZATION 0xa57a7dadu
 
+void tgc_save(struct tgc *c)
+{
+    c->options.io->save(c->options.io->ctx);
+}
+
+const struct tg_random *tgc_random(const struct tgc *c)
+{
+    return c->options.random;
+}
+
+void tgc_forget_login(struct tgc *c)
+{
+    struct tg_error why;
+
+    tg_session_forget_login(c->options.session);
+    tg_fail(&why, TG_NET, "the login has ended");
+    for (size_t i = 0; i < TG_DC_MAX; i++)
+        if (c->link[i].dc)
+            tgc_link_forget(c, &c->link[i], &why);
+    tgc_save(c);
+}
+
+static bool needs_login(const struct tgc *c, const struct tgc_call_slot *call, int32_t dc)
+{
+    (void)c;
+    (void)dc;
+    return !call->request.before_login;
+}
+
+void tgc_logged_out(struct tgc *c, const struct tg_error *why)
+{
+    struct tgc_notice notice = { .kind = TGC_LOGGED_OUT, .err = why };
+
+    c->logged_out = true;
+    tgc_forget_login(c);
+    tgc_notify(c, &notice);
+    while (tgc_fail_one(c, needs_login, 0, why))
+        ;
+}
+
 bool tgc_auth_needed(const struct tgc *c, const struct tgc_link *link)
 {
-    return c->options.session->user_id &&
+    return tg_session_authorized(c->options.session) &&
            !c->options.session->dc[tgc_link_index(c, link)].authorized;
+}
+
+static bool waits_for_import(const struct tgc *c, const struct tgc_call_slot *call, int32_t dc)
+{
+    return call->state == TGC_CALL_WAITING && !call->request.before_login &&
+           tgc_call_dc(c, call) == dc;
+}
+
+/* The login cannot be carried over: calls for that DC are told, else they would ask for ever. */
+static void give_up(struct tgc *c, const struct tgc_link *link, const struct tg_error *why)
+{
+    const int32_t dc = link->dc;
+
+    while (tgc_fail_one(c, waits_for_import, dc, why))
+        ;
 }
 
 static void imported(void *ctx, const struct tgc_reply *reply)
@@ -29,11 +84,9 @@ static void imported(void *ctx, const struct tgc_reply *reply)
     link->importing = TGC_AUTH_NONE;
     if (reply->code == TG_OK) {
         c->options.session->dc[tgc_link_index(c, link)].authorized = true;
-        c->options.io->save(c->options.io->ctx);
+        tgc_save(c);
     } else {
-        struct tg_error why = *reply->err;
-
-        tgc_link_drop(c, link, &why, reply->now_us); /* the next connection tries again */
+        give_up(c, link, reply->err);
     }
 }
 
@@ -44,18 +97,24 @@ static void exported(void *ctx, const struct tgc_reply *reply)
     struct tg_buf body;
     struct tl_reader r;
     struct tg_str token;
+    struct tg_error err;
     int64_t id;
+    bool fits;
 
     link->importing = TGC_AUTH_NONE;
-    if (reply->code != TG_OK)
-        return; /* tried again by the next call that needs it */
-    r = tl_reader_of(reply->body, reply->len);
-    if (tl_read_u32(&r) != ID_EXPORTED_AUTHORIZATION)
+    if (reply->code != TG_OK) {
+        give_up(c, link, reply->err);
         return;
+    }
+    r = tl_reader_of(reply->body, reply->len);
+    fits = tl_read_u32(&r) == ID_EXPORTED_AUTHORIZATION;
     id = tl_read_i64(&r);
     token = tl_read_str(&r);
-    if (r.bad)
+    if (!fits || r.bad) {
+        tg_fail(&err, TG_PROTOCOL, "the login could not be carried to DC %d", link->dc);
+        give_up(c, link, &err);
         return;
+    }
     tg_buf_init(&body, 65536);
     tg_buf_u32(&body, ID_IMPORT_AUTHORIZATION);
     tg_buf_u64(&body, (uint64_t)id);

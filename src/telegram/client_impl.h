@@ -27,7 +27,8 @@ struct tgc_call_slot {
     struct tgc_request request;
     uint8_t *body;             /* owned copy, wrappers not included */
     uint32_t gate;
-    int32_t dc;                /* where it goes now (after migrations) */
+    int32_t dc;                /* where it goes now (after migrations); 0: home */
+    int32_t sent_dc;           /* while SENT: where it is, even if home moved since */
     int64_t due_us;            /* not before */
     int64_t sent_us;
     uint64_t mt_call;          /* the session's number while SENT */
@@ -65,7 +66,8 @@ struct tgc_link {
     uint64_t bind_call;
     int64_t bind_expires;
     bool inited;               /* initConnection went through on this session */
-    bool failed;               /* the session asked to drop the connection */
+    bool failed;               /* the connection must be dropped, when no callback runs */
+    bool forget;               /* then its keys and session are of no use any more either */
     struct tg_error why;
     int64_t retry_us;          /* not dialled before; 0: at once */
     uint32_t attempts;
@@ -94,13 +96,24 @@ struct tgc {
     int64_t now_us;
 };
 
+/* @return the DC that a call is for */
+static inline int32_t tgc_call_dc(const struct tgc *c, const struct tgc_call_slot *call)
+{
+    return call->dc ? call->dc : c->options.session->home_dc;
+}
+
 /* client.c */
 void tgc_finish(struct tgc *c, struct tgc_call_slot *call, struct tgc_reply *reply);
 void tgc_notify(struct tgc *c, const struct tgc_notice *notice);
 /* Calls that were sent on a link whose session was thrown away wait again. */
 void tgc_requeue_link(struct tgc *c, int32_t dc);
 void tgc_on_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *event);
-void tgc_logged_out(struct tgc *c, const struct tg_error *why);
+/* Fails the oldest call that `matches`; a callback may change the list, so one at a time.
+ * @return false if there is none (any more) */
+bool tgc_fail_one(struct tgc *c,
+                  bool (*matches)(const struct tgc *c, const struct tgc_call_slot *call,
+                                  int32_t dc),
+                  int32_t dc, const struct tg_error *why);
 
 /* client_link.c */
 struct tgc_link *tgc_link_of(struct tgc *c, int32_t dc); /* NULL: no such DC */
@@ -111,6 +124,8 @@ void tgc_link_flush(struct tgc *c, struct tgc_link *link, int64_t now_us);
 void tgc_link_drop(struct tgc *c, struct tgc_link *link, const struct tg_error *why, int64_t now_us);
 void tgc_link_tick(struct tgc *c, struct tgc_link *link, int64_t now_us);
 int64_t tgc_link_deadline(const struct tgc *c, const struct tgc_link *link);
+/* Drops the connection as soon as that can be, with session and temporary key. */
+void tgc_link_forget(struct tgc *c, struct tgc_link *link, const struct tg_error *why);
 void tgc_link_forget_temp(struct tgc *c, struct tgc_link *link);
 void tgc_link_done(struct tgc_link *link);
 void tgc_on_bind_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *event);
@@ -118,6 +133,8 @@ void tgc_on_bind_reply(struct tgc *c, struct tgc_link *link, const struct mt_eve
 /* client_auth.c: exports the login to a further DC; calls for it wait */
 void tgc_auth_import(struct tgc *c, struct tgc_link *link, int64_t now_us);
 bool tgc_auth_needed(const struct tgc *c, const struct tgc_link *link);
+/* The authorization is gone: calls that need it fail, keys are forgotten. */
+void tgc_logged_out(struct tgc *c, const struct tg_error *why);
 
 /* client_wire.c */
 void tgc_wrap(const struct tgc *c, const struct tgc_link *link, const struct tgc_call_slot *call,

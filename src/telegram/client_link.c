@@ -32,20 +32,31 @@ static struct tg_dc_state *state_of(struct tgc *c, const struct tgc_link *link)
     return &c->options.session->dc[tgc_link_index(c, link)];
 }
 
+static bool has_address(const struct tg_session_data *s, int32_t dc)
+{
+    for (size_t i = 0; i < TG_DC_MAX; i++)
+        if (dc && s->dc[i].id == dc)
+            return s->dc[i].address.host[0] != 0;
+    return false;
+}
+
 struct tgc_link *tgc_link_of(struct tgc *c, int32_t dc)
 {
-    struct tg_dc_state *state = tg_session_dc(c->options.session, dc);
+    const struct tg_dc_address *known;
+    struct tg_dc_state *state;
     struct tgc_link *link;
 
+    for (size_t i = 0; i < TG_DC_MAX; i++)
+        if (dc && c->link[i].dc == dc)
+            return &c->link[i];
+    known = tg_datacenter_address(c->options.where, dc);
+    if (!known && !has_address(c->options.session, dc))
+        return NULL;
+    state = tg_session_dc(c->options.session, dc);
     if (!state)
         return NULL;
-    if (!state->address.host[0]) {
-        const struct tg_dc_address *known = tg_datacenter_address(c->options.where, dc);
-
-        if (!known)
-            return NULL;
-        state->address = *known;
-    }
+    if (known)
+        state->address = *known; /* rather than what an earlier run was told */
     link = &c->link[state - c->options.session->dc];
     if (link->dc == 0) {
         link->dc = dc;
@@ -113,6 +124,16 @@ static void close_parts(struct tgc_link *link)
     tg_buf_clear(&link->out);
 }
 
+/* Nothing is left of what the link was: the next connection makes new keys and a new session. */
+static void forget_all(struct tgc *c, struct tgc_link *link)
+{
+    link->forget = false;
+    tgc_link_forget_temp(c, link);
+    mt_session_free(link->session);
+    link->session = NULL;
+    tgc_requeue_link(c, link->dc);
+}
+
 /* The connection is down; the next try waits. */
 static void went_down(struct tgc *c, struct tgc_link *link, const struct tg_error *why,
                       int64_t now_us)
@@ -121,6 +142,8 @@ static void went_down(struct tgc *c, struct tgc_link *link, const struct tg_erro
     bool stable = link->state == TGC_READY && now_us - link->since_us > STABLE_US;
 
     close_parts(link);
+    if (link->forget)
+        forget_all(c, link);
     if (stable)
         link->attempts = 0;
     notice.wait_us = tg_backoff_wait(&c->options.backoff, link->attempts,
@@ -133,6 +156,16 @@ static void went_down(struct tgc *c, struct tgc_link *link, const struct tg_erro
     enter(link, TGC_DOWN, now_us);
     c->stats.n_reconnects++;
     tgc_notify(c, &notice);
+}
+
+void tgc_link_forget(struct tgc *c, struct tgc_link *link, const struct tg_error *why)
+{
+    if (link->state == TGC_DOWN) {
+        forget_all(c, link);
+        return;
+    }
+    link->failed = link->forget = true; /* a callback of the session may be running */
+    link->why = *why;
 }
 
 void tgc_link_drop(struct tgc *c, struct tgc_link *link, const struct tg_error *why, int64_t now_us)

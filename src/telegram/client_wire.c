@@ -74,6 +74,7 @@ static const struct verdict_row verdict_table[] = {
     { "SESSION_REVOKED", TGC_DEAD },
     { "SESSION_EXPIRED", TGC_DEAD },
     { "USER_DEACTIVATED*", TGC_DEAD },
+    { "AUTH_RESTART*", TGC_FAIL }, /* the login begins again, not this call */
     { "RPC_CALL_FAIL", TGC_REPEAT },
     { "RPC_MCGET_FAIL", TGC_REPEAT },
     { "HISTORY_GET_FAILED", TGC_REPEAT },
