@@ -23,9 +23,9 @@ static const struct {
     bool test;
     const char *host;
 } builtin_dc[] = {
-    { 1, false, "149.154.175.53" },  { 2, false, "149.154.167.51" }, { 3, false, "149.154.175.100" },
-    { 4, false, "149.154.167.91" },  { 5, false, "91.108.56.130" },  { 1, true, "149.154.175.10" },
-    { 2, true, "149.154.167.40" },   { 3, true, "149.154.175.117" },
+    { 1, false, "149.154.175.53" }, { 2, false, "149.154.167.51" }, { 3, false, "149.154.175.100" },
+    { 4, false, "149.154.167.91" }, { 5, false, "91.108.56.130" },  { 1, true, "149.154.175.10" },
+    { 2, true, "149.154.167.40" },  { 3, true, "149.154.175.117" },
 };
 
 enum { BUILTIN_MAIN_DC = 2 };
@@ -123,9 +123,10 @@ static tg_code read_dc(const json_t *item, size_t i, struct tg_datacenter *d, st
                        DC_ID_MAX);
     if (!json_is_string(host) || json_string_length(host) >= sizeof d->dc[0].address.host ||
         !good_host(json_string_value(host)))
-        return tg_fail(err, TG_DATA,
-                       "\"dcs\"[%zu].\"host\" must be a host name or address of 1 to %zu characters",
-                       i, sizeof d->dc[0].address.host - 1);
+        return tg_fail(
+            err, TG_DATA,
+            "\"dcs\"[%zu].\"host\" must be a host name or address of 1 to %zu characters", i,
+            sizeof d->dc[0].address.host - 1);
     if (!whole_number(port, 1, UINT16_MAX))
         return tg_fail(err, TG_DATA, "\"dcs\"[%zu].\"port\" must be a whole number from 1 to %d", i,
                        UINT16_MAX);
@@ -175,7 +176,8 @@ static tg_code read_keys(const json_t *root, struct tg_datacenter *d, struct tg_
     if (!json_is_array(keys))
         return read_key(keys, d, err);
     if (n < 1 || n > RSA_MAX)
-        return tg_fail(err, TG_DATA, "\"public_key\" must be one key or a list of 1 to %d", RSA_MAX);
+        return tg_fail(err, TG_DATA, "\"public_key\" must be one key or a list of 1 to %d",
+                       RSA_MAX);
     for (size_t i = 0; i < n && code == TG_OK; i++)
         code = read_key(json_array_get(keys, i), d, err);
     return code;
@@ -187,7 +189,8 @@ static tg_code read_root(const json_t *root, struct tg_datacenter *d, struct tg_
     tg_code code;
 
     if (!json_is_object(root))
-        return tg_fail(err, TG_DATA, "the file must be a JSON object with \"dcs\" and \"public_key\"");
+        return tg_fail(err, TG_DATA,
+                       "the file must be a JSON object with \"dcs\" and \"public_key\"");
     code = read_dcs(root, d, err);
     if (code == TG_OK)
         code = read_keys(root, d, err);

@@ -2,13 +2,12 @@
 /*
  * datacenter.h - where Telegram is: addresses and public keys; built in, or from a JSON file
  *
- *   {"dcs":[{"id":2,"host":"127.0.0.1","port":4430}], "public_key":"-----BEGIN RSA PUBLIC KEY-----..",
- *    "main_dc":2, "test":false}
+ *   {"dcs":[{"id":2,"host":"127.0.0.1","port":4430}], "public_key":"-----BEGIN RSA PUBLIC
+ * KEY-----..", "main_dc":2, "test":false}
  *
  * "public_key" may be a list of up to 8 keys; "main_dc" is the first DC and "test" false if absent.
- * Unknown members are ignored (a simulated data centre also lists its test accounts there); a member
- * that stands twice is refused.
- * Sources of the built-in facts are named in datacenter.c.
+ * Unknown members are ignored (a simulated data centre also lists its test accounts there); a
+ * member that stands twice is refused. Sources of the built-in facts are named in datacenter.c.
  *
  * Threads: none: value type      Limits: 32 DCs, 8 keys, file 64 KiB
  */

@@ -135,8 +135,8 @@ static void put_dc(struct tg_buf *out, const struct tg_dc_state *dc)
     tg_buf_u32(out, (uint32_t)dc->id);
     put_text(out, dc->address.host);
     put_u16(out, dc->address.port);
-    tg_buf_byte(out, (uint8_t)((dc->has_key ? DC_HAS_KEY : 0) |
-                               (dc->authorized ? DC_AUTHORIZED : 0)));
+    tg_buf_byte(out,
+                (uint8_t)((dc->has_key ? DC_HAS_KEY : 0) | (dc->authorized ? DC_AUTHORIZED : 0)));
     if (dc->has_key)
         tg_buf_add(out, dc->key.key, sizeof dc->key.key);
     tg_buf_add(out, dc->salt, sizeof dc->salt);
@@ -263,7 +263,8 @@ tg_code tg_session_write(struct tg_session_data *s, const char *passphrase,
     tg_buf_init(&plain, BLOB_MAX - TG_SEAL_OVERHEAD);
     put_session(&plain, s);
     if (plain.failed)
-        code = tg_fail(err, TG_LIMIT, "the session passes %d MiB, or memory is out", BLOB_MAX >> 20);
+        code =
+            tg_fail(err, TG_LIMIT, "the session passes %d MiB, or memory is out", BLOB_MAX >> 20);
     if (code == TG_OK && passphrase)
         code = have_seal(s, passphrase, random, err);
     if (code == TG_OK && passphrase) {
@@ -384,14 +385,14 @@ static bool take_peer(struct tl_reader *r, struct tg_session_data *s, char text[
 static bool take_peers(struct tl_reader *r, struct tg_session_data *s)
 {
     uint32_t n = tl_read_u32(r);
-    char (*text)[NO_TEXT];
+    char(*text)[NO_TEXT];
     struct tg_buf room;
     bool ok = true;
 
     if (n > TG_PEERS_MAX || n > tl_left(r) / PEER_LEAST)
         tl_read_fail(r);
     tg_buf_init(&room, 2 * NO_TEXT);
-    text = (char (*)[NO_TEXT])tg_buf_extend(&room, 2 * NO_TEXT);
+    text = (char(*)[NO_TEXT])tg_buf_extend(&room, 2 * NO_TEXT);
     if (!text)
         return false;
     for (; n && ok && !r->bad; n--)

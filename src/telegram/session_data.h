@@ -24,13 +24,13 @@ enum { TG_DC_MAX = 32 };
 
 /** State kept per data centre. */
 struct tg_dc_state {
-    int32_t id;              /* 0: free slot */
+    int32_t id; /* 0: free slot */
     struct tg_dc_address address;
     bool has_key;
-    struct mt_key key;       /* permanent */
+    struct mt_key key; /* permanent */
     uint8_t salt[8];
     int64_t time_offset_us;
-    bool authorized;         /* this key is logged in there */
+    bool authorized; /* this key is logged in there */
 };
 
 /** A key derived from a passphrase, kept because deriving takes a third of a second. */
@@ -45,10 +45,10 @@ struct tg_session_data {
     char api_hash[65];
     bool test;
     int32_t home_dc;
-    int64_t user_id;         /* 0: not logged in, or tg_session_authorized and unknown */
+    int64_t user_id; /* 0: not logged in, or tg_session_authorized and unknown */
     bool is_bot;
     char phone[32];
-    int64_t peers_of;        /* the user whose access hashes the peers hold; 0 none yet */
+    int64_t peers_of; /* the user whose access hashes the peers hold; 0 none yet */
     struct tg_dc_state dc[TG_DC_MAX];
     struct tg_peers peers;
     struct tg_session_seal seal; /* never stored */
@@ -76,8 +76,7 @@ void tg_session_set_user(struct tg_session_data *s, int64_t user_id, bool is_bot
  *  third of a second; later ones with the same passphrase use it again.
  *  @return TG_NOMEM; TG_LIMIT if it passes 64 MiB or out's cap */
 tg_code tg_session_write(struct tg_session_data *s, const char *passphrase,
-                         const struct tg_random *random, struct tg_buf *out,
-                         struct tg_error *err);
+                         const struct tg_random *random, struct tg_buf *out, struct tg_error *err);
 
 /** Reads a blob into an initialised struct, which is unchanged on failure. A passphrase that a blob
  *  does not need is ignored. @return TG_CORRUPT; TG_LOGIN if the passphrase is wrong or missing */
@@ -95,7 +94,8 @@ enum tg_session_format { TG_SESSION_TELETHON, TG_SESSION_PYROGRAM };
  * older Pyrogram: base64url of        dc 1 | test 1 | key 256 | user 4 or 8 | bot 1
  *
  * all big endian; padding is optional, white space around is ignored.
- * @return TG_DATA if it is malformed, of the other network (test or not), or of a DC without address
+ * @return TG_DATA if it is malformed, of the other network (test or not), or of a DC without
+ * address
  */
 tg_code tg_session_import(struct tg_session_data *s, const char *text,
                           const struct tg_datacenter *where, struct tg_error *err);

@@ -67,8 +67,8 @@ static bool read_telethon(struct tl_reader *r, struct told *t)
     t->address.port = (uint16_t)take(r, 2);
     take_key(r, t);
     return !r->bad && t->address.port &&
-           inet_ntop(n_ip == 4 ? AF_INET : AF_INET6, ip, t->address.host,
-                     sizeof t->address.host) != NULL;
+           inet_ntop(n_ip == 4 ? AF_INET : AF_INET6, ip, t->address.host, sizeof t->address.host) !=
+               NULL;
 }
 
 static bool take_flag(struct tl_reader *r)
@@ -166,8 +166,9 @@ tg_code tg_session_import(struct tg_session_data *s, const char *text,
         code = tg_hint(err, "Telethon: StringSession.save(client.session); Pyrogram: "
                             "export_session_string()");
     } else if (t.has_test && t.test != where->test) {
-        code = tg_fail(err, TG_DATA, "the session string is of Telegram's %s network, this run is not",
-                       t.test ? "test" : "production");
+        code =
+            tg_fail(err, TG_DATA, "the session string is of Telegram's %s network, this run is not",
+                    t.test ? "test" : "production");
     } else {
         known = tg_datacenter_address(where, t.dc);
         if (known)
@@ -175,8 +176,8 @@ tg_code tg_session_import(struct tg_session_data *s, const char *text,
         if (t.address.host[0])
             adopt(s, &t, where);
         else
-            code = tg_fail(err, TG_DATA, "the session string is of DC %d, whose address is not known",
-                           t.dc);
+            code = tg_fail(err, TG_DATA,
+                           "the session string is of DC %d, whose address is not known", t.dc);
     }
     tg_wipe(&t, sizeof t);
     return code;
@@ -210,7 +211,8 @@ static tg_code put_pyrogram(const struct tg_session_data *s, const struct tg_dc_
                             struct tg_buf *raw, struct tg_error *err)
 {
     if (!s->user_id) {
-        tg_fail(err, TG_AUTH, "it is not known yet who is logged in, which a Pyrogram string tells");
+        tg_fail(err, TG_AUTH,
+                "it is not known yet who is logged in, which a Pyrogram string tells");
         return tg_hint(err, "run `tgdata chats` once with this session");
     }
     put(raw, (uint64_t)dc->id, 1);

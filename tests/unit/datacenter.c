@@ -149,7 +149,8 @@ static void test_a_wrong_file_is_named(void **state)
         { "an empty host", "{\"dcs\":[{\"id\":2,\"host\":\"\",\"port\":1}]}", "\"host\"" },
         { "a host with a space", "{\"dcs\":[{\"id\":2,\"host\":\"a b\",\"port\":1}]}", "\"host\"" },
         { "a host too long",
-          "{\"dcs\":[{\"id\":2,\"host\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+          "{\"dcs\":[{\"id\":2,\"host\":"
+          "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
           "aaaaaaaa\",\"port\":1}]}",
           "\"host\"" },
         { "port 0", "{\"dcs\":[{\"id\":2,\"host\":\"h\",\"port\":0}]}", "\"port\"" },
@@ -195,10 +196,8 @@ static void test_the_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_telegrams_own),
-        cmocka_unit_test(test_a_file_is_read),
-        cmocka_unit_test(test_what_may_be_left_out),
-        cmocka_unit_test(test_a_wrong_file_is_named),
+        cmocka_unit_test(test_telegrams_own),        cmocka_unit_test(test_a_file_is_read),
+        cmocka_unit_test(test_what_may_be_left_out), cmocka_unit_test(test_a_wrong_file_is_named),
         cmocka_unit_test(test_the_bounds),
     };
 

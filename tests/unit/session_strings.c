@@ -156,9 +156,9 @@ static void test_pyrogram(void **state)
 
 static void test_pyrogram_of_the_test_network(void **state)
 {
-    static const struct tg_datacenter four = {
-        .dc = { { 4, { "10.0.0.4", 80 } } }, .n_dc = 1, .test = true
-    };
+    static const struct tg_datacenter four = { .dc = { { 4, { "10.0.0.4", 80 } } },
+                                               .n_dc = 1,
+                                               .test = true };
 
     (void)state;
     tg_session_data_init(&s);
