@@ -4,8 +4,8 @@
  *
  *   phone: sendCode -> ask code -> signIn -> [SESSION_PASSWORD_NEEDED -> getPassword -> ask
  *          password -> checkPassword] -> done
- *   QR:    exportLoginToken -> show -> poll / updateLoginToken -> [MigrateTo DC] -> [password] -> done
- *   bot:   importBotAuthorization -> done
+ *   QR:    exportLoginToken -> show -> poll / updateLoginToken -> [MigrateTo DC] -> [password] ->
+ * done bot:   importBotAuthorization -> done
  *
  * A wrong code or password is asked for again a few times when a person answers, never when it came
  * from the settings. On success the session data says who is logged in, and is saved.
@@ -36,7 +36,11 @@ struct tg_login_hooks {
     void (*done)(void *ctx, const struct tg_error *err);
 };
 
-/** @return the running login, or NULL out of memory; owned by itself until done */
+/**
+ * Starts. `ask` and `done` may be called before it returns: answer such a question afterwards.
+ * @return the running login, owned by itself until done; NULL if done was called already, or out of
+ *         memory (done is not called then)
+ */
 struct tg_login *tg_login_start(struct tgc *client, const struct tg_login_options *options,
                                 const struct tg_login_hooks *hooks, int64_t now_us);
 /** `text` is copied; NULL means that nobody can answer: the login ends with TG_USAGE and a hint. */
@@ -47,7 +51,13 @@ int64_t tg_login_deadline(const struct tg_login *login);
 /** Ends it without done. */
 void tg_login_cancel(struct tg_login *login);
 
-/** auth.logOut; done gets NULL on success. Also succeeds if the server says it was logged out. */
+/** Asks the server who is logged in (users.getUsers of oneself) and stores it in the session, as an
+ *  imported Telethon string does not tell. done gets NULL on success. */
+void tg_whoami_start(struct tgc *client, void (*done)(void *ctx, const struct tg_error *err),
+                     void *ctx, int64_t now_us);
+
+/** auth.logOut; done gets NULL on success. Also succeeds if the server says it was logged out. The
+ *  session has neither login nor keys afterwards. */
 void tg_logout_start(struct tgc *client, void (*done)(void *ctx, const struct tg_error *err),
                      void *ctx, int64_t now_us);
 
