@@ -2,7 +2,8 @@
 /*
  * extract.h - batch extraction with checkpoints: chats in, batches out, resumable
  *
- *   server -> pages -> batch (rows of one chat, oldest first) -> destination -> commit -> checkpoint
+ *   server -> pages -> batch (rows of one chat, oldest first) -> destination -> commit ->
+ * checkpoint
  *
  * A run reads each chat from its last checkpoint to its newest message. Batches go to a destination
  * (`to`), to a callback, or both. The checkpoint in the state store moves only to what every taker
@@ -34,7 +35,8 @@ struct tg_batch_info {
     uint32_t flood_waits;     /**< while it was fetched */
     int64_t flood_wait_s;
     int32_t rate_limit_remaining; /**< requests that may leave at once; -1 unknown */
-    const char *checkpoint_id; /**< "job/chat/number" of the newest checkpoint; "" before the first */
+    const char
+        *checkpoint_id; /**< "job/chat/number" of the newest checkpoint; "" before the first */
     bool last;                /**< the chat's end is reached with this batch */
 };
 

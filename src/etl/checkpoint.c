@@ -40,7 +40,8 @@ void tg_checkpoint_batch(struct tg_checkpoint *c, const struct tg_batch_record *
 
 tg_code tg_job_name_check(const char *job, struct tg_error *err)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     size_t n = strlen(job);
 
     if (n == 0 || n > TG_JOB_NAME_MAX || strspn(job, allowed) != n)
@@ -201,7 +202,8 @@ static bool read_commit(const json_t *o, struct tg_commit *m)
     const char *date = json_string_value(json_object_get(o, "last_message_date"));
     int64_t segment;
 
-    if (!get_i64(o, "group_id", &m->cursor.chat_id) || !get_i64(o, "last_message_id", &m->last_id) ||
+    if (!get_i64(o, "group_id", &m->cursor.chat_id) ||
+        !get_i64(o, "last_message_id", &m->last_id) ||
         !get_u64(o, "batches_completed", &m->batches) ||
         !get_u64(o, "total_messages_processed", &m->rows_total) ||
         !get_i64(own, "segment", &segment) || !get_i64(own, "cursor", &m->cursor.id) ||

@@ -6,8 +6,8 @@
  * upper part are the interface that ETL tools read; what only this program needs is under "tgdata":
  *
  *   { "job_id": "...", "group_id": -100..., "last_message_id": 1, "last_message_date": "2024-...Z",
- *     "batches_completed": 1, "total_messages_processed": 1000, "last_checkpoint_time": "2024-...Z",
- *     "extraction_params": { "start_date": "2024-...Z", "batch_size": 1000, ... },
+ *     "batches_completed": 1, "total_messages_processed": 1000, "last_checkpoint_time":
+ * "2024-...Z", "extraction_params": { "start_date": "2024-...Z", "batch_size": 1000, ... },
  *     "tgdata": { "number": 1, "segment": 0, "cursor": 1000, "covered_from": 1, "seq": 1,
  *                 "complete": false, "fence": 1, "to": "ndjson:DIR", "batches": [ ... ] } }
  *

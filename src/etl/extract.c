@@ -2,7 +2,8 @@
 /*
  * extract.c - pattern 1, batches with checkpoints: one run over some chats of one account
  *
- *   TAKEOUT -> CHATS (resolve names, or list all) -> per chat: BEGIN -> RESUME -> READ -> ... -> END
+ *   TAKEOUT -> CHATS (resolve names, or list all) -> per chat: BEGIN -> RESUME -> READ -> ... ->
+ * END
  *
  * The run is a step function on the account's loop. It owns the state store, the sink and the
  * pipeline; the history source asks it for batches.

@@ -110,7 +110,8 @@ void mt_session_flush(struct mt_session *s, int64_t now_us, struct tg_buf *out);
 /** Does what time brings. Call at or after the deadline, then flush. */
 void mt_session_tick(struct mt_session *s, int64_t now_us);
 
-/** @return when mt_session_tick wants to be called, in the owner's microseconds; INT64_MAX: never */
+/** @return when mt_session_tick wants to be called, in the owner's microseconds; INT64_MAX: never
+ */
 int64_t mt_session_deadline(const struct mt_session *s);
 
 /**

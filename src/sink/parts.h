@@ -99,8 +99,8 @@ struct tg_parts_reader {
 tg_code tg_parts_scan(struct tg_parts *p, const struct tg_parts_reader *reader,
                       struct tg_error *err);
 
-/** As tg_sink_ops.commits, from the manifests; the data is not read. Commits without rows that later
- *  ones superseded leave no trace. */
+/** As tg_sink_ops.commits, from the manifests; the data is not read. Commits without rows that
+ * later ones superseded leave no trace. */
 tg_code tg_parts_commits(struct tg_parts *p, tg_commit_seen seen, void *ctx, struct tg_error *err);
 
 /* ---- manifests (parts_manifest.c) ---- */

@@ -62,7 +62,8 @@ bool tg_chat_full_start(struct tgc *client, int64_t marked_id,
                                      const struct tg_error *err),
                         void *ctx, int64_t now_us);
 
-/** Appends an InputPeer / InputChannel of a known peer. @return false if it is not known well enough */
+/** Appends an InputPeer / InputChannel of a known peer. @return false if it is not known well
+ * enough */
 bool tg_input_peer(const struct tg_peers *peers, int64_t marked_id, struct tg_buf *out);
 bool tg_input_channel(const struct tg_peers *peers, int64_t marked_id, struct tg_buf *out);
 

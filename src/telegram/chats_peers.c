@@ -69,8 +69,8 @@ static struct tg_str username_of(const struct tl_object *o)
 
     if (name.len)
         return name;
-    for (uint32_t n = tl_field_vector(o, TLN_usernames, &r); n && tl_object_open(o->schema, &r, &item);
-         n--)
+    for (uint32_t n = tl_field_vector(o, TLN_usernames, &r);
+         n && tl_object_open(o->schema, &r, &item); n--)
         if (tl_field_has(&item, TLN_active))
             return tl_field_str(&item, TLN_username);
     return (struct tg_str){ 0 };

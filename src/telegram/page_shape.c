@@ -125,6 +125,7 @@ bool tg_page_shape_of(struct tg_page_shape *shape, const struct tl_schema *s)
     TG_PAGE_FIELDS(RESOLVE)
     add_entities(shape);
     return shape->page_type != TL_NONE && shape->message_type != TL_NONE &&
-           shape->chat_type != TL_NONE && shape->user_type != TL_NONE && shape->peer_user && shape->empty_id >= 0 &&
-           shape->message[0][TG_M_id] >= 0 && shape->message[1][TG_M_id] >= 0;
+           shape->chat_type != TL_NONE && shape->user_type != TL_NONE && shape->peer_user &&
+           shape->empty_id >= 0 && shape->message[0][TG_M_id] >= 0 &&
+           shape->message[1][TG_M_id] >= 0;
 }

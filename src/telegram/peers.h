@@ -3,8 +3,8 @@
  * peers.h - the users, groups and channels that an account has seen, with its access hashes
  *
  * Fed from the users and chats of every reply. A min object (seen only in passing) never replaces a
- * full one. A username is resolved once and then found here. Ids are marked: users > 0, basic groups
- * -id, channels -(10^12 + id).
+ * full one. A username is resolved once and then found here. Ids are marked: users > 0, basic
+ * groups -id, channels -(10^12 + id).
  *
  * Threads: none: one owner      Limits: 1,000,000 peers; the least recently seen go first
  */

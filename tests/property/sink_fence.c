@@ -3,8 +3,8 @@
  * sink_fence.c - writers that sleep between any two steps and wake up when another has gone on
  *
  * Two or three writers share one chat on a file system in memory; each has a newer fence than the
- * one before. Every call of the file system is a step, and one step is made at a time: a writer is a
- * thread that waits for its turn, so a schedule repeats exactly. First all schedules of the form
+ * one before. Every call of the file system is a step, and one step is made at a time: a writer is
+ * a thread that waits for its turn, so a schedule repeats exactly. First all schedules of the form
  * "the old one makes k steps, the new one j, then each goes on to its end", then random ones, with
  * power cuts. Whatever the schedule:
  *   - the rows are 1, 2, 3, ... without a hole or a repetition, and digests are right;

@@ -211,7 +211,8 @@ static void interrupted_rollback_is_sound(void **state)
         tg_sink_close(&sink);
         check(&r, tg_sink_open("ndjson:out", &r.env, &sink, &err) == TG_OK, "open", &err);
         got.seq = 0;
-        check(&r, sink.ops->attach(sink.self, 5, &test_fence, &got, &err) <= TG_END, "attach", &err);
+        check(&r, sink.ops->attach(sink.self, 5, &test_fence, &got, &err) <= TG_END, "attach",
+              &err);
         check(&r, got.seq == 0 || test_same_commit(&got, &commit[got.seq]), "commit", NULL);
         check(&r, code != TG_OK || got.seq <= goal, "rolled back too little", NULL);
         r.chat[0] = (struct chat){ .id = 5, .done = commit[got.seq] };

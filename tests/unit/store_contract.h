@@ -265,7 +265,8 @@ static void a_lease_has_one_owner_at_a_time(void **state)
         { "at once", 0, TAKE, 196, TG_OK, 3 },
         { "late, but nobody came", 0, RENEW, 1000, TG_OK, 3 },
     };
-    struct tg_lease lease[2] = { { .owner = "host:1" }, { .owner = "host:2" } };
+    static const char *const owner[2] = { "host:1", "host:2" };
+    struct tg_lease lease[2] = { 0 };
     struct contract c;
 
     (void)state;
@@ -276,7 +277,8 @@ static void a_lease_has_one_owner_at_a_time(void **state)
         tg_code code;
 
         if (row[i].what == TAKE)
-            l->token = 0;
+            *l = (struct tg_lease){ 0 };
+        memcpy(l->owner, owner[row[i].who], strlen(owner[row[i].who]) + 1);
         if (row[i].what == RELEASE)
             code = s->ops->release(s->self, "job", l, &c.err);
         else
@@ -284,7 +286,10 @@ static void a_lease_has_one_owner_at_a_time(void **state)
         if (code != row[i].want)
             fail_msg("%s: %s", row[i].name, tg_code_name(code));
         if (code == TG_BUSY) {
-            assert_non_null(strstr(c.err.message, i < 6 ? "host:1" : "host:2"));
+            const char *holder = owner[i >= 6];
+
+            assert_non_null(strstr(c.err.message, holder));
+            assert_string_equal(l->owner, holder); /* who has it is told */
             l->token = row[i].token;
         }
         if (l->token != row[i].token)
