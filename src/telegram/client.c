@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * client.c - calls and gates: when a call may leave, what its answer means, who is told
- *
- * Waiting calls are looked through in order of arrival, those that a flood sent back first. A gate
- * that is closed holds back only calls of its own method and DC.
+ * client.c - calls: taken in, cancelled, ended; what an answer means and who is told
  */
 #include "telegram/client.h"
 
@@ -65,59 +62,6 @@ void tgc_set_takeout(struct tgc *c, int64_t takeout_id)
     c->takeout_id = takeout_id;
 }
 
-/* ---- gates ---- */
-
-/* @return the gate of a method at a DC; NULL if there is none yet */
-static const struct tgc_gate *find_gate(const struct tgc *c, const char *method, int32_t dc)
-{
-    for (size_t i = 0; i < c->n_gates; i++)
-        if (c->gate[i].dc == dc && strcmp(c->gate[i].method, method) == 0)
-            return &c->gate[i];
-    return NULL;
-}
-
-/* As find_gate, made if absent. Past the bound all further methods share the last one. */
-static struct tgc_gate *gate_of(struct tgc *c, const char *method, int32_t dc)
-{
-    const struct tgc_gate *known = find_gate(c, method, dc);
-    struct tgc_gate *gate;
-
-    if (known)
-        return &c->gate[known - c->gate];
-    if (c->n_gates == TGC_GATE_MAX)
-        return &c->gate[TGC_GATE_MAX - 1];
-    gate = &c->gate[c->n_gates++];
-    gate->method = method;
-    gate->dc = dc;
-    tg_limiter_init(&gate->limiter, &c->options.limit, c->now_us);
-    return gate;
-}
-
-void tgc_limit(struct tgc *c, const char *method, const struct tg_limiter_options *options,
-               int64_t now_us)
-{
-    c->now_us = now_us;
-    if (!method) {
-        c->options.limit = *options;
-        return;
-    }
-    tg_limiter_init(&gate_of(c, method, c->options.session->home_dc)->limiter, options, now_us);
-}
-
-int32_t tgc_limit_remaining(const struct tgc *c, const char *method, int64_t now_us)
-{
-    const struct tgc_gate *gate = find_gate(c, method, c->options.session->home_dc);
-
-    return gate ? tg_limiter_remaining(&gate->limiter, now_us) : -1;
-}
-
-int64_t tgc_limit_wait(const struct tgc *c, const char *method, int64_t now_us)
-{
-    const struct tgc_gate *gate = find_gate(c, method, c->options.session->home_dc);
-
-    return gate ? tg_limiter_peek(&gate->limiter, now_us) : 0;
-}
-
 /* ---- calls ---- */
 
 uint64_t tgc_call(struct tgc *c, const struct tgc_request *request, int64_t now_us)
@@ -126,7 +70,7 @@ uint64_t tgc_call(struct tgc *c, const struct tgc_request *request, int64_t now_
     uint8_t *body;
 
     assert(request->done && request->method && request->len % 4 == 0 && request->len < BODY_MAX);
-    c->now_us = now_us;
+    c->now_us = TG_MAX(c->now_us, now_us);
     body = call ? malloc(request->len) : NULL;
     if (!body)
         return 0;
@@ -160,29 +104,22 @@ static void release(struct tgc *c, struct tgc_call_slot *call)
     c->n_calls--;
 }
 
-void tgc_free(struct tgc *c)
+/* The session that it was sent on forgets it. */
+static void withdraw(struct tgc *c, const struct tgc_call_slot *call)
 {
-    if (!c)
-        return;
-    for (size_t i = 0; i < TG_DC_MAX; i++)
-        if (c->link[i].dc)
-            tgc_link_done(&c->link[i]);
-    while (c->oldest)
-        release(c, c->oldest);
-    free(c->call);
-    free(c);
+    struct tgc_link *link = call->state == TGC_CALL_SENT ? tgc_link_of(c, call->sent_dc) : NULL;
+
+    if (link && link->session)
+        mt_session_cancel(link->session, call->mt_call);
 }
 
 void tgc_cancel(struct tgc *c, uint64_t number)
 {
     struct tgc_call_slot *call = &c->call[number % TGC_CALL_MAX];
-    struct tgc_link *link;
 
     if (call->state == TGC_CALL_FREE || call->number != number)
         return;
-    link = call->state == TGC_CALL_SENT ? tgc_link_of(c, call->sent_dc) : NULL;
-    if (link && link->session)
-        mt_session_cancel(link->session, call->mt_call);
+    withdraw(c, call);
     release(c, call);
 }
 
@@ -200,25 +137,60 @@ void tgc_finish(struct tgc *c, struct tgc_call_slot *call, struct tgc_reply *rep
     request.done(request.ctx, reply);
 }
 
-static void fail_call(struct tgc *c, struct tgc_call_slot *call, const struct tg_error *err)
+void tgc_fail_call(struct tgc *c, struct tgc_call_slot *call, const struct tg_error *why)
 {
-    struct tgc_reply reply = { .code = err->code, .err = err };
+    struct tgc_reply reply = { .code = why->code, .err = why };
 
+    withdraw(c, call);
     tgc_finish(c, call, &reply);
 }
 
-bool tgc_fail_one(struct tgc *c,
-                  bool (*matches)(const struct tgc *c, const struct tgc_call_slot *call,
-                                  int32_t dc),
-                  int32_t dc, const struct tg_error *why)
+void tgc_fail_calls(struct tgc *c,
+                    bool (*matches)(const struct tgc *c, const struct tgc_call_slot *call,
+                                    int32_t dc),
+                    int32_t dc, const struct tg_error *why)
 {
-    for (struct tgc_call_slot *call = c->oldest; call; call = call->newer) {
-        if (matches(c, call, dc)) {
-            fail_call(c, call, why);
-            return true;
+    uint64_t before = (c->last_number + 1) * TGC_CALL_MAX;
+    struct tgc_call_slot *call = c->oldest;
+
+    while (call) {
+        if (call->number < before && matches(c, call, dc)) {
+            tgc_fail_call(c, call, why);
+            call = c->oldest; /* the callback may have changed the list */
+        } else {
+            call = call->newer;
         }
     }
-    return false;
+}
+
+static bool any_call(const struct tgc *c, const struct tgc_call_slot *call, int32_t dc)
+{
+    (void)c;
+    (void)call;
+    (void)dc;
+    return true;
+}
+
+void tgc_fail_all(struct tgc *c, const struct tg_error *why)
+{
+    tgc_fail_calls(c, any_call, 0, why);
+}
+
+void tgc_free(struct tgc *c)
+{
+    struct tg_error why;
+
+    if (!c)
+        return;
+    tg_fail(&why, TG_CANCELLED, "the client was closed");
+    tgc_fail_all(c, &why); /* what waits for an answer is freed by its callback */
+    for (size_t i = 0; i < TG_DC_MAX; i++)
+        if (c->link[i].dc)
+            tgc_link_done(&c->link[i]);
+    while (c->oldest)
+        release(c, c->oldest);
+    free(c->call);
+    free(c);
 }
 
 static bool is_lost(const struct tgc *c, const struct tgc_call_slot *call, int32_t dc)
@@ -236,14 +208,14 @@ void tgc_requeue_link(struct tgc *c, int32_t dc)
         if (call->state == TGC_CALL_SENT && call->sent_dc == dc)
             call->state = TGC_CALL_WAITING;
     tg_fail(&err, TG_NET, "the connection to DC %d was lost while a call was on its way", dc);
-    while (tgc_fail_one(c, is_lost, dc, &err))
-        ;
+    tgc_fail_calls(c, is_lost, dc, &err);
 }
 
 /* The call goes again after `wait_us`, unless it may not be repeated. */
 static void repeat(struct tgc *c, struct tgc_call_slot *call, int64_t wait_us)
 {
     call->state = TGC_CALL_WAITING;
+    call->mt_call = 0; /* it had its answer */
     call->due_us = c->now_us + wait_us;
 }
 
@@ -314,12 +286,12 @@ static bool handled(struct tgc *c, struct tgc_link *link, struct tgc_call_slot *
     bool home = link->dc == c->options.session->home_dc;
 
     switch (tgc_judge(event->code, event->text, &number)) {
-    case TGC_WAIT:
-        number = TG_MIN(TG_MAX(number, INT64_C(0)), INT64_C(14) * 86400);
+    case TGC_WAIT: /* X may be 0: a second then, so that nothing spins */
+        number = TG_MIN(TG_MAX(number, INT64_C(1)), INT64_C(14) * 86400);
         flooded(c, call, number);
         if (call->request.flood_fails)
             return false;
-        repeat(c, call, TG_MAX(number, INT64_C(1)) * TG_SECOND_US);
+        repeat(c, call, number * TG_SECOND_US);
         return true;
     case TGC_MOVE_HOME:
         return number > 0 && number < TG_DC_MAX && migrate(c, call, (int32_t)number, true);
@@ -418,181 +390,4 @@ void tgc_on_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *e
 void *tgc_keep(struct tgc *c)
 {
     return c->replying ? mt_session_keep(c->replying) : NULL;
-}
-
-/* ---- sending ---- */
-
-static bool may_send(struct tgc *c, struct tgc_call_slot *call, struct tgc_link *link)
-{
-    bool further = link->dc != c->options.session->home_dc;
-
-    if (!tgc_link_ready(link))
-        return false;
-    if (further && !call->request.before_login && tgc_auth_needed(c, link)) {
-        tgc_auth_import(c, link, c->now_us);
-        return false;
-    }
-    return true;
-}
-
-static bool send_call(struct tgc *c, struct tgc_call_slot *call, struct tgc_link *link)
-{
-    struct tg_buf body;
-    struct mt_call mt = { 0 };
-
-    tg_buf_init(&body, BODY_MAX + 4096);
-    tgc_wrap(c, link, call, &body);
-    mt.body = body.data;
-    mt.len = body.len;
-    call->mt_call = body.failed ? 0 : mt_session_call(link->session, &mt);
-    tg_buf_wipe(&body);
-    if (!call->mt_call)
-        return false;
-    call->inited = !link->inited;
-    call->state = TGC_CALL_SENT;
-    call->sent_dc = link->dc;
-    call->sent_us = c->now_us;
-    c->stats.n_requests++;
-    return true;
-}
-
-/* @return false if the list of calls may have changed */
-static bool push_call(struct tgc *c, struct tgc_call_slot *call)
-{
-    struct tgc_link *link = tgc_link_of(c, tgc_call_dc(c, call));
-    struct tg_error err;
-
-    if (call->due_us > c->now_us)
-        return true;
-    if (!link) {
-        tg_fail(&err, TG_NOT_FOUND, "no address of DC %d is known", tgc_call_dc(c, call));
-        fail_call(c, call, &err);
-        return false;
-    }
-    tgc_link_want(c, link, c->now_us);
-    if (!may_send(c, call, link))
-        return true;
-    call->gate = (uint32_t)(gate_of(c, call->request.method, link->dc) - c->gate);
-    if (tg_limiter_take(&c->gate[call->gate].limiter, c->now_us))
-        return true;
-    if (send_call(c, call, link))
-        return true;
-    tg_fail(&err, TG_NOMEM, "no memory to send %s", call->request.method);
-    fail_call(c, call, &err);
-    return false;
-}
-
-/* Oldest first, so that what a flood sent back goes before what came later. */
-static void push_calls(struct tgc *c)
-{
-    struct tgc_call_slot *call = c->oldest;
-
-    while (call) {
-        bool same = call->state != TGC_CALL_WAITING || push_call(c, call);
-
-        call = same ? call->newer : c->oldest;
-    }
-}
-
-/* @return the link of a call without making it; NULL if there is none yet */
-static const struct tgc_link *link_of(const struct tgc *c, const struct tgc_call_slot *call)
-{
-    int32_t dc = call->state == TGC_CALL_SENT ? call->sent_dc : tgc_call_dc(c, call);
-
-    for (size_t i = 0; i < TG_DC_MAX; i++)
-        if (c->link[i].dc == dc)
-            return &c->link[i];
-    return NULL;
-}
-
-/* When a sent call has waited too long: counted while its connection is up. */
-static int64_t timeout_of(const struct tgc *c, const struct tgc_link *link,
-                          const struct tgc_call_slot *call)
-{
-    if (!link || !tgc_link_ready(link))
-        return INT64_MAX;
-    return TG_MAX(call->sent_us, link->since_us) + c->options.call_timeout_us;
-}
-
-/* A call that got no reply at all for long: the connection is made anew, which sends it again. */
-static void check_timeouts(struct tgc *c)
-{
-    for (struct tgc_call_slot *call = c->oldest; call; call = call->newer) {
-        struct tg_error why;
-
-        if (call->state != TGC_CALL_SENT || c->now_us < timeout_of(c, link_of(c, call), call))
-            continue;
-        tg_fail(&why, TG_TIMEOUT, "%s had no reply for %lld seconds", call->request.method,
-                (long long)(c->options.call_timeout_us / TG_SECOND_US));
-        tgc_link_drop(c, tgc_link_of(c, call->sent_dc), &why, c->now_us);
-    }
-}
-
-void tgc_tick(struct tgc *c, int64_t now_us)
-{
-    c->now_us = now_us;
-    check_timeouts(c);
-    push_calls(c);
-    for (size_t i = 0; i < TG_DC_MAX; i++) {
-        struct tgc_link *link = &c->link[i];
-
-        if (!link->dc)
-            continue;
-        /* calls in flight need the link even if none waits */
-        if (link->state == TGC_DOWN && link->session) {
-            struct mt_session_state state;
-
-            mt_session_state(link->session, &state);
-            if (state.n_calls)
-                tgc_link_want(c, link, now_us);
-        }
-        tgc_link_tick(c, link, now_us);
-    }
-}
-
-/* When a waiting call can go, without changing anything. */
-static int64_t call_deadline(const struct tgc *c, const struct tgc_call_slot *call)
-{
-    const struct tgc_link *link = link_of(c, call);
-    const struct tgc_gate *gate;
-    int64_t due = call->due_us;
-
-    if (!link)
-        return due;
-    if (link->state == TGC_DOWN) /* what was sent before goes again on the next connection */
-        return TG_MAX(due, link->retry_us);
-    if (call->state == TGC_CALL_SENT)
-        return timeout_of(c, link, call);
-    if (!tgc_link_ready(link))
-        return INT64_MAX;
-    gate = find_gate(c, call->request.method, link->dc);
-    if (gate)
-        due = TG_MAX(due, c->now_us + tg_limiter_peek(&gate->limiter, c->now_us));
-    return due;
-}
-
-int64_t tgc_deadline(const struct tgc *c)
-{
-    int64_t soonest = INT64_MAX;
-
-    for (const struct tgc_call_slot *call = c->oldest; call; call = call->newer)
-        soonest = TG_MIN(soonest, call_deadline(c, call));
-    for (size_t i = 0; i < TG_DC_MAX; i++)
-        if (c->link[i].dc)
-            soonest = TG_MIN(soonest, tgc_link_deadline(c, &c->link[i]));
-    return soonest;
-}
-
-void tgc_stats(const struct tgc *c, struct tgc_stats *ret)
-{
-    *ret = c->stats;
-    ret->n_open = c->n_calls;
-    for (size_t i = 0; i < TG_DC_MAX; i++) {
-        struct mt_session_state state;
-
-        if (c->link[i].dc != c->options.session->home_dc || !c->link[i].session)
-            continue;
-        mt_session_state(c->link[i].session, &state);
-        ret->rtt_us = state.rtt_us;
-    }
 }

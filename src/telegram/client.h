@@ -64,13 +64,15 @@ struct tgc_options {
     int64_t temp_key_s;       /* their life; 0: 24 h */
     struct tg_limiter_options limit; /* for every method, unless tgc_limit sets another */
     struct tg_backoff backoff;       /* for reconnects, 5xx and time-outs */
-    uint32_t attempts_max;    /* per call, without flood waits; 0: no end */
+    uint32_t attempts_max;    /* per call, without flood waits, and of connecting in a row, of which
+                                 5 are enough before the first success; 0: no end */
     int64_t call_timeout_us;  /* without any reply; 0: 60 s; then the call is repeated */
     const struct tl_schema *schema; /* layer that is announced and read; NULL: 228; borrowed */
     const char *device, *system, *app_version, *lang; /* for initConnection; NULL: defaults */
 };
 
 struct tgc *tgc_new(const struct tgc_options *options, int64_t now_us); /* NULL out of memory */
+/** Calls that are still open end with TG_CANCELLED. */
 void tgc_free(struct tgc *c);
 
 /* ---- the owner's side of links ---- */
@@ -113,7 +115,9 @@ struct tgc_request {
 
 /** @return a number to cancel with; 0 out of memory or past the limit (done is not called) */
 uint64_t tgc_call(struct tgc *c, const struct tgc_request *request, int64_t now_us);
-void tgc_cancel(struct tgc *c, uint64_t call);
+void tgc_cancel(struct tgc *c, uint64_t call); /* no callback; unknown numbers are nothing */
+/** Ends every open call: each done is called with `why`. */
+void tgc_fail_all(struct tgc *c, const struct tg_error *why);
 /** During done: takes over the malloc'ed buffer that holds body; NULL if not pooled. */
 void *tgc_keep(struct tgc *c);
 

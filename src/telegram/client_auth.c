@@ -51,8 +51,7 @@ void tgc_logged_out(struct tgc *c, const struct tg_error *why)
     c->logged_out = true;
     tgc_forget_login(c);
     tgc_notify(c, &notice);
-    while (tgc_fail_one(c, needs_login, 0, why))
-        ;
+    tgc_fail_calls(c, needs_login, 0, why);
 }
 
 bool tgc_auth_needed(const struct tgc *c, const struct tgc_link *link)
@@ -70,10 +69,7 @@ static bool waits_for_import(const struct tgc *c, const struct tgc_call_slot *ca
 /* The login cannot be carried over: calls for that DC are told, else they would ask for ever. */
 static void give_up(struct tgc *c, const struct tgc_link *link, const struct tg_error *why)
 {
-    const int32_t dc = link->dc;
-
-    while (tgc_fail_one(c, waits_for_import, dc, why))
-        ;
+    tgc_fail_calls(c, waits_for_import, link->dc, why);
 }
 
 static void imported(void *ctx, const struct tgc_reply *reply)

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * client_impl.h - the client's insides, shared by client.c (calls and gates), client_link.c (one
- * DC's connection, keys, session), client_auth.c (logins on further DCs) and client_wire.c
- * (wrappers and error texts)
+ * client_impl.h - the client's insides, shared by client.c (calls and what their answers
+ * mean), client_send.c (gates, sending, time), client_link.c (one DC's connection, keys, session),
+ * client_auth.c (logins on further DCs) and client_wire.c (wrappers and error texts)
+ *
+ * Inside a session's callback no link is closed and no session freed: whoever wants that sets
+ * `failed`, and the link is dropped when the bytes at hand are done with. A done callback may make,
+ * cancel and end calls, so lists are walked from their start again after one
  *
  *   call:  WAITING --gate open, link ready--> SENT --reply--> done
  *             ^------ flood, 5xx, migration ------'
@@ -68,6 +72,10 @@ struct tgc_link {
     bool inited;               /* initConnection went through on this session */
     bool failed;               /* the connection must be dropped, when no callback runs */
     bool forget;               /* then its keys and session are of no use any more either */
+    bool receiving;            /* bytes are being taken in */
+    bool hopeless;             /* it failed too often: calls for it end with `why` */
+    bool was_ready;            /* in this run */
+    int64_t key_made_us;       /* when the permanent key was made; 0: in an earlier run */
     struct tg_error why;
     int64_t retry_us;          /* not dialled before; 0: at once */
     uint32_t attempts;
@@ -108,12 +116,16 @@ void tgc_notify(struct tgc *c, const struct tgc_notice *notice);
 /* Calls that were sent on a link whose session was thrown away wait again. */
 void tgc_requeue_link(struct tgc *c, int32_t dc);
 void tgc_on_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *event);
-/* Fails the oldest call that `matches`; a callback may change the list, so one at a time.
- * @return false if there is none (any more) */
-bool tgc_fail_one(struct tgc *c,
-                  bool (*matches)(const struct tgc *c, const struct tgc_call_slot *call,
-                                  int32_t dc),
-                  int32_t dc, const struct tg_error *why);
+/* Ends a call without a reply from the server. */
+void tgc_fail_call(struct tgc *c, struct tgc_call_slot *call, const struct tg_error *why);
+/* Ends the calls there are now that `matches`; not those that a callback makes meanwhile. */
+void tgc_fail_calls(struct tgc *c,
+                    bool (*matches)(const struct tgc *c, const struct tgc_call_slot *call,
+                                    int32_t dc),
+                    int32_t dc, const struct tg_error *why);
+
+/* client_send.c */
+struct tgc_gate *tgc_gate_of(struct tgc *c, const char *method, int32_t dc);
 
 /* client_link.c */
 struct tgc_link *tgc_link_of(struct tgc *c, int32_t dc); /* NULL: no such DC */

@@ -16,11 +16,10 @@
 #define ID_BIND_TEMP_AUTH_KEY 0xcdd42a05u
 #define ID_BOOL_TRUE 0x997275b5u
 
-enum { OUT_MAX = 64 << 20, TEST_DC = 10000 };
+enum { OUT_MAX = 64 << 20, TEST_DC = 10000, FIRST_ATTEMPTS = 5 };
 #define DIAL_MAX_US (15 * TG_SECOND_US)      /* connecting, or one step of a handshake */
 #define STABLE_US (30 * TG_SECOND_US)        /* a link that lived so long starts backoff anew */
-#define DEFAULT_TEMP_KEY_S (24 * 3600)
-#define FRESH_KEY_S 60 /* ENCRYPTED_MESSAGE_INVALID on an older permanent key means it is gone */
+#define FRESH_KEY_US (60 * TG_SECOND_US) /* ENCRYPTED_MESSAGE_INVALID on an older permanent key means it is gone */
 
 uint32_t tgc_link_index(const struct tgc *c, const struct tgc_link *link)
 {
@@ -134,6 +133,16 @@ static void forget_all(struct tgc *c, struct tgc_link *link)
     tgc_requeue_link(c, link->dc);
 }
 
+/* A DC that was never reached in this run is given up sooner than one that was. */
+static bool too_often(const struct tgc *c, const struct tgc_link *link)
+{
+    uint32_t most = c->options.attempts_max;
+
+    if (!link->was_ready)
+        most = TG_MIN(most, (uint32_t)FIRST_ATTEMPTS);
+    return most && link->attempts >= most;
+}
+
 /* The connection is down; the next try waits. */
 static void went_down(struct tgc *c, struct tgc_link *link, const struct tg_error *why,
                       int64_t now_us)
@@ -151,6 +160,11 @@ static void went_down(struct tgc *c, struct tgc_link *link, const struct tg_erro
     if (link->attempts == 0 && why->code == TG_NET)
         notice.wait_us = 0; /* a first loss is tried again at once */
     link->attempts++;
+    if (too_often(c, link)) {
+        link->hopeless = true;
+        tg_fail(&link->why, why->code, "DC %d cannot be reached: %.400s", link->dc, why->message);
+        tg_hint(&link->why, "check the network, the proxy and the data centre's address");
+    }
     link->retry_us = now_us + notice.wait_us;
     link->failed = false;
     enter(link, TGC_DOWN, now_us);
@@ -172,6 +186,12 @@ void tgc_link_drop(struct tgc *c, struct tgc_link *link, const struct tg_error *
 {
     if (link->state == TGC_DOWN)
         return;
+    if (link->receiving) { /* its bytes are being read: dropped when that is over */
+        if (!link->failed)
+            link->why = *why;
+        link->failed = true;
+        return;
+    }
     c->options.io->hang_up(c->options.io->ctx, tgc_link_index(c, link));
     went_down(c, link, why, now_us);
 }
@@ -286,6 +306,7 @@ static void run_session(struct tgc *c, struct tgc_link *link, int64_t now_us)
         link->bound = !c->options.pfs;
     }
     enter(link, TGC_READY, now_us);
+    link->was_ready |= link->bound;
     if (!link->bound && !link->binding)
         start_binding(link);
     mt_session_connected(link->session, link->transport, now_us);
@@ -325,10 +346,8 @@ void tgc_link_up(struct tgc *c, uint32_t index, int64_t now_us)
     options.dc = (int16_t)(link->dc + (c->options.where->test ? TEST_DC : 0));
     link->transport = mt_transport_new_client(&options, c->options.random, &link->out);
     if (!link->transport) {
-        struct tg_error why;
-
-        tg_fail(&why, TG_NOMEM, "no memory for a connection to DC %d", link->dc);
-        tgc_link_drop(c, link, &why, now_us);
+        link->failed = true; /* the tick drops it */
+        tg_fail(&link->why, TG_NOMEM, "no memory for a connection to DC %d", link->dc);
         return;
     }
     proceed(c, link, now_us);
@@ -344,6 +363,7 @@ static void keep_permanent(struct tgc *c, struct tgc_link *link,
     state->time_offset_us = made->time_offset_s * TG_SECOND_US;
     state->has_key = true;
     state->authorized = false;
+    link->key_made_us = c->now_us;
     c->options.io->save(c->options.io->ctx);
 }
 
@@ -395,47 +415,55 @@ void tgc_link_forget_temp(struct tgc *c, struct tgc_link *link)
     mt_key_wipe(&link->temp);
     memset(&link->temp, 0, sizeof link->temp);
     link->bound = !c->options.pfs;
+    if (link->binding && link->session)
+        mt_session_cancel(link->session, link->bind_call); /* it was for that key */
     link->binding = link->inited = false;
+}
+
+/* The server has lost the permanent key: with it the login there, or, at home, all of it. */
+static void key_gone(struct tgc *c, struct tgc_link *link)
+{
+    struct tg_dc_state *state = state_of(c, link);
+    bool login = state->authorized && link->dc == c->options.session->home_dc;
+    struct tg_error why;
+
+    state->has_key = state->authorized = false;
+    if (!login)
+        return;
+    tg_fail(&why, TG_AUTH, "DC %d does not know this session's key any more", link->dc);
+    tg_hint(&why, "log in again with `tgdata login`");
+    tgc_logged_out(c, &why);
 }
 
 void tgc_on_bind_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *event)
 {
-    struct tg_dc_state *state = state_of(c, link);
-    bool young = link->since_us / TG_SECOND_US + FRESH_KEY_S > c->now_us / TG_SECOND_US;
+    bool young = link->key_made_us && c->now_us - link->key_made_us < FRESH_KEY_US;
 
     link->binding = false;
     if (event->kind == MT_EVENT_REPLY && event->len >= 4 && tg_le32(event->body) == ID_BOOL_TRUE) {
-        link->bound = true;
+        link->bound = link->was_ready = true;
         return;
     }
     link->failed = true;
-    if (event->kind == MT_EVENT_ERROR && !young &&
-        strcmp(event->text, "ENCRYPTED_MESSAGE_INVALID") == 0)
-        state->has_key = false;
     tgc_link_forget_temp(c, link);
     tg_fail(&link->why, TG_SECURITY, "DC %d refused to bind a temporary key%s%s", link->dc,
             event->kind == MT_EVENT_ERROR ? ": " : "",
             event->kind == MT_EVENT_ERROR ? event->text : "");
+    if (event->kind == MT_EVENT_ERROR && !young &&
+        strcmp(event->text, "ENCRYPTED_MESSAGE_INVALID") == 0)
+        key_gone(c, link);
 }
 
 /* The server does not know the key that was used. */
 static void key_unknown(struct tgc *c, struct tgc_link *link)
 {
-    struct tg_dc_state *state = state_of(c, link);
     bool handshake = link->state == TGC_KEY || link->state == TGC_TEMP_KEY;
 
     if (handshake || (c->options.pfs && link->temp.expires_at)) {
         tgc_link_forget_temp(c, link);
         return; /* the next connection makes another */
     }
-    if (state->authorized && link->dc == c->options.session->home_dc) {
-        struct tg_error why;
-
-        tg_fail(&why, TG_AUTH, "DC %d does not know this session's key any more", link->dc);
-        tg_hint(&why, "log in again with `tgdata login`");
-        tgc_logged_out(c, &why);
-    }
-    state->has_key = state->authorized = false;
+    key_gone(c, link);
     mt_session_free(link->session);
     link->session = NULL;
     tgc_requeue_link(c, link->dc);
@@ -517,11 +545,13 @@ void tgc_link_received(struct tgc *c, uint32_t index, size_t n, int64_t now_us)
     c->now_us = now_us;
     c->stats.bytes_in += n;
     code = mt_transport_fed(link->transport, n, &link->why);
+    link->receiving = true;
     while (code == TG_OK) {
         code = mt_transport_next(link->transport, &packet, &link->why);
         if (code == TG_OK && !take_packet(c, link, &packet, now_us))
             code = TG_NET;
     }
+    link->receiving = false;
     if (code != TG_AGAIN) {
         struct tg_error why = link->why;
 

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * client_send.c - gates and sending: when a call may leave, and what time brings
+ *
+ * Waiting calls are looked through in order of arrival, so those that a flood sent back go first. A
+ * gate that is closed holds back only calls of its own method and DC.
+ */
+#include "telegram/client_impl.h"
+#include "telegram/rows.h"
+
+enum { SEND_MAX = 2 << 20 };
+
+/* ---- gates ---- */
+
+/* @return the gate of a method at a DC; NULL if there is none yet */
+static const struct tgc_gate *find_gate(const struct tgc *c, const char *method, int32_t dc)
+{
+    for (size_t i = 0; i < c->n_gates; i++)
+        if (c->gate[i].dc == dc && strcmp(c->gate[i].method, method) == 0)
+            return &c->gate[i];
+    return NULL;
+}
+
+/* As find_gate, made if absent. Past the bound all further methods share the last one. */
+struct tgc_gate *tgc_gate_of(struct tgc *c, const char *method, int32_t dc)
+{
+    const struct tgc_gate *known = find_gate(c, method, dc);
+    struct tgc_gate *gate;
+
+    if (known)
+        return &c->gate[known - c->gate];
+    if (c->n_gates == TGC_GATE_MAX)
+        return &c->gate[TGC_GATE_MAX - 1];
+    gate = &c->gate[c->n_gates++];
+    gate->method = method;
+    gate->dc = dc;
+    tg_limiter_init(&gate->limiter, &c->options.limit, c->now_us);
+    return gate;
+}
+
+void tgc_limit(struct tgc *c, const char *method, const struct tg_limiter_options *options,
+               int64_t now_us)
+{
+    c->now_us = now_us;
+    if (!method) {
+        c->options.limit = *options;
+        return;
+    }
+    tg_limiter_init(&tgc_gate_of(c, method, c->options.session->home_dc)->limiter, options, now_us);
+}
+
+int32_t tgc_limit_remaining(const struct tgc *c, const char *method, int64_t now_us)
+{
+    const struct tgc_gate *gate = find_gate(c, method, c->options.session->home_dc);
+
+    return gate ? tg_limiter_remaining(&gate->limiter, now_us) : -1;
+}
+
+int64_t tgc_limit_wait(const struct tgc *c, const char *method, int64_t now_us)
+{
+    const struct tgc_gate *gate = find_gate(c, method, c->options.session->home_dc);
+
+    return gate ? tg_limiter_peek(&gate->limiter, now_us) : 0;
+}
+
+/* ---- sending ---- */
+
+static bool may_send(struct tgc *c, struct tgc_call_slot *call, struct tgc_link *link)
+{
+    bool further = link->dc != c->options.session->home_dc;
+
+    if (!tgc_link_ready(link))
+        return false;
+    if (further && !call->request.before_login && tgc_auth_needed(c, link)) {
+        tgc_auth_import(c, link, c->now_us);
+        return false;
+    }
+    return true;
+}
+
+static bool send_call(struct tgc *c, struct tgc_call_slot *call, struct tgc_link *link)
+{
+    struct tg_buf body;
+    struct mt_call mt = { 0 };
+
+    tg_buf_init(&body, SEND_MAX);
+    tgc_wrap(c, link, call, &body);
+    mt.body = body.data;
+    mt.len = body.len;
+    call->mt_call = body.failed ? 0 : mt_session_call(link->session, &mt);
+    tg_buf_wipe(&body);
+    if (!call->mt_call)
+        return false;
+    call->inited = !link->inited;
+    call->state = TGC_CALL_SENT;
+    call->sent_dc = link->dc;
+    call->sent_us = c->now_us;
+    c->stats.n_requests++;
+    return true;
+}
+
+/* @return false if the list of calls may have changed */
+static bool push_call(struct tgc *c, struct tgc_call_slot *call)
+{
+    struct tgc_link *link = tgc_link_of(c, tgc_call_dc(c, call));
+    struct tg_error err;
+
+    if (call->due_us > c->now_us)
+        return true;
+    if (!link) {
+        tg_fail(&err, TG_NOT_FOUND, "no address of DC %d is known", tgc_call_dc(c, call));
+        tgc_fail_call(c, call, &err);
+        return false;
+    }
+    tgc_link_want(c, link, c->now_us);
+    if (!may_send(c, call, link))
+        return true;
+    call->gate = (uint32_t)(tgc_gate_of(c, call->request.method, link->dc) - c->gate);
+    if (tg_limiter_take(&c->gate[call->gate].limiter, c->now_us))
+        return true;
+    if (send_call(c, call, link))
+        return true;
+    tg_fail(&err, TG_NOMEM, "no memory to send %s", call->request.method);
+    tgc_fail_call(c, call, &err);
+    return false;
+}
+
+/* Oldest first, so that what a flood sent back goes before what came later. */
+static void push_calls(struct tgc *c)
+{
+    struct tgc_call_slot *call = c->oldest;
+
+    while (call) {
+        bool same = call->state != TGC_CALL_WAITING || push_call(c, call);
+
+        call = same ? call->newer : c->oldest;
+    }
+}
+
+/* @return the link of a call without making it; NULL if there is none yet */
+static const struct tgc_link *link_of(const struct tgc *c, const struct tgc_call_slot *call)
+{
+    int32_t dc = call->state == TGC_CALL_SENT ? call->sent_dc : tgc_call_dc(c, call);
+
+    for (size_t i = 0; i < TG_DC_MAX; i++)
+        if (c->link[i].dc == dc)
+            return &c->link[i];
+    return NULL;
+}
+
+/* When a sent call has waited too long: counted while its connection is up. */
+static int64_t timeout_of(const struct tgc *c, const struct tgc_link *link,
+                          const struct tgc_call_slot *call)
+{
+    if (!link || !tgc_link_ready(link))
+        return INT64_MAX;
+    return TG_MAX(call->sent_us, link->since_us) + c->options.call_timeout_us;
+}
+
+/* A call that got no reply at all for long: the connection is made anew, which sends it again. */
+static void check_timeouts(struct tgc *c)
+{
+    struct tgc_call_slot *call = c->oldest;
+
+    while (call) {
+        struct tgc_call_slot *next = call->newer;
+        struct tg_error why;
+
+        if (call->state == TGC_CALL_SENT && c->now_us >= timeout_of(c, link_of(c, call), call)) {
+            tg_fail(&why, TG_TIMEOUT, "%s had no reply for %lld seconds", call->request.method,
+                    (long long)(c->options.call_timeout_us / TG_SECOND_US));
+            tgc_link_drop(c, tgc_link_of(c, call->sent_dc), &why, c->now_us);
+            if (c->options.attempts_max && ++call->attempts >= c->options.attempts_max) {
+                tgc_fail_call(c, call, &why);
+                next = c->oldest;
+            }
+        }
+        call = next;
+    }
+}
+
+static bool is_for(const struct tgc *c, const struct tgc_call_slot *call, int32_t dc)
+{
+    return (call->state == TGC_CALL_SENT ? call->sent_dc : tgc_call_dc(c, call)) == dc;
+}
+
+/* Nobody waits for ever for a DC that cannot be reached. Calls that come later try again. */
+static void give_up(struct tgc *c, struct tgc_link *link)
+{
+    struct tg_error why = link->why;
+
+    link->hopeless = false;
+    link->attempts = 0;
+    tgc_fail_calls(c, is_for, link->dc, &why);
+}
+
+void tgc_tick(struct tgc *c, int64_t now_us)
+{
+    c->now_us = now_us;
+    check_timeouts(c);
+    push_calls(c);
+    for (size_t i = 0; i < TG_DC_MAX; i++) {
+        struct tgc_link *link = &c->link[i];
+
+        if (!link->dc)
+            continue;
+        /* calls in flight need the link even if none waits */
+        if (link->state == TGC_DOWN && link->session) {
+            struct mt_session_state state;
+
+            mt_session_state(link->session, &state);
+            if (state.n_calls)
+                tgc_link_want(c, link, now_us);
+        }
+        tgc_link_tick(c, link, now_us);
+        if (link->hopeless)
+            give_up(c, link);
+    }
+}
+
+/* When a waiting call can go, without changing anything. */
+static int64_t call_deadline(const struct tgc *c, const struct tgc_call_slot *call)
+{
+    const struct tgc_link *link = link_of(c, call);
+    const struct tgc_gate *gate;
+    int64_t due = call->due_us;
+
+    if (!link)
+        return due;
+    if (link->hopeless)
+        return c->now_us;
+    if (link->state == TGC_DOWN) /* what was sent before goes again on the next connection */
+        return TG_MAX(due, link->retry_us);
+    if (call->state == TGC_CALL_SENT)
+        return timeout_of(c, link, call);
+    if (!tgc_link_ready(link) || (link->importing && !call->request.before_login))
+        return INT64_MAX; /* what is awaited has a deadline of its own */
+    gate = find_gate(c, call->request.method, link->dc);
+    if (gate)
+        due = TG_MAX(due, c->now_us + tg_limiter_peek(&gate->limiter, c->now_us));
+    return due;
+}
+
+int64_t tgc_deadline(const struct tgc *c)
+{
+    int64_t soonest = INT64_MAX;
+
+    for (const struct tgc_call_slot *call = c->oldest; call; call = call->newer)
+        soonest = TG_MIN(soonest, call_deadline(c, call));
+    for (size_t i = 0; i < TG_DC_MAX; i++)
+        if (c->link[i].dc)
+            soonest = TG_MIN(soonest, tgc_link_deadline(c, &c->link[i]));
+    return soonest;
+}
+
+void tgc_stats(const struct tgc *c, struct tgc_stats *ret)
+{
+    *ret = c->stats;
+    ret->n_open = c->n_calls;
+    for (size_t i = 0; i < TG_DC_MAX; i++) {
+        struct mt_session_state state;
+
+        if (c->link[i].dc != c->options.session->home_dc || !c->link[i].session)
+            continue;
+        mt_session_state(c->link[i].session, &state);
+        ret->rtt_us = state.rtt_us;
+    }
+}
