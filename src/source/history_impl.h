@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * history_impl.h - the history source's insides: history_source.c (steps and requests),
- * history_pages.c (replies to pages, salvage), history_rows.c (pages to batches)
+ * history_impl.h - the history source's insides: history_source.c (steps), history_edges.c (the
+ * newest id, date edges), history_pages.c (replies to pages, salvage), history_bot.c (reading by
+ * ids, for bots), history_rows.c (pages to batches)
  */
 #ifndef TG_HISTORY_IMPL_H
 #define TG_HISTORY_IMPL_H
@@ -38,10 +39,29 @@ struct source_page {
 struct source_request {
     bool busy, salvaging;
     struct tg_history_source *source;
-    struct tg_history_request plan;
+    struct tg_history_request plan; /* of a bot: ids offset_id-limit..offset_id-1, newest first */
+    struct tg_history_request part; /* of a bot: what of it is being asked for */
     struct tg_salvage salvage;
     struct source_page *page; /* gathered so far while salvaging */
     uint64_t call;
+};
+
+/* A bot's plan: windows of ids side by side, in a ring. They leave in order. */
+struct source_window {
+    int32_t lo, hi;
+    bool done;
+    struct source_page *page;
+};
+
+struct source_windows {
+    struct source_window at[SOURCE_REQUEST_MAX];
+    uint32_t head, n, most; /* first and number in use; most at once */
+    int64_t next, high;     /* first id that is in no window yet; last wanted */
+};
+
+/* An answer that outlives the source finds NULL here. */
+struct source_link {
+    struct tg_history_source *source;
 };
 
 enum source_step {
@@ -50,6 +70,7 @@ enum source_step {
     STEP_SINCE,  /* id before the first wanted date */
     STEP_UNTIL,  /* id of the last wanted date */
     STEP_PAGES,
+    STEP_NEXT,   /* a range or segment is read: is there another? */
     STEP_TAIL,   /* the last batch waits for credit */
     STEP_DONE,
 };
@@ -60,6 +81,8 @@ struct tg_history_source {
     int64_t now_us;          /* of the step at work */
     bool asked;              /* the step's request is on its way */
     uint64_t call;
+    struct source_link *full; /* the question what the chat is, while it is on its way */
+    bool bot;                /* read by ids */
     /* segments: 0 an old basic group, 1 the chat; or only the chat as 0 */
     int64_t segment_chat[2];
     int32_t n_segments, segment;
@@ -68,7 +91,9 @@ struct tg_history_source {
     int64_t owner;
     int64_t low, high, since_id, until_id;
     int32_t edge_skip;       /* unreadable messages between the edge and the one asked for */
+    bool planned;
     struct tg_history *plan;
+    struct source_windows windows; /* instead of it, for a bot */
     struct source_request request[SOURCE_REQUEST_MAX];
     size_t n_out;
     /* rows */
@@ -78,8 +103,9 @@ struct tg_history_source {
     bool page_begun, page_views;
     struct tg_batch *batch;
     uint64_t batch_seq, rows_total;
-    int64_t covered;               /* last id that went into a batch's coverage */
-    bool full;                     /* `limit` rows are reached */
+    int64_t covered;               /* last id that is done with */
+    int64_t told;                  /* last id that went into a batch's coverage */
+    bool enough;                   /* `limit` rows are reached */
     bool stopping;
     struct tg_page *pool[SOURCE_POOL_MAX];
     size_t n_pool;
@@ -90,16 +116,48 @@ struct tg_history_source {
 
 /* history_source.c */
 void source_fail(struct tg_history_source *s, const struct tg_error *err);
+void source_no_memory(struct tg_history_source *s);
 bool source_ask(struct tg_history_source *s, const struct tg_history_request *request,
                 int32_t offset_date, tgc_done done, void *ctx, uint64_t *ret_call);
+/** Sends the body of a request; fails the source if that cannot be. */
+bool source_call(struct tg_history_source *s, struct tgc_request *request,
+                 const struct tg_buf *body, uint64_t *ret_call);
+/** The method that pages are read with. */
+const char *source_method(const struct tg_history_source *s);
+
+/* history_edges.c */
+void source_ask_edge(struct tg_history_source *s);
 
 /* history_pages.c */
 void source_quarantine(struct tg_history_source *s, int32_t id, const char *reason,
                        const uint8_t *bytes, size_t len);
+/** The id of a message that cannot be decoded to its end; 0 if even that is unknown. */
+int32_t source_id_of(const struct tg_history_source *s, const uint8_t *bytes, size_t len);
 void source_send_pages(struct tg_history_source *s);
+void source_on_page(void *ctx, const struct tgc_reply *reply);
+/** Takes back all requests of the plan and what they gathered. */
+void source_cancel_pages(struct tg_history_source *s);
 void source_page_free(struct tg_history_source *s, struct source_page *page);
+bool source_page_add(struct source_page *page, const struct source_part *part);
+void source_part_drop(struct tg_history_source *s, struct source_part *part);
+/** part -1: it went to quarantine. Newest first at the end: entries that came oldest first are
+ *  turned round. */
+void source_page_entry(struct source_page *page, int32_t id, int part, int at);
+void source_page_turn(struct source_page *page);
 struct tg_page *source_pool_get(struct tg_history_source *s);
 void source_pool_put(struct tg_history_source *s, struct tg_page *page);
+
+/* history_bot.c */
+void source_bot_top(struct tg_history_source *s);
+void source_bot_plan(struct tg_history_source *s);
+/** As tg_history_next, tg_history_take. */
+tg_code source_bot_next(struct tg_history_source *s, struct tg_history_request *ret);
+tg_code source_bot_take(struct tg_history_source *s, struct tg_history_piece *ret);
+/** Sends the rest of the request's window. */
+bool source_bot_ask(struct tg_history_source *s, struct source_request *r);
+void source_bot_reply(struct tg_history_source *s, struct source_request *r,
+                      struct source_part *part, const struct tg_page_info *info);
+void source_bot_done(struct tg_history_source *s);
 
 /* history_rows.c */
 /** Turns finished pages into rows. @return TG_OK: the plan's end was reached; TG_AGAIN: replies or

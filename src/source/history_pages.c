@@ -47,15 +47,13 @@ static bool open_part(struct tg_history_source *s, const struct tgc_reply *reply
             body = memcpy(part.buffer, reply->body, reply->len);
     }
     if (!part.page || !part.buffer) {
-        source_pool_put(s, part.page);
-        free(part.buffer);
+        source_part_drop(s, &part);
         tg_fail(err, TG_NOMEM, "no memory for a page");
         return false;
     }
     if (tg_page_open(part.page, tgc_schema(s->options.client), body, reply->len, info, err) !=
         TG_OK) {
-        source_pool_put(s, part.page);
-        free(part.buffer);
+        source_part_drop(s, &part);
         return false;
     }
     part.body = body;
@@ -63,7 +61,7 @@ static bool open_part(struct tg_history_source *s, const struct tgc_reply *reply
     return true;
 }
 
-static bool add_part(struct source_page *page, const struct source_part *part)
+bool source_page_add(struct source_page *page, const struct source_part *part)
 {
     struct source_part *more = realloc(page->part, (page->n_parts + 1) * sizeof *more);
 
@@ -74,8 +72,14 @@ static bool add_part(struct source_page *page, const struct source_part *part)
     return true;
 }
 
-/* Entries of a salvaged window come oldest first; all of them are turned round at the end. */
-static void add_entry(struct source_page *page, int32_t id, int part, int at)
+void source_part_drop(struct tg_history_source *s, struct source_part *part)
+{
+    source_pool_put(s, part->page);
+    free(part->buffer);
+    *part = (struct source_part){ 0 };
+}
+
+void source_page_entry(struct source_page *page, int32_t id, int part, int at)
 {
     if (page->n == TG_COUNT(page->entry))
         return;
@@ -85,7 +89,7 @@ static void add_entry(struct source_page *page, int32_t id, int part, int at)
     page->n++;
 }
 
-static void turn_round(struct source_page *page)
+void source_page_turn(struct source_page *page)
 {
     for (size_t i = 0, k = page->n; i + 1 < k; i++) {
         struct source_entry swap = page->entry[i];
@@ -147,8 +151,7 @@ static void note_bad_peer(struct tg_history_source *s, const struct tgc_reply *r
                       reply->body + info->fault_at, info->fault_len);
 }
 
-/* The id of a message that cannot be decoded to its end; 0 if even that is unknown. */
-static int32_t id_of(const struct tg_history_source *s, const uint8_t *bytes, size_t len)
+int32_t source_id_of(const struct tg_history_source *s, const uint8_t *bytes, size_t len)
 {
     struct tl_reader r = tl_reader_of(bytes, len);
     const struct tl_schema *schema = tgc_schema(s->options.client);
@@ -170,74 +173,63 @@ static int32_t id_of(const struct tg_history_source *s, const uint8_t *bytes, si
     return 0;
 }
 
-static void on_page(void *ctx, const struct tgc_reply *reply);
-
 static void ask_salvage(struct tg_history_source *s, struct source_request *r)
 {
     struct tg_history_request q;
 
     if (tg_salvage_next(&r->salvage, &q) == TG_END) {
-        turn_round(r->page);
+        source_page_turn(r->page);
         deliver(s, r, r->page);
         return;
     }
-    if (!source_ask(s, &q, 0, on_page, r, &r->call))
+    if (!source_ask(s, &q, 0, source_on_page, r, &r->call))
         r->busy = false;
 }
 
 static void start_salvage(struct tg_history_source *s, struct source_request *r)
 {
-    struct tg_error err;
-
     r->salvaging = true;
     tg_salvage_start(&r->salvage, &r->plan, s->high);
     r->page = calloc(1, sizeof *r->page);
     if (!r->page) {
-        tg_fail(&err, TG_NOMEM, "no memory for a page");
-        source_fail(s, &err);
+        source_no_memory(s);
         return;
     }
     ask_salvage(s, r);
 }
 
 static void on_salvage(struct tg_history_source *s, struct source_request *r,
-                       const struct tgc_reply *reply, struct source_part *part,
-                       const struct tg_page_info *info)
+                       struct source_part *part, const struct tg_page_info *info)
 {
-    struct tg_error err;
     int wanted;
 
-    note_reply(r->page, reply);
     if (info->fault == TG_PAGE_BAD_MESSAGE) {
         const uint8_t *bytes = part->body + info->fault_at;
 
         if (tg_salvage_bad(&r->salvage)) {
-            int32_t id = id_of(s, bytes, info->fault_len);
+            int32_t id = source_id_of(s, bytes, info->fault_len);
 
             source_quarantine(s, id, "a message with an unknown constructor", bytes,
                               info->fault_len);
             if (id)
-                add_entry(r->page, id, -1, 0);
+                source_page_entry(r->page, id, -1, 0);
             tg_salvage_aside(&r->salvage, id);
         }
-        source_pool_put(s, part->page);
-        free(part->buffer);
+        source_part_drop(s, part);
         ask_salvage(s, r);
         return;
     }
     wanted = tg_salvage_piece(&r->salvage, tg_page_ids(part->page), info->n);
-    if (wanted > 0 && add_part(r->page, part)) {
+    if (wanted > 0 && source_page_add(r->page, part)) {
         for (int i = 0; i < wanted; i++) {
             int at = (int)info->n - 1 - i;
 
-            add_entry(r->page, tg_page_ids(part->page)[at], (int)r->page->n_parts - 1, at);
+            source_page_entry(r->page, tg_page_ids(part->page)[at], (int)r->page->n_parts - 1, at);
         }
     } else {
-        source_pool_put(s, part->page);
-        free(part->buffer);
+        source_part_drop(s, part);
         if (wanted > 0) {
-            tg_fail(&err, TG_NOMEM, "no memory for a page");
-            source_fail(s, &err);
+            source_no_memory(s);
             return;
         }
     }
@@ -249,23 +241,20 @@ static void on_whole_page(struct tg_history_source *s, struct source_request *r,
                           const struct tg_page_info *info)
 {
     struct source_page *page = calloc(1, sizeof *page);
-    struct tg_error err;
 
-    if (!page || !add_part(page, part)) {
+    if (!page || !source_page_add(page, part)) {
         free(page);
-        source_pool_put(s, part->page);
-        free(part->buffer);
-        tg_fail(&err, TG_NOMEM, "no memory for a page");
-        source_fail(s, &err);
+        source_part_drop(s, part);
+        source_no_memory(s);
         return;
     }
     note_reply(page, reply);
     for (size_t i = 0; i < info->n; i++)
-        add_entry(page, tg_page_ids(part->page)[i], 0, (int)i);
+        source_page_entry(page, tg_page_ids(part->page)[i], 0, (int)i);
     deliver(s, r, page);
 }
 
-static void on_page(void *ctx, const struct tgc_reply *reply)
+void source_on_page(void *ctx, const struct tgc_reply *reply)
 {
     struct source_request *r = ctx;
     struct tg_history_source *s = r->source;
@@ -273,6 +262,7 @@ static void on_page(void *ctx, const struct tgc_reply *reply)
     struct tg_page_info info;
     struct tg_error err;
 
+    s->now_us = reply->now_us;
     if (reply->code != TG_OK) {
         r->busy = false;
         source_fail(s, reply->err);
@@ -286,15 +276,29 @@ static void on_page(void *ctx, const struct tgc_reply *reply)
     if (info.fault == TG_PAGE_BAD_PEER)
         note_bad_peer(s, reply, &info);
     tg_page_peers(part.page, learn_peer, &tgc_session(s->options.client)->peers);
-    if (r->salvaging) {
-        on_salvage(s, r, reply, &part, &info);
+    if (r->page)
+        note_reply(r->page, reply);
+    if (s->bot) {
+        source_bot_reply(s, r, &part, &info);
+    } else if (r->salvaging) {
+        on_salvage(s, r, &part, &info);
     } else if (info.fault == TG_PAGE_BAD_MESSAGE) {
-        source_pool_put(s, part.page);
-        free(part.buffer);
+        source_part_drop(s, &part);
         start_salvage(s, r);
     } else {
         on_whole_page(s, r, reply, &part, &info);
     }
+}
+
+static bool send_page(struct tg_history_source *s, struct source_request *r)
+{
+    if (!s->bot)
+        return source_ask(s, &r->plan, 0, source_on_page, r, &r->call);
+    r->page = calloc(1, sizeof *r->page);
+    if (r->page)
+        return source_bot_ask(s, r);
+    source_no_memory(s);
+    return false;
 }
 
 void source_send_pages(struct tg_history_source *s)
@@ -304,12 +308,26 @@ void source_send_pages(struct tg_history_source *s)
 
         while (r->busy)
             r++;
-        if (tg_history_next(s->plan, &r->plan) != TG_OK)
+        if ((s->bot ? source_bot_next(s, &r->plan) : tg_history_next(s->plan, &r->plan)) != TG_OK)
             return;
         r->source = s;
+        r->part = r->plan;
         r->busy = true;
         s->n_out++;
-        if (!source_ask(s, &r->plan, 0, on_page, r, &r->call))
+        if (!send_page(s, r))
             r->busy = false;
     }
+}
+
+void source_cancel_pages(struct tg_history_source *s)
+{
+    for (size_t i = 0; i < SOURCE_REQUEST_MAX; i++) {
+        struct source_request *r = &s->request[i];
+
+        if (r->busy)
+            tgc_cancel(s->options.client, r->call);
+        source_page_free(s, r->page);
+        *r = (struct source_request){ 0 };
+    }
+    s->n_out = 0;
 }

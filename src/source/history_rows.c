@@ -19,9 +19,10 @@ bool source_flush(struct tg_history_source *s, bool last)
         b = io->batch(io->ctx);
         if (!b)
             return false;
-        b->covered_from = s->covered + 1;
+        b->covered_from = s->told + 1;
     }
     s->batch = NULL;
+    s->told = s->covered;
     b->seq = ++s->batch_seq;
     b->cursor = (struct tg_cursor){ s->options.chat_id, s->segment, s->covered };
     b->ended_us = s->now_us;
@@ -29,7 +30,7 @@ bool source_flush(struct tg_history_source *s, bool last)
         b->started_us = s->now_us;
     b->last = last;
     b->rate_limit_remaining =
-        tgc_limit_remaining(s->options.client, "messages.getHistory", s->now_us);
+        tgc_limit_remaining(s->options.client, source_method(s), s->now_us);
     io->put(io->ctx, b);
     return true;
 }
@@ -46,7 +47,7 @@ static bool have_batch(struct tg_history_source *s)
     s->batch = io->batch(io->ctx);
     if (!s->batch)
         return false;
-    s->batch->covered_from = s->covered + 1;
+    s->batch->covered_from = s->told + 1;
     return true;
 }
 
@@ -100,7 +101,7 @@ static tg_code add_row(struct tg_history_source *s, struct source_page *page, si
     }
     if (code == TG_OK) {
         s->rows_total++;
-        s->full = s->options.settings->limit &&
+        s->enough = s->options.settings->limit &&
                   s->rows_total >= (uint64_t)s->options.settings->limit;
     }
     return code;
@@ -127,7 +128,7 @@ static tg_code emit_piece(struct tg_history_source *s, struct tg_error *err)
     size_t n = page ? page->n : 0;
     tg_code code = TG_OK;
 
-    while (code == TG_OK && s->next_entry < n && !s->full) {
+    while (code == TG_OK && s->next_entry < n && !s->enough) {
         size_t i = n - 1 - s->next_entry; /* entries are newest first */
         int32_t id = page->entry[i].id;
         bool fits;
@@ -158,7 +159,7 @@ static tg_code finish_piece(struct tg_history_source *s, struct tg_error *err)
     struct source_page *page = s->piece.page;
     tg_code code = TG_OK;
 
-    if (!s->full)
+    if (!s->enough)
         s->covered = s->piece.to;
     if (page && s->piece.page_done) {
         if (s->page_views)
@@ -176,10 +177,10 @@ tg_code source_emit(struct tg_history_source *s, struct tg_error *err)
     for (;;) {
         tg_code code;
 
-        if (s->full && !s->has_piece)
+        if (s->enough && !s->has_piece)
             return TG_OK;
         if (!s->has_piece) {
-            code = tg_history_take(s->plan, &s->piece);
+            code = s->bot ? source_bot_take(s, &s->piece) : tg_history_take(s->plan, &s->piece);
             if (code != TG_OK)
                 return code == TG_END ? TG_OK : code;
             s->has_piece = true;

@@ -26,6 +26,19 @@ void source_fail(struct tg_history_source *s, const struct tg_error *err)
     s->step = STEP_DONE;
 }
 
+void source_no_memory(struct tg_history_source *s)
+{
+    struct tg_error err;
+
+    tg_fail(&err, TG_NOMEM, "no memory to read a history");
+    source_fail(s, &err);
+}
+
+const char *source_method(const struct tg_history_source *s)
+{
+    return s->bot ? "channels.getMessages" : "messages.getHistory";
+}
+
 static const struct tg_source_io *io_of(const struct tg_history_source *s)
 {
     return &s->options.io;
@@ -34,6 +47,18 @@ static const struct tg_source_io *io_of(const struct tg_history_source *s)
 static bool own_ids(const struct tg_history_source *s)
 {
     return s->segment_chat[s->segment] > -TG_CHANNEL_MARK;
+}
+
+bool source_call(struct tg_history_source *s, struct tgc_request *request,
+                 const struct tg_buf *body, uint64_t *ret_call)
+{
+    request->body = body->data;
+    request->len = body->len;
+    *ret_call = body->failed ? 0 : tgc_call(s->options.client, request, s->now_us);
+    s->state.n_requests += *ret_call != 0;
+    if (!*ret_call)
+        source_no_memory(s);
+    return *ret_call != 0;
 }
 
 bool source_ask(struct tg_history_source *s, const struct tg_history_request *q,
@@ -45,6 +70,7 @@ bool source_ask(struct tg_history_source *s, const struct tg_history_request *q,
     struct tgc_request request = { .method = "messages.getHistory", .done = done, .ctx = ctx };
     struct tg_error err;
     struct tg_buf body;
+    bool sent;
 
     tg_buf_init(&body, 1024);
     if (range) {
@@ -68,42 +94,76 @@ bool source_ask(struct tg_history_source *s, const struct tg_history_request *q,
     tg_buf_u32(&body, (uint32_t)q->max_id);
     tg_buf_u32(&body, (uint32_t)q->min_id);
     tg_buf_u64(&body, 0);
-    request.body = body.data;
-    request.len = body.len;
-    *ret_call = body.failed ? 0 : tgc_call(s->options.client, &request, s->now_us);
+    sent = source_call(s, &request, &body, ret_call);
     tg_buf_done(&body);
-    if (!*ret_call) {
-        tg_fail(&err, TG_NOMEM, "no memory for a history request");
-        source_fail(s, &err);
-        return false;
-    }
-    s->state.n_requests++;
-    return true;
+    return sent;
 }
 
 /* ---- the chat ---- */
 
+/* A number of rows is wanted and was reached, perhaps by an earlier run. */
+static bool has_enough(const struct tg_history_source *s)
+{
+    int64_t limit = s->options.settings->limit;
+
+    return limit && s->rows_total >= (uint64_t)limit;
+}
+
+static void know_segments(struct tg_history_source *s, int64_t migrated_from)
+{
+    s->n_segments = 1;
+    s->segment_chat[0] = s->options.chat_id;
+    if (migrated_from && s->bot) {
+        io_of(s)->warn(io_of(s)->ctx, "a bot cannot read what was written before the group became "
+                                      "a supergroup");
+    } else if (migrated_from) {
+        s->n_segments = 2;
+        s->segment_chat[0] = migrated_from;
+        s->segment_chat[1] = s->options.chat_id;
+    }
+    s->options.resume.segment = TG_MIN(s->options.resume.segment, s->n_segments - 1);
+    s->segment = s->options.resume.segment;
+    s->step = STEP_TOP;
+}
+
 static void on_full(void *ctx, const struct tg_chat_full *full, const struct tg_error *err)
 {
-    struct tg_history_source *s = ctx;
+    struct source_link *link = ctx;
+    struct tg_history_source *s = link->source;
 
+    free(link);
+    if (!s)
+        return; /* the source is gone */
+    s->full = NULL;
     s->asked = false;
     if (err) {
         source_fail(s, err);
         return;
     }
-    s->n_segments = 1;
-    s->segment_chat[0] = s->options.chat_id;
-    if (full->migrated_from) {
-        s->n_segments = 2;
-        s->segment_chat[0] = full->migrated_from;
-        s->segment_chat[1] = s->options.chat_id;
-    }
-    s->segment = TG_MIN(s->options.resume.segment, s->n_segments - 1);
-    s->step = STEP_TOP;
+    if (s->bot)
+        s->until_id = TG_MAX(full->pts, 1); /* a message needs a pts of its own */
+    know_segments(s, full->migrated_from);
 }
 
-static void begin_chat(struct tg_history_source *s, int64_t now_us)
+static void ask_full(struct tg_history_source *s)
+{
+    struct source_link *link = malloc(sizeof *link);
+
+    if (!link) {
+        source_no_memory(s);
+        return;
+    }
+    link->source = s;
+    s->full = link;
+    s->asked = true; /* the answer may come at once */
+    if (tg_chat_full_start(s->options.client, s->options.chat_id, on_full, link, s->now_us))
+        return;
+    s->full = NULL;
+    free(link);
+    source_no_memory(s);
+}
+
+static void begin_chat(struct tg_history_source *s)
 {
     struct tg_session_data *session = tgc_session(s->options.client);
     const struct tg_peer *peer = tg_peers_get(&session->peers, s->options.chat_id);
@@ -117,125 +177,70 @@ static void begin_chat(struct tg_history_source *s, int64_t now_us)
     }
     s->forum = peer->forum;
     s->protected_chat = peer->protected;
-    s->owner = s->options.chat_id > -TG_CHANNEL_MARK ? session->user_id : 0;
+    s->owner = session->user_id;
     if (peer->protected && !s->options.settings->allow_protected) {
         tg_fail(&err, TG_FORBIDDEN, "chat '%s' forbids saving its content", peer->name);
         tg_hint(&err, "if you have the right to keep it, repeat with --allow-protected");
         source_fail(s, &err);
         return;
     }
-    s->asked = true;
-    if (!tg_chat_full_start(s->options.client, s->options.chat_id, on_full, s, now_us)) {
-        tg_fail(&err, TG_NOMEM, "no memory to ask for a chat");
+    s->bot = session->is_bot;
+    if (s->bot && s->options.chat_id > -TG_CHANNEL_MARK) {
+        tg_fail(&err, TG_UNSUPPORTED, "a bot cannot read private chats and basic groups");
+        tg_hint(&err, "log in as a person (`tgdata login --phone`); bots read channels and "
+                      "supergroups");
         source_fail(s, &err);
-    }
-}
-
-/* ---- edges of a segment ---- */
-
-/* Reads the newest id and the count of a one-message reply. */
-static bool read_edge(struct tg_history_source *s, const struct tgc_reply *reply, int32_t *ret_id,
-                      int32_t *ret_total)
-{
-    struct tg_page *page = source_pool_get(s);
-    struct tg_page_info info;
-    struct tg_error err;
-
-    s->asked = false;
-    if (reply->code != TG_OK) {
-        source_fail(s, reply->err);
-        source_pool_put(s, page);
-        return false;
-    }
-    if (!page || tg_page_open(page, tgc_schema(s->options.client), reply->body, reply->len, &info,
-                              &err) != TG_OK) {
-        if (!page)
-            tg_fail(&err, TG_NOMEM, "no memory for a page");
-        source_fail(s, &err);
-        source_pool_put(s, page);
-        return false;
-    }
-    if (info.fault == TG_PAGE_BAD_MESSAGE && info.n == 0 && s->edge_skip < TG_PAGE_LIMIT) {
-        /* the message at the edge cannot be read: the one before it tells */
-        if (s->step == STEP_TOP)
-            source_quarantine(s, 0, "a message with an unknown constructor",
-                              reply->body + info.fault_at, info.fault_len);
-        s->edge_skip++;
-        source_pool_put(s, page);
-        return false; /* the step asks again */
-    }
-    s->edge_skip = 0;
-    *ret_id = info.n ? tg_page_ids(page)[0] : 0;
-    *ret_total = info.total;
-    source_pool_put(s, page);
-    return true;
-}
-
-static void on_top(void *ctx, const struct tgc_reply *reply)
-{
-    struct tg_history_source *s = ctx;
-    const struct tg_extract_settings *set = s->options.settings;
-    int32_t id, total;
-
-    if (!read_edge(s, reply, &id, &total))
         return;
-    s->state.top_id = id;
-    if (s->segment == s->n_segments - 1)
-        s->state.expected =
-            total < 0 ? -1 : TG_MAX((int64_t)total - (int64_t)s->options.rows_before, INT64_C(0));
-    s->since_id = 0;
-    s->until_id = id;
-    s->step = set->since ? STEP_SINCE : set->until ? STEP_UNTIL : STEP_PAGES;
-}
-
-static void on_since(void *ctx, const struct tgc_reply *reply)
-{
-    struct tg_history_source *s = ctx;
-    int32_t id, total;
-
-    if (!read_edge(s, reply, &id, &total))
+    }
+    if (has_enough(s)) { /* nothing is asked: only that the end was reached is told */
+        s->segment = s->options.resume.segment;
+        s->covered = s->told = s->options.resume.id;
+        s->step = STEP_TAIL;
         return;
-    s->since_id = id;
-    s->step = s->options.settings->until ? STEP_UNTIL : STEP_PAGES;
-}
-
-static void on_until(void *ctx, const struct tgc_reply *reply)
-{
-    struct tg_history_source *s = ctx;
-    int32_t id, total;
-
-    if (!read_edge(s, reply, &id, &total))
-        return;
-    s->until_id = id;
-    s->step = STEP_PAGES;
-}
-
-static int32_t clamp_date(int64_t date)
-{
-    return (int32_t)TG_MIN(TG_MAX(date, INT64_C(1)), (int64_t)INT32_MAX);
-}
-
-/* Asks for the one message that an edge is told from. */
-static void ask_edge(struct tg_history_source *s)
-{
-    static const struct {
-        tgc_done done;
-    } edge[] = { [STEP_TOP] = { on_top }, [STEP_SINCE] = { on_since }, [STEP_UNTIL] = { on_until } };
-    const struct tg_extract_settings *set = s->options.settings;
-    struct tg_history_request q = { .add_offset = s->edge_skip, .limit = 1 };
-    int64_t date = s->step == STEP_SINCE ? set->since : s->step == STEP_UNTIL ? set->until : 0;
-
-    s->asked = source_ask(s, &q, date ? clamp_date(date) : 0, edge[s->step].done, s, &s->call);
+    }
+    ask_full(s);
 }
 
 /* ---- segments ---- */
+
+/* Pages side by side: no more than what is left of the limit fills. */
+static uint32_t lanes_of(const struct tg_history_source *s)
+{
+    const struct tg_extract_settings *set = s->options.settings;
+    int64_t lanes = set->in_flight;
+
+    if (set->limit)
+        lanes = TG_MIN(lanes, (set->limit - (int64_t)s->rows_total) / TG_PAGE_LIMIT + 1);
+    return (uint32_t)TG_MAX(lanes, INT64_C(1));
+}
+
+static void start_plan(struct tg_history_source *s)
+{
+    struct tg_history_options plan = {
+        .low = s->low,
+        .high = s->high,
+        .lanes = lanes_of(s),
+        .density_permille = 1000,
+        .ahead_max = lanes_of(s) * AHEAD_PER_LANE,
+    };
+
+    if (s->bot) {
+        source_bot_plan(s);
+        return;
+    }
+    if (s->state.expected > 0 && s->high > 0)
+        plan.density_permille =
+            (int32_t)TG_MIN(TG_MAX(s->state.expected * 1000 / s->high, INT64_C(1)), INT64_C(1000));
+    s->plan = tg_history_new(&plan);
+    if (!s->plan)
+        source_no_memory(s);
+}
 
 /* Ids low+1..high of the segment are wanted. */
 static void plan_segment(struct tg_history_source *s)
 {
     const struct tg_extract_settings *set = s->options.settings;
     bool main_segment = s->segment == s->n_segments - 1;
-    struct tg_error err;
 
     s->low = s->since_id;
     s->high = s->until_id;
@@ -247,41 +252,14 @@ static void plan_segment(struct tg_history_source *s)
         s->high = 0; /* ids are of the chat itself; the old group lies before all of them */
     if (s->options.resume.segment == s->segment)
         s->low = TG_MAX(s->low, s->options.resume.id);
+    if (s->range) /* the same ids go on, of which this range shows the next part */
+        s->low = TG_MAX(s->low, s->covered);
+    else
+        s->told = s->low;
     s->covered = s->low;
-    if (s->high <= s->low)
-        return;
-    struct tg_history_options plan = {
-        .low = s->low,
-        .high = s->high,
-        .lanes = (uint32_t)set->in_flight,
-        .density_permille = 1000,
-        .ahead_max = (uint32_t)set->in_flight * AHEAD_PER_LANE,
-    };
-    if (s->state.expected > 0 && s->high > 0)
-        plan.density_permille =
-            (int32_t)TG_MIN(TG_MAX(s->state.expected * 1000 / s->high, INT64_C(1)), INT64_C(1000));
-    s->plan = tg_history_new(&plan);
-    if (!s->plan) {
-        tg_fail(&err, TG_NOMEM, "no memory to plan a history");
-        source_fail(s, &err);
-    }
-}
-
-/* @return true if another segment or range follows */
-static bool next_segment(struct tg_history_source *s)
-{
-    s->plan = NULL;
-    if (own_ids(s) && s->range + 1 < s->options.n_ranges) {
-        s->range++;
-        s->step = STEP_TOP;
-        return true;
-    }
-    if (s->segment + 1 >= s->n_segments || s->full)
-        return false;
-    s->segment++;
-    s->range = 0;
-    s->step = STEP_TOP;
-    return true;
+    s->planned = true;
+    if (s->high > s->low)
+        start_plan(s);
 }
 
 static void drop_page(void *ctx, void *page)
@@ -289,36 +267,71 @@ static void drop_page(void *ctx, void *page)
     source_page_free(ctx, page);
 }
 
+static void end_plan(struct tg_history_source *s)
+{
+    source_cancel_pages(s);
+    source_bot_done(s);
+    tg_history_free(s->plan, drop_page, s);
+    s->plan = NULL;
+    s->planned = false;
+}
+
 static void read_pages(struct tg_history_source *s)
 {
     struct tg_error err;
     tg_code code = TG_OK;
 
-    if (!s->plan)
+    if (!s->planned)
         plan_segment(s);
     if (s->step == STEP_DONE)
         return;
-    if (s->plan)
+    if (s->plan || s->windows.most)
         code = source_emit(s, &err);
     if (code == TG_AGAIN) {
-        if (!s->stopping)
-            source_send_pages(s);
+        source_send_pages(s);
         return;
     }
     if (code != TG_OK) {
         source_fail(s, &err);
         return;
     }
-    if (s->plan)
-        tg_history_free(s->plan, drop_page, s);
-    s->plan = NULL;
-    /* the segment's end: its coverage is told with a batch of its own segment */
-    if (s->segment + 1 < s->n_segments && !s->full && s->batch && !source_flush(s, false))
-        return;
-    if (!next_segment(s))
-        s->step = STEP_TAIL;
+    end_plan(s);
+    s->step = STEP_NEXT;
 }
 
+/* On to the next range or segment, if there is one. */
+static void next_segment(struct tg_history_source *s)
+{
+    if (!s->enough && own_ids(s) && s->range + 1 < s->options.n_ranges) {
+        s->range++;
+        s->step = STEP_TOP;
+        return;
+    }
+    if (s->enough || s->segment + 1 >= s->n_segments) {
+        s->step = STEP_TAIL;
+        return;
+    }
+    /* what is covered of a segment is told with a batch of its own */
+    if ((s->batch || s->covered > s->told) && !source_flush(s, false))
+        return;
+    s->segment++;
+    s->range = 0;
+    s->step = STEP_TOP;
+}
+
+/* No callback of ours comes any more. */
+static void cancel_all(struct tg_history_source *s)
+{
+    if (s->full)
+        s->full->source = NULL;
+    else if (s->asked)
+        tgc_cancel(s->options.client, s->call);
+    s->full = NULL;
+    s->asked = false;
+    source_cancel_pages(s);
+}
+
+/* The owner may do anything in done but free the source. */
 static void finish(struct tg_history_source *s)
 {
     struct tg_error err = s->err;
@@ -326,11 +339,7 @@ static void finish(struct tg_history_source *s)
     if (s->ended)
         return;
     s->ended = true;
-    if (s->call && s->asked)
-        tgc_cancel(s->options.client, s->call);
-    for (size_t i = 0; i < SOURCE_REQUEST_MAX; i++)
-        if (s->request[i].busy)
-            tgc_cancel(s->options.client, s->request[i].call);
+    cancel_all(s);
     if (s->batch && err.code == TG_OK)
         source_flush(s, false);
     else if (s->batch)
@@ -339,39 +348,49 @@ static void finish(struct tg_history_source *s)
     io_of(s)->done(io_of(s)->ctx, err.code == TG_OK ? NULL : &err);
 }
 
+static void one_step(struct tg_history_source *s)
+{
+    switch (s->step) {
+    case STEP_CHAT:
+        if (!s->asked)
+            begin_chat(s);
+        break;
+    case STEP_TOP:
+    case STEP_SINCE:
+    case STEP_UNTIL:
+        if (s->asked)
+            break;
+        if (s->bot)
+            source_bot_top(s);
+        else
+            source_ask_edge(s);
+        break;
+    case STEP_PAGES:
+        read_pages(s);
+        break;
+    case STEP_NEXT:
+        next_segment(s);
+        break;
+    case STEP_TAIL:
+        if (source_flush(s, true))
+            s->step = STEP_DONE;
+        break;
+    case STEP_DONE:
+        finish(s);
+        break;
+    }
+}
+
 static void go_on(struct tg_history_source *s, int64_t now_us)
 {
     enum source_step before;
 
     s->now_us = now_us;
     do {
-        before = s->step;
-        if (s->stopping && !s->ended && s->step != STEP_DONE) {
+        if (s->stopping)
             s->step = STEP_DONE;
-            continue;
-        }
-        switch (s->step) {
-        case STEP_CHAT:
-            if (!s->asked)
-                begin_chat(s, now_us);
-            break;
-        case STEP_TOP:
-        case STEP_SINCE:
-        case STEP_UNTIL:
-            if (!s->asked)
-                ask_edge(s);
-            break;
-        case STEP_PAGES:
-            read_pages(s);
-            break;
-        case STEP_TAIL:
-            if (source_flush(s, true))
-                s->step = STEP_DONE;
-            break;
-        case STEP_DONE:
-            finish(s);
-            break;
-        }
+        before = s->step;
+        one_step(s);
     } while (s->step != before);
 }
 
@@ -385,7 +404,7 @@ struct tg_history_source *tg_source_start(const struct tg_source_options *option
     s->batch_seq = options->batches_before;
     s->rows_total = options->rows_before;
     s->state.expected = -1;
-    (void)now_us;
+    s->now_us = now_us;
     return s;
 }
 
@@ -404,15 +423,13 @@ void tg_source_free(struct tg_history_source *s)
 {
     if (!s)
         return;
+    cancel_all(s);
     if (s->batch)
         io_of(s)->give_back(io_of(s)->ctx, s->batch);
-    for (size_t i = 0; i < SOURCE_REQUEST_MAX; i++)
-        if (s->request[i].page)
-            source_page_free(s, s->request[i].page);
     if (s->has_piece && s->piece.page && s->piece.page_done)
         source_page_free(s, s->piece.page);
-    if (s->plan)
-        tg_history_free(s->plan, drop_page, s);
+    source_bot_done(s);
+    tg_history_free(s->plan, drop_page, s);
     while (s->n_pool)
         tg_page_free(s->pool[--s->n_pool]);
     free(s);

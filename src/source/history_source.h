@@ -5,6 +5,9 @@
  *   what the chat is -> its segments (an old basic group, then the chat itself)
  *   per segment: newest id, date edges -> plan (telegram/history.h) -> pages -> rows -> batches
  *
+ * A bot may not call getHistory: it reads channels and supergroups by windows of ids instead, each
+ * id named, so that every id is answered for.
+ *
  * Batches are taken only while there is credit; without it nothing new is requested. A page with a
  * message that cannot be decoded is read again in smaller pieces until that message stands alone
  * (salvage.h); it goes to quarantine, its neighbours stay.
@@ -30,7 +33,8 @@ struct tg_source_io {
     void (*bad)(void *ctx, int64_t chat_id, int64_t id, const char *reason, const void *bytes,
                 size_t len);
     void (*warn)(void *ctx, const char *line);
-    /** Last call; err NULL: the end was reached, or the stop was obeyed. */
+    /** Last call; err NULL: the end was reached, or the stop was obeyed. Do not free the source
+     *  in it. */
     void (*done)(void *ctx, const struct tg_error *err);
 };
 
@@ -53,7 +57,8 @@ struct tg_history_source *tg_source_start(const struct tg_source_options *option
 void tg_source_step(struct tg_history_source *s, int64_t now_us);
 /** Hands over what is in hand and calls done soon. */
 void tg_source_stop(struct tg_history_source *s, int64_t now_us);
-void tg_source_free(struct tg_history_source *s); /* after done, or to drop everything */
+/** After done, or to drop everything: no callback comes any more. */
+void tg_source_free(struct tg_history_source *s);
 
 struct tg_source_state {
     int64_t expected; /* messages left at the start by the server's count; -1 unknown yet */

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * history_bot.c - reads a channel or supergroup by naming ids, which is what a bot may do
+ *
+ *   ids ->  | window 1..100 | 101..200 | 201..300 | ...     side by side, leaving in order
+ *
+ * channels.getMessages answers for every id it is given, a hole with messageEmpty, so what a window
+ * covers needs no further proof. A window with a message that cannot be decoded is asked for again
+ * in halves until that message stands alone.
+ *
+ * The newest id: updates.getChannelDifference from pts 1 gives the dialog with its top message
+ * unless the channel is all but empty; then the channel's pts bounds its ids, since each message
+ * took one. Facts: core.telegram.org/method/channels.getMessages, /api/updates.
+ *
+ * Limits: 64 windows of 100 ids
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "source/history_impl.h"
+#include "telegram/request.h"
+#include "tl/put.h"
+
+#define ID_CHANNELS_GET_MESSAGES 0xad8c9a23u
+#define ID_VECTOR 0x1cb5c415u
+#define ID_INPUT_MESSAGE_ID 0xa676a322u
+enum { FIRST_PTS = 1, DIFFERENCE_LIMIT = 100, REPLY_MAX = 16 << 20 };
+
+/* ---- the newest id ---- */
+
+static void on_difference(void *ctx, const struct tgc_reply *reply)
+{
+    struct tg_history_source *s = ctx;
+    const struct tl_value *v;
+    struct tg_arena arena;
+    struct tg_error err;
+
+    s->asked = false;
+    s->now_us = reply->now_us;
+    if (reply->code != TG_OK) {
+        source_fail(s, reply->err);
+        return;
+    }
+    tg_arena_init(&arena, REPLY_MAX);
+    v = tg_reply_value(s->options.client, reply, &arena, &err);
+    if (v && tl_name(v) == TLN_updates_channelDifferenceTooLong)
+        s->until_id = tl_get_int(tl_get_obj(v, TLN_dialog), TLN_top_message, 0);
+    if (v) {
+        s->state.top_id = s->until_id;
+        s->state.expected = TG_MAX(s->until_id - s->options.resume.id, INT64_C(0));
+        s->step = STEP_PAGES;
+    } else {
+        source_fail(s, &err);
+    }
+    tg_arena_done(&arena);
+}
+
+void source_bot_top(struct tg_history_source *s)
+{
+    struct tgc *client = s->options.client;
+    struct tgc_request how = { .method = "updates.getChannelDifference", .done = on_difference,
+                               .ctx = s };
+    struct tg_arena arena;
+    struct tg_buf raw;
+    struct tl_value *q;
+
+    tg_arena_init(&arena, 65536);
+    tg_buf_init(&raw, 64);
+    q = tl_obj(&arena, TLN_updates_getChannelDifference);
+    if (tg_input_channel(&tgc_session(client)->peers, s->options.chat_id, &raw))
+        tl_set_raw(q, TLN_channel, raw.data, raw.len);
+    tl_set_new(q, TLN_filter, TLN_channelMessagesFilterEmpty);
+    tl_set_int(q, TLN_pts, FIRST_PTS);
+    tl_set_int(q, TLN_limit, DIFFERENCE_LIMIT);
+    s->call = tg_request(client, q, &how, s->now_us);
+    s->asked = s->call != 0;
+    s->state.n_requests += s->asked;
+    if (!s->asked)
+        source_no_memory(s);
+    tg_buf_done(&raw);
+    tg_arena_done(&arena);
+}
+
+/* ---- windows ---- */
+
+static struct source_window *window_at(struct tg_history_source *s, uint32_t i)
+{
+    return &s->windows.at[(s->windows.head + i) % SOURCE_REQUEST_MAX];
+}
+
+void source_bot_plan(struct tg_history_source *s)
+{
+    s->windows = (struct source_windows){
+        .next = s->low + 1,
+        .high = TG_MIN(s->high, (int64_t)INT32_MAX - 1),
+        .most = (uint32_t)TG_MIN(TG_MAX(2 * s->options.settings->in_flight, INT64_C(1)),
+                                 (int64_t)SOURCE_REQUEST_MAX),
+    };
+}
+
+tg_code source_bot_next(struct tg_history_source *s, struct tg_history_request *ret)
+{
+    struct source_windows *w = &s->windows;
+    struct source_window *window;
+
+    if (w->next > w->high)
+        return TG_END;
+    if (w->n == w->most || s->n_out >= (size_t)TG_MAX(s->options.settings->in_flight, INT64_C(1)))
+        return TG_AGAIN;
+    window = window_at(s, w->n++);
+    *window = (struct source_window){
+        .lo = (int32_t)w->next,
+        .hi = (int32_t)TG_MIN(w->next + TG_PAGE_LIMIT - 1, w->high),
+    };
+    w->next = (int64_t)window->hi + 1;
+    *ret = (struct tg_history_request){
+        .tag = (uint32_t)(window - w->at),
+        .offset_id = window->hi + 1,
+        .limit = window->hi - window->lo + 1,
+    };
+    return TG_OK;
+}
+
+tg_code source_bot_take(struct tg_history_source *s, struct tg_history_piece *ret)
+{
+    struct source_windows *w = &s->windows;
+    struct source_window *window = window_at(s, 0);
+
+    if (w->n == 0)
+        return w->next > w->high ? TG_END : TG_AGAIN;
+    if (!window->done)
+        return TG_AGAIN;
+    *ret = (struct tg_history_piece){
+        .page = window->page,
+        .from = window->lo,
+        .to = window->hi,
+        .page_done = true,
+        .end = window->hi == w->high,
+    };
+    window->page = NULL;
+    w->head = (w->head + 1) % SOURCE_REQUEST_MAX;
+    w->n--;
+    return TG_OK;
+}
+
+void source_bot_done(struct tg_history_source *s)
+{
+    for (size_t i = 0; i < SOURCE_REQUEST_MAX; i++)
+        source_page_free(s, s->windows.at[i].page);
+    s->windows = (struct source_windows){ 0 };
+}
+
+/* ---- requests and replies ---- */
+
+bool source_bot_ask(struct tg_history_source *s, struct source_request *r)
+{
+    struct tgc_request how = { .method = source_method(s), .done = source_on_page, .ctx = r };
+    const struct tg_peers *peers = &tgc_session(s->options.client)->peers;
+    struct tg_error err;
+    struct tg_buf body;
+    bool sent = false;
+
+    tg_buf_init(&body, 2048);
+    tg_buf_u32(&body, ID_CHANNELS_GET_MESSAGES);
+    if (tg_input_channel(peers, s->options.chat_id, &body)) {
+        tg_buf_u32(&body, ID_VECTOR);
+        tg_buf_u32(&body, (uint32_t)r->part.limit);
+        for (int32_t i = 1; i <= r->part.limit; i++) {
+            tg_buf_u32(&body, ID_INPUT_MESSAGE_ID);
+            tg_buf_u32(&body, (uint32_t)(r->part.offset_id - i));
+        }
+        sent = source_call(s, &how, &body, &r->call);
+    } else {
+        tg_fail(&err, TG_NOT_FOUND, "this bot knows no access to chat %lld",
+                (long long)s->options.chat_id);
+        source_fail(s, &err);
+    }
+    tg_buf_done(&body);
+    return sent;
+}
+
+/* Where in the reply each asked id stands. @return false unless each is there once, and no other */
+static bool find_ids(const struct tg_history_request *asked, const struct source_part *part,
+                     size_t n, int at[TG_PAGE_LIMIT])
+{
+    const int32_t *id = tg_page_ids(part->page);
+
+    if (n != (size_t)asked->limit)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        at[i] = -1;
+    for (size_t i = 0; i < n; i++) {
+        int64_t below = (int64_t)asked->offset_id - 1 - id[i];
+
+        if (below < 0 || below >= asked->limit || at[below] >= 0)
+            return false;
+        at[below] = (int)i;
+    }
+    return true;
+}
+
+/* @return false if the source has failed */
+static bool keep_part(struct tg_history_source *s, struct source_request *r,
+                      struct source_part *part, size_t n)
+{
+    int at[TG_PAGE_LIMIT];
+    struct tg_error err;
+
+    if (!find_ids(&r->part, part, n, at)) {
+        source_part_drop(s, part);
+        tg_fail(&err, TG_PROTOCOL, "the server did not answer for each of the ids below %d",
+                (int)r->part.offset_id);
+        source_fail(s, &err);
+        return false;
+    }
+    if (!source_page_add(r->page, part)) {
+        source_part_drop(s, part);
+        source_no_memory(s);
+        return false;
+    }
+    for (int32_t i = r->part.limit; i-- > 0;)
+        source_page_entry(r->page, r->part.offset_id - 1 - i, (int)r->page->n_parts - 1, at[i]);
+    return true;
+}
+
+static void window_done(struct tg_history_source *s, struct source_request *r)
+{
+    struct source_window *window = &s->windows.at[r->plan.tag];
+
+    source_page_turn(r->page);
+    window->page = r->page;
+    window->done = true;
+    r->page = NULL;
+    r->busy = false;
+    s->n_out--;
+}
+
+void source_bot_reply(struct tg_history_source *s, struct source_request *r,
+                      struct source_part *part, const struct tg_page_info *info)
+{
+    struct tg_history_request *p = &r->part;
+    int32_t size = p->limit, lo = p->offset_id - size;
+
+    if (info->fault != TG_PAGE_BAD_MESSAGE) {
+        if (!keep_part(s, r, part, info->n)) {
+            r->busy = false;
+            return;
+        }
+        lo += size;
+        size *= 2;
+    } else {
+        if (size == 1) {
+            source_quarantine(s, lo, "a message with an unknown constructor",
+                              part->body + info->fault_at, info->fault_len);
+            source_page_entry(r->page, lo, -1, 0);
+            lo++;
+        }
+        source_part_drop(s, part);
+        size = TG_MAX(size / 2, 1);
+    }
+    if (lo >= r->plan.offset_id) {
+        window_done(s, r);
+        return;
+    }
+    p->limit = TG_MIN(size, r->plan.offset_id - lo);
+    p->offset_id = lo + p->limit;
+    if (!source_bot_ask(s, r))
+        r->busy = false;
+}
