@@ -235,9 +235,12 @@ static bool copy_peer(struct held *h, const struct tg_peer *from)
 static bool index_name(struct tg_peers_table *t, struct held *h)
 {
     size_t len = strlen(h->peer.username);
-    struct held *before = find_name(t, h->peer.username, len);
+    struct held *before;
 
-    h->name_hash = hash_name(h->peer.username, len);
+    /* a slot of an earlier time may still lead here, before the one of who has the name now */
+    h->name_hash = ~hash_name(h->peer.username, len);
+    before = find_name(t, h->peer.username, len);
+    h->name_hash = ~h->name_hash;
     if (before && before != h)
         before->peer.username = NULL;
     if (t->n_names >= t->mask - t->mask / 4)
@@ -266,6 +269,7 @@ bool tg_peers_put(struct tg_peers *p, const struct tg_peer *peer)
 {
     struct tg_peers_table *t = p->table;
     struct held *h;
+    bool same;
 
     assert(peer->id != 0);
     if (!t) {
@@ -281,13 +285,12 @@ bool tg_peers_put(struct tg_peers *p, const struct tg_peer *peer)
         h->seen = ++t->clock;
         return true;
     }
+    same = h && h->peer.username && peer->username &&
+           strcmp(h->peer.username, peer->username) == 0;
     if (h ? !copy_peer(h, peer) : !(h = add(t, peer)))
         return false;
     h->seen = ++t->clock;
-    if (h->peer.username &&
-        find_name(t, h->peer.username, strlen(h->peer.username)) != h)
-        return index_name(t, h);
-    return true;
+    return !h->peer.username || same || index_name(t, h);
 }
 
 /* ---- look up ---- */

@@ -98,6 +98,28 @@ static void test_usernames(void **state)
     tg_peers_done(&p);
 }
 
+/* A slot that is left over from an earlier time must not hide who has the name now. */
+static void test_a_name_that_comes_back(void **state)
+{
+    struct tg_peers p;
+
+    (void)state;
+    for (int way = 0; way < 2; way++) {
+        tg_peers_init(&p);
+        put(&p, user(1, "A", "name"));
+        put(&p, user(1, "A", way ? NULL : "other")); /* leaves it, or has another */
+        put(&p, user(2, "B", "name"));
+        assert_int_equal(id_of(&p, "name"), 2);
+        put(&p, user(1, "A", "name"));
+        assert_int_equal(id_of(&p, "name"), 1);
+        assert_null(tg_peers_get(&p, 2)->username);
+        put(&p, user(2, "B", "NAME"));
+        assert_int_equal(id_of(&p, "name"), 2);
+        assert_null(tg_peers_get(&p, 1)->username);
+        tg_peers_done(&p);
+    }
+}
+
 static void test_many_renames_keep_the_table_small(void **state)
 {
     struct tg_peers p;
@@ -143,6 +165,7 @@ int main(void)
         cmocka_unit_test(test_put_and_get),
         cmocka_unit_test(test_min_never_replaces_full),
         cmocka_unit_test(test_usernames),
+        cmocka_unit_test(test_a_name_that_comes_back),
         cmocka_unit_test(test_many_renames_keep_the_table_small),
         cmocka_unit_test(test_the_least_recently_seen_go_first),
     };
