@@ -16,20 +16,33 @@
 #include "etl/extract_impl.h"
 
 #define PROGRESS_US (200 * TG_MS_US)
-
-void extract_keep_failure(struct extract_run *r, const struct tg_error *err)
-{
-    if (r->code != TG_OK)
-        return;
-    r->code = err->code;
-    r->err = *err;
-}
+#define LEAVE_US (10 * TG_SECOND_US) /* for the answers that an end still needs */
 
 /* Failures of one chat let the others go on. */
 bool extract_only_this_chat(tg_code code)
 {
     return code == TG_NOT_FOUND || code == TG_FORBIDDEN || code == TG_BAD_REQUEST ||
            code == TG_UNSUPPORTED;
+}
+
+void extract_keep_failure(struct extract_run *r, const struct tg_error *err)
+{
+    if (r->code != TG_OK && (!extract_only_this_chat(r->code) || extract_only_this_chat(err->code)))
+        return;
+    r->code = err->code;
+    r->err = *err;
+}
+
+void extract_chat_failed(struct extract_run *r, const char *name, const struct tg_error *err)
+{
+    extract_keep_failure(r, err);
+    if (extract_only_this_chat(err->code) && (!r->names || r->n_names > 1))
+        tg_account_note(r->account, TG_NOTE_WARNING, 0, "left out '%s': %s", name, err->message);
+}
+
+static bool has_failed(const struct extract_run *r)
+{
+    return r->code != TG_OK && !extract_only_this_chat(r->code);
 }
 
 void extract_enter(struct extract_run *r, enum extract_phase phase)
@@ -87,8 +100,9 @@ static void on_source_done(void *ctx, const struct tg_error *err)
     struct extract_run *r = ctx;
 
     r->source_done = true;
+    r->chat_failed = err != NULL;
     if (err)
-        extract_keep_failure(r, err);
+        extract_chat_failed(r, r->chat[r->at_chat].title, err);
 }
 
 static void step_begin(struct extract_run *r)
@@ -145,8 +159,9 @@ static void step_read(struct extract_run *r, int64_t now_us)
     struct tg_pipeline_state pipeline;
 
     tg_pipeline_state(r->pipeline, &pipeline);
-    if (pipeline.failed && !r->source_done) {
+    if (pipeline.failed)
         extract_keep_failure(r, &pipeline.err);
+    if ((pipeline.failed || has_failed(r)) && !r->source_done) { /* also: no quarantine */
         tg_source_free(r->source);
         r->source = NULL;
         extract_enter(r, PHASE_END);
@@ -161,8 +176,8 @@ static void step_read(struct extract_run *r, int64_t now_us)
     tg_source_state(r->source, &state);
     tg_source_free(r->source);
     r->source = NULL;
-    r->result->chats++;
-    if (r->stopping || (r->code != TG_OK && !extract_only_this_chat(r->code))) {
+    r->result->chats += !r->chat_failed;
+    if (r->stopping || has_failed(r)) {
         extract_enter(r, PHASE_END);
         return;
     }
@@ -172,14 +187,40 @@ static void step_read(struct extract_run *r, int64_t now_us)
 
 /* ---- the run ---- */
 
-static tg_code step_end(struct extract_run *r, int64_t now_us)
+static void step_end(struct extract_run *r, int64_t now_us)
 {
-    if (r->asked)
-        return TG_AGAIN;
-    if (extract_finish_takeout(r, now_us))
-        return TG_AGAIN;
-    extract_enter(r, PHASE_DONE);
-    return TG_OK;
+    if (!r->asked && !extract_finish_takeout(r, now_us))
+        extract_enter(r, PHASE_DONE);
+}
+
+/* Ends what is on its way; the callbacks know that nothing follows. */
+static void end_calls(struct extract_run *r, const char *why)
+{
+    struct tg_error err;
+
+    tg_fail(&err, TG_CANCELLED, "%s", why);
+    tgc_fail_all(tg_net_client(r->account->net), &err);
+}
+
+/* Not at once if an export session is being opened: one that was opened must be ended. */
+static void stop(struct extract_run *r)
+{
+    r->stopping = true;
+    if (r->phase >= PHASE_READ || (r->phase == PHASE_TAKEOUT && r->asked))
+        return;
+    end_calls(r, "stopped");
+    extract_enter(r, PHASE_END);
+}
+
+/* A server that does not answer does not keep a run from ending. */
+static void mind_the_end(struct extract_run *r, int64_t now_us)
+{
+    if (!r->leave_us)
+        r->leave_us = now_us + LEAVE_US;
+    if (r->asked && now_us >= r->leave_us)
+        end_calls(r, "no answer before the run ended");
+    else if (r->asked)
+        tg_net_timer(r->account->net, r->leave_us);
 }
 
 static tg_code run_step(void *ctx, int64_t now_us, struct tg_error *err)
@@ -187,11 +228,10 @@ static tg_code run_step(void *ctx, int64_t now_us, struct tg_error *err)
     struct extract_run *r = ctx;
     enum extract_phase before;
 
-    if (tg_account_stopping(r->account) && !r->stopping) {
-        r->stopping = true;
-        if (r->phase < PHASE_READ)
-            extract_enter(r, PHASE_END);
-    }
+    if (tg_account_stopping(r->account) && !r->stopping)
+        stop(r);
+    if (r->phase == PHASE_END || (r->stopping && r->phase < PHASE_READ))
+        mind_the_end(r, now_us);
     if (now_us >= r->progress_us) {
         extract_tell_progress(r, now_us, false);
         r->progress_us = now_us + PROGRESS_US;
@@ -309,6 +349,20 @@ static void fill_result(struct extract_run *r, const struct tgc_stats *before)
     r->result->seconds = (double)(tg_clock_mono_us() - r->started_us) / 1e6;
 }
 
+/* What no server would let a bot do is told before anything is opened. */
+static tg_code check_bot(const struct tg_extract_settings *set, size_t n_chats,
+                         struct tg_error *err)
+{
+    if (set->takeout) {
+        tg_fail(err, TG_UNSUPPORTED, "a bot has no export sessions");
+        return tg_hint(err, "leave out --takeout");
+    }
+    if (n_chats)
+        return TG_OK;
+    tg_fail(err, TG_UNSUPPORTED, "Telegram lets no bot list its chats");
+    return tg_hint(err, "name a channel or supergroup: tgdata extract @name");
+}
+
 tg_code tg_extract(struct tg_account *a, const struct tg_config *config, const char *const *chats,
                    size_t n, const struct tg_extract_hooks *hooks, struct tg_extract_result *ret,
                    struct tg_error *err)
@@ -328,10 +382,11 @@ tg_code tg_extract(struct tg_account *a, const struct tg_config *config, const c
     tg_code code, ended;
 
     *ret = (struct tg_extract_result){ 0 };
-    if (!a->session.user_id) {
-        tg_fail(err, TG_AUTH, "session '%s' is not logged in", a->path);
-        return tg_hint(err, "log in with `tgdata login`");
-    }
+    code = tg_account_who(a, err);
+    if (code == TG_OK && a->session.is_bot)
+        code = check_bot(&config->extract, n, err);
+    if (code != TG_OK)
+        return code;
     code = open_all(&r, err);
     if (code == TG_OK) {
         tgc_stats(tg_net_client(a->net), &before);

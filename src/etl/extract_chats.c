@@ -18,12 +18,16 @@ static void on_takeout(void *ctx, int64_t id, const struct tg_error *err)
     int64_t wait_us;
 
     r->asked = false;
-    if (!err) {
-        r->takeout_id = id;
+    r->takeout_id = err ? 0 : id;
+    if (!err && !r->stopping) {
         extract_enter(r, PHASE_CHATS);
         return;
     }
-    if (err->code != TG_FLOOD) {
+    if (!err) { /* opened while the run was being stopped */
+        extract_enter(r, PHASE_END);
+        return;
+    }
+    if (err->code != TG_FLOOD || r->stopping) {
         extract_keep_failure(r, err);
         extract_enter(r, PHASE_END);
         return;
@@ -48,6 +52,8 @@ void extract_step_takeout(struct extract_run *r, int64_t now_us)
         tg_net_timer(r->account->net, r->takeout_due_us);
     } else {
         r->asked = tg_takeout_start(tg_net_client(r->account->net), &all, on_takeout, r, now_us);
+        if (!r->asked)
+            extract_no_memory(r);
     }
 }
 
@@ -70,24 +76,34 @@ bool extract_finish_takeout(struct extract_run *r, int64_t now_us)
     return r->asked;
 }
 
+static int by_first_id(const void *a, const void *b)
+{
+    const struct tg_range *x = a, *y = b;
+
+    return (x->min_id > y->min_id) - (x->min_id < y->min_id);
+}
+
 static void on_ranges(void *ctx, const struct tg_range *range, size_t n, const struct tg_error *err)
 {
     struct extract_run *r = ctx;
 
     r->asked = false;
-    if (!err && n) {
-        r->range = calloc(n, sizeof *r->range);
-        if (r->range) {
-            memcpy(r->range, range, n * sizeof *range);
-            r->n_ranges = n;
-        }
-    }
     if (err) {
         extract_keep_failure(r, err);
         extract_enter(r, PHASE_END);
-    } else {
-        extract_enter(r, PHASE_BEGIN);
+        return;
     }
+    r->range = n ? calloc(n, sizeof *r->range) : NULL;
+    if (n && !r->range) {
+        extract_no_memory(r);
+        return;
+    }
+    if (n) {
+        memcpy(r->range, range, n * sizeof *range);
+        qsort(r->range, n, sizeof *r->range, by_first_id); /* rows leave oldest first */
+    }
+    r->n_ranges = n;
+    extract_enter(r, PHASE_BEGIN);
 }
 
 /* ---- which chats ---- */
@@ -122,7 +138,7 @@ static void on_resolved(void *ctx, const struct tg_peer *peer, const struct tg_e
     r->asked = false;
     r->next_name++;
     if (!peer) {
-        extract_keep_failure(r, err);
+        extract_chat_failed(r, r->names[r->next_name - 1], err);
         if (!extract_only_this_chat(err->code))
             extract_enter(r, PHASE_END);
     } else if (!add_chat(r, peer)) {
@@ -142,7 +158,10 @@ static bool on_dialog(void *ctx, const struct tg_dialog *dialog)
                         dialog->peer->name);
         return true;
     }
-    return add_chat(r, dialog->peer);
+    if (add_chat(r, dialog->peer))
+        return true;
+    r->list_failed = true;
+    return false;
 }
 
 static void on_listed(void *ctx, const struct tg_error *err)
@@ -153,6 +172,8 @@ static void on_listed(void *ctx, const struct tg_error *err)
     if (err) {
         extract_keep_failure(r, err);
         extract_enter(r, PHASE_END);
+    } else if (r->list_failed) {
+        extract_no_memory(r);
     } else if (r->takeout_id && !r->left_listed) {
         r->left_listed = true;
         r->asked = tg_left_channels_start(tg_net_client(r->account->net), on_dialog, on_listed, r,
@@ -172,6 +193,8 @@ void extract_step_chats(struct extract_run *r, int64_t now_us)
         return;
     if (!r->names) {
         r->asked = tg_dialogs_start(client, on_dialog, on_listed, r, now_us);
+        if (!r->asked)
+            extract_no_memory(r);
     } else if (r->next_name < r->n_names) {
         r->asked = true; /* the answer may come at once, from the cache */
         if (!tg_resolve_start(client, r->names[r->next_name], on_resolved, r, now_us)) {
@@ -187,8 +210,11 @@ void extract_step_ranges(struct extract_run *r, int64_t now_us)
 {
     if (r->asked)
         return;
-    if (!r->takeout_id)
+    if (!r->takeout_id) {
         extract_enter(r, PHASE_BEGIN);
-    else
-        r->asked = tg_split_ranges_start(tg_net_client(r->account->net), on_ranges, r, now_us);
+        return;
+    }
+    r->asked = tg_split_ranges_start(tg_net_client(r->account->net), on_ranges, r, now_us);
+    if (!r->asked)
+        extract_no_memory(r);
 }

@@ -46,7 +46,7 @@ struct extract_run {
     bool asked;               /* a request of the phase is on its way */
     const char *const *names; /* as given; NULL: all chats */
     size_t n_names, next_name;
-    bool left_listed;
+    bool left_listed, list_failed;
     struct extract_chat *chat;
     size_t n_chats, cap_chats, at_chat;
     struct tg_range *range;
@@ -54,9 +54,11 @@ struct extract_run {
     int64_t takeout_id, takeout_due_us;
     struct tg_history_source *source;
     bool source_done;
-    tg_code code; /* the first failure, told at the end */
+    bool chat_failed;         /* the chat at work ended with a failure */
+    tg_code code; /* the first failure that ends the run, else the first of a chat: told at the end */
     struct tg_error err;
     bool stopping;
+    int64_t leave_us; /* answers are not awaited any longer; 0: the end is not near */
 
     int64_t started_us, progress_us;
     double flood_until_us;
@@ -69,11 +71,14 @@ struct extract_run {
 
 /* extract.c */
 void extract_enter(struct extract_run *r, enum extract_phase phase);
-/** Keeps the first failure; it is told at the end. */
+/** Keeps the first failure to tell at the end; one that ends the run goes before one of a chat. */
 void extract_keep_failure(struct extract_run *r, const struct tg_error *err);
 /** Whether a failure concerns one chat, so that the others go on. */
 bool extract_only_this_chat(tg_code code);
 void extract_no_memory(struct extract_run *r);
+
+/** As it is told at the end, and once a line now if other chats go on. */
+void extract_chat_failed(struct extract_run *r, const char *name, const struct tg_error *err);
 
 /* extract_chats.c: the steps before the first chat is read, and the takeout's end */
 void extract_step_takeout(struct extract_run *r, int64_t now_us);

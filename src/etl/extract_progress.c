@@ -46,10 +46,10 @@ void extract_tell_progress(struct extract_run *r, int64_t now_us, bool done)
     if (r->source) {
         tg_source_state(r->source, &source);
         p.expected = source.expected;
-        wait = tgc_limit_wait(tg_net_client(r->account->net), "messages.getHistory", now_us);
+        wait = tgc_limit_wait(tg_net_client(r->account->net), source.method, now_us);
         if (wait > TG_SECOND_US / 2) {
             p.flood_wait_s = (double)wait / 1e6;
-            p.waiting_for = "messages.getHistory";
+            p.waiting_for = source.method;
         }
     }
     if ((double)now_us < r->flood_until_us) {

@@ -204,6 +204,20 @@ static void on_step(void *ctx, int64_t now_us)
     tg_net_stop(a->net);
 }
 
+/* What is still on its way would call back into an operation that is over. */
+static void leave_nothing(struct tg_account *a, struct tg_error *err)
+{
+    bool failed = a->result != TG_OK && a->result != TG_AGAIN;
+    struct tg_error kept = { 0 }, why;
+
+    if (failed)
+        kept = *err; /* the callbacks may write there too */
+    tg_fail(&why, TG_CANCELLED, "stopped");
+    tgc_fail_all(tg_net_client(a->net), &why);
+    if (failed)
+        *err = kept;
+}
+
 tg_code tg_account_run(struct tg_account *a,
                        tg_code (*step)(void *ctx, int64_t now_us, struct tg_error *err), void *ctx,
                        struct tg_error *err)
@@ -217,6 +231,7 @@ tg_code tg_account_run(struct tg_account *a,
     a->result = TG_AGAIN;
     tg_net_run(a->net);
     a->step = NULL;
+    leave_nothing(a, err);
     if (a->result == TG_OK && a->dirty)
         return tg_account_save(a, err);
     if (tg_account_save(a, &ignored) != TG_OK) {

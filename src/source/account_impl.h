@@ -56,6 +56,13 @@ static inline bool tg_account_stopping(const struct tg_account *a)
 void tg_account_note(struct tg_account *a, enum tg_note_kind kind, double wait_s, const char *fmt,
                      ...) TG_PRINTF(4, 5);
 
+/**
+ * Makes sure that somebody is logged in and that it is known who: a session string of Telethon does
+ * not tell, so the server is asked once.
+ * @return TG_AUTH with a hint if nobody is; what asking failed with
+ */
+tg_code tg_account_who(struct tg_account *a, struct tg_error *err);
+
 /** Writes the session file if it changed. */
 tg_code tg_account_save(struct tg_account *a, struct tg_error *err);
 

@@ -143,7 +143,7 @@ tg_code tg_account_login(struct tg_account *a, const struct tg_config *config, t
     return code;
 }
 
-/* ---- logout ---- */
+/* ---- who it is, and logout ---- */
 
 static void on_done(void *ctx, const struct tg_error *err)
 {
@@ -156,13 +156,27 @@ static tg_code plain_step(void *ctx, int64_t now_us, struct tg_error *err)
     return op_step(ctx, err);
 }
 
+tg_code tg_account_who(struct tg_account *a, struct tg_error *err)
+{
+    struct op op = { .account = a, .err = err };
+
+    if (a->session.user_id)
+        return TG_OK;
+    if (!tg_session_authorized(&a->session)) {
+        tg_fail(err, TG_AUTH, "session '%s' is not logged in", a->path);
+        return tg_hint(err, "log in with `tgdata login`");
+    }
+    tg_whoami_start(tg_net_client(a->net), on_done, &op, tg_net_now(a->net));
+    return tg_account_run(a, plain_step, &op, err);
+}
+
 tg_code tg_account_logout(struct tg_account *a, struct tg_error *err)
 {
     struct op op = { .account = a, .err = err };
-    tg_code code;
+    tg_code code = tg_account_who(a, err);
 
-    if (!a->session.user_id)
-        return tg_fail(err, TG_AUTH, "session '%s' is not logged in", a->path);
+    if (code != TG_OK)
+        return code;
     tg_logout_start(tg_net_client(a->net), on_done, &op, tg_net_now(a->net));
     code = tg_account_run(a, plain_step, &op, err);
     if (code != TG_OK)
@@ -215,11 +229,13 @@ static bool on_dialog(void *ctx, const struct tg_dialog *dialog)
 tg_code tg_account_chats(struct tg_account *a, tg_chat_fn seen, void *ctx, struct tg_error *err)
 {
     struct chats_op c = { .op = { .account = a, .err = err }, .seen = seen, .ctx = ctx };
-    tg_code code;
+    tg_code code = tg_account_who(a, err);
 
-    if (!a->session.user_id) {
-        tg_fail(err, TG_AUTH, "session '%s' is not logged in", a->path);
-        return tg_hint(err, "log in with `tgdata login`");
+    if (code != TG_OK)
+        return code;
+    if (a->session.is_bot) {
+        tg_fail(err, TG_UNSUPPORTED, "Telegram lets no bot list its chats");
+        return tg_hint(err, "name a channel or supergroup: tgdata extract @name");
     }
     if (!tg_dialogs_start(tg_net_client(a->net), on_dialog, on_done, &c, /* op comes first */
                           tg_net_now(a->net)))

@@ -438,4 +438,5 @@ void tg_source_free(struct tg_history_source *s)
 void tg_source_state(const struct tg_history_source *s, struct tg_source_state *ret)
 {
     *ret = s->state;
+    ret->method = source_method(s);
 }

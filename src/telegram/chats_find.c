@@ -137,6 +137,58 @@ static bool ask_name(struct resolve *r, int64_t now_us)
     return call != 0;
 }
 
+/* A bot has no list of chats, but may name a channel or supergroup without an access hash. */
+static void on_channels(void *ctx, const struct tgc_reply *reply)
+{
+    struct resolve *r = ctx;
+    struct tg_peers *peers = &tgc_session(r->client)->peers;
+    const struct tg_peer *peer;
+
+    if (reply->code == TG_OK)
+        tg_peers_learn(peers, tgc_schema(r->client), reply->body, reply->len);
+    peer = tg_peers_get(peers, r->id);
+    if (reply->code == TG_OK && peer && !peer->min)
+        resolved(r, peer, NULL);
+    else if (reply->code == TG_OK || reply->code == TG_NOT_FOUND)
+        not_found(r, "a bot finds a channel or supergroup that it is in, or that has a @name");
+    else
+        resolved(r, NULL, reply->err);
+}
+
+static bool ask_channel(struct resolve *r, int64_t now_us)
+{
+    struct tgc_request how = { .method = "channels.getChannels", .done = on_channels, .ctx = r };
+    struct tl_value *q, *channel;
+    struct tg_arena arena;
+    uint64_t call;
+
+    tg_arena_init(&arena, 65536);
+    q = tl_obj(&arena, TLN_channels_getChannels);
+    channel = tl_add_new(tl_set_vector(q, TLN_id), TLN_inputChannel);
+    tl_set_long(channel, TLN_channel_id, -r->id - TG_CHANNEL_MARK);
+    tl_set_long(channel, TLN_access_hash, 0);
+    call = tg_request(r->client, q, &how, now_us);
+    tg_arena_done(&arena);
+    return call != 0;
+}
+
+/* Asks the server for what the cache lacks. */
+static bool ask(struct resolve *r, int64_t now_us)
+{
+    struct tg_error err;
+
+    if (!r->id)
+        return ask_name(r, now_us);
+    if (!tgc_session(r->client)->is_bot)
+        return tg_dialogs_start(r->client, on_dialog, on_listed, r, now_us);
+    if (r->id < -TG_CHANNEL_MARK)
+        return ask_channel(r, now_us);
+    tg_fail(&err, TG_UNSUPPORTED, "a bot cannot read private chats and basic groups");
+    tg_hint(&err, "log in as a person (`tgdata login --phone`); bots read channels and supergroups");
+    resolved(r, NULL, &err);
+    return true;
+}
+
 bool tg_resolve_start(struct tgc *client, const char *what,
                       void (*done)(void *ctx, const struct tg_peer *peer,
                                    const struct tg_error *err),
@@ -164,7 +216,7 @@ bool tg_resolve_start(struct tgc *client, const char *what,
         resolved(r, peer, NULL);
         return true;
     }
-    ok = r->id ? tg_dialogs_start(client, on_dialog, on_listed, r, now_us) : ask_name(r, now_us);
+    ok = ask(r, now_us);
     if (!ok)
         free(r);
     return ok;
