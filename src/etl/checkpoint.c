@@ -325,7 +325,7 @@ tg_code tg_checkpoint_load(const struct tg_store *store, const struct tg_extract
 tg_code tg_checkpoint_save(const struct tg_store *store, const struct tg_extract_settings *job,
                            struct tg_checkpoint *c, int64_t now_us, struct tg_error *err)
 {
-    struct tg_doc stamp = { .at_us = now_us, .fence = c->commit.fence };
+    struct tg_doc stamp = { .at_us = now_us, .fence = c->fence };
     struct tg_buf text;
     char key[128];
     tg_code code;

@@ -39,6 +39,7 @@ struct tg_checkpoint {
     uint64_t number;         /* version of the document; 0: none yet */
     struct tg_commit commit;
     int64_t at_us;
+    uint64_t fence;          /* token of who saves it; the commit may be an older writer's */
     /* batches since the checkpoint before */
     struct tg_batch_record *batch;
     size_t n_batches, cap_batches;

@@ -2,9 +2,10 @@
 /*
  * pipeline.c - see pipeline.h
  *
- * Lock protocol: `lock` guards `shared` and the pool; the queue has its own. Everything under
- * `chat` belongs to the taker's thread. The store is used by the taker's thread; quarantine entries
- * travel through the queue for that reason.
+ * Lock protocol: `lock` guards what stands behind it in the struct; the queue has its own. Nothing
+ * that blocks is called under it. `taker` is the taker thread's until that has been joined. The store
+ * is used by the taker's thread alone; quarantine entries travel through the queue for that reason,
+ * and so that a record is in quarantine before a checkpoint passes it.
  */
 #include "etl/pipeline.h"
 
@@ -15,7 +16,6 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "crypto/hash.h"
-#include "os/proc.h"
 #include "os/queue.h"
 
 enum { BATCHES_MAX = 8, ITEMS_MAX = 64 };
@@ -32,24 +32,12 @@ struct item {
     char name[48];        /* its key within the chat */
 };
 
-/* Of the chat at work; the taker's thread only. */
-struct chat {
-    struct tg_checkpoint checkpoint;
-    struct tg_commit next;    /* what the next commit will say; rows counts up */
-    bool dirty;               /* something is not committed yet */
-    bool held;                /* a callback left rows behind: nothing moves past them */
-};
-
 struct tg_pipeline {
     struct tg_pipeline_options options;
+    struct tg_taker taker; /* the taker thread's, while that runs */
     struct tg_queue *queue;
     pthread_t thread;
     bool running;
-    struct tg_lease lease;
-    char lease_name[80];
-    int64_t renew_us;
-    struct tg_fence fence;
-    struct chat chat;
 
     pthread_mutex_t lock;
     struct tg_pipeline_state shared;
@@ -60,250 +48,6 @@ struct tg_pipeline {
     struct tg_batch *pool[BATCHES_MAX];
     size_t n_pool;
 };
-
-static int64_t now_us(const struct tg_pipeline *p)
-{
-    return p->options.unix_us();
-}
-
-/* ---- lease ---- */
-
-static tg_code take_lease(struct tg_pipeline *p, struct tg_error *err)
-{
-    int64_t ttl_us = p->options.job->lease_ms * TG_MS_US, now = now_us(p);
-    const struct tg_store *store = p->options.store;
-    tg_code code = store->ops->lease(store->self, p->lease_name, now, ttl_us, &p->lease, err);
-
-    if (code == TG_OK)
-        p->renew_us = now + ttl_us / 3;
-    return code;
-}
-
-/* The first time: a run of this machine that was killed need not be waited for. */
-static tg_code win_lease(struct tg_pipeline *p, struct tg_error *err)
-{
-    const struct tg_store *store = p->options.store;
-    tg_code code;
-
-    tg_proc_name(p->lease.owner, sizeof p->lease.owner);
-    code = take_lease(p, err);
-    if (code != TG_BUSY || !tg_proc_gone(p->lease.owner))
-        return code;
-    code = store->ops->release(store->self, p->lease_name, &p->lease, err);
-    if (code != TG_OK)
-        return code;
-    p->lease = (struct tg_lease){ 0 };
-    tg_proc_name(p->lease.owner, sizeof p->lease.owner);
-    return take_lease(p, err);
-}
-
-/* Before each commit: a run that slept past its lease must not write any more. */
-static tg_code check_lease(struct tg_pipeline *p, struct tg_error *err)
-{
-    tg_code code;
-
-    if (now_us(p) < p->renew_us)
-        return TG_OK;
-    code = take_lease(p, err);
-    if (code == TG_CONFLICT || code == TG_BUSY) {
-        code = tg_fail(err, TG_CONFLICT, "job '%s' was taken over by another run",
-                       p->options.job->job);
-        tg_hint(err, "this run has stopped; nothing it had not committed was written");
-    }
-    return code;
-}
-
-/* ---- commits ---- */
-
-static tg_code commit(struct tg_pipeline *p, bool complete, struct tg_error *err)
-{
-    struct chat *chat = &p->chat;
-    const struct tg_sink *sink = p->options.sink;
-    tg_code code = check_lease(p, err);
-
-    chat->next.seq = chat->checkpoint.commit.seq + 1;
-    chat->next.fence = p->lease.token;
-    chat->next.complete = complete;
-    if (code == TG_OK && sink)
-        code = sink->ops->commit(sink->self, &chat->next, err);
-    if (code != TG_OK)
-        return code;
-    chat->checkpoint.commit = chat->next;
-    code = tg_checkpoint_save(p->options.store, p->options.job, &chat->checkpoint, now_us(p), err);
-    if (code != TG_OK)
-        return code;
-    pthread_mutex_lock(&p->lock);
-    p->shared.commits++;
-    p->shared.rows += chat->next.rows;
-    p->shared.chat_rows += (int64_t)chat->next.rows;
-    p->shared.bytes_out = sink ? sink->ops->bytes(sink->self) : 0;
-    pthread_mutex_unlock(&p->lock);
-    chat->next.rows = 0;
-    chat->next.covered_from = chat->next.cursor.id + 1;
-    chat->dirty = false;
-    return TG_OK;
-}
-
-/* Writes rows from..to and counts them in. */
-static tg_code write_rows(struct tg_pipeline *p, const struct tg_batch *b, size_t from, size_t to,
-                          struct tg_error *err)
-{
-    struct chat *chat = &p->chat;
-    const struct tg_sink *sink = p->options.sink;
-    const struct tg_row *last = &b->row[to - 1];
-    tg_code code = TG_OK;
-
-    if (sink)
-        code = sink->ops->write(sink->self, b, from, to - from, err);
-    if (code != TG_OK)
-        return code;
-    chat->next.rows += to - from;
-    chat->next.rows_total += to - from;
-    chat->next.last_id = last->id;
-    chat->next.last_date = last->date;
-    chat->next.cursor.id = last->id;
-    chat->dirty = true;
-    return TG_OK;
-}
-
-/* The rows that are taken for good go to the sink, cut where a checkpoint is due. */
-static tg_code take_rows(struct tg_pipeline *p, const struct tg_batch *b, size_t n,
-                         struct tg_error *err)
-{
-    uint64_t interval = (uint64_t)p->options.job->checkpoint_interval;
-    size_t at = 0;
-
-    while (at < n) {
-        size_t piece = (size_t)TG_MIN(interval - p->chat.next.rows, (uint64_t)(n - at));
-        tg_code code = write_rows(p, b, at, at + piece, err);
-
-        at += piece;
-        if (code == TG_OK && p->chat.next.rows == interval && at < n)
-            code = commit(p, false, err);
-        if (code != TG_OK)
-            return code;
-    }
-    return TG_OK;
-}
-
-static tg_code ask_callback(struct tg_pipeline *p, struct tg_batch *b, struct tg_error *err)
-{
-    tg_code code;
-
-    snprintf(b->checkpoint_id, sizeof b->checkpoint_id, "%s/%lld/%llu", p->options.job->job,
-             (long long)b->cursor.chat_id, (unsigned long long)p->chat.checkpoint.number);
-    if (!p->chat.checkpoint.number)
-        b->checkpoint_id[0] = 0;
-    if (!p->options.callback) {
-        b->n_taken = b->n;
-        return TG_OK;
-    }
-    b->n_taken = 0;
-    code = p->options.callback(p->options.callback_ctx, b, err);
-    if (code != TG_OK)
-        assert(err->code != TG_OK);
-    return code;
-}
-
-/* A new segment (the supergroup behind a basic group): a commit never spans two. */
-static tg_code enter_segment(struct tg_pipeline *p, const struct tg_batch *b, struct tg_error *err)
-{
-    struct chat *chat = &p->chat;
-    tg_code code = TG_OK;
-
-    if (chat->next.cursor.segment != b->cursor.segment) {
-        if (chat->dirty)
-            code = commit(p, false, err);
-        chat->next.cursor.segment = b->cursor.segment;
-        chat->next.cursor.id = b->covered_from - 1;
-        chat->next.covered_from = b->covered_from;
-    } else if (chat->checkpoint.commit.seq == 0 && !chat->dirty) {
-        chat->next.covered_from = b->covered_from;
-    }
-    return code;
-}
-
-static tg_code take_batch(struct tg_pipeline *p, struct tg_batch *b, struct tg_error *err)
-{
-    struct chat *chat = &p->chat;
-    uint64_t interval = (uint64_t)p->options.job->checkpoint_interval;
-    struct tg_batch_record record = {
-        .id = b->seq,
-        .started_us = b->started_us,
-        .ended_us = b->ended_us,
-        .rows = b->n,
-    };
-    bool moved;
-    tg_code code = enter_segment(p, b, err);
-
-    if (code == TG_OK)
-        code = ask_callback(p, b, err);
-    if (code == TG_OK && !chat->held)
-        code = take_rows(p, b, b->n_taken, err);
-    if (code != TG_OK)
-        return code;
-    if (b->n_taken < b->n)
-        chat->held = true;
-    if (!chat->held) {
-        moved = chat->next.cursor.id < b->cursor.id;
-        chat->next.cursor.id = TG_MAX(chat->next.cursor.id, b->cursor.id);
-        chat->next.batches++;
-        chat->dirty |= moved;
-        tg_checkpoint_batch(&chat->checkpoint, &record);
-    }
-    pthread_mutex_lock(&p->lock);
-    p->shared.batches++;
-    pthread_mutex_unlock(&p->lock);
-    if (chat->dirty && (chat->next.rows >= interval || b->last))
-        code = commit(p, b->last && !chat->held, err);
-    else if (b->last && !chat->held && !chat->checkpoint.commit.complete)
-        code = commit(p, true, err);
-    return code;
-}
-
-/* ---- chats ---- */
-
-/* The destination's own last commit decides; the checkpoint is brought to it. */
-static tg_code attach(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err)
-{
-    struct chat *chat = &p->chat;
-    const struct tg_sink *sink = p->options.sink;
-    struct tg_checkpoint stored = { 0 };
-    struct tg_commit there = { .cursor.chat_id = chat_id };
-    tg_code code = chat->dirty ? commit(p, false, err) : TG_OK; /* of the chat before */
-
-    if (code == TG_OK)
-        code = tg_checkpoint_load(p->options.store, p->options.job, chat_id, &stored, err);
-    if (code != TG_OK && code != TG_END)
-        return code;
-    if (sink) {
-        code = sink->ops->attach(sink->self, chat_id, &p->fence, &there, err);
-        if (code == TG_END)
-            there = (struct tg_commit){ .cursor.chat_id = chat_id };
-        else if (code != TG_OK)
-            return code;
-        code = TG_OK;
-    } else {
-        there = stored.number ? stored.commit : there;
-        code = TG_OK;
-    }
-    tg_checkpoint_done(&chat->checkpoint);
-    *chat = (struct chat){ .checkpoint = stored, .next = there };
-    if (stored.commit.seq != there.seq || !stored.number) {
-        chat->checkpoint.commit = there;
-        if (there.seq) /* killed between the destination's commit and the checkpoint */
-            code = tg_checkpoint_save(p->options.store, p->options.job, &chat->checkpoint,
-                                      now_us(p), err);
-    }
-    chat->next.rows = 0;
-    chat->next.covered_from = there.cursor.id + 1;
-    pthread_mutex_lock(&p->lock);
-    p->resume = there;
-    p->resume_known = code == TG_OK;
-    p->shared.chat_rows = 0;
-    pthread_mutex_unlock(&p->lock);
-    return code;
-}
 
 /* ---- thread ---- */
 
@@ -318,82 +62,96 @@ static void give_back(struct tg_pipeline *p, struct tg_batch *b, uint64_t bytes)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* A document of its own, so that a record met again after a resume is kept once. */
-static tg_code keep_bad_record(struct tg_pipeline *p, struct item *item, struct tg_error *err)
+static tg_code take_chat(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err)
 {
-    const struct tg_store *store = p->options.store;
-    struct tg_doc stamp = { .at_us = now_us(p), .fence = p->lease.token };
-    char key[192];
-    tg_code code;
+    struct tg_commit there;
+    tg_code code = tg_taker_chat(&p->taker, chat_id, &there, err);
 
-    snprintf(key, sizeof key, "%s/%lld/%s", p->options.job->job, (long long)item->chat_id,
-             item->name);
-    code = store->ops->put(store->self, "quarantine", key, 0, &stamp, item->record.data,
-                           item->record.len, err);
-    return code == TG_CONFLICT ? TG_OK : code;
+    if (code != TG_OK)
+        return code;
+    pthread_mutex_lock(&p->lock);
+    p->resume = there;
+    p->resume_known = true;
+    pthread_mutex_unlock(&p->lock);
+    return TG_OK;
 }
 
 static tg_code work(struct tg_pipeline *p, struct item *item, struct tg_error *err)
 {
     switch (item->kind) {
     case ITEM_CHAT:
-        return attach(p, item->chat_id, err);
+        return take_chat(p, item->chat_id, err);
     case ITEM_BATCH:
-        return take_batch(p, item->batch, err);
+        return tg_taker_batch(&p->taker, item->batch, err);
     case ITEM_BAD_RECORD:
-        return keep_bad_record(p, item, err);
+        return tg_taker_bad_record(&p->taker, item->chat_id, item->name, &item->record, err);
     }
     return TG_OK;
 }
 
-static void fail_pipeline(struct tg_pipeline *p, const struct tg_error *err)
+/* Tells the loop thread what was done, and `failure` if there is one. */
+static void publish(struct tg_pipeline *p, const struct tg_error *failure)
 {
+    const struct tg_sink *sink = p->options.sink;
+    uint64_t bytes_out = sink ? sink->ops->bytes(sink->self) : 0;
+
     pthread_mutex_lock(&p->lock);
-    p->shared.failed = true;
-    p->shared.err = *err;
+    p->shared.rows = p->taker.rows;
+    p->shared.chat_rows = p->taker.chat_rows;
+    p->shared.batches = p->taker.batches;
+    p->shared.commits = p->taker.commits;
+    p->shared.bytes_out = bytes_out;
+    if (failure && !p->shared.failed) {
+        p->shared.failed = true;
+        p->shared.err = *failure;
+    }
     pthread_mutex_unlock(&p->lock);
+}
+
+/* Works an item off and gives everything in it back. */
+static tg_code take_item(struct tg_pipeline *p, struct item *item, uint64_t bytes, bool drop,
+                         struct tg_error *err)
+{
+    tg_code code = drop ? TG_OK : work(p, item, err);
+
+    publish(p, code == TG_OK ? NULL : err);
+    if (item->batch)
+        give_back(p, item->batch, bytes);
+    tg_buf_done(&item->record);
+    free(item);
+    pthread_mutex_lock(&p->lock);
+    p->n_queued--;
+    pthread_mutex_unlock(&p->lock);
+    return code;
 }
 
 static void *taker_thread(void *arg)
 {
     struct tg_pipeline *p = arg;
+    struct tg_taker *t = &p->taker;
     struct tg_error err;
     bool failed = false;
 
     for (;;) {
-        struct item *item;
         void *popped;
         uint64_t bytes;
-        int64_t wait_us = TG_MAX(p->renew_us - now_us(p), TG_MS_US);
+        int64_t wait_us = failed ? INT64_MAX : TG_MAX(t->renew_us - t->unix_us(), TG_MS_US);
         tg_code code = tg_queue_pop(p->queue, wait_us, &popped, &bytes);
 
         if (code == TG_END)
             break;
-        if (code == TG_AGAIN) {
-            /* the lease must not run out while nothing comes */
-            if (!failed && check_lease(p, &err) != TG_OK) {
-                failed = true;
-                fail_pipeline(p, &err);
-                p->options.wake(p->options.wake_ctx);
-            }
-            continue;
+        if (code == TG_OK) {
+            failed |= take_item(p, popped, bytes, failed, &err) != TG_OK;
+        } else if (failed || tg_taker_renew(t, &err) == TG_OK) {
+            continue; /* the lease must not run out while nothing comes */
+        } else {
+            failed = t->failed = true;
+            publish(p, &err);
         }
-        item = popped;
-        if (!failed && work(p, item, &err) != TG_OK) {
-            failed = true;
-            fail_pipeline(p, &err);
-        }
-        if (item->batch)
-            give_back(p, item->batch, bytes);
-        tg_buf_done(&item->record);
-        free(item);
-        pthread_mutex_lock(&p->lock);
-        p->n_queued--;
-        pthread_mutex_unlock(&p->lock);
         p->options.wake(p->options.wake_ctx);
     }
-    if (!failed && p->chat.dirty && commit(p, false, &err) != TG_OK)
-        fail_pipeline(p, &err);
+    failed = tg_taker_end(t, &err) != TG_OK;
+    publish(p, failed ? &err : NULL);
     return NULL;
 }
 
@@ -405,15 +163,20 @@ tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pip
     struct tg_pipeline *p = calloc(1, sizeof *p);
     tg_code code;
 
-    assert(options->sink || options->callback);
     if (!p)
         return tg_fail(err, TG_NOMEM, "no memory for a pipeline");
     p->options = *options;
+    p->taker = (struct tg_taker){
+        .job = options->job,
+        .store = options->store,
+        .sink = options->sink,
+        .callback = options->callback,
+        .callback_ctx = options->callback_ctx,
+        .unix_us = options->unix_us,
+        .nonce = options->nonce,
+    };
     pthread_mutex_init(&p->lock, NULL);
-    snprintf(p->lease_name, sizeof p->lease_name, "job/%s", options->job->job);
-    code = win_lease(p, err);
-    if (code == TG_BUSY)
-        tg_hint(err, "wait for it to end, stop it, or use another --job name");
+    code = tg_taker_start(&p->taker, err);
     if (code == TG_OK) {
         p->queue = tg_queue_new(ITEMS_MAX, UINT64_MAX);
         if (!p->queue)
@@ -441,6 +204,9 @@ static tg_code put_item(struct tg_pipeline *p, const struct item *fields, uint64
     p->n_queued++;
     pthread_mutex_unlock(&p->lock);
     if (tg_queue_push(p->queue, item, bytes) != TG_OK) {
+        pthread_mutex_lock(&p->lock);
+        p->n_queued--;
+        pthread_mutex_unlock(&p->lock);
         free(item);
         return TG_END;
     }
@@ -511,7 +277,10 @@ void tg_pipeline_put(struct tg_pipeline *p, struct tg_batch *batch)
         struct tg_error err;
 
         tg_fail(&err, TG_NOMEM, "no memory to hand a batch over");
-        fail_pipeline(p, &err);
+        pthread_mutex_lock(&p->lock);
+        p->shared.failed = true;
+        p->shared.err = err;
+        pthread_mutex_unlock(&p->lock);
         give_back(p, batch, bytes);
     }
 }
@@ -531,16 +300,10 @@ void tg_pipeline_state(struct tg_pipeline *p, struct tg_pipeline_state *ret)
 
 tg_code tg_pipeline_finish(struct tg_pipeline *p, struct tg_error *err)
 {
-    const struct tg_store *store = p->options.store;
-    struct tg_error ignored;
-
     if (p->running) {
         tg_queue_close(p->queue);
         pthread_join(p->thread, NULL);
         p->running = false;
-        if (store->ops->release(store->self, p->lease_name, &p->lease, &ignored) != TG_OK) {
-            /* it runs out by itself */
-        }
     }
     if (p->shared.failed) {
         *err = p->shared.err;
@@ -558,10 +321,12 @@ void tg_pipeline_free(struct tg_pipeline *p)
     if (p->running && tg_pipeline_finish(p, &ignored) != TG_OK) {
         /* the caller that wanted to know has called finish itself */
     }
+    if (tg_taker_end(&p->taker, &ignored) != TG_OK) {
+        /* nothing was left to commit: the thread has done it, or there was none */
+    }
     for (size_t i = 0; i < p->n_pool; i++)
         tg_batch_free(p->pool[i]);
     tg_queue_free(p->queue);
-    tg_checkpoint_done(&p->chat.checkpoint);
     pthread_mutex_destroy(&p->lock);
     free(p);
 }

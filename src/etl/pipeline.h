@@ -20,8 +20,7 @@
 #ifndef TG_PIPELINE_H
 #define TG_PIPELINE_H
 
-#include "etl/checkpoint.h"
-#include "tgdata/extract.h"
+#include "etl/taker.h"
 
 struct tg_pipeline;
 

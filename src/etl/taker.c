@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * taker.c - see taker.h
+ */
+#include "etl/taker.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "os/proc.h"
+
+/* ---- lease ---- */
+
+static tg_code take_lease(struct tg_taker *t, struct tg_error *err)
+{
+    int64_t ttl_us = t->job->lease_ms * TG_MS_US, now = t->unix_us();
+    tg_code code = t->store->ops->lease(t->store->self, t->lease_name, now, ttl_us, &t->lease, err);
+
+    if (code == TG_OK)
+        t->renew_us = now + ttl_us / 3;
+    return code;
+}
+
+tg_code tg_taker_start(struct tg_taker *t, struct tg_error *err)
+{
+    const struct tg_store *store = t->store;
+    tg_code code;
+
+    assert(t->sink || t->callback);
+    snprintf(t->lease_name, sizeof t->lease_name, "job/%s", t->job->job);
+    t->lease = (struct tg_lease){ 0 };
+    tg_proc_name(t->lease.owner, sizeof t->lease.owner);
+    code = take_lease(t, err);
+    /* A run of this machine that was killed need not be waited for. */
+    if (code == TG_BUSY && tg_proc_gone(t->lease.owner)) {
+        code = store->ops->release(store->self, t->lease_name, &t->lease, err);
+        if (code != TG_OK)
+            return code;
+        t->lease = (struct tg_lease){ 0 };
+        tg_proc_name(t->lease.owner, sizeof t->lease.owner);
+        code = take_lease(t, err);
+    }
+    if (code == TG_BUSY)
+        tg_hint(err, "wait for it to end, stop it, or use another --job name");
+    t->have_lease = code == TG_OK;
+    return code;
+}
+
+/*
+ * Before each commit, and when its time comes: a run that slept past its lease must not go on. A
+ * store that cannot be reached for a moment costs the lease only when it has run out.
+ */
+tg_code tg_taker_renew(struct tg_taker *t, struct tg_error *err)
+{
+    int64_t now = t->unix_us();
+    tg_code code;
+
+    assert(t->have_lease);
+    if (now < t->renew_us)
+        return TG_OK;
+    code = take_lease(t, err);
+    if (code == TG_CONFLICT) {
+        tg_fail(err, TG_CONFLICT, "job '%s' was taken over by another run", t->job->job);
+        tg_hint(err, "this run has stopped; what it had committed is kept, and the other run goes "
+                     "on from there");
+    } else if (code == TG_STATE && now < t->lease.expires_us) {
+        t->renew_us = TG_MIN(now + TG_SECOND_US, t->lease.expires_us);
+        code = TG_OK;
+    }
+    return code;
+}
+
+/* ---- commits ---- */
+
+static tg_code save(struct tg_taker *t, struct tg_error *err)
+{
+    t->checkpoint.fence = t->lease.token;
+    return tg_checkpoint_save(t->store, t->job, &t->checkpoint, t->unix_us(), err);
+}
+
+/* The next commit begins where the last one with rows ended: one without leaves no trace in the
+ * destination once another follows. */
+static void go_on_behind(struct tg_taker *t)
+{
+    if (t->next.rows || !t->next.seq)
+        t->next.covered_from = t->next.cursor.id + 1;
+    t->next.rows = 0;
+    t->dirty = false;
+}
+
+static tg_code commit(struct tg_taker *t, bool complete, struct tg_error *err)
+{
+    const struct tg_sink *sink = t->sink;
+    tg_code code = tg_taker_renew(t, err);
+
+    if (code != TG_OK)
+        return code;
+    t->next.seq = t->checkpoint.commit.seq + 1;
+    t->next.fence = t->lease.token;
+    t->next.complete = complete;
+    if (sink)
+        code = sink->ops->commit(sink->self, &t->next, err);
+    if (code != TG_OK)
+        return code;
+    t->checkpoint.commit = t->next;
+    code = save(t, err);
+    if (code != TG_OK)
+        return code;
+    t->commits++;
+    t->rows += t->next.rows;
+    t->chat_rows += (int64_t)t->next.rows;
+    go_on_behind(t);
+    return TG_OK;
+}
+
+/* Writes rows from..to and counts them in. */
+static tg_code write_rows(struct tg_taker *t, const struct tg_batch *b, size_t from, size_t to,
+                          struct tg_error *err)
+{
+    const struct tg_row *last = &b->row[to - 1];
+    const struct tg_sink *sink = t->sink;
+    tg_code code = TG_OK;
+
+    assert(from < to && to <= b->n);
+    if (sink)
+        code = sink->ops->write(sink->self, b, from, to - from, err);
+    if (code != TG_OK)
+        return code;
+    t->next.rows += to - from;
+    t->next.rows_total += to - from;
+    t->next.last_id = last->id;
+    t->next.last_date = last->date;
+    t->next.cursor.id = last->id;
+    t->dirty = true;
+    return TG_OK;
+}
+
+/* The rows that are taken for good go to the sink, cut where a checkpoint is due. */
+static tg_code take_rows(struct tg_taker *t, const struct tg_batch *b, size_t n,
+                         struct tg_error *err)
+{
+    uint64_t interval = (uint64_t)t->job->checkpoint_interval;
+    size_t at = 0;
+
+    assert(t->next.rows < interval);
+    while (at < n) {
+        size_t piece = (size_t)TG_MIN(interval - t->next.rows, (uint64_t)(n - at));
+        tg_code code = write_rows(t, b, at, at + piece, err);
+
+        at += piece;
+        if (code == TG_OK && t->next.rows == interval && at < n)
+            code = commit(t, false, err);
+        if (code != TG_OK)
+            return code;
+    }
+    return TG_OK;
+}
+
+/* ---- batches ---- */
+
+static tg_code ask_callback(struct tg_taker *t, struct tg_batch *b, struct tg_error *err)
+{
+    tg_code code;
+
+    b->checkpoint_id[0] = 0;
+    if (t->checkpoint.number)
+        snprintf(b->checkpoint_id, sizeof b->checkpoint_id, "%s/%lld/%llu", t->job->job,
+                 (long long)b->cursor.chat_id, (unsigned long long)t->checkpoint.number);
+    b->n_taken = t->callback ? 0 : b->n;
+    if (!t->callback)
+        return TG_OK;
+    *err = (struct tg_error){ .code = TG_OK };
+    code = t->callback(t->callback_ctx, b, err);
+    if (code == TG_OK)
+        return TG_OK;
+    if (code == TG_AGAIN || code == TG_END || code >= TG_CODE_COUNT)
+        code = TG_SINK;
+    if (err->code == TG_OK)
+        return tg_fail(err, code, "the callback did not take batch %llu of chat %lld",
+                       (unsigned long long)b->seq, (long long)b->cursor.chat_id);
+    err->code = code;
+    return code;
+}
+
+/* A new segment (the supergroup behind a basic group): a commit never spans two. */
+static tg_code enter_segment(struct tg_taker *t, const struct tg_batch *b, struct tg_error *err)
+{
+    tg_code code = TG_OK;
+
+    if (t->next.cursor.segment != b->cursor.segment) {
+        if (t->held)
+            return TG_OK; /* rows of the segment before were left behind */
+        if (t->dirty)
+            code = commit(t, false, err);
+        t->next.cursor.segment = b->cursor.segment;
+        t->next.cursor.id = b->covered_from - 1;
+        t->next.covered_from = b->covered_from;
+    } else if (t->checkpoint.commit.seq == 0 && !t->dirty) {
+        t->next.cursor.id = b->covered_from - 1;
+        t->next.covered_from = b->covered_from;
+    }
+    return code;
+}
+
+/* The whole batch was taken: the cursor goes past what holds no rows, too. */
+static void finish_batch(struct tg_taker *t, const struct tg_batch *b)
+{
+    const struct tg_batch_record record = {
+        .id = b->seq,
+        .started_us = b->started_us,
+        .ended_us = b->ended_us,
+        .rows = b->n,
+    };
+
+    t->dirty |= t->next.cursor.id < b->cursor.id;
+    t->next.cursor.id = TG_MAX(t->next.cursor.id, b->cursor.id);
+    t->next.batches++;
+    tg_checkpoint_batch(&t->checkpoint, &record);
+}
+
+static tg_code take_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *err)
+{
+    uint64_t interval = (uint64_t)t->job->checkpoint_interval;
+    struct tg_error refused;
+    tg_code asked, code = enter_segment(t, b, err);
+    bool last;
+
+    if (code != TG_OK)
+        return code;
+    asked = ask_callback(t, b, &refused);
+    if (!t->held)
+        code = take_rows(t, b, b->n_taken, err);
+    if (code != TG_OK)
+        return code;
+    t->held |= asked != TG_OK || b->n_taken < b->n;
+    if (!t->held)
+        finish_batch(t, b);
+    t->batches++;
+    last = b->last && !t->held;
+    /* What was taken before a refusal stays taken. */
+    if (t->dirty ? t->next.rows >= interval || b->last || asked != TG_OK
+                 : last && !t->checkpoint.commit.complete)
+        code = commit(t, last, err);
+    if (code == TG_OK && asked != TG_OK) {
+        *err = refused;
+        code = asked;
+    }
+    return code;
+}
+
+/* The checkpoint tells why it goes no further; that it cannot be written changes nothing. */
+static void note_failure(struct tg_taker *t, const struct tg_batch *b, const struct tg_error *why)
+{
+    struct tg_batch_record record = {
+        .id = b->seq,
+        .started_us = b->started_us,
+        .ended_us = t->unix_us(),
+        .rows = b->n,
+        .failed = true,
+    };
+    struct tg_error ignored;
+
+    /* Without the store or the lease it is not ours to tell. */
+    if (tg_code_type(why->code) == TG_TYPE_STATE)
+        return;
+    snprintf(record.error, sizeof record.error, "%.159s", why->message);
+    tg_checkpoint_batch(&t->checkpoint, &record);
+    if (save(t, &ignored) != TG_OK) {
+        /* the run tells its failure all the same */
+    }
+}
+
+tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *err)
+{
+    tg_code code;
+
+    assert(!t->failed && b->cursor.chat_id == t->next.cursor.chat_id);
+    code = take_batch(t, b, err);
+    if (code != TG_OK) {
+        t->failed = true;
+        note_failure(t, b, err);
+    }
+    return code;
+}
+
+/* ---- chats ---- */
+
+static bool same_commit(const struct tg_commit *a, const struct tg_commit *b)
+{
+    return a->seq == b->seq && a->cursor.segment == b->cursor.segment &&
+           a->cursor.id == b->cursor.id && a->rows_total == b->rows_total &&
+           a->complete == b->complete;
+}
+
+/* The destination's own last commit decides; the checkpoint is brought to it. */
+static tg_code take_up(struct tg_taker *t, int64_t chat_id, struct tg_commit *ret,
+                       struct tg_error *err)
+{
+    const struct tg_fence fence = { t->lease.token, t->nonce };
+    const struct tg_sink *sink = t->sink;
+    struct tg_checkpoint stored = { .commit.cursor.chat_id = chat_id };
+    struct tg_commit there = { .cursor.chat_id = chat_id };
+    tg_code code = t->dirty ? commit(t, false, err) : TG_OK; /* of the chat before */
+
+    if (code == TG_OK)
+        code = tg_taker_renew(t, err);
+    if (code == TG_OK)
+        code = tg_checkpoint_load(t->store, t->job, chat_id, &stored, err);
+    if (code != TG_OK && code != TG_END)
+        return code;
+    if (sink)
+        code = sink->ops->attach(sink->self, chat_id, &fence, &there, err);
+    else
+        there = stored.commit;
+    if (code != TG_OK && code != TG_END)
+        return code;
+    tg_checkpoint_done(&t->checkpoint);
+    t->checkpoint = stored;
+    t->next = there;
+    t->held = false;
+    t->chat_rows = 0;
+    code = TG_OK;
+    if (!same_commit(&stored.commit, &there)) {
+        t->checkpoint.commit = there;
+        if (there.seq) /* killed between the destination's commit and the checkpoint */
+            code = save(t, err);
+    }
+    go_on_behind(t);
+    if (code == TG_OK)
+        *ret = there;
+    return code;
+}
+
+tg_code tg_taker_chat(struct tg_taker *t, int64_t chat_id, struct tg_commit *ret,
+                      struct tg_error *err)
+{
+    tg_code code;
+
+    assert(!t->failed);
+    code = take_up(t, chat_id, ret, err);
+    t->failed = code != TG_OK;
+    return code;
+}
+
+tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *name,
+                            const struct tg_buf *record, struct tg_error *err)
+{
+    struct tg_doc stamp = { .at_us = t->unix_us(), .fence = t->lease.token };
+    const struct tg_store *store = t->store;
+    char key[192];
+    tg_code code;
+
+    snprintf(key, sizeof key, "%s/%lld/%s", t->job->job, (long long)chat_id, name);
+    /* A document of its own, so that a record met again after a resume is kept once. */
+    code = store->ops->put(store->self, "quarantine", key, 0, &stamp, record->data, record->len,
+                           err);
+    if (code == TG_CONFLICT)
+        code = TG_OK;
+    t->failed |= code != TG_OK;
+    return code;
+}
+
+tg_code tg_taker_end(struct tg_taker *t, struct tg_error *err)
+{
+    const struct tg_store *store = t->store;
+    struct tg_error ignored;
+    tg_code code = TG_OK;
+
+    if (!t->failed && t->dirty)
+        code = commit(t, false, err);
+    t->dirty = false;
+    if (t->have_lease &&
+        store->ops->release(store->self, t->lease_name, &t->lease, &ignored) != TG_OK) {
+        /* it runs out by itself */
+    }
+    t->have_lease = false;
+    tg_checkpoint_done(&t->checkpoint);
+    return code;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * taker.h - what is done with each batch: lease, callback, sink, commit, checkpoint
+ *
+ *   tg_taker_start                     takes the job's lease
+ *   tg_taker_chat                      destination attached, checkpoint loaded and brought to it
+ *   tg_taker_batch                     callback, sink write, a commit every checkpoint_interval rows
+ *   tg_taker_end                       commits what is left, gives the lease back
+ *
+ * A commit is: lease checked, rows durable in the destination, then the checkpoint. Killed between
+ * the two, the next run finds the destination ahead and brings the checkpoint to it. After any
+ * failure nothing more is written; only the checkpoint may be told why.
+ *
+ * Threads: one at a time
+ */
+#ifndef TG_TAKER_H
+#define TG_TAKER_H
+
+#include "etl/checkpoint.h"
+#include "tgdata/extract.h"
+
+struct tg_taker {
+    /* to be filled in; borrowed */
+    const struct tg_extract_settings *job;
+    const struct tg_store *store;
+    const struct tg_sink *sink; /* NULL: a callback alone */
+    tg_batch_fn callback;       /* NULL: a sink alone */
+    void *callback_ctx;
+    int64_t (*unix_us)(void);
+    uint32_t nonce;             /* random: tells this run from others (struct tg_fence) */
+
+    uint64_t rows, batches, commits; /* done so far */
+    int64_t chat_rows;               /* of the chat at work: committed in this run */
+    int64_t renew_us;                /* when the lease is to be renewed, by unix_us */
+
+    /* own */
+    struct tg_lease lease;
+    char lease_name[80];
+    bool have_lease;
+    struct tg_checkpoint checkpoint; /* of the chat at work */
+    struct tg_commit next;           /* what the next commit will say; rows counts up */
+    bool dirty;                      /* something is not committed yet */
+    bool held;                       /* a callback left rows behind: nothing moves past them */
+    bool failed;
+};
+
+/** Takes the job's lease. @return TG_BUSY if the job runs elsewhere */
+tg_code tg_taker_start(struct tg_taker *t, struct tg_error *err);
+
+/** Renews the lease if it is time. @return TG_CONFLICT if another run has it */
+tg_code tg_taker_renew(struct tg_taker *t, struct tg_error *err);
+
+/** Commits what is left of the chat before and takes up another. ret: where that one stands; zeroes
+ *  but for the chat's id if nothing is there yet */
+tg_code tg_taker_chat(struct tg_taker *t, int64_t chat_id, struct tg_commit *ret,
+                      struct tg_error *err);
+
+/** Takes a batch of the chat. What a refusing callback had committed before stays. */
+tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *err);
+
+/** A record that could not be decoded. `name` tells it from others of the chat: kept once. */
+tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *name,
+                            const struct tg_buf *record, struct tg_error *err);
+
+/** Commits what is left, unless something failed, and gives the lease back. Safe to call twice. */
+tg_code tg_taker_end(struct tg_taker *t, struct tg_error *err);
+
+#endif
