@@ -41,7 +41,7 @@ struct cli {
     void *own;               /* the command's settings, filled from its option table */
     const char **arg;        /* positional arguments, borrowed from argv */
     size_t n_args;
-    bool verbose;
+    bool verbose, quiet;
     bool help;
     struct cli_progress *progress; /* the line that notes must not tear; NULL none */
     bool notes_json;         /* notes as JSON lines */

@@ -245,9 +245,9 @@ static tg_code login(struct demo *d, struct tg_error *err)
 {
     const char *arg[] = { "login",    "--session", d->session, "--datacenter", d->datacenter,
                           "--phone",  d->phone,    "--code",   d->code,        "--api-id",
-                          "1",        "--api-hash", "demo",    NULL };
+                          "1",        "--api-hash", "demo",    "--quiet", NULL };
     const char *chats[] = { "chats",        "--session",   d->session,
-                            "--datacenter", d->datacenter, NULL };
+                            "--datacenter", d->datacenter, "--quiet", NULL };
     double from = term_clock();
     tg_code code;
 
@@ -440,7 +440,8 @@ static tg_code second_run(struct demo *d, int64_t before, struct tg_error *err)
 static tg_code prove(struct demo *d, struct tg_error *err)
 {
     const char *arg[] = { "verify",  "--session", d->session, "--datacenter", d->datacenter,
-                          "--state", d->state,    "--job",    "demo",         NULL };
+                          "--state", d->state,    "--job",    "demo",         "--quiet",
+                          NULL };
     const struct truth *t = &d->truth;
     char found[32], total[32];
     tg_code code;

@@ -66,6 +66,9 @@ static tg_code add_chat(struct truth *t, const char *dir, int64_t id, struct tg_
     struct tg_buf text;
     tg_code code;
 
+    for (size_t i = 0; i < t->n; i++)
+        if (t->chat[i].id == id)
+            return TG_OK; /* a group that became a supergroup is named by both */
     if (t->n == t->cap) {
         size_t cap = t->cap ? t->cap * 2 : 16;
         struct truth_chat *more = cap > CHATS_MAX ? NULL : realloc(t->chat, cap * sizeof *more);

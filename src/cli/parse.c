@@ -15,7 +15,7 @@
 #include "cli/term.h"
 
 struct common {
-    bool help, verbose;
+    bool help, verbose, quiet;
 };
 
 struct secrets {
@@ -27,6 +27,10 @@ const struct tg_option cli_common_options[] = {
       .type = TG_OPT_BOOL,
       .offset = offsetof(struct common, verbose),
       .help = "log on stderr what happens, one line each with its time" },
+    { .name = "quiet",
+      .type = TG_OPT_BOOL,
+      .offset = offsetof(struct common, quiet),
+      .help = "no log even where stderr is no terminal; warnings and errors only" },
     { .name = "help",
       .type = TG_OPT_BOOL,
       .offset = offsetof(struct common, help),
@@ -234,6 +238,7 @@ tg_code cli_parse(struct cli *cli, int argc, char **argv, struct tg_error *err)
     }
     cli->help = p.common.help;
     cli->verbose = p.common.verbose;
+    cli->quiet = p.common.quiet;
     if (code == TG_OK && !cli->help)
         code = check_arguments(cli, err);
     if (code == TG_OK && !cli->help)

@@ -138,13 +138,14 @@ static void show_plain(struct cli_progress *p, const struct tg_progress *now)
     char stamp[21], where[48];
     struct tg_buf title;
 
+    if (now->n_chats == 0)
+        return; /* still looking which chats there are */
     if (at < p->plain_due && now->chat_id == p->plain_chat && !now->done)
         return;
     p->plain_due = at + PLAIN_EVERY_S;
     p->plain_chat = now->chat_id;
     tg_buf_init(&title, 4096);
-    snprintf(where, sizeof where, "chat %zu of %zu, ", now->chat_index + (now->n_chats > 0),
-             now->n_chats);
+    snprintf(where, sizeof where, "chat %zu of %zu, ", now->chat_index + 1, now->n_chats);
     tg_buf_str(&title, where);
     cli_clean(&title, now->title ? now->title : "", 60);
     tg_buf_byte(&title, ':');

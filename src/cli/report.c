@@ -54,6 +54,8 @@ int cli_report(const struct cli *cli, const struct tg_error *err)
     cli_clean(&text, err->message[0] ? err->message : tg_code_text(err->code), SIZE_MAX);
     fprintf(stderr, "tgdata%s%s: %s\n", name ? " " : "", name ? name : "", tg_buf_cstr(&text));
     tg_buf_done(&text);
+    if (err->code == TG_USAGE && !hint && name)
+        fprintf(stderr, "  hint: tgdata %s --help explains what it takes\n", name);
     if (err->code == TG_FLOOD && err->retry_after_s > 0)
         fprintf(stderr, "  hint: try again in %lld seconds\n", (long long)err->retry_after_s);
     else if (hint)
@@ -101,7 +103,7 @@ static void note_json(const struct tg_note *note)
 void cli_note(void *ctx, const struct tg_note *note)
 {
     const struct cli *cli = ctx;
-    bool log = cli->verbose || !term_is_tty(fileno(stderr));
+    bool log = cli->verbose || (!cli->quiet && !term_is_tty(fileno(stderr)));
     struct tg_buf text;
     char stamp[21];
 

@@ -19,6 +19,7 @@ enum { URL_MAX = 4096, RECORD_MAX = 1 << 20 };
 #define LEASE_US (60 * TG_SECOND_US)
 
 struct listing {
+    size_t n;
     tg_checkpoint_fn seen;
     void *ctx;
     tg_code code;
@@ -46,6 +47,7 @@ static bool on_record(void *ctx, const char *key, const struct tg_doc *doc, cons
         return false;
     }
     info.json = json;
+    l->n++;
     more = l->seen(l->ctx, &info);
     free(json);
     return more;
@@ -54,7 +56,7 @@ static bool on_record(void *ctx, const char *key, const struct tg_doc *doc, cons
 tg_code tg_checkpoints_list(const char *state_url, const char *job, tg_checkpoint_fn seen,
                             void *ctx, struct tg_error *err)
 {
-    struct listing l = { seen, ctx, TG_OK, err };
+    struct listing l = { 0, seen, ctx, TG_OK, err };
     struct tg_store store;
     char prefix[TG_JOB_NAME_MAX + 2] = "";
     tg_code code = job ? tg_job_name_check(job, err) : TG_OK;
@@ -73,7 +75,7 @@ tg_code tg_checkpoints_list(const char *state_url, const char *job, tg_checkpoin
 tg_code tg_checkpoints_history(const char *state_url, const char *job, int64_t chat_id,
                                tg_checkpoint_fn seen, void *ctx, struct tg_error *err)
 {
-    struct listing l = { seen, ctx, TG_OK, err };
+    struct listing l = { 0, seen, ctx, TG_OK, err };
     struct tg_store store;
     char key[128];
     tg_code code = tg_job_name_check(job, err);
@@ -85,6 +87,9 @@ tg_code tg_checkpoints_history(const char *state_url, const char *job, int64_t c
     tg_checkpoint_key(key, sizeof key, job, chat_id);
     code = store.ops->history(store.self, "checkpoint", key, on_record, &l, err);
     tg_store_close(&store);
+    if (code == TG_OK && l.code == TG_OK && !l.n)
+        return tg_fail(err, TG_NOT_FOUND, "job '%s' has no checkpoint of chat %lld", job,
+                       (long long)chat_id);
     return code == TG_OK ? l.code : code;
 }
 

@@ -55,7 +55,7 @@ struct extract_run {
     struct tg_history_source *source;
     bool source_done;
     bool chat_failed;         /* the chat at work ended with a failure */
-    tg_code code; /* the first failure that ends the run, else the first of a chat: told at the end */
+    tg_code code; /* the first failure that ends the run, else the first of a chat */
     struct tg_error err;
     bool stopping;
     int64_t leave_us; /* answers are not awaited any longer; 0: the end is not near */

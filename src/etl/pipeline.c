@@ -3,9 +3,9 @@
  * pipeline.c - see pipeline.h
  *
  * Lock protocol: `lock` guards what stands behind it in the struct; the queue has its own. Nothing
- * that blocks is called under it. `taker` is the taker thread's until that has been joined. The store
- * is used by the taker's thread alone; quarantine entries travel through the queue for that reason,
- * and so that a record is in quarantine before a checkpoint passes it.
+ * that blocks is called under it. `taker` is the taker thread's until that has been joined. The
+ * store is used by the taker's thread alone; quarantine entries travel through the queue for that
+ * reason, and so that a record is in quarantine before a checkpoint passes it.
  */
 #include "etl/pipeline.h"
 

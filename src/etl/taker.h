@@ -4,8 +4,8 @@
  *
  *   tg_taker_start                     takes the job's lease
  *   tg_taker_chat                      destination attached, checkpoint loaded and brought to it
- *   tg_taker_batch                     callback, sink write, a commit every checkpoint_interval rows
- *   tg_taker_end                       commits what is left, gives the lease back
+ *   tg_taker_batch                     callback, sink write, a commit every checkpoint_interval
+ * rows tg_taker_end                       commits what is left, gives the lease back
  *
  * A commit is: lease checked, rows durable in the destination, then the checkpoint. Killed between
  * the two, the next run finds the destination ahead and brings the checkpoint to it. After any

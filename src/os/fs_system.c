@@ -46,6 +46,8 @@ static tg_code fail(struct tg_error *err, const char *verb, const char *path)
         tg_hint(err, "the file system is mounted read-only; choose another place");
     else if (why == ENOTDIR)
         tg_hint(err, "a part of the path is a file, not a directory");
+    else if (why == EFBIG)
+        tg_hint(err, "files may not grow that large here: ulimit -f, or the file system");
     else if (why == EMFILE || why == ENFILE)
         tg_hint(err, "raise the limit of open files (ulimit -n)");
     return err->code;

@@ -114,6 +114,8 @@ static tg_code load_datacenter(struct tg_account *a, const char *path, struct tg
     code = read_file(path, DATACENTER_MAX, &text, err);
     if (code == TG_OK)
         code = tg_datacenter_parse((const char *)text.data, text.len, &a->where, err);
+    if (code == TG_DATA || code == TG_NOT_FOUND)
+        code = err->code = TG_USAGE; /* a file that the user named */
     tg_buf_done(&text);
     return code;
 }

@@ -143,7 +143,7 @@ void source_quarantine(struct tg_history_source *s, int32_t id, const char *reas
     s->options.io.bad(s->options.io.ctx, s->segment_chat[s->segment], id, reason, bytes, len);
 }
 
-/* A user or chat that is unknown to the schema: the messages are whole, some names are not known. */
+/* A user or chat that is unknown to the schema: the messages are whole, some names are missing. */
 static void note_bad_peer(struct tg_history_source *s, const struct tgc_reply *reply,
                           const struct tg_page_info *info)
 {

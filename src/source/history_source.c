@@ -15,7 +15,7 @@
 #define ID_GET_HISTORY 0x4423e6c5u
 #define ID_INVOKE_WITH_MESSAGES_RANGE 0x365275f2u
 #define ID_MESSAGE_RANGE 0x0ae30253u
-/* Pages that wait for an earlier lane: enough to keep sparse chats' lanes busy, few enough to fit. */
+/* Pages that wait for an earlier lane: enough to keep sparse chats' lanes busy. */
 enum { AHEAD_PER_LANE = 16 };
 
 void source_fail(struct tg_history_source *s, const struct tg_error *err)

@@ -66,6 +66,8 @@ static void settle(struct tg_net *net)
         net->options.step(net->options.ctx, now);
     now = tg_net_now(net);
     tgc_tick(net->client, now);
+    if (net->options.step) /* a call may have ended in the tick, without any event */
+        net->options.step(net->options.ctx, now);
     next = TG_MIN(tgc_deadline(net->client), net->timer_us);
     tg_timer_at(net->timer, next == INT64_MAX ? INT64_MAX : next - net->base_us);
     net->stepping = false;

@@ -184,7 +184,8 @@ static bool ask(struct resolve *r, int64_t now_us)
     if (r->id < -TG_CHANNEL_MARK)
         return ask_channel(r, now_us);
     tg_fail(&err, TG_UNSUPPORTED, "a bot cannot read private chats and basic groups");
-    tg_hint(&err, "log in as a person (`tgdata login --phone`); bots read channels and supergroups");
+    tg_hint(&err, "log in as a person (`tgdata login --phone`); bots read channels and "
+                  "supergroups");
     resolved(r, NULL, &err);
     return true;
 }

@@ -133,7 +133,8 @@ uint32_t tgc_link_index(const struct tgc *c, const struct tgc_link *link);
 bool tgc_link_ready(const struct tgc_link *link);
 void tgc_link_want(struct tgc *c, struct tgc_link *link, int64_t now_us); /* dials if down */
 void tgc_link_flush(struct tgc *c, struct tgc_link *link, int64_t now_us);
-void tgc_link_drop(struct tgc *c, struct tgc_link *link, const struct tg_error *why, int64_t now_us);
+void tgc_link_drop(struct tgc *c, struct tgc_link *link, const struct tg_error *why,
+                   int64_t now_us);
 void tgc_link_tick(struct tgc *c, struct tgc_link *link, int64_t now_us);
 int64_t tgc_link_deadline(const struct tgc *c, const struct tgc_link *link);
 /* Drops the connection as soon as that can be, with session and temporary key. */

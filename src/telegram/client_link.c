@@ -19,7 +19,7 @@
 enum { OUT_MAX = 64 << 20, TEST_DC = 10000, FIRST_ATTEMPTS = 5 };
 #define DIAL_MAX_US (15 * TG_SECOND_US)      /* connecting, or one step of a handshake */
 #define STABLE_US (30 * TG_SECOND_US)        /* a link that lived so long starts backoff anew */
-#define FRESH_KEY_US (60 * TG_SECOND_US) /* ENCRYPTED_MESSAGE_INVALID on an older permanent key means it is gone */
+#define FRESH_KEY_US (60 * TG_SECOND_US) /* a permanent key may not be known at once */
 
 uint32_t tgc_link_index(const struct tgc *c, const struct tgc_link *link)
 {
@@ -364,7 +364,7 @@ static void keep_permanent(struct tgc *c, struct tgc_link *link,
     state->has_key = true;
     state->authorized = false;
     link->key_made_us = c->now_us;
-    c->options.io->save(c->options.io->ctx);
+    tgc_save(c);
 }
 
 static void keep_temporary(struct tgc *c, struct tgc_link *link,

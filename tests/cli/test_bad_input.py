@@ -113,9 +113,9 @@ class BadInput(Case):
     def test_malformed_urls(self):
         session = self.session()
         chat = self.sim.chat("supergroup")["id"]
-        table = [("--to", "parchment:x", "ndjson"), ("--to", "ndjson", "ndjson:"),
-                 ("--to", "ndjson:", "ndjson:"), ("--state", "stone:x", "sqlite"),
-                 ("--state", "sqlite:", "sqlite:"), ("--to", "ndjson:x?speed=9", "speed"),
+        table = [("--to", "parchment:x", "ndjson"), ("--to", "ndjson", "NAME:TARGET"),
+                 ("--to", "ndjson:", "directory"), ("--state", "stone:x", "sqlite"),
+                 ("--state", "sqlite:", "no file is named"), ("--to", "ndjson:x?speed=9", "speed"),
                  ("--job", "a/b", "job"), ("--proxy", "carrier://x", "socks5")]
         for name, value, says in table:
             with self.subTest(value):
