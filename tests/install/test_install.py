@@ -15,8 +15,9 @@ BUILD = os.environ["TG_BUILD"]
 
 
 def output(*words, **more):
-    return subprocess.run(list(map(str, words)), check=True, text=True, stdout=subprocess.PIPE,
-                          **more).stdout
+    """Output as it is: a carriage return within a text is no line's end."""
+    done = subprocess.run(list(map(str, words)), check=True, stdout=subprocess.PIPE, **more)
+    return done.stdout.decode()
 
 
 class Install(Case):
