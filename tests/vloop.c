@@ -157,6 +157,7 @@ void vloop_reset(uint64_t seed, int64_t unix_us, int64_t latency_us)
 void vloop_deadline(int64_t after_us)
 {
     w.deadline_us = w.now_us + after_us;
+    w.late = false;
 }
 
 bool vloop_late(void)
@@ -463,18 +464,18 @@ tg_code tg_loop_new(struct tg_loop **ret, struct tg_error *err)
 
 void tg_loop_run(struct tg_loop *loop)
 {
-    loop->stopped = false;
     while (!loop->stopped && w.n) {
         struct event e;
 
         if (w.heap[0].at_us > w.deadline_us) {
             w.late = true;
-            return;
+            break;
         }
         e = pop();
         w.now_us = TG_MAX(w.now_us, e.at_us);
         run_event(&e);
     }
+    loop->stopped = false; /* a stop before the run counts too, as in libuv */
 }
 
 void tg_loop_stop(struct tg_loop *loop)

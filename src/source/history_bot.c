@@ -20,20 +20,38 @@
 #include "source/history_impl.h"
 #include "telegram/request.h"
 #include "tl/put.h"
+#include "tl/walk.h"
 
 #define ID_CHANNELS_GET_MESSAGES 0xad8c9a23u
 #define ID_VECTOR 0x1cb5c415u
 #define ID_INPUT_MESSAGE_ID 0xa676a322u
-enum { FIRST_PTS = 1, DIFFERENCE_LIMIT = 100, REPLY_MAX = 16 << 20 };
+enum { FIRST_PTS = 1, DIFFERENCE_LIMIT = 100 };
 
 /* ---- the newest id ---- */
+
+/* The top message of a channelDifferenceTooLong; 0 for any other reply. What stands behind the
+ * dialog is not looked at: the top message itself may be one that cannot be decoded. */
+static int32_t top_of(const struct tl_schema *schema, const struct tgc_reply *reply)
+{
+    struct tl_reader r = tl_reader_of(reply->body, reply->len);
+    const struct tl_ctor *ctor = tl_ctor_by_id(schema, tl_peek_u32(&r));
+    struct tl_object o, dialog;
+    int at = 0;
+
+    if (!ctor || ctor->name != TLN_updates_channelDifferenceTooLong)
+        return 0;
+    while (at < ctor->n_fields && tl_ctor_fields(schema, ctor)[at].name != TLN_dialog)
+        at++;
+    if (at == ctor->n_fields || !tl_object_open_until(schema, &r, at, &o) ||
+        !tl_field_object(&o, TLN_dialog, &dialog))
+        return 0;
+    return tl_field_i32(&dialog, TLN_top_message, 0);
+}
 
 static void on_difference(void *ctx, const struct tgc_reply *reply)
 {
     struct tg_history_source *s = ctx;
-    const struct tl_value *v;
-    struct tg_arena arena;
-    struct tg_error err;
+    int32_t top;
 
     s->asked = false;
     s->now_us = reply->now_us;
@@ -41,24 +59,19 @@ static void on_difference(void *ctx, const struct tgc_reply *reply)
         source_fail(s, reply->err);
         return;
     }
-    tg_arena_init(&arena, REPLY_MAX);
-    v = tg_reply_value(s->options.client, reply, &arena, &err);
-    if (v && tl_name(v) == TLN_updates_channelDifferenceTooLong)
-        s->until_id = tl_get_int(tl_get_obj(v, TLN_dialog), TLN_top_message, 0);
-    if (v) {
-        s->state.top_id = s->until_id;
-        s->state.expected = TG_MAX(s->until_id - s->options.resume.id, INT64_C(0));
-        s->step = STEP_PAGES;
-    } else {
-        source_fail(s, &err);
-    }
-    tg_arena_done(&arena);
+    top = top_of(tgc_schema(s->options.client), reply);
+    if (top > 0)
+        s->until_id = top;
+    s->state.top_id = s->until_id;
+    s->state.expected = TG_MAX(s->until_id - s->options.resume.id, INT64_C(0));
+    s->step = STEP_PAGES;
 }
 
 void source_bot_top(struct tg_history_source *s)
 {
     struct tgc *client = s->options.client;
-    struct tgc_request how = { .method = "updates.getChannelDifference", .done = on_difference,
+    struct tgc_request how = { .method = "updates.getChannelDifference",
+                               .done = on_difference,
                                .ctx = s };
     struct tg_arena arena;
     struct tg_buf raw;
