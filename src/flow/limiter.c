@@ -243,7 +243,9 @@ void tg_limiter_flood(struct tg_limiter *l, int64_t sent_us, int64_t wait_s, int
     if (same_event || !l->options.adaptive)
         return;
     l->flood_at_us = now_us;
-    l->level_nano = 0;
+    /* empty, but for what lets one request leave when the wait is over: so the server said */
+    l->level_nano = NANO - TG_MIN(NANO / TG_MAX(l->rate_milli, INT64_C(1)), wait_us) * l->rate_milli;
+    l->level_nano = l->rate_milli ? TG_MAX(l->level_nano, INT64_C(0)) : 0;
     if (l->phase >= TG_LIMIT_VERIFY) {
         l->since_us = l->closed_until_us; /* the next stretch begins when sending does */
         l->passed = 0;

@@ -71,7 +71,7 @@ uint64_t tgc_call(struct tgc *c, const struct tgc_request *request, int64_t now_
 
     assert(request->done && request->method && request->len % 4 == 0 && request->len < BODY_MAX);
     c->now_us = TG_MAX(c->now_us, now_us);
-    body = call ? malloc(request->len) : NULL;
+    body = call && !c->closing ? malloc(request->len) : NULL;
     if (!body)
         return 0;
     rest = call->newer;
@@ -182,6 +182,7 @@ void tgc_free(struct tgc *c)
 
     if (!c)
         return;
+    c->closing = true;
     tg_fail(&why, TG_CANCELLED, "the client was closed");
     tgc_fail_all(c, &why); /* what waits for an answer is freed by its callback */
     for (size_t i = 0; i < TG_DC_MAX; i++)

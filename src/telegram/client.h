@@ -72,7 +72,7 @@ struct tgc_options {
 };
 
 struct tgc *tgc_new(const struct tgc_options *options, int64_t now_us); /* NULL out of memory */
-/** Calls that are still open end with TG_CANCELLED. */
+/** Calls that are still open end with TG_CANCELLED; no new ones are taken meanwhile. */
 void tgc_free(struct tgc *c);
 
 /* ---- the owner's side of links ---- */

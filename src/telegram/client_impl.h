@@ -90,6 +90,7 @@ struct tgc {
     struct tgc_call_slot *call; /* TGC_CALL_MAX slots, found by number % TGC_CALL_MAX */
     struct tgc_call_slot *oldest, *newest;
     struct tgc_call_slot *unused; /* free slots, linked by `newer` */
+    bool closing;                 /* no more calls are taken */
     size_t n_calls;               /* in use */
     uint64_t last_number;
     struct tgc_gate gate[TGC_GATE_MAX];
