@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Disks that are full, read-only or limited, and state that is damaged or gone: one clear line, the
+documented exit code, and afterwards nothing is missing and nothing is there twice."""
+import pathlib
+import resource
+import shutil
+import signal
+import subprocess
+
+from kit import Case, main, rows, tgdata
+
+
+def limited(size):
+    """Files of the program may not grow beyond that size, as with `ulimit -f`."""
+    def before():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    return before
+
+
+class Disk(Case):
+    sim_args = ("--chats", "1", "--messages", "6000", "--seed", "2")
+
+    def setUp(self):
+        super().setUp()
+        self.chat = self.sim.chat("supergroup")
+        self.mounted = []
+
+    def tearDown(self):
+        for path in self.mounted:
+            subprocess.run(["umount", path], check=False)
+
+    def tiny(self, name, size):
+        """A file system of its own; skips the test where none can be mounted."""
+        path = self.dir / name
+        path.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path],
+                              stderr=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            self.skipTest("a small file system cannot be mounted here")
+        self.mounted.append(path)
+        return path
+
+    def remount(self, path, options):
+        subprocess.run(["mount", "-o", f"remount,{options}", path], check=True)
+
+    def words(self, session, to=None, state=None, interval=500):
+        words = self.extract_args(self.chat["id"], session=session, more=[
+            "--batch-size", 500, "--checkpoint-interval", interval])
+        if to:
+            words[words.index("--to") + 1] = f"ndjson:{to}"
+        if state:
+            words[words.index("--state") + 1] = f"sqlite:{state}"
+        return words
+
+    def rollback(self, number):
+        return tgdata("checkpoints", "rollback", self.chat["id"], "--state",
+                      f"sqlite:{self.dir}/state.db", "--job", "job", "--number", number)
+
+    def parts(self, out):
+        return {p: p.read_bytes() for p in pathlib.Path(out).glob("chat_*/part-*.ndjson")}
+
+    def check_kept(self, parts):
+        for part, text in parts.items():
+            self.assertEqual(part.read_bytes(), text)
+
+    def check_complete(self, words, out):
+        done = tgdata(*words)
+        self.assertEqual(done.code, 0, done)
+        self.check_whole([self.chat], out)
+        left = [p.name for p in pathlib.Path(out).rglob("*") if ".tmp" in p.name]
+        self.assertEqual(left, [])
+        state = words[words.index("--state") + 1]
+        proof = tgdata("verify", *self.account_args(words[words.index("--session") + 1]),
+                       "--state", state, "--job", "job")
+        self.assertEqual(proof.code, 0, proof)
+
+    def test_full_again_and_again(self):
+        """It fills up at another place each time; each part that was committed stays as it is."""
+        small, session = self.tiny("small", "300k"), self.session()
+        words = self.words(session, to=small / "out")
+        kept = {}
+        for kib in range(300, 3000, 190):
+            self.remount(small, f"size={kib}k")
+            done = tgdata(*words)
+            if done.code == 0:
+                break
+            self.check_fails(done, 7, "No space left on device", "nothing committed is lost")
+            self.check_kept(kept)
+            kept = self.parts(small / "out")
+            ids = [r["id"] for r in rows(small / "out")]
+            self.assertEqual(ids, self.sim.ids(self.chat["id"])[:len(ids)])
+        self.assertGreater(len(kept), 2)
+        self.remount(small, "size=64m")
+        self.check_complete(words, small / "out")
+
+    def test_full_with_output_and_state(self):
+        small, session = self.tiny("small", "600k"), self.session()
+        words = self.words(session, to=small / "out", state=small / "state.db")
+        for kib in range(600, 4000, 400):
+            self.remount(small, f"size={kib}k")
+            done = tgdata(*words)
+            if done.code == 0:
+                break
+            self.check_fails(done, 7, "pace left")
+        self.remount(small, "size=64m")
+        self.check_complete(words, small / "out")
+
+    def test_a_limit_on_file_sizes(self):
+        session = self.session()
+        words = self.words(session, interval=6000)
+        done = tgdata(*words, preexec_fn=limited(1 << 20))
+        self.check_fails(done, 7, "File too large", "ulimit -f")
+        self.assertEqual(rows(self.dir / "out"), [])
+        self.check_complete(words, self.dir / "out")
+
+    def test_read_only_in_the_middle(self):
+        small, session = self.tiny("small", "64m"), self.session()
+        words = self.words(session, to=small / "out")
+        self.assertEqual(tgdata(*words).code, 0)
+        self.assertGreater(len(self.parts(small / "out")), 4)
+        self.assertEqual(self.rollback(3).code, 0)
+        self.remount(small, "ro")
+        self.check_fails(tgdata(*words), 7, "Read-only file system", "read-only")
+        self.check_fails(self.rollback(1), 7, "Read-only file system")
+        self.remount(small, "rw")
+        self.check_complete(words, small / "out")
+
+    def test_state_that_is_damaged_or_gone(self):
+        """The destination knows how far it is: a new state file goes on from there."""
+        session = self.session()
+        words = self.words(session)
+        self.assertEqual(tgdata(*words).code, 0)
+        self.assertEqual(self.rollback(4).code, 0)
+        kept = self.parts(self.dir / "out")
+        self.assertEqual(len(kept), 4)
+        state = self.dir / "state.db"
+        whole = state.read_bytes()
+        for noise in (b"\x00" * len(whole), whole[:300], whole[:100] + b"\xa5" * 8000):
+            state.write_bytes(noise)
+            for more in self.dir.glob("state.db-*"):
+                more.unlink()
+            self.check_fails(tgdata(*words), 8, "state.db")
+            self.check_kept(kept)
+        state.unlink()
+        self.check_complete(words, self.dir / "out")
+        self.check_kept(kept)
+
+    def test_a_killed_run_with_another_state_is_told_how_to_go_on(self):
+        """A new state file counts its tokens from the beginning; the directory knows a newer."""
+        session = self.session()
+        words = self.words(session)
+        self.assertEqual(tgdata(*words).code, 0)
+        chat = next((self.dir / "out").glob("chat_*"))
+        (chat / "_writer.9-00000000").touch()  # as a killed run leaves it
+        (self.dir / "state.db").unlink()
+        self.check_fails(tgdata(*words), 9, "_writer.9-00000000", "remove")
+        (chat / "_writer.9-00000000").unlink()
+        self.check_complete(words, self.dir / "out")
+
+    def test_a_damaged_part_is_neither_repaired_nor_deleted(self):
+        session = self.session()
+        words = self.words(session)
+        self.assertEqual(tgdata(*words).code, 0)
+        last = max(self.parts(self.dir / "out"))
+        whole = last.read_bytes()
+        bad = whole[:-20] + b"x" * 19 + b"\n"
+        last.write_bytes(bad)
+        self.check_fails(tgdata(*words), 8, last.name)
+        self.assertEqual(last.read_bytes(), bad)
+        last.write_bytes(whole)
+        self.check_complete(words, self.dir / "out")
+        shutil.rmtree(self.dir / "out")  # gone altogether: from the beginning again
+        self.check_complete(words, self.dir / "out")
+
+
+if __name__ == "__main__":
+    main()
