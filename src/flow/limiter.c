@@ -168,23 +168,24 @@ static void flood_while_measuring(struct tg_limiter *l, int64_t sent_us, int64_t
     l->passed = 0;
 }
 
-/* What the server let pass beyond its bucket's contents, per time. */
-static int64_t rate_seen(const struct tg_limiter *l, int64_t now_us)
+/* What the server let pass beyond its bucket's contents, per time, until it refused a request: the
+ * answers to all that was sent before have come. */
+static int64_t rate_seen(const struct tg_limiter *l, int64_t refused_us)
 {
-    return rate_of(l->passed * 1000 - l->bucket_milli, now_us - l->since_us);
+    return rate_of(l->passed * 1000 - l->bucket_milli, refused_us - l->since_us);
 }
 
-static void flood_while_verifying(struct tg_limiter *l, int64_t now_us)
+static void flood_while_verifying(struct tg_limiter *l, int64_t sent_us)
 {
-    int64_t rate = TG_MAX(rate_seen(l, now_us), l->learned_milli);
+    int64_t rate = TG_MAX(rate_seen(l, sent_us), l->learned_milli);
 
     l->phase = TG_LIMIT_REFINE;
     set_rate(l, TG_MIN(rate + rate / 10, RATE_MAX_MILLI));
 }
 
-static void flood_while_refining(struct tg_limiter *l, int64_t now_us)
+static void flood_while_refining(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
 {
-    int64_t seen = rate_seen(l, now_us);
+    int64_t seen = rate_seen(l, sent_us);
 
     /* The long measurement is the sharper one unless the bucket ran over. */
     if (seen <= l->learned_milli + l->learned_milli / 50) {
@@ -219,10 +220,10 @@ static void learn(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
         flood_while_measuring(l, sent_us, now_us);
         break;
     case TG_LIMIT_VERIFY:
-        flood_while_verifying(l, now_us);
+        flood_while_verifying(l, sent_us);
         break;
     case TG_LIMIT_REFINE:
-        flood_while_refining(l, now_us);
+        flood_while_refining(l, sent_us, now_us);
         break;
     case TG_LIMIT_KNOWN:
         flood_while_known(l, now_us);
@@ -233,7 +234,7 @@ static void learn(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
 void tg_limiter_flood(struct tg_limiter *l, int64_t sent_us, int64_t wait_s, int64_t now_us)
 {
     int64_t wait_us = TG_MIN(TG_MAX(wait_s, INT64_C(0)), INT64_C(14) * 86400) * TG_SECOND_US;
-    bool same_event = sent_us < l->flood_at_us;
+    bool same_event = sent_us <= l->flood_at_us; /* sent in the instant before it was known */
 
     l->n_floods++;
     advance(l, now_us);
