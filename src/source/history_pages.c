@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "crypto/hash.h"
 #include "source/history_impl.h"
 #include "tl/reader.h"
 
@@ -173,6 +174,14 @@ int32_t source_id_of(const struct tg_history_source *s, const uint8_t *bytes, si
     return 0;
 }
 
+static uint64_t mark_of(const uint8_t *bytes, size_t len)
+{
+    uint8_t hash[TG_SHA256];
+
+    tg_sha256(hash, bytes, len);
+    return tg_le64(hash);
+}
+
 static void ask_salvage(struct tg_history_source *s, struct source_request *r)
 {
     struct tg_history_request q;
@@ -209,11 +218,11 @@ static void on_salvage(struct tg_history_source *s, struct source_request *r,
         if (tg_salvage_bad(&r->salvage)) {
             int32_t id = source_id_of(s, bytes, info->fault_len);
 
-            source_quarantine(s, id, "a message with an unknown constructor", bytes,
-                              info->fault_len);
+            if (tg_salvage_aside(&r->salvage, id, mark_of(bytes, info->fault_len)))
+                source_quarantine(s, id, "a message with an unknown constructor", bytes,
+                                  info->fault_len);
             if (id)
                 source_page_entry(r->page, id, -1, 0);
-            tg_salvage_aside(&r->salvage, id);
         }
         source_part_drop(s, part);
         ask_salvage(s, r);

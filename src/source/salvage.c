@@ -78,14 +78,20 @@ bool tg_salvage_bad(struct tg_salvage *s)
     return true;
 }
 
-void tg_salvage_aside(struct tg_salvage *s, int32_t id)
+bool tg_salvage_aside(struct tg_salvage *s, int32_t id, uint64_t mark)
 {
+    if (s->behind && id <= s->last && mark == s->mark) {
+        s->want = s->behind = 0; /* nothing lies behind it */
+        return false;
+    }
     s->want--;
     s->piece = 1;
+    s->mark = mark;
     if (id > s->last) {
         s->last = id;
         s->behind = 0;
     } else {
         s->behind++; /* the next request looks past it */
     }
+    return true;
 }

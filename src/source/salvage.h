@@ -22,6 +22,7 @@ struct tg_salvage {
     int32_t want;     /* messages still wanted */
     int32_t piece;    /* messages of the next piece */
     int32_t behind;   /* messages of unknown id that are passed over: 0 usually */
+    uint64_t mark;    /* of the last of them */
 };
 
 /**
@@ -38,11 +39,17 @@ tg_code tg_salvage_next(const struct tg_salvage *s, struct tg_history_request *r
  *  are new and wanted; -1 if the piece must be asked again smaller */
 int tg_salvage_piece(struct tg_salvage *s, const int32_t *id, size_t n);
 
-/**
- * A piece could not be decoded. @return true if it was a single message: set it aside; then tell
- * its id (0 unknown) with tg_salvage_aside.
- */
+/** A piece could not be decoded. @return true if it was a single message: set it aside */
 bool tg_salvage_bad(struct tg_salvage *s);
-void tg_salvage_aside(struct tg_salvage *s, int32_t id);
+
+/**
+ * A single message is set aside.
+ *
+ * @param id    0 if even that is unknown
+ * @param mark  a hash of its bytes
+ * @return false if it was set aside before: the server shows the newest message again to whoever
+ *         asks for what lies behind it
+ */
+bool tg_salvage_aside(struct tg_salvage *s, int32_t id, uint64_t mark);
 
 #endif
