@@ -28,7 +28,7 @@ struct tg_proxy {
     uint16_t port;
     char user[256], password[256]; /* SOCKS5; may be empty */
     uint8_t secret[16];            /* MTProto */
-    bool padded;                   /* MTProto: a dd or ee secret asks for padded framing */
+    bool padded;                   /* MTProto: a dd secret asks for padded framing */
 };
 
 /**

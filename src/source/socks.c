@@ -40,8 +40,10 @@ static tg_code on_method(struct tg_socks *s, struct tg_buf *out, struct tg_error
         put_connect(s, out);
         return TG_AGAIN;
     }
-    if (s->in[1] != 2 || !s->proxy->user[0])
+    if (!s->proxy->user[0])
         return tg_fail(err, TG_NET, "the SOCKS5 proxy wants a user name and password");
+    if (s->in[1] != 2)
+        return tg_fail(err, TG_NET, "the SOCKS5 proxy refuses all ways of logging in");
     tg_buf_byte(out, 1);
     put_short(out, s->proxy->user);
     put_short(out, s->proxy->password);
@@ -57,7 +59,11 @@ static tg_code on_connect(const struct tg_socks *s, struct tg_error *err)
     };
     uint8_t code = s->in[1];
 
-    if (s->in[0] != 5 || code != 0)
+    if (s->in[0] != 5)
+        return tg_fail(err, TG_NET, "the proxy does not speak SOCKS5");
+    if (code == 0 && s->in[3] != 1 && s->in[3] != 3 && s->in[3] != 4)
+        return tg_fail(err, TG_NET, "the SOCKS5 proxy's reply is not understood");
+    if (code != 0)
         return tg_fail(err, TG_NET, "the SOCKS5 proxy could not reach %s:%u: %s", s->where->host,
                        s->where->port, code < TG_COUNT(reason) ? reason[code] : "unknown reason");
     return TG_OK;
@@ -75,8 +81,10 @@ static size_t reply_size(const struct tg_socks *s)
         return 10;
     case 3:
         return 7 + (size_t)s->in[4];
-    default:
+    case 4:
         return 22;
+    default:
+        return 5; /* refused */
     }
 }
 
@@ -96,6 +104,8 @@ tg_code tg_socks_input(struct tg_socks *s, const void *bytes, size_t n, struct t
         if (s->step == TG_SOCKS_METHOD) {
             code = on_method(s, out, err);
         } else if (s->step == TG_SOCKS_AUTH) {
+            if (s->in[0] != 1)
+                return tg_fail(err, TG_NET, "the proxy does not log in as SOCKS5 proxies do");
             if (s->in[1] != 0)
                 return tg_fail(err, TG_NET, "the SOCKS5 proxy refused user name or password");
             put_connect(s, out);
@@ -132,7 +142,9 @@ static bool parse_host_port(const char *text, struct tg_proxy *p)
 
     if (!colon || colon == text || !tg_i64_parse(colon + 1, &port) || port < 1 || port > 65535)
         return false;
-    if (*from == '[' && to[-1] == ']') {
+    if (*from == '[' || to[-1] == ']') {
+        if (*from != '[' || to[-1] != ']' || to - from < 3)
+            return false;
         from++;
         to--;
     }
@@ -187,7 +199,7 @@ tg_code tg_proxy_parse(const char *url, struct tg_proxy *ret, struct tg_error *e
         const char *colon = memchr(rest, ':', (size_t)(at - rest));
 
         ok = copy_part(p.user, sizeof p.user, rest, colon ? colon : at) &&
-             (!colon || copy_part(p.password, sizeof p.password, colon + 1, at));
+             (!colon || copy_part(p.password, sizeof p.password, colon + 1, at)) && p.user[0];
     }
     ok = ok && parse_host_port(at ? at + 1 : rest, &p);
     if (!ok) {
