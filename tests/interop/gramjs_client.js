@@ -395,7 +395,11 @@ async function main() {
     process.exit(0); // its update loop has a timer left
 }
 
-main().catch((error) => {
-    console.error(error);
-    process.exit(1);
-});
+module.exports = { login };
+
+if (require.main === module) {
+    main().catch((error) => {
+        console.error(error);
+        process.exit(1);
+    });
+}
