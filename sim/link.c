@@ -25,6 +25,7 @@ static void link_free(struct sim_link *link)
     if (link->next)
         link->next->prev = link->prev;
     sim->n_links--;
+    sim->n_freed++;
     sim_late_forget(sim, link);
     mt_server_conn_free(link->mt);
     tg_buf_done(&link->slow);
@@ -343,8 +344,15 @@ int64_t sim_link_tick(struct sim_link *link, int64_t mono_us)
     int64_t now_us = sim_now_us(link->dc->sim);
     int64_t at;
 
-    if (link->mt && mt_server_conn_deadline(link->mt) <= now_us)
+    if (link->mt && mt_server_conn_deadline(link->mt) <= now_us) {
+        link->busy = true; /* output follows below */
         mt_server_conn_tick(link->mt, now_us);
+        link->busy = false;
+        if (link->closed) {
+            link_free(link);
+            return INT64_MAX;
+        }
+    }
     slow_step(link, mono_us);
     at = link_deadline(link, mono_us);
     if (link->slow.len)

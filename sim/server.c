@@ -52,11 +52,34 @@ static void accept_tokens(struct sim *sim)
         sim_say(sim, "login token accepted for %s", phone);
 }
 
+/* Ticks every link once. One link's output may end another, and then the walk begins again. */
+static int64_t tick_links(struct sim *sim, int64_t mono_us)
+{
+    struct sim_link *link = sim->links;
+    int64_t next = INT64_MAX;
+
+    sim->n_rounds++;
+    while (link) {
+        struct sim_link *following = link->next;
+        uint64_t n_freed = sim->n_freed;
+
+        if (link->ticked != sim->n_rounds) {
+            int64_t at;
+
+            link->ticked = sim->n_rounds;
+            at = sim_link_tick(link, mono_us); /* TG_MIN would call it twice */
+            next = TG_MIN(next, at);
+        }
+        link = sim->n_freed == n_freed ? following : sim->links;
+    }
+    return next;
+}
+
 static void on_timer(void *ctx)
 {
     struct sim *sim = ctx;
     int64_t mono_us = tg_clock_mono_us();
-    int64_t next;
+    int64_t next, links;
 
     sim->timer_at_us = INT64_MAX;
     next = sim_late_run(sim, mono_us);
@@ -64,10 +87,8 @@ static void on_timer(void *ctx)
         accept_tokens(sim);
         next = TG_MIN(next, mono_us + TOKEN_POLL_US);
     }
-    for (struct sim_link *link = sim->links, *following; link; link = following) {
-        following = link->next;
-        next = TG_MIN(next, sim_link_tick(link, mono_us));
-    }
+    links = tick_links(sim, mono_us);
+    next = TG_MIN(next, links);
     sim_schedule(sim, next);
 }
 

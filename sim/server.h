@@ -43,6 +43,7 @@ struct sim_link {
     uint8_t head[64];          /* behind a proxy: what came until then */
     size_t n_head;
     uint64_t number;
+    uint64_t ticked;           /* the round of ticks that it was last part of */
     uint64_t session_id;  /* of its last query */
     enum sim_ending ending;
     bool busy;            /* inside mt_server_conn_input: output follows */
@@ -78,7 +79,7 @@ struct sim {
     struct sim_dc dc[SIM_DCS + 1]; /* by id */
     struct sim_link *links;
     size_t n_links;
-    uint64_t n_accepted;
+    uint64_t n_accepted, n_freed, n_rounds;
     struct sim_late *late; /* heap */
     size_t n_late, late_cap;
     uint64_t n_late_ever;

@@ -231,6 +231,18 @@ static void learn(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
     }
 }
 
+/* Empty after a flood, but for what lets one request leave when the wait is over: so the server
+ * said, whatever was learned. */
+static int64_t level_after(const struct tg_limiter *l, int64_t wait_us)
+{
+    int64_t one_us;
+
+    if (l->rate_milli == 0)
+        return 0;
+    one_us = NANO / l->rate_milli;
+    return NANO - TG_MIN(one_us, wait_us) * l->rate_milli;
+}
+
 void tg_limiter_flood(struct tg_limiter *l, int64_t sent_us, int64_t wait_s, int64_t now_us)
 {
     int64_t wait_us = TG_MIN(TG_MAX(wait_s, INT64_C(0)), INT64_C(14) * 86400) * TG_SECOND_US;
@@ -244,14 +256,13 @@ void tg_limiter_flood(struct tg_limiter *l, int64_t sent_us, int64_t wait_s, int
     if (same_event || !l->options.adaptive)
         return;
     l->flood_at_us = now_us;
-    /* empty, but for what lets one request leave when the wait is over: so the server said */
-    l->level_nano = NANO - TG_MIN(NANO / TG_MAX(l->rate_milli, INT64_C(1)), wait_us) * l->rate_milli;
-    l->level_nano = l->rate_milli ? TG_MAX(l->level_nano, INT64_C(0)) : 0;
+    l->level_nano = level_after(l, wait_us);
     if (l->phase >= TG_LIMIT_VERIFY) {
         l->since_us = l->closed_until_us; /* the next stretch begins when sending does */
         l->passed = 0;
     }
 }
+
 void tg_limiter_recall(struct tg_limiter *l, int64_t learned_milli, int64_t now_us)
 {
     if (learned_milli <= 0 || !l->options.adaptive)

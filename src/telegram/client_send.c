@@ -243,13 +243,16 @@ static int64_t call_deadline(const struct tgc *c, const struct tgc_call_slot *ca
 
 int64_t tgc_deadline(const struct tgc *c)
 {
-    int64_t soonest = INT64_MAX;
+    int64_t soonest = INT64_MAX, at;
 
-    for (const struct tgc_call_slot *call = c->oldest; call; call = call->newer)
-        soonest = TG_MIN(soonest, call_deadline(c, call));
-    for (size_t i = 0; i < TG_DC_MAX; i++)
-        if (c->link[i].dc)
-            soonest = TG_MIN(soonest, tgc_link_deadline(c, &c->link[i]));
+    for (const struct tgc_call_slot *call = c->oldest; call; call = call->newer) {
+        at = call_deadline(c, call);
+        soonest = TG_MIN(soonest, at);
+    }
+    for (size_t i = 0; i < TG_DC_MAX; i++) {
+        at = c->link[i].dc ? tgc_link_deadline(c, &c->link[i]) : INT64_MAX;
+        soonest = TG_MIN(soonest, at);
+    }
     return soonest;
 }
 
