@@ -113,7 +113,7 @@ def rows(out):
 class Case(unittest.TestCase):
     """A test with a directory of its own, and one data centre for its class."""
 
-    sim_args = ("--chats", "5", "--messages", "300", "--seed", "3")
+    sim_args = ("--chats", "8", "--messages", "300", "--seed", "3")
     maxDiff = None
 
     @classmethod
