@@ -92,13 +92,9 @@ class Sim:
         return [int(line) for line in text.split()]
 
     def truth(self, chats):
-        """All (chat, id) of those entries, with the groups they grew from."""
-        whole = []
-        for c in chats:
-            for chat_id in [c["migrated_from"], c["id"]]:
-                if chat_id:
-                    whole += [(chat_id, i) for i in self.ids(chat_id)]
-        return whole
+        """All (chat, id) of those entries, with the groups they grew from, each once."""
+        wanted = {i for c in chats for i in (c["migrated_from"], c["id"]) if i}
+        return [(chat_id, i) for chat_id in wanted for i in self.ids(chat_id)]
 
 
 def rows(out):
