@@ -20,8 +20,15 @@ async function main() {
     const wall = process.hrtime.bigint();
     const cpu = process.cpuUsage();
     let n = 0;
-    for await (const m of client.iterMessages(chat, { limit: Number(args.messages), waitTime: 1e-9 }))
-        n += m ? 1 : 0;
+    // It takes a page shorter than asked for the last, so it is asked to go on below what it has.
+    for (let before = -1, offsetId = 0; n > before && n < args.messages;) {
+        before = n;
+        const more = { limit: args.messages - n, offsetId, waitTime: 1e-9 };
+        for await (const m of client.iterMessages(chat, more)) {
+            offsetId = m.id;
+            n++;
+        }
+    }
     const used = process.cpuUsage(cpu);
     console.log(JSON.stringify({
         messages: n, wall_s: Number(process.hrtime.bigint() - wall) / 1e9,
