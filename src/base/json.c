@@ -2,9 +2,9 @@
 /*
  * json.c - see json.h
  *
- * Quoting is the hot loop. A run of bytes that need nothing (printable ASCII other than the quote
- * and the backslash) is found sixteen at a time where SSE2 is there and copied at once; anything
- * else is looked at singly.
+ * Quoting is the hot loop. The text is first checked to be UTF-8 as a whole, so that only control
+ * characters, the quote and the backslash are left to look for: sixteen at a time where SSE2 is
+ * there, copied on the way. Text that is not well-formed is looked at byte by byte.
  */
 #include "base/json.h"
 
@@ -58,77 +58,88 @@ void tg_json_end_array(struct tg_json *j)
     close_level(j, ']');
 }
 
+/* Whether a byte stands for itself inside quotes, given that the text is well-formed UTF-8. */
 static inline bool is_plain(uint8_t c)
 {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+    return c >= 0x20 && c != '"' && c != '\\';
+}
+
+#if defined(__SSE2__)
+
+/* @return 1..15 bytes, zeros behind them */
+static inline __m128i load_short(const uint8_t *s, size_t n)
+{
+    uint64_t low, high = 0;
+
+    if (n >= 8) {
+        memcpy(&low, s, 8);
+        memcpy(&high, s + n - 8, 8);
+        high = n == 8 ? 0 : high >> 8 * (16 - n);
+    } else if (n >= 4) {
+        uint32_t first, last;
+
+        memcpy(&first, s, 4);
+        memcpy(&last, s + n - 4, 4);
+        low = first | (uint64_t)last << 8 * (n - 4);
+    } else {
+        low = s[0] | (uint64_t)s[n / 2] << 8 * (n / 2) | (uint64_t)s[n - 1] << 8 * (n - 1);
+    }
+    return _mm_set_epi64x((long long)high, (long long)low);
 }
 
 /*
- * Copies leading bytes that are ASCII and need no escape. The caller has room for 16 bytes more
- * than there are, so that a block can be stored before it is known how much of it counts.
+ * Copies leading bytes that need no escape. The caller has room for 16 bytes more than there are,
+ * so that a block can be stored before it is known how much of it counts.
  *
  * @return how many were copied
  */
 static inline size_t copy_plain(uint8_t *out, const uint8_t *s, size_t n)
 {
-    size_t i = 0;
-
-#if defined(__SSE2__)
-    const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"'),
+    const __m128i last_control = _mm_set1_epi8(0x1f), quote = _mm_set1_epi8('"'),
                   back = _mm_set1_epi8('\\');
 
-    for (; i + 16 <= n; i += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(s + i));
-        /* signed compare: control characters and bytes above 0x7f are both below 0x20 */
-        __m128i odd = _mm_or_si128(_mm_cmplt_epi8(v, space),
+    for (size_t i = 0; i < n; i += 16) {
+        __m128i v = n - i >= 16 ? _mm_loadu_si128((const __m128i *)(const void *)(s + i))
+                                : load_short(s + i, n - i);
+        __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(v, last_control), v),
                                    _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, back)));
         int mask = _mm_movemask_epi8(odd);
 
-        _mm_storeu_si128((__m128i *)(out + i), v);
+        _mm_storeu_si128((__m128i *)(void *)(out + i), v);
         if (mask)
-            return i + (size_t)__builtin_ctz((unsigned)mask);
+            return TG_MIN(n, i + (size_t)__builtin_ctz((unsigned)mask));
     }
-#endif
+    return n;
+}
+
+#else
+
+static inline size_t copy_plain(uint8_t *out, const uint8_t *s, size_t n)
+{
+    size_t i = 0;
+
     for (; i < n && is_plain(s[i]); i++)
         out[i] = s[i];
     return i;
 }
 
+#endif
+
 /* @return length of the well-formed multi-byte sequence at s, 0 if there is none */
-static inline size_t utf8_run(const uint8_t *s, size_t n)
+static size_t utf8_run(const uint8_t *s, size_t n)
 {
-    if (s[0] >= 0xc2 && s[0] <= 0xdf)
-        return n >= 2 && (s[1] & 0xc0) == 0x80 ? 2 : 0;
-    if ((s[0] & 0xf0) == 0xe0) {
-        if (n < 3 || (s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80)
-            return 0;
-        if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f))
-            return 0;
-        return 3;
-    }
-    if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-        if (n < 4 || (s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80 || (s[3] & 0xc0) != 0x80)
-            return 0;
-        if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-            return 0;
-        return 4;
-    }
-    return 0;
+    size_t run = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+
+    return run <= n && tg_utf8_valid(s, run) ? run : 0;
 }
 
-/* Copies well-formed multi-byte sequences one after another. @return how many bytes */
-static inline size_t copy_utf8(uint8_t *out, const uint8_t *s, size_t n)
+/* The same where the text is not all well-formed: stops where bytes are not. */
+static size_t copy_well_formed(uint8_t *out, const uint8_t *s, size_t n)
 {
-    size_t i = 0;
+    size_t i = 0, run;
 
-    while (i < n && s[i] >= 0x80) {
-        size_t run = utf8_run(s + i, n - i);
-
-        if (run == 0)
-            break;
-        memcpy(out + i, s + i, 2);
-        if (run > 2)
-            memcpy(out + i + run - 2, s + i + run - 2, 2);
+    while (i < n && (run = s[i] < 0x80 ? is_plain(s[i]) : utf8_run(s + i, n - i)) > 0) {
+        memcpy(out + i, s + i, run);
         i += run;
     }
     return i;
@@ -161,6 +172,7 @@ void tg_json_quote(struct tg_buf *b, const char *text, size_t len)
 {
     enum { SLACK = 24 }; /* both quotes, an escape, and what copy_plain stores beyond its end */
     const uint8_t *s = (const uint8_t *)text, *end = s + len;
+    bool valid = tg_utf8_valid(s, len);
     uint8_t *out;
 
     if (len > SIZE_MAX / 8 || !tg_buf_room(b, len + SLACK))
@@ -168,13 +180,12 @@ void tg_json_quote(struct tg_buf *b, const char *text, size_t len)
     out = b->data + b->len;
     *out++ = '"';
     while (s < end) {
-        size_t n = copy_plain(out, s, (size_t)(end - s));
+        size_t n = (valid ? copy_plain : copy_well_formed)(out, s, (size_t)(end - s));
 
-        n += copy_utf8(out + n, s + n, (size_t)(end - s) - n);
         out += n;
         s += n;
-        if (s == end || n)
-            continue;
+        if (s == end)
+            break;
         /* an escape takes up to 6 bytes where 1 was reckoned with */
         b->len = (size_t)(out - b->data);
         if (!tg_buf_room(b, (size_t)(end - s) + SLACK))

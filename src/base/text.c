@@ -321,26 +321,3 @@ bool tg_duration_parse(const char *text, int64_t *ret_ms)
     *ret_ms = v;
     return true;
 }
-
-bool tg_utf8_valid(const void *bytes, size_t n)
-{
-    const uint8_t *s = bytes, *end = s + n;
-
-    while (s < end) {
-        size_t more = *s < 0x80 ? 0 : *s >= 0xf0 ? 3 : *s >= 0xe0 ? 2 : 1;
-        uint32_t v = more == 0 ? *s : *s & (0x3fu >> more);
-
-        if ((*s >= 0x80 && *s < 0xc2) || *s > 0xf4 || (size_t)(end - s) <= more)
-            return false;
-        for (size_t i = 1; i <= more; i++) {
-            if ((s[i] & 0xc0) != 0x80)
-                return false;
-            v = v << 6 | (s[i] & 0x3f);
-        }
-        if ((more == 2 && (v < 0x800 || (v >= 0xd800 && v <= 0xdfff))) ||
-            (more == 3 && (v < 0x10000 || v > 0x10ffff)))
-            return false;
-        s += more + 1;
-    }
-    return true;
-}

@@ -213,6 +213,60 @@ static void utf8_is_told_from_other_bytes(void **state)
         assert_int_equal(tg_utf8_valid(row[i].text, strlen(row[i].text)), row[i].good);
 }
 
+/* One byte after the other, as the standard's table 3-7 has it. */
+static bool well_formed(const uint8_t *s, size_t n)
+{
+    static const struct {
+        uint8_t first[2], second[2];
+        size_t len;
+    } row[] = {
+        { { 0x00, 0x7f }, { 0, 0 }, 1 },       { { 0xc2, 0xdf }, { 0x80, 0xbf }, 2 },
+        { { 0xe0, 0xe0 }, { 0xa0, 0xbf }, 3 }, { { 0xe1, 0xec }, { 0x80, 0xbf }, 3 },
+        { { 0xed, 0xed }, { 0x80, 0x9f }, 3 }, { { 0xee, 0xef }, { 0x80, 0xbf }, 3 },
+        { { 0xf0, 0xf0 }, { 0x90, 0xbf }, 4 }, { { 0xf1, 0xf3 }, { 0x80, 0xbf }, 4 },
+        { { 0xf4, 0xf4 }, { 0x80, 0x8f }, 4 },
+    };
+
+    for (size_t i = 0; i < n;) {
+        size_t k = 0;
+
+        while (k < TG_COUNT(row) && (s[i] < row[k].first[0] || s[i] > row[k].first[1]))
+            k++;
+        if (k == TG_COUNT(row) || row[k].len > n - i)
+            return false;
+        for (size_t j = 1; j < row[k].len; j++)
+            if (s[i + j] < (j == 1 ? row[k].second[0] : 0x80) ||
+                s[i + j] > (j == 1 ? row[k].second[1] : 0xbf))
+                return false;
+        i += row[k].len;
+    }
+    return true;
+}
+
+/* Each pair and many triples of bytes, behind and before text of each length and kind. */
+static void utf8_blocks_judge_as_single_bytes_do(void **state)
+{
+    static const char *const filler[] = { "abcdefgh", "\xd0\xb4\xd0\xb4\xd0\xb4\xd0\xb4",
+                                          "\xe2\x82\xac\xe2\x82\xac  ",
+                                          "\xf0\x9f\x98\x80\xf0\x9f\x98\x80" };
+    static const uint8_t third[] = { 'a', 0x80, 0xbf, 0xc3, 0xe2, 0xf0 };
+    uint8_t text[64];
+
+    (void)state;
+    for (size_t round = 0; round < 65536 * TG_COUNT(third); round++) {
+        size_t before = round * 7 % 41, n = before + 3 + round % 19;
+        const char *fill = filler[round % TG_COUNT(filler)];
+
+        for (size_t i = 0; i < n; i++)
+            text[i] = (uint8_t)fill[i % 8];
+        text[before] = (uint8_t)(round / TG_COUNT(third) >> 8);
+        text[before + 1] = (uint8_t)(round / TG_COUNT(third));
+        text[before + 2] = third[round % TG_COUNT(third)];
+        if (tg_utf8_valid(text, n) != well_formed(text, n))
+            fail_msg("round %zu: %d", round, tg_utf8_valid(text, n));
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -222,6 +276,7 @@ int main(void)
         cmocka_unit_test(dates_are_written_as_the_c_library_does),
         cmocka_unit_test(numbers_fill_the_whole_text),
         cmocka_unit_test(utf8_is_told_from_other_bytes),
+        cmocka_unit_test(utf8_blocks_judge_as_single_bytes_do),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * utf8.c - tg_utf8_valid of text.h
+ *
+ * Every text of every message goes through here. Where SSSE3 is there (asked at run time), sixteen
+ * bytes are judged at once: three tables, by the upper and lower half of the byte before and by the
+ * upper half of the byte itself, each name the errors that are still possible; an error that all
+ * three name is one. What remains, that the third and fourth byte of a long sequence continue it,
+ * follows from the bytes two and three before. Method: J. Keiser and D. Lemire, "Validating UTF-8
+ * In Less Than One Instruction Per Byte", 2020.
+ *
+ * The bytes before are read from memory anew, so a block may begin anywhere: the last one simply
+ * overlaps the one before it.
+ */
+#include "base/text.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+static bool valid_singly(const uint8_t *s, const uint8_t *end)
+{
+    while (s < end) {
+        size_t more = *s < 0x80 ? 0 : *s >= 0xf0 ? 3 : *s >= 0xe0 ? 2 : 1;
+        uint32_t v = more == 0 ? *s : *s & (0x3fu >> more);
+
+        if ((*s >= 0x80 && *s < 0xc2) || *s > 0xf4 || (size_t)(end - s) <= more)
+            return false;
+        for (size_t i = 1; i <= more; i++) {
+            if ((s[i] & 0xc0) != 0x80)
+                return false;
+            v = v << 6 | (s[i] & 0x3f);
+        }
+        if ((more == 2 && (v < 0x800 || (v >= 0xd800 && v <= 0xdfff))) ||
+            (more == 3 && (v < 0x10000 || v > 0x10ffff)))
+            return false;
+        s += more + 1;
+    }
+    return true;
+}
+
+#if defined(__x86_64__)
+
+#define TARGET __attribute__((target("ssse3")))
+
+enum { BLOCK = 16 };
+
+/* What can be wrong with a byte and the one before it. */
+enum {
+    SHORT = 1 << 0,      /* a sequence that is not continued */
+    LONG = 1 << 1,       /* a continuation of nothing */
+    OVER_3 = 1 << 2,     /* e0 80..9f */
+    LARGE = 1 << 3,      /* f4 90.. and above */
+    SURROGATE = 1 << 4,  /* ed a0.. */
+    OVER_2 = 1 << 5,     /* c0, c1 */
+    OVER_4 = 1 << 6,     /* f0 80..8f; and f5.. 80..8f */
+    CONTINUES = 1 << 7,  /* a second continuation: an error unless a long sequence wants it */
+    ANY = SHORT | LONG | CONTINUES, /* those that do not depend on the lower half */
+    LARGEST = ANY | LARGE | OVER_4,
+    SECOND = LONG | OVER_2 | CONTINUES,
+};
+
+TARGET static inline __m128i load(const uint8_t *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+TARGET static inline __m128i upper_half(__m128i v)
+{
+    return _mm_and_si128(_mm_srli_epi16(v, 4), _mm_set1_epi8(15));
+}
+
+/* @return non-zero bytes where something is wrong; b1, b2, b3: the bytes 1, 2, 3 before each */
+TARGET static inline __m128i faults(__m128i b, __m128i b1, __m128i b2, __m128i b3)
+{
+    const __m128i before_upper = _mm_setr_epi8(
+        LONG, LONG, LONG, LONG, LONG, LONG, LONG, LONG, (char)CONTINUES, (char)CONTINUES,
+        (char)CONTINUES, (char)CONTINUES, SHORT | OVER_2, SHORT, SHORT | OVER_3 | SURROGATE,
+        SHORT | LARGE | OVER_4);
+    const __m128i before_lower = _mm_setr_epi8(
+        (char)(ANY | OVER_2 | OVER_3 | OVER_4), (char)(ANY | OVER_2), (char)ANY, (char)ANY,
+        (char)(ANY | LARGE), (char)LARGEST, (char)LARGEST, (char)LARGEST, (char)LARGEST,
+        (char)LARGEST, (char)LARGEST, (char)LARGEST, (char)LARGEST, (char)(LARGEST | SURROGATE),
+        (char)LARGEST, (char)LARGEST);
+    const __m128i own_upper = _mm_setr_epi8(
+        SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, (char)(SECOND | OVER_3 | OVER_4),
+        (char)(SECOND | OVER_3 | LARGE), (char)(SECOND | SURROGATE | LARGE),
+        (char)(SECOND | SURROGATE | LARGE), SHORT, SHORT, SHORT, SHORT);
+    __m128i pair = _mm_and_si128(
+        _mm_and_si128(_mm_shuffle_epi8(before_upper, upper_half(b1)),
+                      _mm_shuffle_epi8(before_lower, _mm_and_si128(b1, _mm_set1_epi8(15)))),
+        _mm_shuffle_epi8(own_upper, upper_half(b)));
+    __m128i third = _mm_subs_epu8(b2, _mm_set1_epi8((char)(0xe0 - 0x80)));
+    __m128i fourth = _mm_subs_epu8(b3, _mm_set1_epi8((char)(0xf0 - 0x80)));
+    __m128i wanted = _mm_and_si128(_mm_or_si128(third, fourth), _mm_set1_epi8((char)0x80));
+
+    return _mm_xor_si128(wanted, pair);
+}
+
+/* At least one block. */
+TARGET static bool valid_blocks(const uint8_t *s, size_t n)
+{
+    __m128i b = load(s), bad;
+
+    bad = faults(b, _mm_slli_si128(b, 1), _mm_slli_si128(b, 2), _mm_slli_si128(b, 3));
+    for (size_t i = BLOCK; i < n; i += BLOCK) {
+        i = TG_MIN(i, n - BLOCK);
+        b = load(s + i);
+        if (i < 3) /* the overlapping block of a text hardly longer than one */
+            return valid_singly(s, s + n);
+        bad = _mm_or_si128(bad, faults(b, load(s + i - 1), load(s + i - 2), load(s + i - 3)));
+    }
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(bad, _mm_setzero_si128())) == 0xffff &&
+           s[n - 1] < 0xc0 && s[n - 2] < 0xe0 && s[n - 3] < 0xf0; /* nothing is left open */
+}
+
+static size_t ascii_run(const uint8_t *s, size_t n)
+{
+    size_t i = 0;
+
+    while (i + BLOCK <= n &&
+           !_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)(s + i))))
+        i += BLOCK;
+    return i;
+}
+
+bool tg_utf8_valid(const void *bytes, size_t n)
+{
+    const uint8_t *s = bytes;
+    size_t ascii = ascii_run(s, n);
+
+    if (n - ascii >= BLOCK && __builtin_cpu_supports("ssse3"))
+        return valid_blocks(s + ascii, n - ascii);
+    return valid_singly(s + ascii, s + n);
+}
+
+#else
+
+bool tg_utf8_valid(const void *bytes, size_t n)
+{
+    return valid_singly(bytes, (const uint8_t *)bytes + n);
+}
+
+#endif
