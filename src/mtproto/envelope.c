@@ -72,44 +72,67 @@ static tg_code refuse(struct tg_error *err)
     return tg_fail(err, TG_SECURITY, "packet is not from the holder of the key");
 }
 
-/* Decrypts `n` bytes in place. @return whether msg_key is that of the whole plaintext */
-static bool decrypt(const struct mt_key *key, enum mt_side side, uint8_t *packet, size_t n)
+/* @return length of the ciphertext in a packet, 0 if it cannot be one */
+static size_t cipher_len(size_t len, bool padded)
 {
-    const uint8_t *msg_key = packet + ID;
-    uint8_t *plain = packet + OUTER;
-    struct tg_aes_ige_key aes;
+    size_t n = len < OUTER ? 0 : len - OUTER;
+
+    if (padded)
+        n -= n % BLOCK;
+    return n % BLOCK || n < INNER + PAD_MIN ? 0 : n;
+}
+
+/* @return whether msg_key is that of the whole plaintext */
+static bool is_genuine(const struct mt_key *key, enum mt_side side, const uint8_t *packet, size_t n)
+{
     uint8_t large[TG_SHA256];
     bool same;
 
-    tg_mt_kdf(key->key, side, msg_key, &aes);
-    tg_aes_ige_decrypt(plain, plain, n, aes.key, aes.iv);
-    tg_mt_msg_key_large(key->key, side, plain, n, large);
-    same = tg_equal_ct(large + MSG_KEY_AT, msg_key, TG_MT_MSG_KEY);
-    explicit_bzero(&aes, sizeof aes);
+    tg_mt_msg_key_large(key->key, side, packet + OUTER, n, large);
+    same = tg_equal_ct(large + MSG_KEY_AT, packet + ID, TG_MT_MSG_KEY);
     explicit_bzero(large, sizeof large);
     return same;
 }
 
-tg_code mt_envelope_open(const struct mt_key *key, enum mt_side side, bool padded, uint8_t *packet,
-                         size_t len, struct mt_message *ret, struct tg_error *err)
+void mt_envelope_decrypt(const struct mt_key *key, enum mt_side side, bool padded,
+                         struct mt_packet *packet, size_t n)
+{
+    enum { AT_ONCE = 4 };
+    struct tg_aes_ige_key aes[AT_ONCE];
+    struct tg_aes_ige_job job[AT_ONCE];
+    struct mt_packet *of[AT_ONCE];
+    size_t n_jobs = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct mt_packet *p = &packet[i];
+        size_t len = p->decrypted ? 0 : cipher_len(p->len, padded);
+
+        if (len && tg_equal_ct(p->at, key->id, ID)) {
+            tg_mt_kdf(key->key, side, p->at + ID, &aes[n_jobs]);
+            job[n_jobs] = (struct tg_aes_ige_job){ .out = p->at + OUTER, .in = p->at + OUTER,
+                                                   .len = len, .key = aes[n_jobs].key,
+                                                   .iv = aes[n_jobs].iv };
+            of[n_jobs++] = p;
+        }
+        if (n_jobs < AT_ONCE && i + 1 < n)
+            continue;
+        tg_aes_ige_decrypt_many(job, n_jobs);
+        for (size_t k = 0; k < n_jobs; k++) {
+            of[k]->decrypted = true;
+            of[k]->genuine = is_genuine(key, side, of[k]->at, job[k].len);
+        }
+        n_jobs = 0;
+    }
+    explicit_bzero(aes, sizeof aes);
+}
+
+/* Reads what an authentic packet holds. */
+static tg_code read_plain(uint8_t *packet, size_t n, struct mt_message *ret, struct tg_error *err)
 {
     const uint8_t *plain = packet + OUTER;
-    uint32_t body_len;
-    size_t n, room;
-    bool known;
+    uint32_t body_len = tg_le32(plain + 28);
+    size_t room = n - INNER;
 
-    if (len < OUTER + INNER + PAD_MIN)
-        return refuse(err);
-    n = len - OUTER;
-    if (padded)
-        n -= n % BLOCK;
-    if (n % BLOCK || n < INNER + PAD_MIN)
-        return refuse(err);
-    known = tg_equal_ct(packet, key->id, ID);
-    if (!decrypt(key, side, packet, n) || !known)
-        return refuse(err);
-    body_len = tg_le32(plain + 28);
-    room = n - INNER;
     if (body_len % 4 || body_len > room || room - body_len < PAD_MIN || room - body_len > PAD_MAX)
         return refuse(err);
     *ret = (struct mt_message){ .session_id = tg_le64(plain + 8),
@@ -119,6 +142,35 @@ tg_code mt_envelope_open(const struct mt_key *key, enum mt_side side, bool padde
                                 .len = body_len };
     memcpy(ret->salt, plain, sizeof ret->salt);
     return TG_OK;
+}
+
+tg_code mt_envelope_read(const struct mt_key *key, enum mt_side side, bool padded,
+                         const struct mt_packet *packet, struct mt_message *ret,
+                         struct tg_error *err)
+{
+    if (!packet->decrypted)
+        return mt_envelope_open(key, side, padded, packet->at, packet->len, ret, err);
+    if (!packet->genuine || !tg_equal_ct(packet->at, key->id, ID))
+        return refuse(err);
+    return read_plain(packet->at, cipher_len(packet->len, padded), ret, err);
+}
+
+tg_code mt_envelope_open(const struct mt_key *key, enum mt_side side, bool padded, uint8_t *packet,
+                         size_t len, struct mt_message *ret, struct tg_error *err)
+{
+    size_t n = cipher_len(len, padded);
+    struct tg_aes_ige_key aes;
+    bool known;
+
+    if (!n)
+        return refuse(err);
+    known = tg_equal_ct(packet, key->id, ID);
+    tg_mt_kdf(key->key, side, packet + ID, &aes);
+    tg_aes_ige_decrypt(packet + OUTER, packet + OUTER, n, aes.key, aes.iv);
+    explicit_bzero(&aes, sizeof aes);
+    if (!is_genuine(key, side, packet, n) || !known)
+        return refuse(err);
+    return read_plain(packet, n, ret, err);
 }
 
 void mt_envelope_write(const struct mt_key *key, enum mt_side side, const struct mt_message *m,

@@ -54,6 +54,19 @@ tg_code mt_envelope_open(const struct mt_key *key, enum mt_side side, bool padde
                          size_t len, struct mt_message *ret, struct tg_error *err);
 
 /**
+ * Decrypts packets ahead, in place, where they lie in their transport's buffer: up to four side by
+ * side, which hides the latency of AES. Sets `decrypted` and `genuine` of those that carry this
+ * key's id and a possible length; mt_envelope_read then takes them.
+ */
+void mt_envelope_decrypt(const struct mt_key *key, enum mt_side side, bool padded,
+                         struct mt_packet *packet, size_t n);
+
+/** As mt_envelope_open for a packet of a transport, decrypted ahead or not. */
+tg_code mt_envelope_read(const struct mt_key *key, enum mt_side side, bool padded,
+                         const struct mt_packet *packet, struct mt_message *ret,
+                         struct tg_error *err);
+
+/**
  * Appends an encrypted packet around body (a multiple of 4 bytes). Sets out->failed if it is longer
  * than MT_MESSAGE_MAX.
  *

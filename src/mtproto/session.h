@@ -101,6 +101,9 @@ uint64_t mt_session_call(struct mt_session *s, const struct mt_call *call);
 /** Forgets a call: no event will come. Sends rpc_drop_answer if it was sent already. */
 void mt_session_cancel(struct mt_session *s, uint64_t call);
 
+/** Decrypts packets of the transport ahead, side by side; then mt_session_packet takes each. */
+void mt_session_decrypt(const struct mt_session *s, struct mt_packet *packet, size_t n);
+
 /** Takes one packet of the transport, decrypts it in place, raises events. */
 void mt_session_packet(struct mt_session *s, struct mt_packet *packet, int64_t now_us);
 

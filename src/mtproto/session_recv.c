@@ -326,8 +326,8 @@ static void on_packet(struct mt_session *s, struct mt_packet *packet)
     if (packet->len >= 8 && memcmp(packet->at, s->former_key_id, 8) == 0 &&
         memcmp(s->former_key_id, s->key.id, 8) != 0)
         return; /* sent before the key was replaced */
-    if (mt_envelope_open(&s->key, MT_FROM_SERVER, framing == MT_PADDED, packet->at, packet->len,
-                         &m, &err) != TG_OK) {
+    if (mt_envelope_read(&s->key, MT_FROM_SERVER, framing == MT_PADDED, packet, &m, &err) !=
+        TG_OK) {
         mt_session_fail(s, err.code, 0, err.message);
         return;
     }
@@ -343,6 +343,18 @@ static void on_packet(struct mt_session *s, struct mt_packet *packet)
                   mt_seen_find(&s->seen, in.msg_id)))
         on_message(s, &in, &budget);
     mt_gzip_trim(s->gzip);
+}
+
+void mt_session_decrypt(const struct mt_session *s, struct mt_packet *packet, size_t n)
+{
+    enum mt_framing framing = MT_ABRIDGED;
+    bool obfuscated;
+    int16_t dc;
+
+    if (!s->transport || s->failed)
+        return;
+    mt_transport_detected(s->transport, &framing, &obfuscated, &dc);
+    mt_envelope_decrypt(&s->key, MT_FROM_SERVER, framing == MT_PADDED, packet, n);
 }
 
 void mt_session_packet(struct mt_session *s, struct mt_packet *packet, int64_t now_us)

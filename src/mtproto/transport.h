@@ -43,6 +43,8 @@ struct mt_packet {
     int32_t error;        /* transport error such as -404, else 0; then at and len are empty */
     bool is_quick_ack;    /* then `quick_ack` holds the token and at/len are empty */
     bool wants_quick_ack; /* server role: the client asked for one */
+    bool decrypted;       /* mt_envelope_decrypt has been over it ... */
+    bool genuine;         /* ... and this is what it found */
     uint32_t quick_ack;
 };
 

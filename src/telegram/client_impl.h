@@ -143,6 +143,10 @@ void tgc_link_forget(struct tgc *c, struct tgc_link *link, const struct tg_error
 void tgc_link_forget_temp(struct tgc *c, struct tgc_link *link);
 void tgc_link_done(struct tgc_link *link);
 void tgc_on_bind_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *event);
+void tgc_handshake_packet(struct tgc *c, struct tgc_link *link, struct mt_packet *packet,
+                          int64_t now_us);
+/* The server does not know the key that was used. */
+void tgc_key_unknown(struct tgc *c, struct tgc_link *link);
 
 /* client_auth.c: exports the login to a further DC; calls for it wait */
 void tgc_auth_import(struct tgc *c, struct tgc_link *link, int64_t now_us);

@@ -378,8 +378,8 @@ static void keep_temporary(struct tgc *c, struct tgc_link *link,
         mt_session_set_key(link->session, &link->temp, link->temp_salt);
 }
 
-static void handshake_packet(struct tgc *c, struct tgc_link *link, struct mt_packet *packet,
-                             int64_t now_us)
+void tgc_handshake_packet(struct tgc *c, struct tgc_link *link, struct mt_packet *packet,
+                          int64_t now_us)
 {
     struct mt_handshake_result made;
     struct mt_message message;
@@ -454,8 +454,7 @@ void tgc_on_bind_reply(struct tgc *c, struct tgc_link *link, const struct mt_eve
         key_gone(c, link);
 }
 
-/* The server does not know the key that was used. */
-static void key_unknown(struct tgc *c, struct tgc_link *link)
+void tgc_key_unknown(struct tgc *c, struct tgc_link *link)
 {
     bool handshake = link->state == TGC_KEY || link->state == TGC_TEMP_KEY;
 
@@ -509,55 +508,6 @@ void tgc_link_flush(struct tgc *c, struct tgc_link *link, int64_t now_us)
         return;
     mt_session_flush(link->session, now_us, &link->out);
     send_out(c, link);
-}
-
-uint8_t *tgc_link_room(struct tgc *c, uint32_t index, size_t *ret_n)
-{
-    assert(index < TG_DC_MAX && c->link[index].transport);
-    return mt_transport_room(c->link[index].transport, ret_n);
-}
-
-/* @return false when the connection must be dropped */
-static bool take_packet(struct tgc *c, struct tgc_link *link, struct mt_packet *packet,
-                        int64_t now_us)
-{
-    if (packet->error) {
-        tg_fail(&link->why, packet->error == -429 ? TG_SERVER : TG_NET,
-                "DC %d closed the connection with transport error %d", link->dc, packet->error);
-        if (packet->error == -404)
-            key_unknown(c, link);
-        return false;
-    }
-    if (link->state == TGC_READY)
-        mt_session_packet(link->session, packet, now_us);
-    else if (!packet->is_quick_ack)
-        handshake_packet(c, link, packet, now_us);
-    return !link->failed;
-}
-
-void tgc_link_received(struct tgc *c, uint32_t index, size_t n, int64_t now_us)
-{
-    struct tgc_link *link = &c->link[index];
-    struct mt_packet packet;
-    tg_code code;
-
-    assert(index < TG_DC_MAX && link->transport);
-    c->now_us = now_us;
-    c->stats.bytes_in += n;
-    code = mt_transport_fed(link->transport, n, &link->why);
-    link->receiving = true;
-    while (code == TG_OK) {
-        code = mt_transport_next(link->transport, &packet, &link->why);
-        if (code == TG_OK && !take_packet(c, link, &packet, now_us))
-            code = TG_NET;
-    }
-    link->receiving = false;
-    if (code != TG_AGAIN) {
-        struct tg_error why = link->why;
-
-        tgc_link_drop(c, link, &why, now_us);
-    }
-    tgc_tick(c, now_us);
 }
 
 void tgc_link_tick(struct tgc *c, struct tgc_link *link, int64_t now_us)
