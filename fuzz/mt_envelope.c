@@ -35,10 +35,17 @@ static void seal(const struct mt_key *k, const uint8_t *plain, size_t n, uint8_t
 
 static void open_encrypted(const struct mt_key *k, bool padded, uint8_t *packet, size_t len)
 {
+    struct mt_packet ahead = { .at = malloc(len + 1), .len = len };
     struct mt_message m;
     struct tg_error err;
-    tg_code code = mt_envelope_open(k, MT_FROM_SERVER, padded, packet, len, &m, &err);
+    tg_code code;
 
+    require(ahead.at != NULL);
+    memcpy(ahead.at, packet, len);
+    mt_envelope_decrypt(k, MT_FROM_SERVER, padded, &ahead, 1);
+    code = mt_envelope_read(k, MT_FROM_SERVER, padded, &ahead, &m, &err);
+    free(ahead.at);
+    require(code == mt_envelope_open(k, MT_FROM_SERVER, padded, packet, len, &m, &err));
     require(code == TG_OK || code == TG_SECURITY);
     if (code == TG_OK) {
         require(m.body == packet + 56 && m.len % 4 == 0);

@@ -297,9 +297,10 @@ static bool carry(struct world *w)
 {
     size_t piece = chance(w, 50) ? 1 << 20 : 1 + (size_t)pick(w, 700);
     struct tg_buf moved;
-    struct mt_packet packet;
+    struct mt_packet packet[4];
     struct tg_error err;
     bool whole, ok;
+    size_t n;
 
     tg_buf_init(&moved, 64 << 20);
     client_flush(w);
@@ -310,8 +311,16 @@ static bool carry(struct world *w)
     whole &= pass(&w->down, piece, &moved);
     if (mt_transport_feed(w->transport, moved.data, moved.len, &err) != TG_OK)
         whole = false;
-    while (w->transport && !w->failed && mt_transport_next(w->transport, &packet, &err) == TG_OK)
-        mt_session_packet(w->client, &packet, client_now(w));
+    do { /* as many at once as a client takes, or fewer */
+        size_t wanted = 1 + (size_t)(w->now / 7 % TG_COUNT(packet));
+
+        for (n = 0; w->transport && !w->failed && n < wanted &&
+                    mt_transport_next(w->transport, &packet[n], &err) == TG_OK;)
+            n++;
+        mt_session_decrypt(w->client, packet, n);
+        for (size_t i = 0; i < n && w->transport && !w->failed; i++)
+            mt_session_packet(w->client, &packet[i], client_now(w));
+    } while (n);
     tg_buf_done(&moved);
     return whole && (ok || w->down.bytes.len) && !w->failed;
 }
