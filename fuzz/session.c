@@ -3,10 +3,12 @@
  * session.c - fuzzes what an account is read from: stored sessions and session strings
  *
  * Input: one byte of choice, then
- *   0  a payload, to which the head with its hash is added, as somebody who makes files would
+ *   0  a payload of version 1, to which the head with its hash is added, as somebody who makes
+ *      files would
  *   1  a whole blob
  *   2  a whole blob, opened with a passphrase (only parameters that are cheap to derive with)
  *   3  a session string
+ *   4  as 0, of version 2
  * What is taken must come out of a write and a read unchanged.
  */
 #include <stdlib.h>
@@ -56,9 +58,9 @@ static void read_blob(const uint8_t *blob, size_t len, const char *passphrase)
     tg_session_data_done(&again);
 }
 
-static void read_payload(const uint8_t *data, size_t size)
+static void read_payload(uint8_t version, const uint8_t *data, size_t size)
 {
-    static const uint8_t magic[8] = { 'T', 'G', 'S', 'E', 'S', 'S', 'N', 1 };
+    const uint8_t magic[8] = { 'T', 'G', 'S', 'E', 'S', 'S', 'N', version };
     uint8_t *blob = malloc(HEAD + size);
 
     require(blob != NULL);
@@ -106,7 +108,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     switch (data[0]) {
     case 0:
-        read_payload(data + 1, size - 1);
+        read_payload(1, data + 1, size - 1);
+        break;
+    case 4:
+        read_payload(2, data + 1, size - 1);
         break;
     case 1:
         read_blob(data + 1, size - 1, NULL);

@@ -25,7 +25,8 @@ static const struct tg_option account_table[] = {
     ACCOUNT(passphrase, "passphrase", SECRET, NULL, 0, 0, "TEXT",
             "passphrase that seals the session file", .env = "TGDATA_PASSPHRASE"),
     ACCOUNT(datacenter, "datacenter", STR, NULL, 0, 0, "FILE",
-            "JSON file with addresses and public key of other data centres than Telegram's",
+            "JSON file with addresses and public key of other data centres than Telegram's; the "
+            "session keeps what it says, so only a login needs it",
             .env = "TGDATA_DATACENTER"),
     ACCOUNT(schema, "schema", STR, NULL, 0, 0, "FILE",
             "speak another layer than 228, from a .tl file (for servers that lag behind)"),

@@ -103,21 +103,61 @@ static tg_code load_session(struct tg_account *a, struct tg_error *err)
     return code;
 }
 
-static tg_code load_datacenter(struct tg_account *a, const char *path, struct tg_error *err)
+static tg_code load_datacenter(const char *path, struct tg_datacenter *ret, struct tg_error *err)
 {
     struct tg_buf text;
     tg_code code;
 
-    if (!path)
-        return tg_datacenter_builtin(a->settings.test, &a->where, err);
     tg_buf_init(&text, DATACENTER_MAX);
     code = read_file(path, DATACENTER_MAX, &text, err);
     if (code == TG_OK)
-        code = tg_datacenter_parse((const char *)text.data, text.len, &a->where, err);
+        code = tg_datacenter_parse((const char *)text.data, text.len, ret, err);
     if (code == TG_DATA || code == TG_NOT_FOUND)
         code = err->code = TG_USAGE; /* a file that the user named */
     tg_buf_done(&text);
     return code;
+}
+
+static tg_code other_servers(const struct tg_account *a, struct tg_error *err)
+{
+    const struct tg_account_settings *s = &a->settings;
+
+    if (s->datacenter)
+        tg_fail(err, TG_USAGE, "'%s' describes other servers than those that session '%s' is "
+                "logged in at: no public key stands in both", s->datacenter, a->path);
+    else
+        tg_fail(err, TG_USAGE, "session '%s' is not logged in at Telegram's test servers", a->path);
+    return tg_hint(err, "leave %s away: the session knows its servers; or log in to another "
+                        "session file", s->datacenter ? "--datacenter" : "--test-dc");
+}
+
+/*
+ * The session says where its servers are; settings go before it, as long as those are the same
+ * servers. A session that says nothing, being new or of an old version, is Telegram's.
+ */
+static tg_code choose_servers(struct tg_account *a, struct tg_error *err)
+{
+    const struct tg_account_settings *s = &a->settings;
+    struct tg_session_data *session = &a->session;
+    struct tg_datacenter where = { 0 };
+    tg_code code = TG_OK;
+    bool changed; /* what a login should keep */
+
+    if (s->datacenter)
+        code = load_datacenter(s->datacenter, &where, err);
+    else if (s->test || !session->where.n_dc)
+        code = tg_datacenter_builtin(s->test || session->test, &where, err);
+    else
+        return TG_OK;
+    if (code != TG_OK)
+        return code;
+    changed = s->datacenter && !tg_datacenter_equal(&session->where, &where);
+    if (!tg_session_set_where(session, &where)) {
+        tg_datacenter_done(&where);
+        return other_servers(a, err);
+    }
+    a->dirty = changed && tg_session_authorized(session);
+    return TG_OK;
 }
 
 static tg_code load_schema(struct tg_account *a, const char *path, struct tg_error *err)
@@ -276,7 +316,7 @@ static tg_code start_client(struct tg_account *a, struct tg_error *err)
     struct tg_net_options net = { .ctx = a, .save = on_save, .notice = on_notice, .step = on_step };
     struct tgc_options client = {
         .random = &a->random,
-        .where = &a->where,
+        .where = &a->session.where,
         .session = &a->session,
         .schema = a->schema,
         .transport = transport_of(s),
@@ -307,15 +347,14 @@ static tg_code apply_settings(struct tg_account *a, struct tg_error *err)
     else if (s->api_hash)
         return tg_fail(err, TG_USAGE, "the api hash is too long");
     if (s->import && !a->session.user_id) {
-        tg_code code = tg_session_import(&a->session, s->import, &a->where, err);
+        tg_code code = tg_session_import(&a->session, s->import, &a->session.where, err);
 
         if (code != TG_OK)
             return code;
         a->dirty = true;
     }
     if (!a->session.home_dc)
-        a->session.home_dc = a->where.main_dc;
-    a->session.test = a->where.test;
+        a->session.home_dc = a->session.where.main_dc;
     return TG_OK;
 }
 
@@ -342,11 +381,11 @@ tg_code tg_account_open(const struct tg_config *config, tg_note_fn note, void *c
     if (code == TG_OK)
         code = lock_session(a, err);
     if (code == TG_OK)
-        code = load_datacenter(a, config->account.datacenter, err);
-    if (code == TG_OK)
         code = load_schema(a, config->account.schema, err);
     if (code == TG_OK)
         code = load_session(a, err);
+    if (code == TG_OK)
+        code = choose_servers(a, err);
     if (code == TG_OK)
         code = apply_settings(a, err);
     if (code == TG_OK)
@@ -370,7 +409,6 @@ void tg_account_close(struct tg_account *a)
                         ignored.message);
     tg_net_free(a->net);
     tg_session_data_done(&a->session);
-    tg_datacenter_done(&a->where);
     tl_schema_free(a->schema);
     tg_lock_release(a->lock);
     if (a->passphrase)

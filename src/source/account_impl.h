@@ -21,7 +21,6 @@ struct tg_account {
     struct tg_account_settings settings; /* its texts are only used while opening */
     char *path, *passphrase;
     struct tg_lock *lock;
-    struct tg_datacenter where;
     struct tl_schema *schema;   /* loaded; NULL: the built-in one */
     struct tg_session_data session;
     struct tg_random random;

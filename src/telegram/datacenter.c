@@ -14,7 +14,87 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-enum { FILE_MAX = 64 << 10, RSA_MAX = 8, DC_ID_MAX = 999, HTTPS_PORT = 443 };
+enum { FILE_MAX = 64 << 10, DC_ID_MAX = 999, HTTPS_PORT = 443 };
+
+/* ---- adding, comparing ---- */
+
+static bool make_room(struct tg_datacenter *d)
+{
+    if (!d->rsa)
+        d->rsa = calloc(TG_DATACENTER_KEYS, sizeof *d->rsa);
+    return d->rsa && d->n_rsa < TG_DATACENTER_KEYS;
+}
+
+bool tg_datacenter_add_key(struct tg_datacenter *d, const void *n, size_t n_len, uint32_t e)
+{
+    if (!make_room(d) || !tg_rsa_key_set(&d->rsa[d->n_rsa], n, n_len, e))
+        return false;
+    d->n_rsa++;
+    return true;
+}
+
+static tg_code add_pem(struct tg_datacenter *d, const char *pem, size_t len, struct tg_error *err)
+{
+    tg_code code;
+
+    if (!make_room(d))
+        return tg_fail(err, TG_NOMEM, "no memory for public keys");
+    code = tg_rsa_key_parse(pem, len, &d->rsa[d->n_rsa], err);
+    if (code == TG_OK)
+        d->n_rsa++;
+    return code;
+}
+
+/* What a host name or a numeric address is written with. */
+static bool good_host(const char *host)
+{
+    size_t n = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-_");
+
+    return n > 0 && host[n] == 0;
+}
+
+bool tg_datacenter_add(struct tg_datacenter *d, int32_t id, const char *host, uint16_t port)
+{
+    size_t len = strlen(host);
+
+    if (d->n_dc == TG_COUNT(d->dc) || id < 1 || id > DC_ID_MAX || tg_datacenter_address(d, id) ||
+        len >= sizeof d->dc[0].address.host || !good_host(host) || port == 0)
+        return false;
+    d->dc[d->n_dc].id = id;
+    d->dc[d->n_dc].address.port = port;
+    memcpy(d->dc[d->n_dc].address.host, host, len + 1);
+    d->n_dc++;
+    return true;
+}
+
+static bool has_key(const struct tg_datacenter *d, const struct tg_rsa_key *key)
+{
+    for (size_t i = 0; i < d->n_rsa; i++)
+        if (d->rsa[i].e == key->e && memcmp(d->rsa[i].n, key->n, sizeof key->n) == 0)
+            return true;
+    return false;
+}
+
+bool tg_datacenter_same(const struct tg_datacenter *a, const struct tg_datacenter *b)
+{
+    for (size_t i = 0; i < a->n_rsa; i++)
+        if (has_key(b, &a->rsa[i]))
+            return true;
+    return false;
+}
+
+bool tg_datacenter_equal(const struct tg_datacenter *a, const struct tg_datacenter *b)
+{
+    bool equal = a->n_dc == b->n_dc && a->n_rsa == b->n_rsa && a->main_dc == b->main_dc &&
+                 a->test == b->test && a->builtin == b->builtin;
+
+    for (size_t i = 0; equal && i < a->n_dc; i++)
+        equal = a->dc[i].id == b->dc[i].id && a->dc[i].address.port == b->dc[i].address.port &&
+                strcmp(a->dc[i].address.host, b->dc[i].address.host) == 0;
+    for (size_t i = 0; equal && i < a->n_rsa; i++)
+        equal = has_key(b, &a->rsa[i]);
+    return equal;
+}
 
 /* ---- Telegram's own ---- */
 
@@ -51,43 +131,16 @@ static const char test_key[] = "-----BEGIN RSA PUBLIC KEY-----\n"
                                "j4WcDuXc2CTHgH8gFTNhp/Y8/SpDOhvn9QIDAQAB\n"
                                "-----END RSA PUBLIC KEY-----\n";
 
-/* Adds one key to the list, which has room for RSA_MAX. */
-static tg_code add_key(struct tg_datacenter *d, const char *pem, size_t len, struct tg_error *err)
-{
-    tg_code code;
-
-    assert(d->n_rsa < RSA_MAX);
-    if (!d->rsa)
-        d->rsa = calloc(RSA_MAX, sizeof *d->rsa);
-    if (!d->rsa)
-        return tg_fail(err, TG_NOMEM, "no memory for public keys");
-    code = tg_rsa_key_parse(pem, len, &d->rsa[d->n_rsa], err);
-    if (code == TG_OK)
-        d->n_rsa++;
-    return code;
-}
-
-static void add_dc(struct tg_datacenter *d, int32_t id, const char *host, uint16_t port)
-{
-    size_t len = strlen(host);
-
-    assert(d->n_dc < TG_COUNT(d->dc) && len < sizeof d->dc[0].address.host);
-    d->dc[d->n_dc].id = id;
-    d->dc[d->n_dc].address.port = port;
-    memcpy(d->dc[d->n_dc].address.host, host, len + 1);
-    d->n_dc++;
-}
-
 tg_code tg_datacenter_builtin(bool test, struct tg_datacenter *ret, struct tg_error *err)
 {
-    struct tg_datacenter d = { .main_dc = BUILTIN_MAIN_DC, .test = test };
+    struct tg_datacenter d = { .main_dc = BUILTIN_MAIN_DC, .test = test, .builtin = true };
     tg_code code;
 
     for (size_t i = 0; i < TG_COUNT(builtin_dc); i++)
         if (builtin_dc[i].test == test)
-            add_dc(&d, builtin_dc[i].id, builtin_dc[i].host, HTTPS_PORT);
-    code = test ? add_key(&d, test_key, sizeof test_key - 1, err)
-                : add_key(&d, production_key, sizeof production_key - 1, err);
+            tg_datacenter_add(&d, builtin_dc[i].id, builtin_dc[i].host, HTTPS_PORT);
+    code = test ? add_pem(&d, test_key, sizeof test_key - 1, err)
+                : add_pem(&d, production_key, sizeof production_key - 1, err);
     if (code != TG_OK) {
         tg_datacenter_done(&d);
         return code;
@@ -101,14 +154,6 @@ tg_code tg_datacenter_builtin(bool test, struct tg_datacenter *ret, struct tg_er
 static bool whole_number(const json_t *v, json_int_t min, json_int_t max)
 {
     return json_is_integer(v) && json_integer_value(v) >= min && json_integer_value(v) <= max;
-}
-
-/* What a host name or a numeric address is written with. */
-static bool good_host(const char *host)
-{
-    size_t n = strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:-_");
-
-    return n > 0 && host[n] == 0;
 }
 
 static tg_code read_dc(const json_t *item, size_t i, struct tg_datacenter *d, struct tg_error *err)
@@ -133,8 +178,8 @@ static tg_code read_dc(const json_t *item, size_t i, struct tg_datacenter *d, st
     if (tg_datacenter_address(d, (int32_t)json_integer_value(id)))
         return tg_fail(err, TG_DATA, "\"dcs\"[%zu].\"id\" is %d, which stands there already", i,
                        (int)json_integer_value(id));
-    add_dc(d, (int32_t)json_integer_value(id), json_string_value(host),
-           (uint16_t)json_integer_value(port));
+    tg_datacenter_add(d, (int32_t)json_integer_value(id), json_string_value(host),
+                      (uint16_t)json_integer_value(port)); /* all of it is checked above */
     return TG_OK;
 }
 
@@ -162,7 +207,7 @@ static tg_code read_key(const json_t *pem, struct tg_datacenter *d, struct tg_er
 
     if (!json_is_string(pem))
         return tg_fail(err, TG_DATA, "\"public_key\" must be an RSA key as PEM text");
-    code = add_key(d, json_string_value(pem), json_string_length(pem), &why);
+    code = add_pem(d, json_string_value(pem), json_string_length(pem), &why);
     return code == TG_OK ? TG_OK : tg_fail(err, code, "\"public_key\": %s", why.message);
 }
 
@@ -175,9 +220,9 @@ static tg_code read_keys(const json_t *root, struct tg_datacenter *d, struct tg_
 
     if (!json_is_array(keys))
         return read_key(keys, d, err);
-    if (n < 1 || n > RSA_MAX)
+    if (n < 1 || n > TG_DATACENTER_KEYS)
         return tg_fail(err, TG_DATA, "\"public_key\" must be one key or a list of 1 to %d",
-                       RSA_MAX);
+                       TG_DATACENTER_KEYS);
     for (size_t i = 0; i < n && code == TG_OK; i++)
         code = read_key(json_array_get(keys, i), d, err);
     return code;

@@ -4,10 +4,12 @@
  *
  * The owner stores it as an opaque blob (a file 0600, optionally sealed with a passphrase):
  *
- *   "TGSESSN" 01 | length of the rest after the hash, 8 | SHA-256 of that, 32 | account, DCs, peers
+ *   "TGSESSN" 02 | length of the rest after the hash, 8 | SHA-256 of that, 32 | account, DCs, peers,
+ *                                                                              where the DCs are
  *
- * or the same inside a sealed file of crypto/aead.h. Session strings of Telethon and Pyrogram are
- * read and written too, so that a login made elsewhere can be used and taken back.
+ * or the same inside a sealed file of crypto/aead.h. Version 01, which did not say where, is read as
+ * well. Session strings of Telethon and Pyrogram are read and written too, so that a login made
+ * elsewhere can be used and taken back.
  *
  * Threads: none: value type      Limits: 32 DCs, blob 64 MiB, 1,000,000 peers
  */
@@ -43,7 +45,7 @@ struct tg_session_seal {
 struct tg_session_data {
     int32_t api_id;
     char api_hash[65];
-    bool test;
+    bool test; /* as where.test */
     int32_t home_dc;
     int64_t user_id; /* 0: not logged in, or tg_session_authorized and unknown */
     bool is_bot;
@@ -51,6 +53,7 @@ struct tg_session_data {
     int64_t peers_of; /* the user whose access hashes the peers hold; 0 none yet */
     struct tg_dc_state dc[TG_DC_MAX];
     struct tg_peers peers;
+    struct tg_datacenter where; /* the servers that the keys belong to; n_dc 0: not known */
     struct tg_session_seal seal; /* never stored */
 };
 
@@ -63,6 +66,14 @@ struct tg_dc_state *tg_session_dc(struct tg_session_data *s, int32_t id);
 /** @return whether the home DC's key is logged in. A Telethon string does not tell to whom: then
  *  user_id is 0 until tg_whoami_start has asked */
 bool tg_session_authorized(const struct tg_session_data *s);
+
+/**
+ * Says where the data centres are, moving `where` into the session. What a session holds belongs to
+ * the servers that it came from: other servers (tg_datacenter_same) begin with nothing.
+ * @return false if they are others and somebody is logged in: then nothing changed, and `where` is
+ *         still the caller's
+ */
+bool tg_session_set_where(struct tg_session_data *s, struct tg_datacenter *where);
 
 /** Forgets login and keys of all DCs; peers stay. */
 void tg_session_forget_login(struct tg_session_data *s);

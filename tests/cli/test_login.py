@@ -8,7 +8,7 @@ import stat
 import subprocess
 import time
 
-from kit import Case, TGDATA, clean_env, main, start, tgdata, wait_for
+from kit import Case, Sim, TGDATA, clean_env, main, start, tgdata, wait_for
 
 API = ["--api-id", "1", "--api-hash", "aa"]
 
@@ -113,6 +113,50 @@ class Login(Case):
         done = tgdata("chats", "--session", self.dir / "copy.session", "--datacenter",
                       self.sim.file)
         self.check_fails(done, 5, "log in")
+
+    def test_the_session_knows_its_servers(self):
+        self.login(self.dir / "me.session")
+        mine = ["--session", self.dir / "me.session"]
+        state = ["--state", f"sqlite:{self.dir}/st", "--job", "j"]
+        chats = tgdata("chats", *mine, "--json")
+        self.assertEqual(chats.code, 0, chats)
+        for words in (["extract", chats.json()[0]["id"], "--to", f"ndjson:{self.dir}/out", *state],
+                      ["verify", *state, "--json"], ["export-session", "telethon"], ["logout"]):
+            done = tgdata(*words, *mine)
+            self.assertEqual(done.code, 0, done)
+        self.assertFalse((self.dir / "me.session").exists())
+
+    def test_the_same_servers_elsewhere(self):
+        """Restarted on another port: the file is given once more, and then known."""
+        sim = Sim(self.dir / "moved", *self.sim_args)
+        mine = ["--session", self.dir / "me.session"]
+        try:
+            a = sim.account()
+            done = tgdata("login", *mine, *API, "--datacenter", sim.file, "--phone", a["phone"],
+                          "--code", a["code"])
+            self.assertEqual(done.code, 0, done)
+            before = sim.file.read_text(encoding="utf-8")
+            sim.stop()
+            sim.start()
+            self.assertNotEqual(before, sim.file.read_text(encoding="utf-8"), "the same ports")
+            done = tgdata("chats", *mine, "--attempts", "1")
+            self.check_fails(done, 6, "cannot be reached")
+            for more in (["--datacenter", sim.file], []):
+                done = tgdata("chats", *mine, *more)
+                self.assertEqual(done.code, 0, done)
+        finally:
+            sim.stop()
+
+    def test_other_servers_are_refused(self):
+        self.login(self.dir / "me.session")
+        before = (self.dir / "me.session").read_bytes()
+        other = Sim(self.dir / "other", *self.sim_args, "--seed", "9")
+        other.stop()
+        for words in (["--datacenter", other.file], ["--test-dc"]):
+            done = tgdata("chats", "--session", self.dir / "me.session", *words)
+            self.check_fails(done, 2, "me.session", words[0])
+        self.assertEqual((self.dir / "me.session").read_bytes(), before)
+        self.check_works()
 
     def test_session_strings_go_out_and_come_back(self):
         self.login(self.dir / "me.session")

@@ -87,6 +87,7 @@ static void assert_same(const struct tg_session_data *a, const struct tg_session
         assert_memory_equal(x->key.key, y->key.key, sizeof x->key.key);
         assert_memory_equal(x->key.id, y->key.id, sizeof x->key.id);
     }
+    assert_true(tg_datacenter_equal(&a->where, &b->where));
     assert_int_equal(tg_peers_count(&a->peers), tg_peers_count(&b->peers));
     for (size_t i = 0; i < tg_peers_count(&a->peers); i++) {
         const struct tg_peer *x = tg_peers_at(&a->peers, i), *y = tg_peers_at(&b->peers, i);
@@ -102,6 +103,23 @@ static void assert_same(const struct tg_session_data *a, const struct tg_session
     }
 }
 
+/* Two DCs behind a key whose modulus begins with `first`. */
+static struct tg_datacenter servers(uint8_t first, uint16_t port)
+{
+    struct tg_datacenter d = { .main_dc = 203, .test = true };
+    uint8_t n[TG_RSA_BYTES] = { first, [TG_RSA_BYTES - 1] = 1 };
+
+    assert_true(tg_datacenter_add(&d, 2, "127.0.0.1", port));
+    assert_true(tg_datacenter_add(&d, 203, "dc.example", port));
+    assert_false(tg_datacenter_add(&d, 203, "127.0.0.1", port)); /* stands there already */
+    assert_false(tg_datacenter_add(&d, 0, "127.0.0.1", port));
+    assert_false(tg_datacenter_add(&d, 3, "no host", port));
+    assert_false(tg_datacenter_add(&d, 3, "127.0.0.1", 0));
+    assert_true(tg_datacenter_add_key(&d, n, sizeof n, 65537));
+    assert_false(tg_datacenter_add_key(&d, n, sizeof n, 2));
+    return d;
+}
+
 static void test_what_is_written_is_read(void **state)
 {
     static const char *const passphrase[] = { NULL, "correct horse", "" };
@@ -110,6 +128,7 @@ static void test_what_is_written_is_read(void **state)
 
     (void)state;
     fill(&s);
+    s.where = servers(0x80, 4430);
     tg_buf_init(&blob, 64 << 20);
     for (size_t i = 0; i < TG_COUNT(passphrase); i++) {
         struct tg_random r = seed(i);
@@ -255,6 +274,7 @@ static void test_a_payload_made_to_harm(void **state)
 
     (void)state;
     fill(&s);
+    s.where = servers(0x80, 4430);
     tg_buf_init(&blob, 1 << 20);
     assert_int_equal(tg_session_write(&s, NULL, &r, &blob, &err), TG_OK);
     len = blob.len;
@@ -288,10 +308,83 @@ static void test_another_version_is_named(void **state)
     tg_session_data_init(&s);
     tg_buf_init(&blob, 1 << 20);
     assert_int_equal(tg_session_write(&s, NULL, &r, &blob, &err), TG_OK);
-    blob.data[7] = 2;
+    blob.data[7] = 3;
     assert_int_equal(tg_session_read(blob.data, blob.len, NULL, &s, &err), TG_CORRUPT);
     assert_non_null(strstr(err.message, "another version"));
     tg_buf_done(&blob);
+    tg_session_data_done(&s);
+}
+
+/* Version 1 is the same without its last part, which is one byte if nothing is known. */
+static void test_an_older_version_is_read(void **state)
+{
+    struct tg_session_data s, back;
+    struct tg_random r = seed(4);
+    struct tg_buf blob;
+
+    (void)state;
+    fill(&s);
+    tg_session_data_init(&back);
+    back.where = servers(0x80, 1); /* goes with what was there */
+    tg_buf_init(&blob, 1 << 20);
+    assert_int_equal(tg_session_write(&s, NULL, &r, &blob, &err), TG_OK);
+    corrupt(blob.data, blob.len - 1, "a version 2 without its end", blob.len);
+    blob.len--;
+    blob.data[7] = 1;
+    seal_hash(&blob);
+    assert_int_equal(tg_session_read(blob.data, blob.len, NULL, &back, &err), TG_OK);
+    assert_same(&s, &back);
+    assert_int_equal(back.where.n_dc, 0);
+    tg_session_data_done(&s);
+    tg_session_data_done(&back);
+    tg_buf_done(&blob);
+}
+
+static void test_telegrams_own_servers_are_not_listed(void **state)
+{
+    struct tg_session_data s, back;
+    struct tg_random r = seed(4);
+    struct tg_buf blob;
+    size_t len;
+
+    (void)state;
+    fill(&s);
+    tg_session_data_init(&back);
+    tg_buf_init(&blob, 1 << 20);
+    assert_int_equal(tg_session_write(&s, NULL, &r, &blob, &err), TG_OK);
+    len = blob.len;
+    tg_buf_clear(&blob);
+    assert_int_equal(tg_datacenter_builtin(true, &s.where, &err), TG_OK);
+    assert_int_equal(tg_session_write(&s, NULL, &r, &blob, &err), TG_OK);
+    assert_int_equal(blob.len, len); /* a later release may know newer addresses */
+    assert_int_equal(tg_session_read(blob.data, blob.len, NULL, &back, &err), TG_OK);
+    assert_true(back.where.builtin && back.where.test && back.where.n_dc == 3);
+    tg_session_data_done(&s);
+    tg_session_data_done(&back);
+    tg_buf_done(&blob);
+}
+
+static void test_a_login_stays_with_its_servers(void **state)
+{
+    struct tg_datacenter first = servers(0x80, 1), moved = servers(0x80, 2), others, own;
+    struct tg_session_data s;
+
+    (void)state;
+    fill(&s);
+    assert_true(tg_session_set_where(&s, &first)); /* nothing was known */
+    assert_true(s.where.n_dc == 2 && first.n_dc == 0 && !first.rsa);
+    assert_true(tg_session_set_where(&s, &moved)); /* the same, elsewhere */
+    assert_int_equal(tg_datacenter_address(&s.where, 2)->port, 2);
+    others = servers(0x81, 3);
+    assert_int_equal(tg_datacenter_builtin(false, &own, &err), TG_OK);
+    assert_false(tg_session_set_where(&s, &others));
+    assert_false(tg_session_set_where(&s, &own));
+    assert_true(s.where.dc[0].address.port == 2 && s.test && tg_session_authorized(&s));
+    tg_session_forget_login(&s); /* then nothing is lost */
+    assert_true(tg_session_set_where(&s, &others));
+    assert_true(s.home_dc == 0 && s.dc[0].id == 0 && tg_peers_count(&s.peers) == 0);
+    assert_true(tg_session_set_where(&s, &own));
+    assert_true(s.where.builtin && !s.test);
     tg_session_data_done(&s);
 }
 
@@ -341,6 +434,9 @@ int main(void)
         cmocka_unit_test(test_any_flipped_bit_and_any_cut_is_seen),
         cmocka_unit_test(test_a_payload_made_to_harm),
         cmocka_unit_test(test_another_version_is_named),
+        cmocka_unit_test(test_an_older_version_is_read),
+        cmocka_unit_test(test_telegrams_own_servers_are_not_listed),
+        cmocka_unit_test(test_a_login_stays_with_its_servers),
         cmocka_unit_test(test_slots_of_dcs),
         cmocka_unit_test(test_another_user_inherits_nothing),
     };
