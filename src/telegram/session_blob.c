@@ -11,9 +11,9 @@
  *                              n 4, then per DC   id 4 | host | port 2
  *                              n 4, then per key  modulus 256 | exponent 4
  *
- * `where` is 0 not known, 1 Telegram's own, 2 listed. It came with version 2; a version 1 ends before
- * it. A username's length is 0xffff if there is none. Readers take nothing on trust: the hash protects
- * against damage, not against somebody who made the file.
+ * `where` is 0 not known, 1 Telegram's own, 2 listed. It came with version 2; version 1 ends before
+ * it. A username's length is 0xffff if there is none. Readers take nothing on trust: the hash
+ * protects against damage, not against somebody who made the file.
  */
 #include "telegram/session_data.h"
 

@@ -4,11 +4,11 @@
  *
  * The owner stores it as an opaque blob (a file 0600, optionally sealed with a passphrase):
  *
- *   "TGSESSN" 02 | length of the rest after the hash, 8 | SHA-256 of that, 32 | account, DCs, peers,
- *                                                                              where the DCs are
+ *   "TGSESSN" 02 | length of the rest after the hash, 8 | SHA-256 of that, 32
+ *                | account, DCs, peers, where the DCs are
  *
- * or the same inside a sealed file of crypto/aead.h. Version 01, which did not say where, is read as
- * well. Session strings of Telethon and Pyrogram are read and written too, so that a login made
+ * or the same inside a sealed file of crypto/aead.h. Version 01, which did not say where, is read
+ * too. Session strings of Telethon and Pyrogram are read and written as well, so that a login made
  * elsewhere can be used and taken back.
  *
  * Threads: none: value type      Limits: 32 DCs, blob 64 MiB, 1,000,000 peers
