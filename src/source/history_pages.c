@@ -137,19 +137,51 @@ static void learn_peer(void *ctx, const struct tg_peer *peer)
     tg_peers_put(ctx, peer);
 }
 
+static uint64_t mark_of(const uint8_t *bytes, size_t len)
+{
+    uint8_t hash[TG_SHA256];
+
+    tg_sha256(hash, bytes, len);
+    return tg_le64(hash);
+}
+
+/* @return whether an object of these bytes was set aside before: the same user comes with each page
+ *  of what it wrote. Past the table's size an object may be told of again, under the same key. */
+static bool is_known_bad(struct tg_history_source *s, const uint8_t *bytes, size_t len)
+{
+    uint64_t mark = mark_of(bytes, len) | 1; /* 0: free */
+    size_t i = mark / 2 % SOURCE_KNOWN_BAD;
+
+    for (size_t n = 0; n < SOURCE_KNOWN_BAD && s->known_bad[i]; n++) {
+        if (s->known_bad[i] == mark)
+            return true;
+        i = (i + 1) % SOURCE_KNOWN_BAD;
+    }
+    s->known_bad[i] = mark;
+    return false;
+}
+
 void source_quarantine(struct tg_history_source *s, int32_t id, const char *reason,
                        const uint8_t *bytes, size_t len)
 {
+    if (!id && is_known_bad(s, bytes, len))
+        return;
     s->state.n_bad++;
     s->options.io.bad(s->options.io.ctx, s->segment_chat[s->segment], id, reason, bytes, len);
 }
 
-/* A user or chat that is unknown to the schema: the messages are whole, some names are missing. */
-static void note_bad_peer(struct tg_history_source *s, const struct tgc_reply *reply,
-                          const struct tg_page_info *info)
+/* Users and chats that are unknown to the schema: the messages are whole, those names missing. */
+static void note_bad_peers(struct tg_history_source *s, const struct source_part *part,
+                           const struct tg_page_info *info)
 {
-    source_quarantine(s, 0, "an unknown object among users or chats",
-                      reply->body + info->fault_at, info->fault_len);
+    static const char reason[] = "an unknown object among users or chats";
+    const uint8_t *bytes;
+    size_t len;
+
+    for (size_t i = 0; tg_page_bad(part->page, i, &bytes, &len); i++)
+        source_quarantine(s, 0, reason, bytes, len);
+    if (info->n_bad == 0)
+        source_quarantine(s, 0, reason, part->body + info->fault_at, info->fault_len);
 }
 
 int32_t source_id_of(const struct tg_history_source *s, const uint8_t *bytes, size_t len)
@@ -172,14 +204,6 @@ int32_t source_id_of(const struct tg_history_source *s, const uint8_t *bytes, si
         tl_read_u32(&r);
     }
     return 0;
-}
-
-static uint64_t mark_of(const uint8_t *bytes, size_t len)
-{
-    uint8_t hash[TG_SHA256];
-
-    tg_sha256(hash, bytes, len);
-    return tg_le64(hash);
 }
 
 static void ask_salvage(struct tg_history_source *s, struct source_request *r)
@@ -283,7 +307,7 @@ void source_on_page(void *ctx, const struct tgc_reply *reply)
         return;
     }
     if (info.fault == TG_PAGE_BAD_PEER)
-        note_bad_peer(s, reply, &info);
+        note_bad_peers(s, &part, &info);
     tg_page_peers(part.page, learn_peer, &tgc_session(s->options.client)->peers);
     if (r->page)
         note_reply(r->page, reply);

@@ -38,6 +38,7 @@ void tg_page_free(struct tg_page *p)
         tg_buf_done(&p->scratch->hash);
     }
     free(p->scratch);
+    tl_pieces_done(&p->pieces);
     free(p->message);
     free(p->peer);
     free(p->slot);
@@ -74,8 +75,9 @@ static bool keep_message(struct tg_page *p, const struct tl_object *o)
     return true;
 }
 
-/* Fills what is known of a fault in the object at `at`. */
-static void set_fault(const struct tg_page *p, enum tg_page_fault fault, const uint8_t *at,
+/* Fills what is known of a fault in the object at `at`, and cuts the reply into what can be read
+ * and what cannot, so that the faulty object stands alone. */
+static void set_fault(struct tg_page *p, enum tg_page_fault fault, const uint8_t *at,
                       struct tg_page_info *info)
 {
     struct tl_fault why;
@@ -87,6 +89,14 @@ static void set_fault(const struct tg_page *p, enum tg_page_fault fault, const u
     info->fault_constructor = left >= 4 ? tg_le32(at) : 0;
     if (tl_explain(p->shape.schema, at, left, TL_NONE, &why))
         info->fault_constructor = why.id;
+    if (!tl_pieces_cut(p->shape.schema, p->body, p->len, &p->pieces)) {
+        tl_pieces_done(&p->pieces);
+        return;
+    }
+    info->n_bad = p->pieces.n_bad;
+    for (size_t i = 0; i < p->pieces.n; i++)
+        if (p->pieces.piece[i].at == at)
+            info->fault_len = (size_t)(p->pieces.piece[i].end - at);
 }
 
 static bool room_for_messages(struct tg_page *p, size_t n)
@@ -153,6 +163,28 @@ static tg_code read_peers(struct tg_page *p, struct tl_reader *r, uint16_t type,
     return TG_OK;
 }
 
+/* Takes the users and chats from the pieces of a reply that no walk gets through. */
+static tg_code salvage_peers(struct tg_page *p, struct tg_error *err)
+{
+    const struct tl_schema *s = p->shape.schema;
+
+    if (p->pieces.n)
+        p->n_peers = 0;
+    for (size_t i = 0; i < p->pieces.n; i++) {
+        const struct tl_piece *piece = &p->pieces.piece[i];
+        const struct tl_field *field = &tl_ctor_fields(s, p->pieces.ctor)[piece->field];
+        struct tl_reader r = tl_reader_of(piece->at, (size_t)(piece->end - piece->at));
+        struct tl_object o;
+
+        if (piece->kind != TL_PIECE_ITEM ||
+            (field->name != TLN_users && field->name != TLN_chats))
+            continue;
+        if (tl_object_open(s, &r, &o) && !tg_page_peer_add(p, &o))
+            return tg_fail(err, TG_NOMEM, "no memory for the users of a page");
+    }
+    return TG_OK;
+}
+
 /* Reads the fields behind the messages of a reply; `head` has the flag words and ends there. */
 static tg_code read_tail(struct tg_page *p, const struct tl_object *head,
                          struct tg_page_info *info, struct tg_error *err)
@@ -178,7 +210,7 @@ static tg_code read_tail(struct tg_page *p, const struct tl_object *head,
         if (code != TG_OK)
             return code;
     }
-    return TG_OK;
+    return info->fault == TG_PAGE_WHOLE ? TG_OK : salvage_peers(p, err);
 }
 
 tg_code tg_page_open(struct tg_page *p, const struct tl_schema *schema, const uint8_t *body,
@@ -194,6 +226,7 @@ tg_code tg_page_open(struct tg_page *p, const struct tl_schema *schema, const ui
     p->n = p->n_peers = 0;
     p->body = body;
     p->len = len;
+    tl_pieces_done(&p->pieces);
     if (p->shape.schema != schema && !tg_page_shape_of(&p->shape, schema)) {
         p->shape.schema = NULL;
         return tg_fail(err, TG_USAGE, "a schema without messages");
@@ -267,4 +300,18 @@ void tg_page_bytes(const struct tg_page *p, size_t i, const uint8_t **ret, size_
     assert(i < p->n);
     *ret = p->message[i].start;
     *ret_len = (size_t)(p->message[i].end - p->message[i].start);
+}
+
+bool tg_page_bad(const struct tg_page *p, size_t i, const uint8_t **ret, size_t *ret_len)
+{
+    for (size_t k = 0; k < p->pieces.n; k++) {
+        const struct tl_piece *piece = &p->pieces.piece[k];
+
+        if (piece->kind != TL_PIECE_BAD || i--)
+            continue;
+        *ret = piece->at;
+        *ret_len = (size_t)(piece->end - piece->at);
+        return true;
+    }
+    return false;
 }

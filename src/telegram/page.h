@@ -15,6 +15,7 @@
 
 #include "telegram/peers.h"
 #include "telegram/rows.h"
+#include "tl/pieces.h"
 
 enum {
     TG_PAGE_MESSAGE_MAX = 200,
@@ -184,6 +185,7 @@ struct tg_page {
     size_t n_peers, cap_peers;
     uint16_t *slot; /* marked id -> index + 1 into peer */
     uint32_t slot_mask;
+    struct tl_pieces pieces; /* of a reply with a fault, while info.n_bad says so */
     struct tg_page_scratch *scratch;
 };
 

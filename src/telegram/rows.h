@@ -21,7 +21,7 @@
 enum tg_page_fault {
     TG_PAGE_WHOLE,
     TG_PAGE_BAD_MESSAGE, /* an unknown object inside a message: ask for a smaller id range */
-    TG_PAGE_BAD_PEER,    /* inside users or chats: messages are all there, some names are unknown */
+    TG_PAGE_BAD_PEER,    /* inside users or chats: messages are all there, and all other names */
 };
 
 struct tg_page; /* pooled by the caller: reuse with tg_page_open */
@@ -31,8 +31,10 @@ struct tg_page_info {
     int32_t total;        /* the server's count, -1 if it did not say */
     int32_t pts;          /* channel pts, 0 if none */
     enum tg_page_fault fault;
-    size_t fault_at, fault_len; /* the bytes from the faulty object to the end of the reply */
+    size_t fault_at, fault_len; /* the bytes of the first faulty object; to the end of the reply if
+                                   nothing behind it could be read */
     uint32_t fault_constructor;
+    size_t n_bad;         /* unreadable objects that stand apart: tg_page_bad */
 };
 
 struct tg_page *tg_page_new(void);
@@ -72,6 +74,9 @@ tg_code tg_page_row(const struct tg_page *p, size_t i, const struct tg_row_optio
 
 /** Raw bytes of message i, for quarantine. */
 void tg_page_bytes(const struct tg_page *p, size_t i, const uint8_t **ret, size_t *ret_len);
+
+/** The bytes of unreadable object i, i < info.n_bad. @return false past the last */
+bool tg_page_bad(const struct tg_page *p, size_t i, const uint8_t **ret, size_t *ret_len);
 
 /** Each user and chat of the reply, for the peer cache. */
 struct tg_peer;

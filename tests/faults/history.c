@@ -24,11 +24,18 @@
 
 #define START_US (INT64_C(1767225600) * TG_SECOND_US)
 
-enum { MESSAGES = 2500, BATCH = 128, CREDIT = 3 };
+enum { MESSAGES = 2500, BATCH = 128, CREDIT = 3, BAD_MAX = 8 };
 
 struct fixture {
     char dir[64];
     struct tg_session_data session; /* logged in */
+};
+
+struct bad {
+    int64_t id;
+    const char *reason;
+    uint8_t *bytes;
+    size_t len;
 };
 
 /* One client in one world. */
@@ -49,6 +56,7 @@ struct client {
     bool done, out_of_order, wrong_owner;
     int64_t flood_until_us, n_early;
     struct tg_error err;
+    struct bad bad[BAD_MAX];  /* what went to quarantine */
     uint64_t n_bad;
     int64_t a_sender;         /* of some row: a user */
     uint64_t n_named;         /* rows of that sender that have its name */
@@ -137,6 +145,8 @@ static void stop_client(struct client *c)
     for (size_t i = 0; i < c->n_free; i++)
         tg_batch_free(c->free_batch[i]);
     free(c->ids);
+    for (uint64_t i = 0; i < c->n_bad && i < BAD_MAX; i++)
+        free(c->bad[i].bytes);
 }
 
 /* ---- login, once ---- */
@@ -267,10 +277,13 @@ static void on_bad(void *ctx, int64_t chat_id, int64_t id, const char *reason, c
     struct client *c = ctx;
 
     (void)chat_id;
-    (void)id;
-    (void)reason;
-    (void)bytes;
-    (void)len;
+    if (c->n_bad < BAD_MAX) {
+        struct bad *b = &c->bad[c->n_bad];
+
+        *b = (struct bad){ id, reason, malloc(len + 1), len };
+        assert_non_null(b->bytes);
+        memcpy(b->bytes, bytes, len);
+    }
     c->n_bad++;
 }
 
@@ -423,19 +436,42 @@ static void test_faults(void **state)
     assert_int_equal(n_wrong, 0);
 }
 
+/* The record is the one object alone, of which nothing but the constructor is unknown: put one of
+ * the named in its place and all of it can be read. @return its id */
+static int64_t check_bad(const struct bad *b, const char *reason, const uint32_t name[2])
+{
+    const struct tl_schema *schema = tl_schema_builtin(228);
+    struct tl_object o;
+
+    assert_string_equal(b->reason, reason);
+    assert_true(b->id == 0);
+    assert_true(b->len >= 4 && !tl_ctor_by_id(schema, tg_le32(b->bytes)));
+    for (int i = 0; i < 2; i++) {
+        struct tl_reader r = tl_reader_of(b->bytes, b->len);
+
+        tg_put_le32(b->bytes, tl_id(schema, name[i]));
+        if (tl_object_open(schema, &r, &o) && r.at == r.end)
+            return name[0] == TLN_message ? tl_field_i32(&o, TLN_id, 0)
+                                          : tl_field_i64(&o, TLN_id, 0);
+    }
+    fail_msg("%zu bytes in quarantine are no such object", b->len);
+    return 0;
+}
+
 /* A message that no schema knows goes to quarantine; every other message is a row. */
 static void test_unknown_objects(void **state)
 {
     static const struct {
         const char *faults;
         uint64_t n_missing;
-        bool any_bad;
+        int64_t id[3];
     } row[] = {
-        { "unknown-message=1", 1, true },
-        { "unknown-message=350", 1, true },
-        { "unknown-message=100,unknown-message=101,unknown-message=299", 3, true },
-        { "unknown-message=2500", 1, true },
+        { "unknown-message=1", 1, { 1 } },
+        { "unknown-message=350", 1, { 350 } },
+        { "unknown-message=100,unknown-message=101,unknown-message=299", 3, { 100, 101, 299 } },
+        { "unknown-message=2500", 1, { 2500 } },
     };
+    static const uint32_t message[2] = { TLN_message, TLN_messageService };
     const struct fixture *f = *state;
 
     for (size_t i = 0; i < TG_COUNT(row); i++) {
@@ -453,6 +489,14 @@ static void test_unknown_objects(void **state)
             print_error("%s: %s\n", row[i].faults, c.err.message);
         assert_true(c.done && !c.err.code);
         assert_int_equal(c.n_bad, row[i].n_missing);
+        for (uint64_t k = 0, found; k < c.n_bad; k++) {
+            int64_t id =
+                check_bad(&c.bad[k], "a message with an unknown constructor", message);
+
+            for (found = 0; found < 3 && row[i].id[found] != id; found++)
+                ;
+            assert_true(found < 3);
+        }
         assert_true(compare(&c, w, sim_world_chat(w, 0), row[i].n_missing));
         stop_client(&c);
     }
@@ -461,6 +505,7 @@ static void test_unknown_objects(void **state)
 /* Users and chats that no schema knows cost names, never messages. */
 static void test_unknown_peers(void **state)
 {
+    static const uint32_t user[2] = { TLN_user, TLN_user };
     const struct fixture *f = *state;
     char faults[64] = "";
     int64_t sender = 0;
@@ -485,7 +530,10 @@ static void test_unknown_peers(void **state)
             assert_int_equal(c.n_bad, 0);
         } else {
             assert_int_equal(c.n_named, 0);
-            assert_true(c.n_bad > 0);
+            assert_int_equal(c.n_bad, 1); /* once, not with each page */
+            assert_true(c.bad[0].id == 0);
+            assert_true(check_bad(&c.bad[0], "an unknown object among users or chats", user) ==
+                        sender);
         }
         sender = c.a_sender;
         snprintf(faults, sizeof faults, "unknown-user=%lld", (long long)sender);

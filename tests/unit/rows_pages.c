@@ -2,7 +2,7 @@
 /*
  * rows_pages.c - whole pages are read, damaged ones lose no neighbour, and peers are collected
  */
-#include "telegram/peers.h"
+#include "telegram/page.h"
 #include "tests/unit/rows_kit.h"
 
 /* ---- pages ---- */
@@ -99,9 +99,10 @@ static void test_other_replies(void **state)
 
 /* ---- damage ---- */
 
-/* Where each message and the list of chats begin in a good page. */
+/* Where each message and the list of chats begin in a good page, and all its pieces. */
 struct layout {
     size_t message[16], n, tail;
+    struct tl_pieces pieces; /* tl_pieces_done */
 };
 
 static struct layout layout_of(const struct fixture *f)
@@ -116,6 +117,8 @@ static struct layout layout_of(const struct fixture *f)
         l.message[i] = (size_t)(at - f->bytes.data);
         l.tail = l.message[i] + len;
     }
+    assert_true(tl_pieces_cut(f->schema, f->bytes.data, f->bytes.len, &l.pieces));
+    assert_int_equal(l.pieces.n_bad, 0);
     return l;
 }
 
@@ -141,6 +144,36 @@ static void open_rich_page(struct fixture *f)
     assert_int_equal(f->info.fault, TG_PAGE_WHOLE);
 }
 
+/* The pieces are where they were in the good page, and only the one with the damage is bad. */
+static void check_pieces(struct fixture *f, const struct layout *l, size_t at)
+{
+    struct tl_pieces now;
+    const uint8_t *bytes;
+    size_t len;
+
+    assert_true(tl_pieces_cut(f->schema, f->bytes.data, f->bytes.len, &now));
+    assert_int_equal(now.n, l->pieces.n);
+    assert_int_equal(now.n_bad, 1);
+    for (size_t i = 0; i < now.n; i++) {
+        const struct tl_piece *piece = &now.piece[i];
+        size_t from = (size_t)(piece->at - f->bytes.data);
+        size_t to = from + (size_t)(piece->end - piece->at);
+
+        assert_ptr_equal(piece->at, l->pieces.piece[i].at);
+        assert_ptr_equal(piece->end, l->pieces.piece[i].end);
+        assert_int_equal(piece->kind == TL_PIECE_BAD, from <= at && at < to);
+        if (piece->kind != TL_PIECE_BAD)
+            continue;
+        assert_int_equal(f->info.fault_at, from);
+        assert_int_equal(f->info.fault_len, to - from);
+        assert_true(tg_page_bad(f->page, 0, &bytes, &len));
+        assert_ptr_equal(bytes, piece->at);
+        assert_int_equal(len, to - from);
+        assert_false(tg_page_bad(f->page, 1, &bytes, &len));
+    }
+    tl_pieces_done(&now);
+}
+
 static void check_damage(struct fixture *f, const struct layout *l, size_t at, uint32_t id)
 {
     size_t k = 0;
@@ -157,7 +190,7 @@ static void check_damage(struct fixture *f, const struct layout *l, size_t at, u
         assert_int_equal(f->info.n, k - 1);
         assert_int_equal(f->info.fault_at, l->message[k - 1]);
     }
-    assert_int_equal(f->info.fault_at + f->info.fault_len, f->bytes.len);
+    check_pieces(f, l, at);
     assert_int_equal(f->info.fault_constructor, id);
     tg_batch_clear(f->batch);
     for (size_t i = 0; i < f->info.n; i++)
@@ -189,6 +222,58 @@ static void test_unknown_constructor_at_each_position(void **state)
     }
     print_message("%zu positions\n", n_positions);
     assert_true(n_positions > 80);
+    tl_pieces_done(&l.pieces);
+    finish(&f);
+}
+
+/* Several users and chats that nobody knows: each stands alone, all others have their names. */
+static void test_unknown_peers_stand_alone(void **state)
+{
+    static const struct {
+        const char *name;
+        unsigned users, chats; /* which of them are unknown, as bits */
+    } row[] = {
+        { "the first user", 1, 0 },        { "the last user", 32, 0 },
+        { "two neighbours", 6, 0 },        { "two apart", 18, 0 },
+        { "all users", 63, 0 },            { "the only chat", 0, 1 },
+        { "the chat and a user", 8, 1 },   { "all of them", 63, 1 },
+        { "all users but one", 61, 0 },
+    };
+    struct fixture f;
+
+    (void)state;
+    start(&f);
+    for (size_t i = 0; i < TG_COUNT(row); i++) {
+        struct tl_value *page = sample_page(&f.arena, 0, 1);
+        struct tl_value *users = tl_set_vector(page, TLN_users);
+        struct tl_pieces good;
+        size_t n_users = 0, n_chats = 0, n_bad = 0;
+
+        for (int k = 0; k < 6; k++)
+            tl_add_obj(users, sample_user(&f.arena, 500 + k));
+        open_value(&f, page);
+        assert_true(tl_pieces_cut(f.schema, f.bytes.data, f.bytes.len, &good));
+        for (size_t k = 0; k < good.n; k++) {
+            const struct tl_piece *piece = &good.piece[k];
+            uint32_t name = tl_ctor_fields(f.schema, good.ctor)[piece->field].name;
+            bool bad = piece->kind == TL_PIECE_ITEM &&
+                       ((name == TLN_users && row[i].users >> n_users++ & 1) ||
+                        (name == TLN_chats && row[i].chats >> n_chats++ & 1));
+
+            if (bad)
+                tg_put_le32(f.bytes.data + (piece->at - f.bytes.data), 0x2badf00d);
+            n_bad += bad;
+        }
+        assert_int_equal(n_users, 6);
+        assert_int_equal(open_bytes(&f, f.bytes.data, f.bytes.len), TG_OK);
+        assert_int_equal(f.info.fault, TG_PAGE_BAD_PEER);
+        if (f.info.n_bad != n_bad || f.page->n_peers + n_bad != n_users + n_chats)
+            fail_msg("%s: %zu bad, %zu good", row[i].name, f.info.n_bad, f.page->n_peers);
+        for (int k = 0; k < 6; k++)
+            assert_int_equal(!tg_page_peer_of(f.page, SAMPLE_USER + 500 + k),
+                             row[i].users >> k & 1);
+        tl_pieces_done(&good);
+    }
     finish(&f);
 }
 
@@ -213,6 +298,7 @@ static void test_truncation_anywhere(void **state)
         }
         free(copy);
     }
+    tl_pieces_done(&l.pieces);
     finish(&f);
 }
 
@@ -280,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_empty_messages_and_full_batches),
         cmocka_unit_test(test_other_replies),
         cmocka_unit_test(test_unknown_constructor_at_each_position),
+        cmocka_unit_test(test_unknown_peers_stand_alone),
         cmocka_unit_test(test_truncation_anywhere),
         cmocka_unit_test(test_peers),
     };
