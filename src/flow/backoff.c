@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-int64_t tg_backoff_wait(const struct tg_backoff *b, uint32_t attempt, uint64_t random)
+static int64_t longest(const struct tg_backoff *b, uint32_t attempt)
 {
     int64_t top = TG_MIN(b->base_us, b->cap_us);
 
@@ -17,7 +17,23 @@ int64_t tg_backoff_wait(const struct tg_backoff *b, uint32_t attempt, uint64_t r
         else
             top = TG_MIN(top / 1000, b->cap_us);
     }
-    if (!b->jitter)
-        return top;
-    return (int64_t)(random % ((uint64_t)top + 1));
+    return top;
+}
+
+int64_t tg_backoff_wait(const struct tg_backoff *b, uint32_t attempt, uint64_t random)
+{
+    int64_t top = longest(b, attempt);
+
+    return b->jitter ? (int64_t)(random % ((uint64_t)top + 1)) : top;
+}
+
+int64_t tg_backoff_limit(const struct tg_backoff *b, uint32_t consecutive_limits,
+                         int64_t time_window_remaining_us, uint64_t random)
+{
+    int64_t top, wait;
+
+    assert(consecutive_limits >= 1);
+    top = longest(b, consecutive_limits - 1);
+    wait = b->jitter ? top / 2 + (int64_t)(random % ((uint64_t)(top - top / 2) + 1)) : top;
+    return time_window_remaining_us > 0 ? TG_MIN(wait, time_window_remaining_us) : wait;
 }
