@@ -30,8 +30,8 @@ enum tg_breaker_state { TG_BREAKER_CLOSED, TG_BREAKER_OPEN, TG_BREAKER_HALF_OPEN
 
 struct tg_breaker_options {
     uint32_t failure_threshold;   /* failures in a row that open it; 0: not counted */
-    uint32_t rate_permille;       /* share of failures in the window that opens it; 0: not looked at,
-                                     else 1..1000 */
+    uint32_t rate_permille;       /* share of failures in the window that opens it, 1..1000;
+                                     0: not looked at */
     uint32_t calls_min;           /* verdicts in the window before the share means anything */
     int64_t window_us;            /* > 0 */
     int64_t recovery_timeout_us;  /* > 0 */

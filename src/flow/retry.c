@@ -101,7 +101,7 @@ tg_code tg_retry_on_parse(const char *names, uint32_t *ret, struct tg_error *err
         if (len && type == TG_TYPE_COUNT) {
             tg_fail(err, TG_USAGE, "there is no error type '%.*s'", (int)TG_MIN(len, (size_t)40),
                     names);
-            return tg_hint(err, "types that pass: RateLimit, NetworkError, ServerError, Sink, State");
+            return tg_hint(err, "try RateLimit, NetworkError, ServerError, Sink or State");
         }
         if (len)
             set |= TG_RETRY_ON(type);

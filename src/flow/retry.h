@@ -11,8 +11,8 @@
  *   6. does the budget allow it? Calls pay into it, retries are paid from it, so that retries are
  *      at most a given share of all load, however much fails; a few are free, for quiet times
  *
- * A wait that the server named is part of its rate, no trouble of its: such a retry is not paid from
- * the budget and uses no attempt.
+ * A wait that the server named is no trouble of its: such a retry is not paid from the budget and
+ * uses no attempt.
  *
  * Pure: time and the random number are arguments.
  *
