@@ -47,6 +47,9 @@ static bool is_unknown(const struct sim_faults *f, const struct tl_value *o)
     case TLN_chat:
     case TLN_channel:
         return sim_faults_unknown(f, SIM_UNKNOWN_CHAT, id);
+    case TLN_chatFull:
+    case TLN_channelFull:
+        return sim_faults_unknown(f, SIM_UNKNOWN_FULL, id);
     default:
         return false;
     }
@@ -81,11 +84,15 @@ static void make_unknown_items(struct sim_call *c, const struct tl_value *list,
 static void spoil(struct sim_call *c, const struct tl_value *reply, struct tg_buf *out)
 {
     static const uint32_t field[] = { TLN_messages, TLN_new_messages, TLN_users, TLN_chats };
-    const struct sim_faults *f = &c->core->faults;
+    const struct tl_value *full = tl_get_obj(reply, TLN_full_chat);
+    size_t n = 0;
 
-    if (!f->n_unknown[SIM_UNKNOWN_MESSAGE] && !f->n_unknown[SIM_UNKNOWN_USER] &&
-        !f->n_unknown[SIM_UNKNOWN_CHAT])
+    for (int i = 0; i < SIM_UNKNOWN_COUNT; i++)
+        n += c->core->faults.n_unknown[i];
+    if (n == 0)
         return;
+    if (full && is_unknown(&c->core->faults, full))
+        make_unknown(c, full, out);
     if (reply->kind == TL_VALUE_VECTOR) {
         make_unknown_items(c, reply, out);
         return;

@@ -16,6 +16,12 @@ static const char *const fault_name[] = {
 #undef SIM_FAULT_NAME
 };
 
+static const char *const unknown_name[] = {
+#define SIM_UNKNOWN_NAME(name, text) [SIM_UNKNOWN_##name] = text,
+    SIM_UNKNOWNS(SIM_UNKNOWN_NAME)
+#undef SIM_UNKNOWN_NAME
+};
+
 static const uint64_t one = UINT64_C(1) << 53;
 
 /* One term of a spec, cut into name, sign and value. */
@@ -101,18 +107,16 @@ static bool term_apply(struct sim_faults *f, const struct term *t)
         if (!strcmp(t->name, fault_name[i]))
             return rule_set(&f->rule[i], t);
     }
+    for (int i = 0; i < SIM_UNKNOWN_COUNT; i++) {
+        if (!strcmp(t->name, unknown_name[i]))
+            return unknown_add(f, (enum sim_unknown)i, t);
+    }
     if (!strcmp(t->name, "clock"))
         return setting_number(t, -100000000, 100000000, &f->clock_s);
     if (!strcmp(t->name, "slow-ms"))
         return setting_number(t, 1, 3600000, &f->slow_ms);
     if (!strcmp(t->name, "takeout-delay"))
         return setting_number(t, 1, 86400, &f->takeout_delay_s);
-    if (!strcmp(t->name, "unknown-message"))
-        return unknown_add(f, SIM_UNKNOWN_MESSAGE, t);
-    if (!strcmp(t->name, "unknown-user"))
-        return unknown_add(f, SIM_UNKNOWN_USER, t);
-    if (!strcmp(t->name, "unknown-chat"))
-        return unknown_add(f, SIM_UNKNOWN_CHAT, t);
     if (!strcmp(t->name, "only"))
         return only_add(f, t);
     if (!strcmp(t->name, "most") && setting_number(t, 0, INT64_MAX, &most)) {

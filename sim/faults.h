@@ -36,7 +36,8 @@
  *   takeout-delay=SECONDS  account.initTakeoutSession first answers TAKEOUT_INIT_DELAY_X
  *   unknown-message=ID     the message with that id gets a constructor that no schema has; repeat
  *   unknown-user=ID        the same for a user,
- *   unknown-chat=ID        for a group (bare id) or a channel (bare id)
+ *   unknown-chat=ID        for a group (bare id) or a channel (bare id),
+ *   unknown-full=ID        for what such a chat tells about itself (getFullChannel, getFullChat)
  *   only=METHOD            random faults hit that method only; repeat for more
  *   most=N                 no random fault after N of them
  *
@@ -77,7 +78,18 @@ enum sim_fault {
         SIM_FAULT_COUNT
 };
 
-enum sim_unknown { SIM_UNKNOWN_MESSAGE, SIM_UNKNOWN_USER, SIM_UNKNOWN_CHAT, SIM_UNKNOWN_COUNT };
+#define SIM_UNKNOWNS(X)                                                                            \
+    X(MESSAGE, "unknown-message")                                                                  \
+    X(USER, "unknown-user")                                                                        \
+    X(CHAT, "unknown-chat")                                                                        \
+    X(FULL, "unknown-full")
+
+enum sim_unknown {
+#define SIM_UNKNOWN_ENUM(name, text) SIM_UNKNOWN_##name,
+    SIM_UNKNOWNS(SIM_UNKNOWN_ENUM)
+#undef SIM_UNKNOWN_ENUM
+        SIM_UNKNOWN_COUNT
+};
 
 enum { SIM_FAULT_LIST_MAX = 64, SIM_FAULT_NAME_MAX = 64 };
 

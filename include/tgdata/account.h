@@ -93,8 +93,9 @@ TG_API tg_code tg_account_export(struct tg_account *account, const char *format,
 /** One chat of the account's list. Texts are valid during the call. */
 struct tg_chat_info {
     int64_t id;           /**< marked id */
-    const char *title;
-    const char *kind;     /**< user, bot, group, supergroup, forum, channel */
+    const char *title;    /**< may be empty */
+    const char *kind;     /**< user, bot, group, supergroup, forum, channel; "unknown" if it cannot
+                               be read */
     const char *username; /**< NULL: none */
     int64_t members;      /**< -1 unknown */
     bool protected_content;

@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "crypto/hash.h"
 #include "crypto/random.h"
 #include "etl/extract_impl.h"
 
@@ -86,6 +87,19 @@ static void bad_record(void *ctx, int64_t chat_id, int64_t id, const char *reaso
     r->result->quarantined++;
     if (tg_pipeline_quarantine(r->pipeline, chat_id, id, reason, bytes, len, &err) != TG_OK)
         extract_keep_failure(r, &err);
+}
+
+/* An object in a reply that told of chats, not of messages: chat 0 while none is at work. */
+static void unreadable(void *ctx, const char *what, const uint8_t *bytes, size_t len)
+{
+    struct extract_run *r = ctx;
+    uint8_t hash[TG_SHA256];
+
+    tg_sha256(hash, bytes, len);
+    if (r->source)
+        tg_source_unreadable(r->source, what, bytes, len);
+    else if (tg_marks_add(&r->unreadable, tg_le64(hash)))
+        bad_record(r, 0, 0, what, bytes, len);
 }
 
 static void warn(void *ctx, const char *line)
@@ -390,7 +404,10 @@ tg_code tg_extract(struct tg_account *a, const struct tg_config *config, const c
     code = open_all(&r, err);
     if (code == TG_OK) {
         tgc_stats(tg_net_client(a->net), &before);
+        a->unreadable = unreadable;
+        a->unreadable_ctx = &r;
         code = tg_account_run(a, run_step, &r, err);
+        a->unreadable = NULL;
         a->dirty = true; /* peers were learned */
         ended = tg_pipeline_finish(r.pipeline, &late);
         if (ended != TG_OK && (code == TG_OK || code == TG_CANCELLED)) {

@@ -149,7 +149,15 @@ static void on_resolved(void *ctx, const struct tg_peer *peer, const struct tg_e
 static bool on_dialog(void *ctx, const struct tg_dialog *dialog)
 {
     struct extract_run *r = ctx;
+    struct tg_error err;
+    char id[32];
 
+    if (dialog->unreadable) {
+        snprintf(id, sizeof id, "%lld", (long long)dialog->peer->id);
+        tg_fail(&err, TG_UNSUPPORTED, "chat %s is of a kind that this version does not know", id);
+        extract_chat_failed(r, id, &err);
+        return true;
+    }
     if (dialog->peer->migrated_to)
         return true; /* read as the first part of the supergroup it became */
     if (dialog->peer->protected && !r->settings->allow_protected) {

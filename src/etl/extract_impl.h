@@ -8,6 +8,7 @@
 #ifndef TG_EXTRACT_IMPL_H
 #define TG_EXTRACT_IMPL_H
 
+#include "base/marks.h"
 #include "etl/pipeline.h"
 #include "source/account_impl.h"
 #include "source/history_source.h"
@@ -55,6 +56,7 @@ struct extract_run {
     struct tg_history_source *source;
     bool source_done;
     bool chat_failed;         /* the chat at work ended with a failure */
+    struct tg_marks unreadable; /* what of the replies before the first chat is in quarantine */
     tg_code code; /* the first failure that ends the run, else the first of a chat */
     struct tg_error err;
     bool stopping;

@@ -228,6 +228,12 @@ static void on_notice(void *ctx, const struct tgc_notice *n)
     case TGC_LOGGED_OUT:
         tg_account_note(a, TG_NOTE_WARNING, 0, "%s", n->err->message);
         break;
+    case TGC_UNREADABLE:
+        if (a->unreadable)
+            a->unreadable(a->unreadable_ctx, n->err->message, n->bytes, n->len);
+        else
+            tg_account_note(a, TG_NOTE_WARNING, 0, "left out %s", n->err->message);
+        break;
     }
 }
 

@@ -27,6 +27,9 @@ struct tg_account {
     struct tg_net *net;
     tg_note_fn note;
     void *note_ctx;
+    /* takes an object of a reply that cannot be read; NULL: it is noted as a warning */
+    void (*unreadable)(void *ctx, const char *what, const uint8_t *bytes, size_t len);
+    void *unreadable_ctx;
     atomic_bool stop;
     bool dirty;                 /* the session must be written */
     struct tg_error save_error; /* the last failure to write it */

@@ -197,7 +197,7 @@ struct chats_op {
 
 static const char *kind_name(const struct tg_peer *peer)
 {
-    switch (peer->kind) {
+    switch ((int)peer->kind) {
     case TG_PEER_USER:
         return peer->bot ? "bot" : "user";
     case TG_PEER_GROUP:

@@ -7,10 +7,11 @@
 #ifndef TG_HISTORY_IMPL_H
 #define TG_HISTORY_IMPL_H
 
+#include "base/marks.h"
 #include "source/history_source.h"
 #include "source/salvage.h"
 
-enum { SOURCE_REQUEST_MAX = 64, SOURCE_POOL_MAX = 64, SOURCE_KNOWN_BAD = 1024 };
+enum { SOURCE_REQUEST_MAX = 64, SOURCE_POOL_MAX = 64 };
 
 /* One decoded reply; of a salvaged window several make one page. */
 struct source_part {
@@ -110,7 +111,7 @@ struct tg_history_source {
     struct tg_page *pool[SOURCE_POOL_MAX];
     size_t n_pool;
     struct tg_source_state state;
-    uint64_t known_bad[SOURCE_KNOWN_BAD]; /* marks of objects without id in quarantine; 0: free */
+    struct tg_marks known_bad;     /* objects without id in quarantine */
     bool ended;                    /* done was called */
     struct tg_error err;
 };

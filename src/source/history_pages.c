@@ -145,29 +145,15 @@ static uint64_t mark_of(const uint8_t *bytes, size_t len)
     return tg_le64(hash);
 }
 
-/* @return whether an object of these bytes was set aside before: the same user comes with each page
- *  of what it wrote. Past the table's size an object may be told of again, under the same key. */
-static bool is_known_bad(struct tg_history_source *s, const uint8_t *bytes, size_t len)
-{
-    uint64_t mark = mark_of(bytes, len) | 1; /* 0: free */
-    size_t i = mark / 2 % SOURCE_KNOWN_BAD;
-
-    for (size_t n = 0; n < SOURCE_KNOWN_BAD && s->known_bad[i]; n++) {
-        if (s->known_bad[i] == mark)
-            return true;
-        i = (i + 1) % SOURCE_KNOWN_BAD;
-    }
-    s->known_bad[i] = mark;
-    return false;
-}
-
 void source_quarantine(struct tg_history_source *s, int32_t id, const char *reason,
                        const uint8_t *bytes, size_t len)
 {
-    if (!id && is_known_bad(s, bytes, len))
-        return;
+    if (!id && !tg_marks_add(&s->known_bad, mark_of(bytes, len)))
+        return; /* the same user comes with each page of what it wrote */
     s->state.n_bad++;
-    s->options.io.bad(s->options.io.ctx, s->segment_chat[s->segment], id, reason, bytes, len);
+    s->options.io.bad(s->options.io.ctx,
+                      s->n_segments ? s->segment_chat[s->segment] : s->options.chat_id, id, reason,
+                      bytes, len);
 }
 
 /* Users and chats that are unknown to the schema: the messages are whole, those names missing. */

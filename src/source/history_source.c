@@ -140,6 +140,12 @@ static void on_full(void *ctx, const struct tg_chat_full *full, const struct tg_
         source_fail(s, err);
         return;
     }
+    if (full->partial)
+        io_of(s)->warn(io_of(s)->ctx,
+                       full->migrated_from
+                           ? "what the chat tells about itself cannot be read to its end"
+                           : "what the chat tells about itself cannot be read to its end: if it "
+                             "was a basic group once, that part of it is not read");
     if (s->bot)
         s->until_id = TG_MAX(full->pts, 1); /* a message needs a pts of its own */
     know_segments(s, full->migrated_from);
@@ -433,6 +439,12 @@ void tg_source_free(struct tg_history_source *s)
     while (s->n_pool)
         tg_page_free(s->pool[--s->n_pool]);
     free(s);
+}
+
+void tg_source_unreadable(struct tg_history_source *s, const char *what, const uint8_t *bytes,
+                          size_t len)
+{
+    source_quarantine(s, 0, what, bytes, len);
 }
 
 void tg_source_state(const struct tg_history_source *s, struct tg_source_state *ret)

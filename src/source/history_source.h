@@ -57,6 +57,10 @@ struct tg_history_source *tg_source_start(const struct tg_source_options *option
 void tg_source_step(struct tg_history_source *s, int64_t now_us);
 /** Hands over what is in hand and calls done soon. */
 void tg_source_stop(struct tg_history_source *s, int64_t now_us);
+/** Sets an object aside that cannot be read, once: of a reply that the source asked for by others'
+ *  hands, such as what the chat is. */
+void tg_source_unreadable(struct tg_history_source *s, const char *what, const uint8_t *bytes,
+                          size_t len);
 /** After done, or to drop everything: no callback comes any more. */
 void tg_source_free(struct tg_history_source *s);
 

@@ -127,17 +127,25 @@ static int32_t members_of(const struct tl_value *chats, int64_t id)
     return -1;
 }
 
+/* @return what an id alone tells; 0: channel or supergroup */
+static enum tg_peer_kind kind_of(int64_t id)
+{
+    return id > 0 ? TG_PEER_USER : id > -TG_CHANNEL_MARK ? TG_PEER_GROUP : 0;
+}
+
 /* @return false to stop */
 static bool tell(struct dialogs *d, int64_t id, int32_t top, const struct tl_value *reply)
 {
     const struct tg_peer *peer = tg_peers_get(&tgc_session(d->client)->peers, id);
+    struct tg_peer unknown = { .id = id, .kind = kind_of(id), .name = "" };
     struct tg_dialog dialog = {
-        .peer = peer,
+        .peer = peer ? peer : &unknown,
         .top_id = top,
         .members = members_of(tl_get_vector(reply, TLN_chats), id),
+        .unreadable = !peer,
     };
 
-    if (!peer || !remember(d, id))
+    if (!id || !remember(d, id))
         return true;
     return d->seen(d->ctx, &dialog);
 }

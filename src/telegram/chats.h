@@ -17,6 +17,8 @@ struct tg_dialog {
     const struct tg_peer *peer; /* valid during the call */
     int32_t top_id;
     int32_t members; /* -1 unknown */
+    bool unreadable; /* it is in the list, but the schema does not know what it is: peer has its id,
+                        its kind where the id tells, and no name */
 };
 
 /**
@@ -54,6 +56,7 @@ struct tg_chat_full {
     int64_t linked_chat;      /* discussion group or its channel; 0 none */
     int32_t members, available_min_id, pts;
     bool hidden_prehistory;
+    bool partial; /* a part of it could not be read: what is zero here may be otherwise */
 };
 
 /** For users there is nothing to ask: done comes at once with zeroes. */
@@ -68,7 +71,7 @@ bool tg_input_peer(const struct tg_peers *peers, int64_t marked_id, struct tg_bu
 bool tg_input_channel(const struct tg_peers *peers, int64_t marked_id, struct tg_buf *out);
 
 /** Adds all users and chats of a reply object (fields `users`, `chats`, `user`, `chat`, `peer`...)
- *  to the cache. Unknown objects inside are skipped over as far as they can be. */
+ *  to the cache. Unknown objects inside are skipped over. */
 void tg_peers_learn(struct tg_peers *peers, const struct tl_schema *schema, const uint8_t *body,
                     size_t len);
 

@@ -10,6 +10,7 @@
 
 #include "telegram/chats.h"
 #include "telegram/request.h"
+#include "tl/walk.h"
 
 enum { REPLY_MAX = 16 << 20, WHAT_MAX = 256 };
 
@@ -19,6 +20,7 @@ struct resolve {
     void *ctx;
     char what[WHAT_MAX]; /* a username, or the id's digits */
     int64_t id;          /* marked; 0: by name */
+    bool unreadable;     /* it is there, but of a kind that the schema does not know */
 };
 
 static void resolved(struct resolve *r, const struct tg_peer *peer, const struct tg_error *err)
@@ -36,6 +38,20 @@ static void not_found(struct resolve *r, const char *hint)
     else
         tg_fail(&err, TG_NOT_FOUND, "nobody has the name '@%s'", r->what);
     tg_hint(&err, "%s", hint);
+    resolved(r, NULL, &err);
+}
+
+static void cannot_be_read(struct resolve *r)
+{
+    struct tg_error err;
+
+    if (r->id)
+        tg_fail(&err, TG_UNSUPPORTED, "chat %lld is of a kind that this version does not know",
+                (long long)r->id);
+    else
+        tg_fail(&err, TG_UNSUPPORTED, "'@%s' is of a kind that this version does not know",
+                r->what);
+    tg_hint(&err, "a newer version may know it, or a newer schema (--schema)");
     resolved(r, NULL, &err);
 }
 
@@ -63,6 +79,8 @@ static void on_resolved(void *ctx, const struct tgc_reply *reply)
         peer = tg_peers_get(peers, tg_peer_id(tl_get_obj(v, TLN_peer)));
     if (peer)
         resolved(r, peer, NULL);
+    else if (v && tg_peer_id(tl_get_obj(v, TLN_peer)))
+        cannot_be_read(r);
     else if (v)
         not_found(r, "`tgdata chats` lists the chats of this account");
     else
@@ -72,9 +90,12 @@ static void on_resolved(void *ctx, const struct tgc_reply *reply)
 
 static bool on_dialog(void *ctx, const struct tg_dialog *dialog)
 {
-    const struct resolve *r = ctx;
+    struct resolve *r = ctx;
 
-    return dialog->peer->id != r->id;
+    if (dialog->peer->id != r->id)
+        return true;
+    r->unreadable = dialog->unreadable;
+    return false;
 }
 
 static void on_listed(void *ctx, const struct tg_error *err)
@@ -86,6 +107,8 @@ static void on_listed(void *ctx, const struct tg_error *err)
         resolved(r, NULL, err);
     else if (peer && !peer->min)
         resolved(r, peer, NULL);
+    else if (r->unreadable)
+        cannot_be_read(r);
     else
         not_found(r, "`tgdata chats` lists the chats of this account with their ids");
 }
@@ -232,6 +255,15 @@ struct full {
     void *ctx;
 };
 
+/* An old group knows what it became: for when the supergroup cannot tell what it was. */
+static int64_t known_origin(const struct tg_peers *peers, int64_t id)
+{
+    for (size_t i = 0; i < tg_peers_count(peers); i++)
+        if (tg_peers_at(peers, i)->migrated_to == id)
+            return tg_peers_at(peers, i)->id;
+    return 0;
+}
+
 static void read_full(const struct tl_value *chat, struct tg_chat_full *ret)
 {
     int64_t from = tl_get_long(chat, TLN_migrated_from_chat_id, 0);
@@ -244,6 +276,17 @@ static void read_full(const struct tl_value *chat, struct tg_chat_full *ret)
     ret->available_min_id = tl_get_int(chat, TLN_available_min_id, 0);
     ret->pts = tl_get_int(chat, TLN_pts, 0);
     ret->hidden_prehistory = tl_get_bool(chat, TLN_hidden_prehistory);
+}
+
+/* Whether the object that tells about the chat cannot be read to its end. */
+static bool is_partial(const struct tgc *c, const struct tgc_reply *reply)
+{
+    const struct tl_schema *s = tgc_schema(c);
+    struct tl_reader r = tl_reader_of(reply->body, reply->len);
+    int i = tl_ctor_field_index(s, tl_ctor_by_id(s, tl_peek_u32(&r)), TLN_full_chat);
+    struct tl_object o;
+
+    return i < 0 || !tl_object_open_until(s, &r, i, &o);
 }
 
 static void on_full(void *ctx, const struct tgc_reply *reply)
@@ -261,8 +304,12 @@ static void on_full(void *ctx, const struct tgc_reply *reply)
         v = tg_reply_value(f->client, reply, &arena, &err);
         tg_peers_learn(&tgc_session(f->client)->peers, tgc_schema(f->client), reply->body,
                        reply->len);
-        if (v)
+        if (v) {
             read_full(tl_get_obj(v, TLN_full_chat), &full);
+            full.partial = is_partial(f->client, reply);
+        }
+        if (full.partial && !full.migrated_from)
+            full.migrated_from = known_origin(&tgc_session(f->client)->peers, f->id);
     }
     tg_arena_done(&arena);
     f->done(f->ctx, v ? &full : NULL, v ? NULL : &err);

@@ -3,6 +3,7 @@
  * chats_peers.c - peers as replies tell them, and as requests name them
  */
 #include "telegram/chats.h"
+#include "tl/pieces.h"
 #include "tl/walk.h"
 
 #define ID_INPUT_PEER_SELF 0x7da07ec9u
@@ -124,6 +125,26 @@ static void learn_vector(struct tg_peers *peers, const struct tl_object *reply, 
         learn_one(peers, &item, text);
 }
 
+/* Of a reply that holds unknown objects, what can be read. */
+static void learn_pieces(struct tg_peers *peers, const struct tl_schema *schema,
+                         const uint8_t *body, size_t len, struct tg_buf *text)
+{
+    struct tl_pieces pieces;
+    struct tl_object o;
+    bool cut = tl_pieces_cut(schema, body, len, &pieces);
+
+    for (size_t i = 0; cut && i < pieces.n; i++) {
+        const struct tl_piece *piece = &pieces.piece[i];
+        const struct tl_field *f = tl_ctor_fields(schema, pieces.ctor) + piece->field;
+        struct tl_reader r = tl_reader_of(piece->at, (size_t)(piece->end - piece->at));
+
+        if (piece->kind == TL_PIECE_ITEM && (f->name == TLN_users || f->name == TLN_chats) &&
+            tl_object_open(schema, &r, &o))
+            learn_one(peers, &o, text);
+    }
+    tl_pieces_done(&pieces);
+}
+
 void tg_peers_learn(struct tg_peers *peers, const struct tl_schema *schema, const uint8_t *body,
                     size_t len)
 {
@@ -131,9 +152,12 @@ void tg_peers_learn(struct tg_peers *peers, const struct tl_schema *schema, cons
     struct tl_object reply, one;
     struct tg_buf text;
 
-    if (!tl_object_open(schema, &r, &reply))
-        return;
     tg_buf_init(&text, 65536);
+    if (!tl_object_open(schema, &r, &reply)) {
+        learn_pieces(peers, schema, body, len, &text);
+        tg_buf_done(&text);
+        return;
+    }
     learn_vector(peers, &reply, TLN_users, &text);
     learn_vector(peers, &reply, TLN_chats, &text);
     if (tl_field_object(&reply, TLN_user, &one))

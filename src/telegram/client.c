@@ -47,6 +47,13 @@ void tgc_notify(struct tgc *c, const struct tgc_notice *notice)
     c->options.io->notice(c->options.io->ctx, notice);
 }
 
+void tgc_unreadable(struct tgc *c, const struct tg_error *why, const uint8_t *bytes, size_t len)
+{
+    struct tgc_notice notice = { .kind = TGC_UNREADABLE, .err = why, .bytes = bytes, .len = len };
+
+    tgc_notify(c, &notice);
+}
+
 const struct tl_schema *tgc_schema(const struct tgc *c)
 {
     return c->schema;

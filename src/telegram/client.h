@@ -33,6 +33,7 @@ enum tgc_notice_kind {
     TGC_FLOOD,      /* method, wait_us: the server asked to wait */
     TGC_RETRY,      /* method, err, wait_us: a call will be repeated */
     TGC_LOGGED_OUT, /* the authorization is gone; err */
+    TGC_UNREADABLE, /* bytes, err: an object of a reply is left out; see tg_reply_value */
 };
 
 struct tgc_notice {
@@ -41,6 +42,8 @@ struct tgc_notice {
     const char *method;
     int64_t wait_us;
     const struct tg_error *err;
+    const uint8_t *bytes; /* of the object, during the call */
+    size_t len;
 };
 
 struct tgc_io {
@@ -136,6 +139,8 @@ const struct tl_schema *tgc_schema(const struct tgc *c);
 struct tg_session_data *tgc_session(struct tgc *c);
 const struct tg_random *tgc_random(const struct tgc *c);
 
+/** Tells the owner that an object of a reply is left out. */
+void tgc_unreadable(struct tgc *c, const struct tg_error *why, const uint8_t *bytes, size_t len);
 /** The session data was changed: the owner is asked to store it. */
 void tgc_save(struct tgc *c);
 /** Forgets login and keys of all DCs, in the session and in links; the next call makes new keys. */

@@ -21,7 +21,13 @@ enum { TG_REQUEST_MAX = 1 << 20 };
 uint64_t tg_request(struct tgc *c, const struct tl_value *query, const struct tgc_request *how,
                     int64_t now_us);
 
-/** Reads a reply's object into the arena. @return NULL with err filled */
+/**
+ * Reads a reply's object into the arena. Of a reply that holds something the schema does not know,
+ * the rest is read: lists lack that item; an object in a field of its own has the fields before the
+ * unknown one, or is absent. The client's owner is told of each such object (TGC_UNREADABLE).
+ *
+ * @return NULL with err filled
+ */
 const struct tl_value *tg_reply_value(struct tgc *c, const struct tgc_reply *reply,
                                       struct tg_arena *arena, struct tg_error *err);
 
