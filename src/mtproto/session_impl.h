@@ -93,7 +93,7 @@ struct mt_salt {
 struct mt_session {
     struct mt_session_options options;
     struct mt_key key;
-    uint8_t former_key_id[8]; /* its packets may still arrive after mt_session_set_key */
+    uint8_t former_key_id[8]; /* 0: none. Its packets may still come after mt_session_set_key */
     uint8_t salt[8];
     uint64_t session_id, former[MT_FORMER_MAX];
     struct mt_transport *transport; /* borrowed; NULL: no connection */

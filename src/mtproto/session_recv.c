@@ -313,6 +313,14 @@ static bool is_former(const struct mt_session *s, uint64_t session_id)
     return false;
 }
 
+/* Key id 0 is no key: it marks plain packets, which have no place in a session. */
+static bool is_of_former_key(const struct mt_session *s, const struct mt_packet *packet)
+{
+    return tg_le64(s->former_key_id) && packet->len >= 8 &&
+           memcmp(packet->at, s->former_key_id, 8) == 0 &&
+           memcmp(s->former_key_id, s->key.id, 8) != 0;
+}
+
 static void on_packet(struct mt_session *s, struct mt_packet *packet)
 {
     enum mt_framing framing = MT_ABRIDGED;
@@ -323,8 +331,7 @@ static void on_packet(struct mt_session *s, struct mt_packet *packet)
     int16_t dc;
 
     mt_transport_detected(s->transport, &framing, &obfuscated, &dc);
-    if (packet->len >= 8 && memcmp(packet->at, s->former_key_id, 8) == 0 &&
-        memcmp(s->former_key_id, s->key.id, 8) != 0)
+    if (is_of_former_key(s, packet))
         return; /* sent before the key was replaced */
     if (mt_envelope_read(&s->key, MT_FROM_SERVER, framing == MT_PADDED, packet, &m, &err) !=
         TG_OK) {

@@ -7,7 +7,7 @@
 
 enum lie {
     TRUTH, OTHER_SESSION, CLIENT_PARITY, TWICE, TOO_OLD_IN_WINDOW, TOO_LATE, FROM_FUTURE, BIT_FLIP,
-    OTHER_KEY, NESTED, SHORT_CONTAINER, HUGE_COUNT, ODD_LENGTH, INNER_PARITY,
+    OTHER_KEY, PLAIN, NESTED, SHORT_CONTAINER, HUGE_COUNT, ODD_LENGTH, INNER_PARITY,
 };
 
 /* Writes the body of the lie: a reply to call `id`, in a container where that is the lie. */
@@ -54,6 +54,10 @@ static void tell(struct rig *g, enum lie lie, bool ahead, uint64_t id)
         mt_envelope_write(&key, MT_FROM_SERVER, &m, &g->w.random, &packet, NULL);
         if (lie == BIT_FLIP)
             packet.data[60] ^= 4;
+        if (lie == PLAIN) {
+            tg_buf_clear(&packet);
+            mt_plain_write(m.msg_id, m.body, m.len, &packet);
+        }
         struct mt_packet p = { .at = packet.data, .len = packet.len };
 
         if (ahead)
@@ -81,6 +85,7 @@ static void test_lies(void **unused)
         { "31 s ahead", FROM_FUTURE, 0, false },
         { "a flipped bit", BIT_FLIP, 0, true },
         { "another key", OTHER_KEY, 0, true },
+        { "a packet without a key", PLAIN, 0, true },
         { "a container in a container", NESTED, 0, false },
         { "a container cut short", SHORT_CONTAINER, 1, true },
         { "a container of 2^32-1", HUGE_COUNT, 0, true },
