@@ -76,6 +76,10 @@ struct rig {
     size_t n_keys;
     struct rig_link link[TG_DC_MAX];
     bool refuse_dials;
+    int32_t bind_error; /* that binding a temporary key meets, `n_bind_errors` times */
+    const char *bind_text;
+    unsigned n_bind_errors;
+    int64_t bind_error_us; /* when it last did */
     /* counters */
     unsigned n_dials, n_saves, n_binds, n_lost, n_logged_out, n_permanent, n_temporary;
     struct tg_error last_lost;
@@ -201,7 +205,12 @@ static inline void rig_on_query(void *ctx, struct mt_server_conn *conn,
     rig_unwrap(&call);
     call.perm_id = key->key.expires_at ? key->perm_id : key->key.id;
     if (call.name == TLN_auth_bindTempAuthKey) {
-        if (rig_bind(g, side->dc, query, call.query)) {
+        if (g->n_bind_errors) {
+            g->n_bind_errors--;
+            g->bind_error_us = g->now_us;
+            call.error = g->bind_error;
+            call.text = g->bind_text;
+        } else if (rig_bind(g, side->dc, query, call.query)) {
             result = tl_bool(&arena, true);
         } else {
             call.error = 400;

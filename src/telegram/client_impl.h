@@ -68,7 +68,9 @@ struct tgc_link {
     uint8_t temp_salt[8];
     bool bound, binding;
     uint64_t bind_call;
-    int64_t bind_expires;
+    int64_t bind_due_us;       /* not bound before: the server asked to wait, or was in trouble */
+    uint32_t bind_attempts;    /* in a row that met server trouble, on this connection */
+    uint32_t bind_invalid;     /* in a row that the server could not read */
     bool inited;               /* initConnection went through on this session */
     bool failed;               /* the connection must be dropped, when no callback runs */
     bool forget;               /* then its keys and session are of no use any more either */
@@ -142,11 +144,20 @@ int64_t tgc_link_deadline(const struct tgc *c, const struct tgc_link *link);
 void tgc_link_forget(struct tgc *c, struct tgc_link *link, const struct tg_error *why);
 void tgc_link_forget_temp(struct tgc *c, struct tgc_link *link);
 void tgc_link_done(struct tgc_link *link);
-void tgc_on_bind_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *event);
 void tgc_handshake_packet(struct tgc *c, struct tgc_link *link, struct mt_packet *packet,
                           int64_t now_us);
 /* The server does not know the key that was used. */
 void tgc_key_unknown(struct tgc *c, struct tgc_link *link);
+
+/* What is stored of the link's DC. */
+struct tg_dc_state *tgc_dc_state(struct tgc *c, const struct tgc_link *link);
+
+/* client_bind.c */
+bool tgc_waits_to_bind(const struct tgc_link *link);
+void tgc_bind_when_due(struct tgc_link *link, int64_t now_us);
+void tgc_on_bind_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *event);
+/* The server has lost the permanent key. */
+void tgc_key_gone(struct tgc *c, struct tgc_link *link);
 
 /* client_auth.c: exports the login to a further DC; calls for it wait */
 void tgc_auth_import(struct tgc *c, struct tgc_link *link, int64_t now_us);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * client_link.c - one DC's connection: dialling, making keys, binding, running the session
+ * client_link.c - one DC's connection: dialling, making keys, running the session
  *
  * A session object outlives connections, so calls in flight survive a reconnect. A permanent key is
  * made once and stored; a temporary key (forward secrecy) is made per run, bound to the permanent
@@ -11,22 +11,17 @@
 #include <assert.h>
 
 #include "telegram/client_impl.h"
-#include "tl/put.h"
-
-#define ID_BIND_TEMP_AUTH_KEY 0xcdd42a05u
-#define ID_BOOL_TRUE 0x997275b5u
 
 enum { OUT_MAX = 64 << 20, TEST_DC = 10000, FIRST_ATTEMPTS = 5 };
 #define DIAL_MAX_US (15 * TG_SECOND_US)      /* connecting, or one step of a handshake */
 #define STABLE_US (30 * TG_SECOND_US)        /* a link that lived so long starts backoff anew */
-#define FRESH_KEY_US (60 * TG_SECOND_US) /* a permanent key may not be known at once */
 
 uint32_t tgc_link_index(const struct tgc *c, const struct tgc_link *link)
 {
     return (uint32_t)(link - c->link);
 }
 
-static struct tg_dc_state *state_of(struct tgc *c, const struct tgc_link *link)
+struct tg_dc_state *tgc_dc_state(struct tgc *c, const struct tgc_link *link)
 {
     return &c->options.session->dc[tgc_link_index(c, link)];
 }
@@ -101,7 +96,7 @@ static void send_out(struct tgc *c, struct tgc_link *link)
 
 void tgc_link_want(struct tgc *c, struct tgc_link *link, int64_t now_us)
 {
-    struct tg_dc_state *state = state_of(c, link);
+    struct tg_dc_state *state = tgc_dc_state(c, link);
     struct tgc_notice notice = { .kind = TGC_CONNECTING, .dc = link->dc };
 
     if (link->state != TGC_DOWN || now_us < link->retry_us)
@@ -251,41 +246,9 @@ static void start_handshake(struct tgc *c, struct tgc_link *link, bool temporary
 
 static void on_event(void *ctx, const struct mt_event *event);
 
-/* auth.bindTempAuthKey names the msg_id and the session that it travels in. */
-static void make_bind(void *ctx, uint64_t msg_id, uint64_t session_id, struct tg_buf *out)
-{
-    struct tgc_link *link = ctx;
-    struct tgc *c = link->client;
-    const struct tg_dc_state *state = state_of(c, link);
-    struct mt_bind bind = { .msg_id = msg_id, .temp_session_id = session_id };
-    struct tg_buf sealed;
-
-    tg_random_fill(c->options.random, &bind.nonce, sizeof bind.nonce);
-    memcpy(bind.temp_key_id, link->temp.id, 8);
-    memcpy(bind.perm_key_id, state->key.id, 8);
-    bind.expires_at = (int32_t)link->temp.expires_at;
-    tg_buf_init(&sealed, 1024);
-    mt_bind_write(&state->key, &bind, c->options.random, &sealed);
-    tg_buf_u32(out, ID_BIND_TEMP_AUTH_KEY);
-    tg_buf_add(out, state->key.id, 8);
-    tg_buf_u64(out, bind.nonce);
-    tg_buf_u32(out, (uint32_t)bind.expires_at);
-    tl_put_bytes(out, sealed.data, sealed.len);
-    tg_buf_done(&sealed);
-}
-
-static void start_binding(struct tgc_link *link)
-{
-    struct mt_call call = { .first = true, .make_body = make_bind, .make_ctx = link };
-
-    link->bound = false;
-    link->binding = true;
-    link->bind_call = mt_session_call(link->session, &call);
-}
-
 static void run_session(struct tgc *c, struct tgc_link *link, int64_t now_us)
 {
-    const struct tg_dc_state *state = state_of(c, link);
+    const struct tg_dc_state *state = tgc_dc_state(c, link);
     const struct mt_key *key = c->options.pfs ? &link->temp : &state->key;
     const uint8_t *salt = c->options.pfs ? link->temp_salt : state->salt;
     struct mt_session_options options = {
@@ -307,8 +270,8 @@ static void run_session(struct tgc *c, struct tgc_link *link, int64_t now_us)
     }
     enter(link, TGC_READY, now_us);
     link->was_ready |= link->bound;
-    if (!link->bound && !link->binding)
-        start_binding(link);
+    link->bind_attempts = 0;
+    tgc_bind_when_due(link, now_us);
     mt_session_connected(link->session, link->transport, now_us);
     tgc_link_flush(c, link, now_us);
     tgc_notify(c, &notice);
@@ -317,7 +280,7 @@ static void run_session(struct tgc *c, struct tgc_link *link, int64_t now_us)
 /* Keys end by the server's clock. */
 static bool temp_key_stale(struct tgc *c, const struct tgc_link *link, int64_t now_us)
 {
-    int64_t server_us = now_us + state_of(c, link)->time_offset_us;
+    int64_t server_us = now_us + tgc_dc_state(c, link)->time_offset_us;
 
     return c->options.pfs &&
            link->temp.expires_at - c->options.temp_key_s / 4 <= server_us / TG_SECOND_US;
@@ -326,7 +289,7 @@ static bool temp_key_stale(struct tgc *c, const struct tgc_link *link, int64_t n
 /* Goes on with what the link lacks: a permanent key, a temporary key, the session. */
 static void proceed(struct tgc *c, struct tgc_link *link, int64_t now_us)
 {
-    if (!state_of(c, link)->has_key)
+    if (!tgc_dc_state(c, link)->has_key)
         start_handshake(c, link, false, now_us);
     else if (temp_key_stale(c, link, now_us))
         start_handshake(c, link, true, now_us);
@@ -356,7 +319,7 @@ void tgc_link_up(struct tgc *c, uint32_t index, int64_t now_us)
 static void keep_permanent(struct tgc *c, struct tgc_link *link,
                            const struct mt_handshake_result *made)
 {
-    struct tg_dc_state *state = state_of(c, link);
+    struct tg_dc_state *state = tgc_dc_state(c, link);
 
     state->key = made->key;
     memcpy(state->salt, made->salt, 8);
@@ -371,7 +334,7 @@ static void keep_temporary(struct tgc *c, struct tgc_link *link,
                            const struct mt_handshake_result *made)
 {
     link->temp = made->key;
-    state_of(c, link)->time_offset_us = made->time_offset_s * TG_SECOND_US;
+    tgc_dc_state(c, link)->time_offset_us = made->time_offset_s * TG_SECOND_US;
     memcpy(link->temp_salt, made->salt, 8);
     link->bound = link->binding = link->inited = false;
     if (link->session)
@@ -420,40 +383,6 @@ void tgc_link_forget_temp(struct tgc *c, struct tgc_link *link)
     link->binding = link->inited = false;
 }
 
-/* The server has lost the permanent key: with it the login there, or, at home, all of it. */
-static void key_gone(struct tgc *c, struct tgc_link *link)
-{
-    struct tg_dc_state *state = state_of(c, link);
-    bool login = state->authorized && link->dc == c->options.session->home_dc;
-    struct tg_error why;
-
-    state->has_key = state->authorized = false;
-    if (!login)
-        return;
-    tg_fail(&why, TG_AUTH, "DC %d does not know this session's key any more", link->dc);
-    tg_hint(&why, "log in again with `tgdata login`");
-    tgc_logged_out(c, &why);
-}
-
-void tgc_on_bind_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *event)
-{
-    bool young = link->key_made_us && c->now_us - link->key_made_us < FRESH_KEY_US;
-
-    link->binding = false;
-    if (event->kind == MT_EVENT_REPLY && event->len >= 4 && tg_le32(event->body) == ID_BOOL_TRUE) {
-        link->bound = link->was_ready = true;
-        return;
-    }
-    link->failed = true;
-    tgc_link_forget_temp(c, link);
-    tg_fail(&link->why, TG_SECURITY, "DC %d refused to bind a temporary key%s%s", link->dc,
-            event->kind == MT_EVENT_ERROR ? ": " : "",
-            event->kind == MT_EVENT_ERROR ? event->text : "");
-    if (event->kind == MT_EVENT_ERROR && !young &&
-        strcmp(event->text, "ENCRYPTED_MESSAGE_INVALID") == 0)
-        key_gone(c, link);
-}
-
 void tgc_key_unknown(struct tgc *c, struct tgc_link *link)
 {
     bool handshake = link->state == TGC_KEY || link->state == TGC_TEMP_KEY;
@@ -462,7 +391,7 @@ void tgc_key_unknown(struct tgc *c, struct tgc_link *link)
         tgc_link_forget_temp(c, link);
         return; /* the next connection makes another */
     }
-    key_gone(c, link);
+    tgc_key_gone(c, link);
     mt_session_free(link->session);
     link->session = NULL;
     tgc_requeue_link(c, link->dc);
@@ -486,10 +415,10 @@ static void on_event(void *ctx, const struct mt_event *event)
     case MT_EVENT_TIME:
         mt_session_state(link->session, &state);
         if (!c->options.pfs)
-            memcpy(state_of(c, link)->salt, state.salt, 8);
+            memcpy(tgc_dc_state(c, link)->salt, state.salt, 8);
         else
             memcpy(link->temp_salt, state.salt, 8);
-        state_of(c, link)->time_offset_us = state.time_offset_us;
+        tgc_dc_state(c, link)->time_offset_us = state.time_offset_us;
         break;
     case MT_EVENT_FAILED:
         link->failed = true;
@@ -516,7 +445,8 @@ void tgc_link_tick(struct tgc *c, struct tgc_link *link, int64_t now_us)
 
     if (link->state == TGC_READY && !link->failed) {
         mt_session_tick(link->session, now_us);
-        if (temp_key_stale(c, link, now_us) && link->bound) {
+        tgc_bind_when_due(link, now_us);
+        if (temp_key_stale(c, link, now_us) && (link->bound || tgc_waits_to_bind(link))) {
             tgc_link_forget_temp(c, link);
             tg_fail(&why, TG_NET, "renewing the temporary key of DC %d", link->dc);
             tgc_link_drop(c, link, &why, now_us);
@@ -543,7 +473,8 @@ int64_t tgc_link_deadline(const struct tgc *c, const struct tgc_link *link)
     case TGC_DOWN:
         return INT64_MAX; /* calls that wait for it know when */
     case TGC_READY:
-        return mt_session_deadline(link->session);
+        return TG_MIN(mt_session_deadline(link->session),
+                      tgc_waits_to_bind(link) ? link->bind_due_us : INT64_MAX);
     default:
         return link->since_us + DIAL_MAX_US;
     }

@@ -424,6 +424,62 @@ static void test_lost_keys(void **state)
     }
 }
 
+/* What the server may say to a temporary key. */
+static void test_binding(void **state)
+{
+    enum { ALWAYS = 10000 };
+    static const struct {
+        const char *name;
+        int32_t error;
+        const char *text;
+        unsigned times;
+        unsigned keys; /* temporary ones made; 0: any number */
+        int64_t wait_us;
+        tg_code code;
+    } row[] = {
+        { "a flood wait is waited for, with the same key", 420, "FLOOD_WAIT_7", 1, 1,
+          7 * TG_SECOND_US, TG_OK },
+        { "and another", 420, "FLOOD_WAIT_3", 2, 1, 3 * TG_SECOND_US, TG_OK },
+        { "server trouble passes", 500, "RPC_CALL_FAIL", 2, 1, 0, TG_OK },
+        { "or comes with a negative code", -503, "Timeout", 1, 1, 0, TG_OK },
+        { "or does not pass", 500, "RPC_CALL_FAIL", ALWAYS, 0, 0, TG_SERVER },
+        { "it could not be read: another key", 400, "ENCRYPTED_MESSAGE_INVALID", 1, 2, 0, TG_OK },
+        { "nor the other: the permanent one is gone", 400, "ENCRYPTED_MESSAGE_INVALID", 2, 0, 0,
+          TG_AUTH },
+        { "our clock was off: another key", 400, "EXPIRES_AT_INVALID", 1, 2, 0, TG_OK },
+        { "refused for good", 400, "NO_SUCH_THING", ALWAYS, 0, 0, TG_BAD_REQUEST },
+        { "the login has ended", 406, "AUTH_KEY_DUPLICATED", 1, 0, 0, TG_AUTH },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(row); i++) {
+        struct script s;
+        int64_t wait_us;
+        bool ends = row[i].code == TG_AUTH;
+
+        start(&s, true, 5);
+        be_logged_in(&s);
+        run(&s, 3600); /* the permanent key is no new one */
+        drop_keys(s.g, true);
+        s.g->n_temporary = s.g->n_binds = 0;
+        s.g->bind_error = row[i].error;
+        s.g->bind_text = row[i].text;
+        s.g->n_bind_errors = row[i].times;
+        make(&s, (struct tgc_request){ 0 });
+        run(&s, 600);
+        wait_us = s.call[0].done_us - s.g->bind_error_us;
+        if (s.call[0].n_done != 1 || s.call[0].code != row[i].code ||
+            (row[i].keys && s.g->n_temporary != row[i].keys))
+            fail_msg("%s: %u done, %s, %u keys", row[i].name, (unsigned)s.call[0].n_done,
+                     tg_code_text(s.call[0].code), s.g->n_temporary);
+        if (row[i].wait_us)
+            assert_in_range(wait_us, row[i].wait_us, row[i].wait_us + TG_SECOND_US / 4);
+        assert_int_equal(s.g->n_logged_out, ends);
+        assert_int_equal(tg_session_authorized(&s.g->session), !ends);
+        rig_stop(s.g);
+    }
+}
+
 static void test_ended_logins(void **state)
 {
     static const struct {
@@ -591,6 +647,7 @@ int main(void)
         cmocka_unit_test(test_no_answer_ever),
         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_lost_keys),
+        cmocka_unit_test(test_binding),
         cmocka_unit_test(test_ended_logins),
         cmocka_unit_test(test_further_data_centres),
         cmocka_unit_test(test_wild_callbacks),
