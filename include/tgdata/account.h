@@ -73,8 +73,12 @@ typedef tg_code (*tg_ask_fn)(void *ctx, enum tg_ask what, const char *hint, char
 typedef void (*tg_qr_fn)(void *ctx, const char *url, int64_t expires_unix_s);
 
 /**
- * Logs in with the settings of scope LOGIN; asks for what is missing.
- * @return TG_OK; TG_LOGIN: the server refused code, password, token or phone; TG_FLOOD; TG_NET, ...
+ * Logs in with the settings of scope LOGIN; asks for what is missing. A session that is logged in
+ * already is checked with the server and stays as it is, unless the setting `force` is set: then it
+ * is logged in anew, and its file replaced when that has worked (if not, close the account: only
+ * the file still has the former login).
+ * @return TG_OK; TG_USAGE also if the session is logged in as another account than the settings
+ *         name; TG_LOGIN: the server refused code, password, token or phone; TG_FLOOD; TG_NET, ...
  */
 TG_API tg_code tg_account_login(struct tg_account *account, const struct tg_config *config,
                                 tg_ask_fn ask, tg_qr_fn qr, void *ctx,
@@ -82,6 +86,24 @@ TG_API tg_code tg_account_login(struct tg_account *account, const struct tg_conf
 
 /** Logs out at the server and deletes the session file. */
 TG_API tg_code tg_account_logout(struct tg_account *account, struct tg_error *err) TG_MUST_CHECK;
+
+/** Who is logged in. */
+struct tg_user_info {
+    int64_t id;
+    const char *name;     /**< may be "" */
+    const char *username; /**< NULL: none */
+    const char *phone;    /**< digits; "": none, or not told */
+    bool bot;
+    bool logged_in_now;   /**< tg_account_login did it, rather than an earlier run */
+};
+
+/**
+ * Tells who is logged in. Asks the server only if that is not known yet.
+ * @param ret  its texts are valid until the next call with this account
+ * @return TG_OK; TG_AUTH: nobody is
+ */
+TG_API tg_code tg_account_self(struct tg_account *account, struct tg_user_info *ret,
+                               struct tg_error *err) TG_MUST_CHECK;
 
 /** @return the user id of the logged-in account, 0 if none */
 TG_API int64_t tg_account_user(const struct tg_account *account);

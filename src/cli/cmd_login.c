@@ -118,22 +118,48 @@ static void show_qr(void *ctx, const char *url, int64_t expires_unix_s)
 
 /* ---- commands ---- */
 
-static tg_code tell_account(const struct cli *cli, int64_t user, struct tg_error *err)
+static void put_json(struct tg_buf *out, const struct tg_user_info *self)
+{
+    struct tg_json j;
+
+    tg_json_init(&j, out);
+    tg_json_object(&j);
+    tg_json_key(&j, "user_id"), tg_json_i64(&j, self->id);
+    tg_json_key(&j, "name"), tg_json_cstr(&j, self->name);
+    tg_json_key(&j, "username"), tg_json_cstr(&j, self->username);
+    tg_json_key(&j, "phone"), tg_json_cstr(&j, *self->phone ? self->phone : NULL);
+    tg_json_key(&j, "bot"), tg_json_bool(&j, self->bot);
+    tg_json_key(&j, "already_logged_in"), tg_json_bool(&j, !self->logged_in_now);
+    tg_json_end_object(&j);
+}
+
+/* "Logged in as Ada (@ada, +15550100, user 12)." */
+static void put_text(struct tg_buf *out, const struct tg_user_info *self)
+{
+    tg_buf_str(out, self->logged_in_now ? "Logged in as " : "Already logged in as ");
+    cli_clean(out, self->name, 200);
+    tg_buf_str(out, *self->name ? " (" : "(");
+    if (self->username)
+        tg_buf_printf(out, "@%s, ", self->username);
+    if (*self->phone)
+        tg_buf_printf(out, "+%s, ", self->phone);
+    tg_buf_printf(out, "%s %lld).", self->bot ? "bot" : "user", (long long)self->id);
+    if (!self->logged_in_now)
+        tg_buf_str(out, " Nothing was changed; --force logs in anew.");
+}
+
+static tg_code tell_account(const struct cli *cli, const struct tg_user_info *self,
+                            struct tg_error *err)
 {
     const struct login_own *own = cli->own;
     struct tg_buf out;
-    struct tg_json j;
     tg_code code;
 
     tg_buf_init(&out, 4096);
-    tg_json_init(&j, &out);
-    if (own->json) {
-        tg_json_object(&j);
-        tg_json_key(&j, "user_id"), tg_json_i64(&j, user);
-        tg_json_end_object(&j);
-    } else {
-        tg_buf_printf(&out, "Logged in as user %lld.", (long long)user);
-    }
+    if (own->json)
+        put_json(&out, self);
+    else
+        put_text(&out, self);
     code = cli_print(&out, err);
     tg_buf_done(&out);
     return code;
@@ -142,15 +168,18 @@ static tg_code tell_account(const struct cli *cli, int64_t user, struct tg_error
 static tg_code run_login(struct cli *cli, struct tg_error *err)
 {
     struct tg_account *account = NULL;
+    struct tg_user_info self;
     tg_code code = cli_open_account(cli, &account, err);
-    int64_t user;
 
     if (code != TG_OK)
         return code;
     code = tg_account_login(account, cli->config, ask, show_qr, cli, err);
-    user = tg_account_user(account);
+    if (code == TG_OK)
+        code = tg_account_self(account, &self, err);
+    if (code == TG_OK)
+        code = tell_account(cli, &self, err);
     cli_close_account(account);
-    return code == TG_OK ? tell_account(cli, user, err) : code;
+    return code;
 }
 
 const struct cli_command cmd_login = {
@@ -159,7 +188,9 @@ const struct cli_command cmd_login = {
     .usage = "[OPTIONS]",
     .about = "Logs an account in and keeps the session in a file. What no option, environment "
              "variable or file descriptor gives is asked for on the terminal; without one, the "
-             "missing option is named. Application id and hash come from https://my.telegram.org.",
+             "missing option is named. A session that is logged in already stays as it is and is "
+             "named; --force logs in anew. Application id and hash come from "
+             "https://my.telegram.org.",
     .examples = "  tgdata login --session me.session --api-id 12345 --api-hash HEX\n"
                 "  tgdata login --qr --api-id 12345 --api-hash HEX\n"
                 "  TGDATA_BOT_TOKEN=123:abc tgdata login --api-id 12345 --api-hash HEX\n"

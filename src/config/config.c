@@ -68,6 +68,9 @@ static const struct tg_option login_table[] = {
     LOGIN(bot_token, "bot-token", SECRET, NULL, 0, 0, "TOKEN", "log in as a bot",
           .env = "TGDATA_BOT_TOKEN"),
     LOGIN(qr, "qr", BOOL, NULL, 0, 0, NULL, "log in by scanning a QR code with the phone"),
+    LOGIN(force, "force", BOOL, NULL, 0, 0, NULL,
+          "log in anew though the session is logged in; its file is replaced when that has worked, "
+          "and the former login stays in the account's list of devices"),
     { 0 },
 };
 

@@ -39,7 +39,7 @@ struct tg_account_settings {
 
 struct tg_login_settings {
     const char *phone, *code, *password, *bot_token;
-    bool qr;
+    bool qr, force;
 };
 
 struct tg_extract_settings {

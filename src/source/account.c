@@ -73,7 +73,7 @@ tg_code tg_account_save(struct tg_account *a, struct tg_error *err)
     const char *name;
     tg_code code;
 
-    if (!a->dirty)
+    if (!a->dirty || a->held)
         return TG_OK;
     tg_buf_init(&blob, SESSION_MAX);
     code = tg_session_write(&a->session, a->passphrase, &a->random, &blob, err);
@@ -280,6 +280,8 @@ tg_code tg_account_run(struct tg_account *a,
     tg_net_run(a->net);
     a->step = NULL;
     leave_nothing(a, err);
+    if (a->result == TG_OK)
+        a->held = false;
     if (a->result == TG_OK && a->dirty)
         return tg_account_save(a, err);
     if (tg_account_save(a, &ignored) != TG_OK) {
@@ -293,11 +295,6 @@ void tg_account_stop(struct tg_account *a)
     atomic_store_explicit(&a->stop, true, memory_order_relaxed);
     if (a->net)
         tg_net_wake(a->net);
-}
-
-int64_t tg_account_user(const struct tg_account *a)
-{
-    return a->session.user_id;
 }
 
 /* ---- life ---- */

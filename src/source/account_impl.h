@@ -32,6 +32,8 @@ struct tg_account {
     void *unreadable_ctx;
     atomic_bool stop;
     bool dirty;                 /* the session must be written */
+    bool held;                  /* but not before something worked with it */
+    bool logged_in_now;         /* a login began while it is open */
     struct tg_error save_error; /* the last failure to write it */
     /* the work that runs now */
     tg_code (*step)(void *ctx, int64_t now_us, struct tg_error *err);
@@ -58,12 +60,28 @@ static inline bool tg_account_stopping(const struct tg_account *a)
 void tg_account_note(struct tg_account *a, enum tg_note_kind kind, double wait_s, const char *fmt,
                      ...) TG_PRINTF(4, 5);
 
+/** What the operations on an account share: whether one is done, and how it ended. */
+struct tg_account_op {
+    struct tg_account *account;
+    bool done;
+    tg_code code;
+    struct tg_error *err;
+};
+
+/** Ends it; err NULL is success. */
+void tg_account_op_done(struct tg_account_op *op, const struct tg_error *err);
+/** For a step function: TG_AGAIN until it is done or the account is stopped. */
+tg_code tg_account_op_step(struct tg_account_op *op, struct tg_error *err);
+
 /**
  * Makes sure that somebody is logged in and that it is known who: a session string of Telethon does
  * not tell, so the server is asked once.
  * @return TG_AUTH with a hint if nobody is; what asking failed with
  */
 tg_code tg_account_who(struct tg_account *a, struct tg_error *err);
+
+/** Asks the server in any case, which shows whether the login still holds. */
+tg_code tg_account_ask_who(struct tg_account *a, struct tg_error *err);
 
 /** Writes the session file if it changed. */
 tg_code tg_account_save(struct tg_account *a, struct tg_error *err);

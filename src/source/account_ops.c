@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * account_ops.c - the blocking calls of tgdata/account.h: login, logout, the list of chats
+ * account_ops.c - the blocking calls of tgdata/account.h: who it is, logout, the list of chats
  *
  * Each starts a state machine of telegram/ and runs the loop until that has called done.
  */
@@ -11,15 +11,7 @@
 #include "telegram/chats.h"
 #include "telegram/login.h"
 
-/* What every such call shares: whether it is done, and how it ended. */
-struct op {
-    struct tg_account *account;
-    bool done;
-    tg_code code;
-    struct tg_error *err;
-};
-
-static void op_done(struct op *op, const struct tg_error *err)
+void tg_account_op_done(struct tg_account_op *op, const struct tg_error *err)
 {
     op->done = true;
     op->code = err ? err->code : TG_OK;
@@ -27,7 +19,7 @@ static void op_done(struct op *op, const struct tg_error *err)
         *op->err = *err;
 }
 
-static tg_code op_step(struct op *op, struct tg_error *err)
+tg_code tg_account_op_step(struct tg_account_op *op, struct tg_error *err)
 {
     if (op->done)
         return op->code;
@@ -36,132 +28,23 @@ static tg_code op_step(struct op *op, struct tg_error *err)
     return TG_AGAIN;
 }
 
-/* ---- login ---- */
-
-struct login_op {
-    struct op op;
-    struct tg_login *login;
-    tg_ask_fn ask;
-    tg_qr_fn qr;
-    void *ctx;
-    bool asking; /* a question waits for an answer, outside of the client's callbacks */
-    enum tg_login_question question;
-    char hint[160];
-};
-
-static void on_ask(void *ctx, enum tg_login_question what, const char *hint)
-{
-    struct login_op *l = ctx;
-    size_t n = TG_MIN(strlen(hint), sizeof l->hint - 1);
-
-    l->asking = true;
-    l->question = what;
-    memcpy(l->hint, hint, n);
-    l->hint[n] = 0;
-}
-
-static void on_qr(void *ctx, const char *url, int64_t expires)
-{
-    struct login_op *l = ctx;
-
-    if (l->qr)
-        l->qr(l->ctx, url, expires);
-}
-
-static void on_login_done(void *ctx, const struct tg_error *err)
-{
-    struct login_op *l = ctx;
-
-    l->login = NULL;
-    op_done(&l->op, err);
-}
-
-static tg_code answer(struct login_op *l, int64_t now_us, struct tg_error *err)
-{
-    static const enum tg_ask ask[] = {
-        [TG_LOGIN_PHONE] = TG_ASK_PHONE,
-        [TG_LOGIN_CODE] = TG_ASK_CODE,
-        [TG_LOGIN_PASSWORD] = TG_ASK_PASSWORD,
-    };
-    char text[512];
-    tg_code code = TG_OK;
-
-    l->asking = false;
-    if (!l->ask) {
-        tg_login_answer(l->login, NULL, now_us);
-        return TG_OK;
-    }
-    code = l->ask(l->ctx, ask[l->question], l->hint, text, sizeof text, err);
-    if (code == TG_OK)
-        tg_login_answer(l->login, text, now_us);
-    explicit_bzero(text, sizeof text);
-    return code;
-}
-
-static tg_code login_step(void *ctx, int64_t now_us, struct tg_error *err)
-{
-    struct login_op *l = ctx;
-    tg_code code;
-
-    while (l->asking && l->login) {
-        code = answer(l, now_us, err);
-        if (code != TG_OK)
-            return code;
-    }
-    if (l->login && now_us >= tg_login_deadline(l->login))
-        tg_login_tick(l->login, now_us);
-    if (l->login)
-        tg_net_timer(l->op.account->net, tg_login_deadline(l->login));
-    return op_step(&l->op, err);
-}
-
-tg_code tg_account_login(struct tg_account *a, const struct tg_config *config, tg_ask_fn ask,
-                         tg_qr_fn qr, void *ctx, struct tg_error *err)
-{
-    const struct tg_login_settings *s = &config->login;
-    struct login_op l = { .op = { .account = a, .err = err }, .ask = ask, .qr = qr, .ctx = ctx };
-    struct tg_login_options options = {
-        .phone = s->phone,
-        .code = s->code,
-        .password = s->password,
-        .bot_token = s->bot_token,
-        .qr = s->qr,
-    };
-    struct tg_login_hooks hooks = { .ctx = &l, .ask = on_ask, .qr = on_qr, .done = on_login_done };
-    tg_code code;
-
-    if (!a->session.api_id || !a->session.api_hash[0]) {
-        tg_fail(err, TG_USAGE, "logging in needs an api id and an api hash");
-        return tg_hint(err, "get them at https://my.telegram.org and pass --api-id and --api-hash");
-    }
-    l.login = tg_login_start(tg_net_client(a->net), &options, &hooks, tg_net_now(a->net));
-    if (!l.login && !l.op.done)
-        return tg_fail(err, TG_NOMEM, "no memory to log in");
-    code = tg_account_run(a, login_step, &l, err);
-    if (l.login)
-        tg_login_cancel(l.login);
-    return code;
-}
-
 /* ---- who it is, and logout ---- */
 
 static void on_done(void *ctx, const struct tg_error *err)
 {
-    op_done(ctx, err);
+    tg_account_op_done(ctx, err);
 }
 
 static tg_code plain_step(void *ctx, int64_t now_us, struct tg_error *err)
 {
     (void)now_us;
-    return op_step(ctx, err);
+    return tg_account_op_step(ctx, err);
 }
 
-tg_code tg_account_who(struct tg_account *a, struct tg_error *err)
+tg_code tg_account_ask_who(struct tg_account *a, struct tg_error *err)
 {
-    struct op op = { .account = a, .err = err };
+    struct tg_account_op op = { .account = a, .err = err };
 
-    if (a->session.user_id)
-        return TG_OK;
     if (!tg_session_authorized(&a->session)) {
         tg_fail(err, TG_AUTH, "session '%s' is not logged in", a->path);
         return tg_hint(err, "log in with `tgdata login`");
@@ -170,9 +53,39 @@ tg_code tg_account_who(struct tg_account *a, struct tg_error *err)
     return tg_account_run(a, plain_step, &op, err);
 }
 
+tg_code tg_account_who(struct tg_account *a, struct tg_error *err)
+{
+    return a->session.user_id ? TG_OK : tg_account_ask_who(a, err);
+}
+
+int64_t tg_account_user(const struct tg_account *a)
+{
+    return a->session.user_id;
+}
+
+tg_code tg_account_self(struct tg_account *a, struct tg_user_info *ret, struct tg_error *err)
+{
+    const struct tg_session_data *s = &a->session;
+    const struct tg_peer *peer;
+    tg_code code = tg_account_who(a, err);
+
+    if (code != TG_OK)
+        return code;
+    peer = tg_peers_get(&s->peers, s->user_id);
+    *ret = (struct tg_user_info){
+        .id = s->user_id,
+        .name = peer && peer->name ? peer->name : "",
+        .username = peer ? peer->username : NULL,
+        .phone = s->phone,
+        .bot = s->is_bot,
+        .logged_in_now = a->logged_in_now,
+    };
+    return TG_OK;
+}
+
 tg_code tg_account_logout(struct tg_account *a, struct tg_error *err)
 {
-    struct op op = { .account = a, .err = err };
+    struct tg_account_op op = { .account = a, .err = err };
     tg_code code = tg_account_who(a, err);
 
     if (code != TG_OK)
@@ -190,7 +103,7 @@ tg_code tg_account_logout(struct tg_account *a, struct tg_error *err)
 /* ---- chats ---- */
 
 struct chats_op {
-    struct op op;
+    struct tg_account_op op;
     tg_chat_fn seen;
     void *ctx;
 };

@@ -114,6 +114,42 @@ class Login(Case):
                       self.sim.file)
         self.check_fails(done, 5, "log in")
 
+    def test_a_login_that_works_is_kept(self):
+        a, other = [x for x in self.sim.accounts if not {"password", "bot_token"} & set(x)][:2]
+        path = self.dir / "me.session"
+        self.login(path, a)
+        before = path.read_bytes()
+        bot = self.sim.account(bot=True)
+        for words in ([], ["--phone", "+" + a["phone"], "--code", "0"], ["--qr"]):
+            done = tgdata(*self.base(), *words)
+            self.assertEqual(done.code, 0, done)
+            self.assertIn("Already logged in as ", done.out)
+            self.assertIn(str(a["user_id"]), done.out)
+        done = tgdata("login", "--session", path, "--json")  # no api id is needed to be told
+        self.assertEqual(done.code, 0, done)
+        self.assertTrue(done.json()["already_logged_in"])
+        self.assertEqual(done.json()["phone"], a["phone"])
+        for words in (["--phone", other["phone"]], ["--bot-token", bot["bot_token"]]):
+            self.check_fails(tgdata(*self.base(), *words), 2, str(a["user_id"]), "--force")
+        self.check_fails(tgdata(*self.base(), "--force", "--phone", other["phone"], "--code", "0"),
+                         5, "code")
+        self.assertEqual(path.read_bytes(), before)
+        done = tgdata(*self.base(), "--force", "--phone", other["phone"], "--code", other["code"])
+        self.assertEqual(done.code, 0, done)
+        self.assertIn(str(other["user_id"]), done.out)
+        done = tgdata("login", "--session", path, "--json")
+        self.assertEqual(done.json()["user_id"], other["user_id"])
+
+    def test_a_login_that_has_ended_is_replaced(self):
+        a, path, copy = self.sim.account(), self.dir / "me.session", self.dir / "copy"
+        self.login(path)
+        copy.write_bytes(path.read_bytes())
+        self.assertEqual(tgdata("logout", "--session", copy).code, 0)
+        done = self.login(path, a)
+        self.assertIn("Logged in as ", done.out)
+        self.assertNotIn("Already", done.out)
+        self.check_works()
+
     def test_the_session_knows_its_servers(self):
         self.login(self.dir / "me.session")
         mine = ["--session", self.dir / "me.session"]
