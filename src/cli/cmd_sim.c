@@ -6,13 +6,22 @@
 #include "cli/term.h"
 #include "sim/sim.h"
 
+struct running {
+    const struct cli *cli;
+    struct sim *sim;
+};
+
+/* The first line comes when the data centre watches for signals itself: one that came before has
+ * only been counted. */
 static void on_line(void *ctx, const char *line)
 {
-    const struct cli *cli = ctx;
+    const struct running *r = ctx;
     struct tg_buf text;
     char stamp[21];
 
-    if (!cli->verbose)
+    if (term_stopped())
+        sim_stop(r->sim);
+    if (!r->cli->verbose)
         return;
     tg_buf_init(&text, 64 << 10);
     cli_clean(&text, line, 4000);
@@ -24,21 +33,21 @@ static void on_line(void *ctx, const char *line)
 static tg_code run(struct cli *cli, struct tg_error *err)
 {
     const struct sim_settings *settings = cli->own;
-    struct sim *sim = NULL;
+    struct running r = { .cli = cli };
     tg_code code;
 
     if (!settings->dir) {
         tg_fail(err, TG_USAGE, "no directory is given");
         return tg_hint(err, "say where its files may be written: --dir DIR");
     }
-    code = sim_start(settings, &sim, err);
+    code = sim_start(settings, &r.sim, err);
     if (code != TG_OK)
         return code;
     printf("listening: %s/datacenter.json\n", settings->dir);
     code = cli_flush(err);
     if (code == TG_OK)
-        code = sim_run(sim, on_line, cli, err);
-    sim_free(sim);
+        code = sim_run(r.sim, on_line, &r, err);
+    sim_free(r.sim);
     return code;
 }
 

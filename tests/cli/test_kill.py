@@ -162,5 +162,13 @@ class Sleep(Stopped):
                 self.overtake(draw, first, second)
 
 
+class DataCentre(Case):
+    sim_args = None
+
+    def test_it_can_be_stopped_the_moment_it_listens(self):
+        for i in range(12):
+            Sim(self.dir / str(i), "--chats", "1", "--messages", "1").stop()  # waits for the end
+
+
 if __name__ == "__main__":
     main()
