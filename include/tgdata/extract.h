@@ -133,18 +133,29 @@ struct tg_verify_info {
     int64_t covered_from, covered_to; /**< ids proved complete by contiguous replies */
     int64_t server_top;               /**< newest id at the server */
     int64_t server_count;             /**< messages by the server's count; a hint, -1 unknown */
+    int64_t migrated_from;            /**< basic group that the chat grew from; 0 none, unknown */
+    int64_t migrated_count;           /**< messages of that group, contained in server_count */
     uint64_t rows;                    /**< in the destination, read again */
     uint64_t duplicates;              /**< rows whose id does not grow: doubled or out of order */
     uint64_t gaps;                    /**< stretches of ids that no commit covers */
     uint64_t quarantined;             /**< records set aside because they cannot be decoded */
+    bool begun;                       /**< something of it was committed */
     bool finished;                    /**< the run reached the chat's end of its time */
-    bool complete;                    /**< finished, no gap, no duplicate */
+    bool complete;                    /**< finished, no gap, no duplicate: proved */
+    const struct tg_error *failure;   /**< what is wrong or stood in the way; NULL: nothing */
 };
 typedef void (*tg_verify_fn)(void *ctx, const struct tg_verify_info *info);
 
 /**
- * Reads the destination of a job again and compares it with its commits and with the server.
- * @return TG_OK if complete; TG_GAP if not
+ * Reads the destination of a job again and compares it with its commits and with the server. The
+ * chats are all that any run of the job was asked for, also those that none has begun. What stands
+ * in the way of one chat's check is told in its `failure`; the others are checked all the same.
+ *
+ * @param seen  called for each chat in the order in which they were asked for, on this thread; what
+ *              it is given is valid during the call
+ * @return TG_OK if all are complete; TG_GAP if one is not, or is damaged; else the first failure
+ *         that kept a chat from being compared with the server (TG_NET, ...); TG_NOT_FOUND: there
+ *         is no such job; TG_CANCELLED
  */
 TG_API tg_code tg_verify(struct tg_account *account, const char *state_url, const char *job,
                          tg_verify_fn seen, void *ctx, struct tg_error *err) TG_MUST_CHECK;

@@ -50,18 +50,25 @@ static void put_json(struct tg_json *j, const struct tg_verify_info *v)
     tg_json_key(j, "covered_to"), tg_json_i64(j, v->covered_to);
     tg_json_key(j, "server_top"), tg_json_i64(j, v->server_top);
     tg_json_key(j, "server_count"), tg_json_i64(j, v->server_count);
+    tg_json_key(j, "migrated_from"), tg_json_i64(j, v->migrated_from);
+    tg_json_key(j, "migrated_count"), tg_json_i64(j, v->migrated_count);
     tg_json_key(j, "rows"), tg_json_u64(j, v->rows);
     tg_json_key(j, "duplicates"), tg_json_u64(j, v->duplicates);
     tg_json_key(j, "gaps"), tg_json_u64(j, v->gaps);
     tg_json_key(j, "quarantined"), tg_json_u64(j, v->quarantined);
+    tg_json_key(j, "begun"), tg_json_bool(j, v->begun);
     tg_json_key(j, "finished"), tg_json_bool(j, v->finished);
     tg_json_key(j, "complete"), tg_json_bool(j, v->complete);
+    tg_json_key(j, "error"), tg_json_cstr(j, v->failure ? v->failure->message : NULL);
+    tg_json_key(j, "error_code");
+    tg_json_cstr(j, v->failure ? tg_code_name(v->failure->code) : NULL);
     tg_json_end_object(j);
 }
 
 static void put_row(struct proof *p, const struct tg_verify_info *v)
 {
     char rows[32], count[32] = "unknown";
+    bool good = v->complete && !v->failure;
     struct tg_buf title;
 
     tg_buf_init(&title, 4096);
@@ -70,18 +77,30 @@ static void put_row(struct proof *p, const struct tg_verify_info *v)
     cli_number(rows, v->rows);
     if (v->server_count >= 0)
         cli_number(count, (uint64_t)v->server_count);
-    tg_buf_printf(&p->out, "%s %s  ids %lld..%lld of %lld, %s rows (server counts %s)",
-                  v->complete ? p->utf8 ? "✓" : "ok " : p->utf8 ? "✗" : "BAD",
-                  tg_buf_cstr(&title), (long long)v->covered_from, (long long)v->covered_to,
-                  (long long)v->server_top, rows, count);
+    tg_buf_printf(&p->out, "%s %s  ", good ? p->utf8 ? "✓" : "ok " : p->utf8 ? "✗" : "BAD",
+                  tg_buf_cstr(&title));
+    if (v->begun)
+        tg_buf_printf(&p->out, "ids %lld..%lld of %lld, %s rows (server counts %s)",
+                      (long long)v->covered_from, (long long)v->covered_to,
+                      (long long)v->server_top, rows, count);
+    else
+        tg_buf_printf(&p->out, "nothing read yet (server counts %s)", count);
+    if (v->migrated_from) {
+        cli_number(count, (uint64_t)TG_MAX(v->migrated_count, INT64_C(0)));
+        tg_buf_printf(&p->out, ", %s of them in the group it grew from", count);
+    }
     if (v->gaps)
         tg_buf_printf(&p->out, ", %llu gaps", (unsigned long long)v->gaps);
     if (v->duplicates)
         tg_buf_printf(&p->out, ", %llu duplicates", (unsigned long long)v->duplicates);
-    if (!v->finished)
+    if (v->begun && !v->finished)
         tg_buf_str(&p->out, ", not read to its end yet");
     if (v->quarantined)
         tg_buf_printf(&p->out, ", %llu quarantined", (unsigned long long)v->quarantined);
+    if (v->failure) {
+        tg_buf_str(&p->out, ": ");
+        cli_clean(&p->out, v->failure->message, SIZE_MAX);
+    }
     tg_buf_byte(&p->out, '\n');
     tg_buf_done(&title);
 }
@@ -94,7 +113,7 @@ static void on_chat(void *ctx, const struct tg_verify_info *v)
     p->rows += v->rows;
     p->duplicates += v->duplicates;
     p->gaps += v->gaps;
-    p->incomplete += !v->complete;
+    p->incomplete += !v->complete || v->failure;
     if (p->json)
         put_json(&p->j, v);
     else
@@ -115,7 +134,7 @@ static void put_end(struct proof *p, const char *job, tg_code code)
         return;
     }
     cli_number(rows, p->rows);
-    tg_buf_printf(&p->out, "Job '%s': %llu chats, %llu incomplete, %s rows, %llu gaps, "
+    tg_buf_printf(&p->out, "Job '%s': %llu chats, %llu not proved, %s rows, %llu gaps, "
                            "%llu duplicates: %s",
                   job, (unsigned long long)p->n, (unsigned long long)p->incomplete, rows,
                   (unsigned long long)p->gaps, (unsigned long long)p->duplicates,
@@ -141,7 +160,7 @@ static tg_code run(struct cli *cli, struct tg_error *err)
     }
     code = tg_verify(account, own->state, own->job, on_chat, &p, err);
     cli_close_account(account);
-    if (code == TG_OK || code == TG_GAP) {
+    if (code == TG_OK || p.n) {
         put_end(&p, own->job, code);
         if (cli_print(&p.out, &late) != TG_OK) {
             *err = late;
@@ -157,9 +176,10 @@ const struct cli_command cmd_verify = {
     .help = "prove that a job's files are complete, or name what is missing",
     .usage = "[--job NAME] [OPTIONS]",
     .about = "Reads the destination of a job again and compares it with the job's commits and with "
-             "the server. A chat is complete when it was read to its end, the id ranges of its "
-             "commits meet without a gap, and no row stands twice. The server's own count is shown "
-             "as a hint: it may count what it does not deliver.",
+             "the server. The chats are all that the job was ever asked for. A chat is complete "
+             "when it was read to its end, the id ranges of its commits meet without a gap, and no "
+             "row stands twice. The server's own count is shown as a hint: it may count what it "
+             "does not deliver.",
     .examples = "  tgdata verify --job nightly --state sqlite:state.db\n"
                 "  tgdata verify --json | jq '.chats[] | select(.complete | not)'\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT,

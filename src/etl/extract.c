@@ -125,7 +125,9 @@ static void step_begin(struct extract_run *r)
 
     if (r->at_chat == r->n_chats) {
         extract_enter(r, PHASE_END);
-    } else if (tg_pipeline_begin(r->pipeline, r->chat[r->at_chat].id, &err) != TG_OK) {
+    } else if ((r->at_chat == 0 &&
+                tg_pipeline_list(r->pipeline, r->chat, r->n_chats, &err) != TG_OK) ||
+               tg_pipeline_begin(r->pipeline, r->chat[r->at_chat].id, &err) != TG_OK) {
         extract_keep_failure(r, &err);
         extract_enter(r, PHASE_END);
     } else {
@@ -341,7 +343,7 @@ static void close_all(struct extract_run *r)
     if (r->store.ops)
         tg_store_close(&r->store);
     for (size_t i = 0; i < r->n_chats; i++)
-        free(r->chat[i].title);
+        free((void *)(uintptr_t)r->chat[i].title);
     free(r->chat);
     free(r->range);
 }

@@ -117,7 +117,7 @@ static bool add_chat(struct extract_run *r, const struct tg_peer *peer)
             return true;
     if (r->n_chats == r->cap_chats) {
         size_t cap = r->cap_chats ? r->cap_chats * 2 : 16;
-        struct extract_chat *more = cap > CHATS_MAX ? NULL : realloc(r->chat, cap * sizeof *more);
+        struct tg_job_chat *more = cap > CHATS_MAX ? NULL : realloc(r->chat, cap * sizeof *more);
 
         if (!more)
             return false;
@@ -127,7 +127,7 @@ static bool add_chat(struct extract_run *r, const struct tg_peer *peer)
     title = strdup(peer->name ? peer->name : "");
     if (!title)
         return false;
-    r->chat[r->n_chats++] = (struct extract_chat){ peer->id, title };
+    r->chat[r->n_chats++] = (struct tg_job_chat){ peer->id, title };
     return true;
 }
 

@@ -27,11 +27,6 @@ enum extract_phase {
     PHASE_DONE
 };
 
-struct extract_chat {
-    int64_t id;
-    char *title;
-};
-
 struct extract_run {
     struct tg_account *account;
     const struct tg_extract_settings *settings;
@@ -48,7 +43,7 @@ struct extract_run {
     const char *const *names; /* as given; NULL: all chats */
     size_t n_names, next_name;
     bool left_listed, list_failed;
-    struct extract_chat *chat;
+    struct tg_job_chat *chat; /* titles are owned */
     size_t n_chats, cap_chats, at_chat;
     struct tg_range *range;
     size_t n_ranges;

@@ -22,12 +22,14 @@ enum { BATCHES_MAX = 8, ITEMS_MAX = 64 };
 /* A stored document holds 1 MiB; base64 makes four bytes of three. */
 enum { QUARANTINE_MAX = 1 << 20, QUARANTINE_BYTES = 700 << 10 };
 
-enum item_kind { ITEM_CHAT, ITEM_BATCH, ITEM_BAD_RECORD };
+enum item_kind { ITEM_LIST, ITEM_CHAT, ITEM_BATCH, ITEM_BAD_RECORD };
 
 struct item {
     enum item_kind kind;
     int64_t chat_id;
     struct tg_batch *batch;
+    const struct tg_job_chat *list;
+    size_t n_list;
     struct tg_buf record; /* quarantine entry */
     char name[48];        /* its key within the chat */
 };
@@ -79,6 +81,8 @@ static tg_code take_chat(struct tg_pipeline *p, int64_t chat_id, struct tg_error
 static tg_code work(struct tg_pipeline *p, struct item *item, struct tg_error *err)
 {
     switch (item->kind) {
+    case ITEM_LIST:
+        return tg_taker_list(&p->taker, item->list, item->n_list, err);
     case ITEM_CHAT:
         return take_chat(p, item->chat_id, err);
     case ITEM_BATCH:
@@ -210,6 +214,16 @@ static tg_code put_item(struct tg_pipeline *p, const struct item *fields, uint64
         free(item);
         return TG_END;
     }
+    return TG_OK;
+}
+
+tg_code tg_pipeline_list(struct tg_pipeline *p, const struct tg_job_chat *chat, size_t n,
+                         struct tg_error *err)
+{
+    struct item item = { .kind = ITEM_LIST, .list = chat, .n_list = n };
+
+    if (put_item(p, &item, 0) != TG_OK)
+        return tg_fail(err, TG_NOMEM, "no memory for the list of chats");
     return TG_OK;
 }
 

@@ -3,6 +3,7 @@
  * pipeline.h - batches from the loop thread to the taker's thread, and credit back
  *
  *   loop thread                      taker thread
+ *   tg_pipeline_list   --chats-->    the job's list of chats, made durable
  *   tg_pipeline_begin  --chat-->     attach at the destination, load the checkpoint
  *                      <--resume--   where to go on (tg_pipeline_resume)
  *   tg_pipeline_batch  (credit)
@@ -39,6 +40,11 @@ struct tg_pipeline_options {
 /** Takes the job's lease and starts the thread. @return TG_BUSY if the job runs elsewhere */
 tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pipeline **ret,
                         struct tg_error *err);
+
+/** Writes down which chats the job was asked for; before the first is begun. What is given must
+ *  stay until the pipeline has ended. A failure ends the pipeline. */
+tg_code tg_pipeline_list(struct tg_pipeline *p, const struct tg_job_chat *chat, size_t n,
+                         struct tg_error *err);
 
 /** Starts a chat. The answer comes through wake and tg_pipeline_resume. */
 tg_code tg_pipeline_begin(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err);

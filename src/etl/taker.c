@@ -46,6 +46,13 @@ tg_code tg_taker_start(struct tg_taker *t, struct tg_error *err)
     return code;
 }
 
+static tg_code taken_over(const struct tg_taker *t, struct tg_error *err)
+{
+    tg_fail(err, TG_CONFLICT, "job '%s' was taken over by another run", t->job->job);
+    return tg_hint(err, "this run has stopped; what it had committed is kept, and the other run "
+                        "goes on from there");
+}
+
 /*
  * Before each commit, and when its time comes: a run that slept past its lease must not go on. A
  * store that cannot be reached for a moment costs the lease only when it has run out.
@@ -60,9 +67,7 @@ tg_code tg_taker_renew(struct tg_taker *t, struct tg_error *err)
         return TG_OK;
     code = take_lease(t, err);
     if (code == TG_CONFLICT) {
-        tg_fail(err, TG_CONFLICT, "job '%s' was taken over by another run", t->job->job);
-        tg_hint(err, "this run has stopped; what it had committed is kept, and the other run goes "
-                     "on from there");
+        taken_over(t, err);
     } else if (code == TG_STATE && now < t->lease.expires_us) {
         t->renew_us = TG_MIN(now + TG_SECOND_US, t->lease.expires_us);
         code = TG_OK;
@@ -74,8 +79,12 @@ tg_code tg_taker_renew(struct tg_taker *t, struct tg_error *err)
 
 static tg_code save(struct tg_taker *t, struct tg_error *err)
 {
+    tg_code code;
+
     t->checkpoint.fence = t->lease.token;
-    return tg_checkpoint_save(t->store, t->job, &t->checkpoint, t->unix_us(), err);
+    code = tg_checkpoint_save(t->store, t->job, &t->checkpoint, t->unix_us(), err);
+    /* Only who has the lease writes it: this run slept between the commit and here. */
+    return code == TG_CONFLICT ? taken_over(t, err) : code;
 }
 
 /* The next commit begins where the last one with rows ended: one without leaves no trace in the
@@ -328,6 +337,18 @@ static tg_code take_up(struct tg_taker *t, int64_t chat_id, struct tg_commit *re
     go_on_behind(t);
     if (code == TG_OK)
         *ret = there;
+    return code;
+}
+
+tg_code tg_taker_list(struct tg_taker *t, const struct tg_job_chat *chat, size_t n,
+                      struct tg_error *err)
+{
+    tg_code code = tg_taker_renew(t, err);
+
+    assert(!t->failed);
+    if (code == TG_OK)
+        code = tg_joblist_add(t->store, t->job->job, chat, n, t->unix_us(), err);
+    t->failed = code != TG_OK;
     return code;
 }
 

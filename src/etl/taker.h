@@ -3,9 +3,10 @@
  * taker.h - what is done with each batch: lease, callback, sink, commit, checkpoint
  *
  *   tg_taker_start                     takes the job's lease
+ *   tg_taker_list                      the job's list of chats
  *   tg_taker_chat                      destination attached, checkpoint loaded and brought to it
- *   tg_taker_batch                     callback, sink write, a commit every checkpoint_interval
- * rows tg_taker_end                       commits what is left, gives the lease back
+ *   tg_taker_batch                     callback, sink write, a commit every interval of rows
+ *   tg_taker_end                       commits what is left, gives the lease back
  *
  * A commit is: lease checked, rows durable in the destination, then the checkpoint. Killed between
  * the two, the next run finds the destination ahead and brings the checkpoint to it. After any
@@ -17,6 +18,7 @@
 #define TG_TAKER_H
 
 #include "etl/checkpoint.h"
+#include "etl/joblist.h"
 #include "tgdata/extract.h"
 
 struct tg_taker {
@@ -49,6 +51,10 @@ tg_code tg_taker_start(struct tg_taker *t, struct tg_error *err);
 
 /** Renews the lease if it is time. @return TG_CONFLICT if another run has it */
 tg_code tg_taker_renew(struct tg_taker *t, struct tg_error *err);
+
+/** Writes down which chats the job was asked for. */
+tg_code tg_taker_list(struct tg_taker *t, const struct tg_job_chat *chat, size_t n,
+                      struct tg_error *err);
 
 /** Commits what is left of the chat before and takes up another. ret: where that one stands; zeroes
  *  but for the chat's id if nothing is there yet */

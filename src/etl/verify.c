@@ -5,289 +5,240 @@
  * Completeness is proved by contiguity: every commit says which ids the replies behind it covered,
  * and each must begin where the one before ended. The rows are read from the destination, not from
  * the job's notes. The server's count is told beside them as a hint: it counts what it likes.
+ *
+ * The chats are those that the job was asked for (joblist.h) and those that have a checkpoint: one
+ * that was never begun is as incomplete as one that was broken off. What stands in the way of one
+ * chat's check is told with that chat, and the others are checked all the same.
  */
 #include <stdlib.h>
 
-#include "etl/checkpoint.h"
-#include "source/account_impl.h"
-#include "telegram/chats.h"
-#include "telegram/request.h"
-#include "telegram/rows.h"
-#include "tgdata/extract.h"
+#include "etl/joblist.h"
+#include "etl/verify_impl.h"
 
-enum { URL_MAX = 4096, CHATS_MAX = 100000 };
+enum { CHATS_MAX = 1000000 };
 
-/* One chat of the job, gathered from its checkpoint. */
 struct target {
-    int64_t chat_id;
-    char to[URL_MAX];
+    int64_t id;
+    size_t order; /* as they were asked for; the rest behind them */
+    char *title;
 };
 
 struct verify {
-    struct tg_account *account;
-    struct tg_store store;
-    const char *job;
     struct target *target;
     size_t n, cap;
-    struct tg_verify_info info;
-    /* the rows read so far */
-    int64_t row_chat, row_last;
-    /* the commits read so far */
-    struct tg_commit last;
-    bool any_commit;
-    /* the server's answer */
-    bool asked, answered;
-    tg_code code;
-    struct tg_error *err;
+    bool no_memory;
+    struct tg_error offline;  /* why the server is not asked any longer; code OK: it is */
+    struct tg_error failure;  /* the first that kept a chat from being checked */
+    size_t n_failed, n_incomplete;
 };
+
+/* ---- which chats ---- */
+
+static bool add_target(struct verify *v, int64_t id, const char *title)
+{
+    char *copy = strdup(title);
+
+    if (copy && v->n == v->cap) {
+        size_t cap = v->cap ? v->cap * 2 : 8;
+        struct target *more =
+            cap > CHATS_MAX ? NULL : reallocarray(v->target, cap, sizeof *more);
+
+        if (!more) {
+            free(copy);
+            copy = NULL;
+        } else {
+            v->target = more;
+            v->cap = cap;
+        }
+    }
+    v->no_memory = !copy;
+    if (copy) {
+        v->target[v->n] = (struct target){ id, v->n, copy };
+        v->n++;
+    }
+    return copy != NULL;
+}
+
+static bool on_listed(void *ctx, const struct tg_job_chat *chat)
+{
+    return add_target(ctx, chat->id, chat->title);
+}
 
 static bool on_checkpoint(void *ctx, const char *key, const struct tg_doc *doc, const void *bytes,
                           size_t len)
 {
-    struct verify *v = ctx;
-    struct tg_commit commit;
-    struct target *t;
-
-    (void)key;
-    (void)doc;
-    if (v->n == v->cap) {
-        size_t cap = v->cap ? v->cap * 2 : 8;
-        struct target *more = cap > CHATS_MAX ? NULL : realloc(v->target, cap * sizeof *more);
-
-        if (!more) {
-            v->code = tg_fail(v->err, TG_NOMEM, "no memory for the list of chats");
-            return false;
-        }
-        v->target = more;
-        v->cap = cap;
-    }
-    t = &v->target[v->n];
-    v->code = tg_checkpoint_parse(bytes, len, &commit, v->err);
-    if (v->code != TG_OK)
-        return false;
-    if (!tg_checkpoint_to(bytes, len, t->to, sizeof t->to)) {
-        v->code = tg_fail(v->err, TG_UNSUPPORTED,
-                          "job '%s' delivered to a callback: there is nothing to read again",
-                          v->job);
-        return false;
-    }
-    t->chat_id = commit.cursor.chat_id;
-    v->n++;
-    return true;
-}
-
-static bool on_row(void *ctx, int64_t chat_id, int64_t id)
-{
-    struct verify *v = ctx;
-
-    v->info.rows++;
-    if (chat_id == v->row_chat && id <= v->row_last)
-        v->info.duplicates++;
-    v->row_chat = chat_id;
-    v->row_last = id;
-    return true;
-}
-
-static bool on_commit(void *ctx, const struct tg_commit *c)
-{
-    struct verify *v = ctx;
-    bool same = v->any_commit && v->last.cursor.segment == c->cursor.segment;
-
-    if (same && c->covered_from > v->last.cursor.id + 1)
-        v->info.gaps++;
-    if (v->any_commit && c->cursor.segment < v->last.cursor.segment)
-        v->info.gaps++; /* segments never go back */
-    if (!same)
-        v->info.covered_from = c->covered_from;
-    v->info.covered_to = c->cursor.id;
-    v->info.finished = c->complete;
-    v->last = *c;
-    v->any_commit = true;
-    return true;
-}
-
-static bool on_quarantined(void *ctx, const char *key, const struct tg_doc *doc, const void *bytes,
-                           size_t len)
-{
-    struct verify *v = ctx;
-
-    (void)key;
     (void)doc;
     (void)bytes;
     (void)len;
-    v->info.quarantined++;
-    return true;
+    return add_target(ctx, strtoll(strrchr(key, '/') + 1, NULL, 10), "");
 }
 
-/* ---- the server ---- */
-
-static void on_history(void *ctx, const struct tgc_reply *reply)
+static int by_id(const void *a, const void *b)
 {
-    struct verify *v = ctx;
-    struct tg_page *page = tg_page_new();
-    struct tg_page_info info;
+    const struct target *x = a, *y = b;
 
-    v->answered = true;
-    v->code = TG_OK;
-    if (reply->code != TG_OK) {
-        *v->err = *reply->err;
-        v->code = reply->code;
-    } else if (!page) {
-        v->code = tg_fail(v->err, TG_NOMEM, "no memory for a page");
-    } else {
-        v->code = tg_page_open(page, tgc_schema(tg_net_client(v->account->net)), reply->body,
-                               reply->len, &info, v->err);
-        if (v->code == TG_OK) {
-            v->info.server_top = info.n ? tg_page_ids(page)[0] : 0;
-            v->info.server_count = info.total < 0 ? (int64_t)info.n : info.total;
-        }
-    }
-    tg_page_free(page);
+    return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : x->order < y->order ? -1 : 1;
 }
 
-static bool ask_history(struct verify *v, int64_t chat_id, int64_t now_us)
+static int by_order(const void *a, const void *b)
 {
-    struct tgc *client = tg_net_client(v->account->net);
-    struct tgc_request how = { .method = "messages.getHistory", .done = on_history, .ctx = v };
-    struct tg_arena arena;
-    struct tl_value *q;
-    struct tg_buf peer;
-    uint64_t call = 0;
+    const struct target *x = a, *y = b;
 
-    tg_arena_init(&arena, 65536);
-    tg_buf_init(&peer, 64);
-    if (tg_input_peer(&v->account->session.peers, chat_id, &peer)) {
-        q = tl_obj(&arena, TLN_messages_getHistory);
-        tl_set_raw(q, TLN_peer, peer.data, peer.len);
-        tl_set_int(q, TLN_limit, 1);
-        call = tg_request(client, q, &how, now_us);
-    }
-    tg_buf_done(&peer);
-    tg_arena_done(&arena);
-    return call != 0;
+    return x->order < y->order ? -1 : x->order > y->order;
 }
 
-static void on_resolved(void *ctx, const struct tg_peer *peer, const struct tg_error *err)
+static void drop_doubles(struct verify *v)
 {
-    struct verify *v = ctx;
+    size_t n = 0;
 
-    if (peer && v->account->session.is_bot) { /* may not call getHistory */
-        v->answered = true;
-        v->code = TG_OK;
+    if (v->n == 0)
         return;
+    qsort(v->target, v->n, sizeof *v->target, by_id);
+    for (size_t i = 0; i < v->n; i++) {
+        if (n && v->target[n - 1].id == v->target[i].id)
+            free(v->target[i].title);
+        else
+            v->target[n++] = v->target[i];
     }
-    if (peer && ask_history(v, peer->id, tg_net_now(v->account->net)))
-        return;
-    v->answered = true;
-    if (peer)
-        v->code = tg_fail(v->err, TG_NOMEM, "no memory to ask the server");
-    else
-        *v->err = *err, v->code = err->code;
+    v->n = n;
+    qsort(v->target, n, sizeof *v->target, by_order);
 }
 
-static tg_code server_step(void *ctx, int64_t now_us, struct tg_error *err)
+static tg_code gather(struct verify *v, const struct tg_store *store, const char *job,
+                      struct tg_error *err)
 {
-    struct verify *v = ctx;
-    char name[32];
+    char prefix[TG_JOB_NAME_MAX + 2];
+    tg_code code = tg_joblist_read(store, job, on_listed, v, err);
 
-    if (tg_account_stopping(v->account))
-        return tg_fail(err, TG_CANCELLED, "stopped");
-    if (!v->asked) {
-        struct tg_buf text;
-
-        v->asked = true;
-        tg_buf_init(&text, sizeof name);
-        tg_buf_i64_text(&text, v->info.chat_id);
-        memcpy(name, tg_buf_cstr(&text), text.len + 1);
-        tg_buf_done(&text);
-        if (!tg_resolve_start(tg_net_client(v->account->net), name, on_resolved, v, now_us))
-            return tg_fail(err, TG_NOMEM, "no memory to find a chat");
-    }
-    return v->answered ? v->code : TG_AGAIN;
+    memcpy(prefix, job, strlen(job));
+    memcpy(prefix + strlen(job), "/", 2);
+    if (code == TG_OK && !v->no_memory)
+        code = store->ops->list(store->self, "checkpoint", prefix, on_checkpoint, v, err);
+    if (code == TG_OK && v->no_memory)
+        code = tg_fail(err, TG_NOMEM, "no memory for the list of chats");
+    drop_doubles(v);
+    return code;
 }
 
 /* ---- one chat ---- */
 
-static int64_t sink_clock(void *ctx)
+/* Failures that end the whole check. */
+static bool ends_all(tg_code code)
 {
-    (void)ctx;
-    return tg_clock_unix_us();
+    return code == TG_CANCELLED || code == TG_NOMEM;
 }
 
-static tg_code read_destination(struct verify *v, const struct target *t, struct tg_error *err)
+/* Failures that the next chat would meet as well, after another wait. */
+static bool ends_asking(tg_code code)
 {
-    struct tg_sink_env env = { v->job, &tg_fs_system, sink_clock, NULL };
-    struct tg_sink sink;
-    tg_code code = tg_sink_open(t->to, &env, &sink, err);
-
-    if (code != TG_OK)
-        return code;
-    code = sink.ops->commits(sink.self, t->chat_id, on_commit, v, err);
-    if (code == TG_OK)
-        code = sink.ops->scan(sink.self, t->chat_id, on_row, v, err);
-    tg_sink_close(&sink);
-    return code == TG_END ? TG_OK : code;
+    return tg_code_type(code) == TG_TYPE_NETWORK || code == TG_AUTH;
 }
 
-static tg_code verify_chat(struct verify *v, const struct target *t, struct tg_error *err)
+/* @return TG_OK, also with a failure that concerns this chat; it is in info.failure then */
+static tg_code check_chat(struct verify *v, struct verify_chat *c, struct tg_error *err)
 {
-    const struct tg_peer *peer;
-    char prefix[128];
-    tg_code code;
+    bool proved;
+    tg_code code = verify_destination(c, err);
 
-    v->info = (struct tg_verify_info){ .chat_id = t->chat_id, .server_count = -1, .title = "" };
-    v->any_commit = v->asked = v->answered = false;
-    v->row_chat = v->row_last = 0;
-    code = read_destination(v, t, err);
-    tg_checkpoint_key(prefix, sizeof prefix - 1, v->job, t->chat_id);
-    memcpy(prefix + strlen(prefix), "/", 2);
-    if (code == TG_OK)
-        code = v->store.ops->list(v->store.self, "quarantine", prefix, on_quarantined, v, err);
-    if (code == TG_OK)
-        code = tg_account_run(v->account, server_step, v, err);
-    if (code != TG_OK)
+    if (ends_all(code))
         return code;
-    peer = tg_peers_get(&v->account->session.peers, t->chat_id);
-    if (peer && peer->name)
-        v->info.title = peer->name;
-    v->info.complete = v->info.finished && !v->info.gaps && !v->info.duplicates;
+    proved = code == TG_OK && c->info.finished && !c->info.gaps && !c->info.duplicates;
+    if (code == TG_OK && v->offline.code != TG_OK) {
+        *err = v->offline;
+        code = err->code;
+    } else if (code == TG_OK) {
+        code = verify_server(c, err);
+        if (ends_asking(code))
+            v->offline = *err;
+    }
+    if (ends_all(code))
+        return code;
+    c->info.complete = proved;
+    c->info.failure = code == TG_OK ? NULL : err;
     return TG_OK;
+}
+
+static void count(struct verify *v, const struct tg_verify_info *info)
+{
+    const struct tg_error *failure = info->failure;
+    bool found = failure && (failure->code == TG_GAP || failure->code == TG_CORRUPT);
+
+    v->n_incomplete += found || (!info->complete && !failure);
+    if (!failure || found)
+        return;
+    if (v->n_failed++ == 0)
+        v->failure = *failure;
+}
+
+static tg_code verdict(const struct verify *v, const char *job, struct tg_error *err)
+{
+    if (v->n_incomplete) {
+        tg_fail(err, TG_GAP, "job '%s' is not complete: %zu of %zu chats", job, v->n_incomplete,
+                v->n);
+        return tg_hint(err, "run the extraction again; it goes on where it stopped");
+    }
+    if (v->n_failed) {
+        *err = v->failure;
+        tg_fail(err, v->failure.code, "%zu of %zu chats could not be checked: %.240s", v->n_failed,
+                v->n, v->failure.message);
+        return tg_hint(err, "%s", v->failure.hint);
+    }
+    return TG_OK;
+}
+
+static tg_code verify_all(struct verify *v, const struct verify_chat *with, tg_verify_fn seen,
+                          void *ctx, struct tg_error *err)
+{
+    tg_code code = TG_OK;
+
+    for (size_t i = 0; code == TG_OK && i < v->n; i++) {
+        struct verify_chat c = *with;
+        const struct tg_peer *peer;
+        struct tg_error failure;
+
+        c.info = (struct tg_verify_info){
+            .chat_id = v->target[i].id,
+            .server_count = -1,
+            .title = v->target[i].title,
+        };
+        code = check_chat(v, &c, &failure);
+        peer = tg_peers_get(&c.account->session.peers, c.info.chat_id);
+        if (peer && peer->name && *peer->name)
+            c.info.title = peer->name;
+        if (code != TG_OK) {
+            *err = failure;
+            break;
+        }
+        count(v, &c.info);
+        seen(ctx, &c.info);
+    }
+    return code == TG_OK ? verdict(v, with->job, err) : code;
 }
 
 tg_code tg_verify(struct tg_account *a, const char *state_url, const char *job, tg_verify_fn seen,
                   void *ctx, struct tg_error *err)
 {
-    struct verify v = { .account = a, .job = job, .err = err };
-    char prefix[TG_JOB_NAME_MAX + 2];
-    bool complete = true;
+    struct verify v = { .n = 0 };
+    struct tg_store store;
+    const struct verify_chat with = { .account = a, .store = &store, .job = job };
     tg_code code = tg_job_name_check(job, err);
 
     if (code == TG_OK)
         code = tg_account_who(a, err);
     if (code == TG_OK)
-        code = tg_store_open(state_url, &v.store, err);
+        code = tg_store_open(state_url, &store, err);
     if (code != TG_OK)
         return code;
-    memcpy(prefix, job, strlen(job));
-    memcpy(prefix + strlen(job), "/", 2);
-    code = v.store.ops->list(v.store.self, "checkpoint", prefix, on_checkpoint, &v, err);
-    if (code == TG_OK)
-        code = v.code;
+    code = gather(&v, &store, job, err);
     if (code == TG_OK && !v.n) {
-        tg_fail(err, TG_NOT_FOUND, "job '%s' has no checkpoints in %s", job, state_url);
+        tg_fail(err, TG_NOT_FOUND, "job '%s' is not in %s", job, state_url);
         code = tg_hint(err, "`tgdata checkpoints list` shows the jobs that there are");
     }
-    for (size_t i = 0; code == TG_OK && i < v.n; i++) {
-        code = verify_chat(&v, &v.target[i], err);
-        if (code == TG_OK)
-            seen(ctx, &v.info);
-        complete &= v.info.complete;
-    }
-    if (code == TG_OK && !complete) {
-        tg_fail(err, TG_GAP, "job '%s' is not complete", job);
-        code = tg_hint(err, "run the extraction again; it goes on where it stopped");
-    }
+    if (code == TG_OK)
+        code = verify_all(&v, &with, seen, ctx, err);
+    for (size_t i = 0; i < v.n; i++)
+        free(v.target[i].title);
     free(v.target);
-    tg_store_close(&v.store);
+    tg_store_close(&store);
     return code;
 }

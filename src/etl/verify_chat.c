@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * verify_chat.c - one chat's checkpoint and what its destination really holds
+ *
+ * The checkpoint says where to look and how far the destination must reach at least. It is read
+ * first: a run that goes on meanwhile can only bring the destination further.
+ */
+#include "etl/verify_impl.h"
+
+enum { URL_MAX = 4096, RECORD_MAX = 1 << 20 };
+
+static bool on_row(void *ctx, int64_t chat_id, int64_t id)
+{
+    struct verify_chat *v = ctx;
+
+    v->info.rows++;
+    if (chat_id == v->row_chat && id <= v->row_last)
+        v->info.duplicates++;
+    v->row_chat = chat_id;
+    v->row_last = id;
+    return true;
+}
+
+static bool on_commit(void *ctx, const struct tg_commit *c)
+{
+    struct verify_chat *v = ctx;
+    bool same = v->info.begun && v->last.cursor.segment == c->cursor.segment;
+
+    if (same && c->covered_from > v->last.cursor.id + 1)
+        v->info.gaps++;
+    if (v->info.begun && c->cursor.segment < v->last.cursor.segment)
+        v->info.gaps++; /* segments never go back */
+    if (!same)
+        v->info.covered_from = c->covered_from;
+    v->info.covered_to = c->cursor.id;
+    v->info.finished = c->complete;
+    v->info.begun = true;
+    v->last = *c;
+    return true;
+}
+
+static bool on_quarantined(void *ctx, const char *key, const struct tg_doc *doc, const void *bytes,
+                           size_t len)
+{
+    struct verify_chat *v = ctx;
+
+    (void)key;
+    (void)doc;
+    (void)bytes;
+    (void)len;
+    v->info.quarantined++;
+    return true;
+}
+
+/* ---- checkpoint ---- */
+
+/* ret: seq 0 if the chat was never begun; then `to` is untouched. */
+static tg_code read_checkpoint(struct verify_chat *v, struct tg_commit *ret, char to[URL_MAX],
+                               struct tg_error *err)
+{
+    const struct tg_store *store = v->store;
+    struct tg_buf text;
+    struct tg_doc doc;
+    char key[128];
+    tg_code code;
+
+    *ret = (struct tg_commit){ 0 };
+    tg_checkpoint_key(key, sizeof key, v->job, v->info.chat_id);
+    tg_buf_init(&text, RECORD_MAX);
+    code = store->ops->get(store->self, "checkpoint", key, &doc, &text, err);
+    if (code == TG_OK)
+        code = tg_checkpoint_parse((const char *)text.data, text.len, ret, err);
+    if (code == TG_OK && !tg_checkpoint_to((const char *)text.data, text.len, to, URL_MAX)) {
+        tg_fail(err, TG_UNSUPPORTED,
+                "job '%s' delivered to a callback: there is nothing to read again", v->job);
+        code = tg_hint(err, "only a job with a destination (--to) can be verified");
+    }
+    tg_buf_done(&text);
+    return code == TG_END ? TG_OK : code;
+}
+
+/* ---- destination ---- */
+
+static int64_t sink_clock(void *ctx)
+{
+    (void)ctx;
+    return tg_clock_unix_us();
+}
+
+static tg_code behind(const struct verify_chat *v, const struct tg_commit *checkpoint,
+                      const char *to, struct tg_error *err)
+{
+    if (v->last.seq)
+        tg_fail(err, TG_GAP, "%.160s ends at commit %llu, but the job's checkpoint is at %llu", to,
+                (unsigned long long)v->last.seq, (unsigned long long)checkpoint->seq);
+    else
+        tg_fail(err, TG_GAP, "%.160s holds nothing of it, but %llu messages were delivered there",
+                to, (unsigned long long)checkpoint->rows_total);
+    return tg_hint(err, "restore the files; or roll the chat back and extract it again");
+}
+
+static tg_code read_again(struct verify_chat *v, const struct tg_commit *checkpoint,
+                          const char *to, struct tg_error *err)
+{
+    struct tg_sink_env env = { v->job, &tg_fs_system, sink_clock, NULL };
+    int64_t chat_id = v->info.chat_id;
+    struct tg_sink sink;
+    tg_code code = tg_sink_open(to, &env, &sink, err);
+
+    if (code != TG_OK)
+        return code;
+    code = sink.ops->commits(sink.self, chat_id, on_commit, v, err);
+    if (code == TG_OK && v->last.seq < checkpoint->seq)
+        code = behind(v, checkpoint, to, err);
+    if (code == TG_OK && v->last.seq)
+        code = sink.ops->scan(sink.self, chat_id, on_row, v, err);
+    tg_sink_close(&sink);
+    return code == TG_END ? TG_OK : code;
+}
+
+tg_code verify_destination(struct verify_chat *v, struct tg_error *err)
+{
+    const struct tg_store *store = v->store;
+    struct tg_commit checkpoint;
+    char to[URL_MAX], prefix[128];
+    tg_code code = read_checkpoint(v, &checkpoint, to, err);
+
+    if (code == TG_OK && checkpoint.seq)
+        code = read_again(v, &checkpoint, to, err);
+    if (code != TG_OK)
+        return code;
+    tg_checkpoint_key(prefix, sizeof prefix - 1, v->job, v->info.chat_id);
+    memcpy(prefix + strlen(prefix), "/", 2);
+    return store->ops->list(store->self, "quarantine", prefix, on_quarantined, v, err);
+}

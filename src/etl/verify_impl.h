@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * verify_impl.h - the check of one chat from the inside: verify.c (which chats, the verdict),
+ * verify_chat.c (the destination), verify_server.c (what the server says)
+ *
+ * Threads: one at a time; verify_server.c on the account's loop
+ */
+#ifndef TG_VERIFY_IMPL_H
+#define TG_VERIFY_IMPL_H
+
+#include "etl/checkpoint.h"
+#include "source/account_impl.h"
+#include "tgdata/extract.h"
+
+/* One chat at work. */
+struct verify_chat {
+    struct tg_account *account;
+    const struct tg_store *store;
+    const char *job;
+    struct tg_verify_info info;
+    struct tg_commit last;  /* the last commit that the destination tells of; seq 0: none */
+    int64_t row_last;       /* id of the row read last, */
+    int64_t row_chat;       /* and the chat it is of: a stitched group's rows are of two */
+};
+
+/**
+ * Reads checkpoint and destination of info.chat_id into info.
+ * @return TG_OK; TG_GAP, TG_CORRUPT: what is there is not what was delivered; what stood in the way
+ */
+tg_code verify_destination(struct verify_chat *v, struct tg_error *err);
+
+/** Adds what the server says to info; after verify_destination. @return TG_CANCELLED, TG_NET... */
+tg_code verify_server(struct verify_chat *v, struct tg_error *err);
+
+#endif
