@@ -47,9 +47,23 @@ TG_API void tg_batch_info(const struct tg_batch *batch, struct tg_batch_info *re
 TG_API const struct tg_row *tg_batch_get(const struct tg_batch *batch, size_t i);
 
 /**
- * Declares the first n_rows rows of the batch as taken for good: the checkpoint may pass them. A
- * callback that returns TG_OK without a commit leaves the checkpoint where it was, and the batch
- * comes again in the next run.
+ * Commits the first n_rows rows of the batch: they count as delivered and never come again. May be
+ * called several times with growing numbers. Rows that are left come again in the next run; nothing
+ * behind them can be committed in this one.
+ *
+ * When it returns TG_OK the rows are durable in the destination, if the config names one, and the
+ * checkpoint that passes them is durable in the state store: killed right after, the next run goes
+ * on behind them. Killed inside, it goes on either before or behind them: a callback that writes to
+ * a place of its own does that first, and can tell rows that come again by their ids.
+ *
+ * @param batch   the one that the callback was given; only inside that callback, on its thread
+ * @param n_rows  at least what was committed before, at most the batch's rows
+ * @param err     written only on failure
+ * @return TG_OK; TG_USAGE: a wrong number, no batch in hand, or rows before this batch were left;
+ *         TG_SINK, TG_FULL, TG_IO, TG_STATE, TG_CONFLICT, ...: the run ends with it, whatever the
+ *         callback returns
+ *
+ * Blocks for the writes. A commit for each batch of 1000 rows costs little; one for each row is slow.
  */
 TG_API tg_code tg_batch_commit(struct tg_batch *batch, size_t n_rows,
                                struct tg_error *err) TG_MUST_CHECK;

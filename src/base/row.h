@@ -62,8 +62,11 @@ struct tg_batch {
     int64_t flood_wait_s;
     int32_t rate_limit_remaining; /* tokens left for the method; -1 unknown */
 
-    size_t n_taken;            /* rows that a callback has declared as taken for good */
+    size_t n_taken;            /* rows that a callback has committed */
     char checkpoint_id[128];   /* "job/chat/number" of the newest checkpoint; "" before the first */
+    /* makes the first n_rows rows durable; NULL unless a callback has the batch in hand */
+    tg_code (*commit)(void *ctx, struct tg_batch *b, size_t n_rows, struct tg_error *err);
+    void *commit_ctx;
 };
 
 /** @return an empty batch with room for n_rows, or NULL */

@@ -39,6 +39,7 @@ tg_code tg_batch_commit(struct tg_batch *b, size_t n_rows, struct tg_error *err)
     if (n_rows < b->n_taken)
         return tg_fail(err, TG_USAGE, "%zu rows are committed already, not %zu", b->n_taken,
                        n_rows);
-    b->n_taken = n_rows;
-    return TG_OK;
+    if (!b->commit)
+        return tg_fail(err, TG_USAGE, "a batch is committed inside the callback that was given it");
+    return b->commit(b->commit_ctx, b, n_rows, err);
 }

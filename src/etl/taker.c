@@ -144,20 +144,19 @@ static tg_code write_rows(struct tg_taker *t, const struct tg_batch *b, size_t f
     return TG_OK;
 }
 
-/* The rows that are taken for good go to the sink, cut where a checkpoint is due. */
-static tg_code take_rows(struct tg_taker *t, const struct tg_batch *b, size_t n,
+/* Rows from..to, taken for good, go to the sink, cut where a checkpoint is due. */
+static tg_code take_rows(struct tg_taker *t, const struct tg_batch *b, size_t from, size_t to,
                          struct tg_error *err)
 {
     uint64_t interval = (uint64_t)t->job->checkpoint_interval;
-    size_t at = 0;
 
     assert(t->next.rows < interval);
-    while (at < n) {
-        size_t piece = (size_t)TG_MIN(interval - t->next.rows, (uint64_t)(n - at));
+    for (size_t at = from; at < to;) {
+        size_t piece = (size_t)TG_MIN(interval - t->next.rows, (uint64_t)(to - at));
         tg_code code = write_rows(t, b, at, at + piece, err);
 
         at += piece;
-        if (code == TG_OK && t->next.rows == interval && at < n)
+        if (code == TG_OK && t->next.rows == interval && at < to)
             code = commit(t, false, err);
         if (code != TG_OK)
             return code;
@@ -167,28 +166,12 @@ static tg_code take_rows(struct tg_taker *t, const struct tg_batch *b, size_t n,
 
 /* ---- batches ---- */
 
-static tg_code ask_callback(struct tg_taker *t, struct tg_batch *b, struct tg_error *err)
+static void name_checkpoint(const struct tg_taker *t, struct tg_batch *b)
 {
-    tg_code code;
-
     b->checkpoint_id[0] = 0;
     if (t->checkpoint.number)
         snprintf(b->checkpoint_id, sizeof b->checkpoint_id, "%s/%lld/%llu", t->job->job,
                  (long long)b->cursor.chat_id, (unsigned long long)t->checkpoint.number);
-    b->n_taken = t->callback ? 0 : b->n;
-    if (!t->callback)
-        return TG_OK;
-    *err = (struct tg_error){ .code = TG_OK };
-    code = t->callback(t->callback_ctx, b, err);
-    if (code == TG_OK)
-        return TG_OK;
-    if (code == TG_AGAIN || code == TG_END || code >= TG_CODE_COUNT)
-        code = TG_SINK;
-    if (err->code == TG_OK)
-        return tg_fail(err, code, "the callback did not take batch %llu of chat %lld",
-                       (unsigned long long)b->seq, (long long)b->cursor.chat_id);
-    err->code = code;
-    return code;
 }
 
 /* A new segment (the supergroup behind a basic group): a commit never spans two. */
@@ -224,36 +207,109 @@ static void finish_batch(struct tg_taker *t, const struct tg_batch *b)
     t->dirty |= t->next.cursor.id < b->cursor.id;
     t->next.cursor.id = TG_MAX(t->next.cursor.id, b->cursor.id);
     t->next.batches++;
+    t->counted = true;
     tg_checkpoint_batch(&t->checkpoint, &record);
+}
+
+/* Whether a commit would tell anything new. */
+static bool has_news(const struct tg_taker *t, bool complete)
+{
+    return t->dirty || (complete && !t->checkpoint.commit.complete);
+}
+
+/* tg_batch_commit: rows up to n are durable in the sink and in the checkpoint, or it failed. */
+static tg_code commit_now(void *ctx, struct tg_batch *b, size_t n, struct tg_error *err)
+{
+    struct tg_taker *t = ctx;
+    bool whole = n == b->n;
+    tg_code code = TG_OK;
+
+    if (t->broken.code != TG_OK) {
+        *err = t->broken;
+        return err->code;
+    }
+    if (t->held) {
+        tg_fail(err, TG_USAGE, "batch %llu cannot be committed: rows before it were not",
+                (unsigned long long)b->seq);
+        return tg_hint(err, "commit each batch before the next one; what was not comes again in "
+                            "the next run");
+    }
+    if (n > b->n_taken)
+        code = take_rows(t, b, b->n_taken, n, err);
+    if (code == TG_OK && whole && !t->counted)
+        finish_batch(t, b);
+    if (code == TG_OK && has_news(t, whole && b->last))
+        code = commit(t, whole && b->last, err);
+    if (code != TG_OK) {
+        t->broken = *err;
+        return code;
+    }
+    b->n_taken = n;
+    name_checkpoint(t, b);
+    return TG_OK;
+}
+
+/* @return what the callback thinks of the batch; all that it committed is durable */
+static tg_code ask_callback(struct tg_taker *t, struct tg_batch *b, struct tg_error *err)
+{
+    tg_code code;
+
+    *err = (struct tg_error){ .code = TG_OK };
+    b->n_taken = 0;
+    b->commit = commit_now;
+    b->commit_ctx = t;
+    code = t->callback(t->callback_ctx, b, err);
+    b->commit = NULL;
+    if (t->broken.code != TG_OK) { /* whatever it made of that */
+        *err = t->broken;
+        return err->code;
+    }
+    if (code == TG_OK)
+        return TG_OK;
+    if (code == TG_AGAIN || code == TG_END || code >= TG_CODE_COUNT)
+        code = TG_SINK;
+    if (err->code == TG_OK)
+        return tg_fail(err, code, "the callback did not take batch %llu of chat %lld",
+                       (unsigned long long)b->seq, (long long)b->cursor.chat_id);
+    err->code = code;
+    return code;
+}
+
+/* A batch without rows needs no word of the callback, unless it refuses. */
+static tg_code offer_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *err)
+{
+    tg_code code = ask_callback(t, b, err);
+    bool whole = b->n_taken == b->n;
+
+    if (code == TG_OK && whole && !t->held && !t->counted)
+        finish_batch(t, b);
+    t->held |= code != TG_OK || !whole;
+    return code;
 }
 
 static tg_code take_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *err)
 {
-    uint64_t interval = (uint64_t)t->job->checkpoint_interval;
-    struct tg_error refused;
-    tg_code asked, code = enter_segment(t, b, err);
-    bool last;
+    bool complete;
+    tg_code code = enter_segment(t, b, err);
 
     if (code != TG_OK)
         return code;
-    asked = ask_callback(t, b, &refused);
-    if (!t->held)
-        code = take_rows(t, b, b->n_taken, err);
+    name_checkpoint(t, b);
+    t->counted = false;
+    if (t->callback) {
+        code = offer_batch(t, b, err);
+    } else {
+        code = take_rows(t, b, 0, b->n, err);
+        if (code == TG_OK)
+            finish_batch(t, b);
+    }
     if (code != TG_OK)
         return code;
-    t->held |= asked != TG_OK || b->n_taken < b->n;
-    if (!t->held)
-        finish_batch(t, b);
     t->batches++;
-    last = b->last && !t->held;
-    /* What was taken before a refusal stays taken. */
-    if (t->dirty ? t->next.rows >= interval || b->last || asked != TG_OK
-                 : last && !t->checkpoint.commit.complete)
-        code = commit(t, last, err);
-    if (code == TG_OK && asked != TG_OK) {
-        *err = refused;
-        code = asked;
-    }
+    complete = b->last && !t->held;
+    if (t->dirty ? t->next.rows >= (uint64_t)t->job->checkpoint_interval || b->last
+                 : has_news(t, complete))
+        code = commit(t, complete, err);
     return code;
 }
 

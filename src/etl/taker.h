@@ -12,6 +12,9 @@
  * the two, the next run finds the destination ahead and brings the checkpoint to it. After any
  * failure nothing more is written; only the checkpoint may be told why.
  *
+ * Without a callback a batch counts as taken when it comes, and a commit is due every interval of
+ * rows. A callback commits by itself: tg_batch_commit is a commit at once.
+ *
  * Threads: one at a time
  */
 #ifndef TG_TAKER_H
@@ -43,6 +46,8 @@ struct tg_taker {
     struct tg_commit next;           /* what the next commit will say; rows counts up */
     bool dirty;                      /* something is not committed yet */
     bool held;                       /* a callback left rows behind: nothing moves past them */
+    bool counted;                    /* the batch in hand is taken whole, and counted */
+    struct tg_error broken;          /* why a callback's commit failed; code OK: none did */
     bool failed;
 };
 

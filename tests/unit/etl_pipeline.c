@@ -373,8 +373,9 @@ static void nothing_passes_what_a_callback_left(void **state)
     } row[] = {
         { "all taken", { .take_of = { 100, 100, 100, 50 } }, TG_OK, 350, 4, 4, true },
         { "nothing taken", { .n = 0 }, TG_OK, 0, 0, 4, false },
-        { "the second not", { .take_of = { 100, 0, 100, 50 } }, TG_OK, 100, 1, 4, false },
-        { "a part of it", { .take_of = { 100, 30, 100, 50 } }, TG_OK, 130, 1, 4, false },
+        { "the second not", { .take_of = { 100 } }, TG_OK, 100, 1, 4, false },
+        { "a part of it", { .take_of = { 100, 30 } }, TG_OK, 130, 1, 4, false },
+        { "past rows that were left", { .take_of = { 100, 30, 100 } }, TG_USAGE, 130, 1, 3, false },
         { "refused", { .take_of = { 100, 0 }, .end_at = { TG_OK, TG_SINK } }, TG_SINK, 100, 1, 2,
           false },
         { "refused after a part", { .take_of = { 100, 20 }, .end_at = { TG_OK, TG_DATA } }, TG_DATA,
@@ -428,6 +429,123 @@ static void nothing_passes_what_a_callback_left(void **state)
             kit_end(&k);
         }
     }
+}
+
+/* Takes each batch in two commits and looks, from the callback, what is durable after each. */
+struct looking {
+    struct kit *k;
+    uint64_t rows;      /* committed so far */
+    size_t failures;    /* commits that failed; the callback hides it */
+    bool sink, swallow;
+};
+
+static void look(struct looking *l, bool complete)
+{
+    struct kit_commits all;
+    struct tg_store other, mine = l->k->store;
+    struct tg_commit last = { 0 };
+    struct tg_buf text;
+
+    assert_int_equal(tg_store_open(l->k->state, &other, &l->k->err), TG_OK);
+    l->k->store = other; /* another process would see the same */
+    assert_true(kit_checkpoint(l->k, &last, &text) > 0);
+    l->k->store = mine;
+    tg_store_close(&other);
+    tg_buf_done(&text);
+    assert_int_equal(last.rows_total, l->rows);
+    assert_int_equal(last.complete, complete);
+    if (!l->sink)
+        return;
+    kit_commits(l->k, CHAT, &all);
+    assert_int_equal(all.at[all.n - 1].rows_total, l->rows);
+    assert_true(test_same_commit(&all.at[all.n - 1], &last));
+}
+
+static tg_code take_and_look(void *ctx, struct tg_batch *b, struct tg_error *err)
+{
+    struct looking *l = ctx;
+    struct tg_batch_info info;
+    const size_t upto[] = { b->n / 2, b->n, b->n };
+
+    for (size_t i = 0; i < TG_COUNT(upto); i++) {
+        size_t before = b->n_taken;
+        tg_code code = tg_batch_commit(b, upto[i], err);
+
+        if (code != TG_OK) {
+            l->failures++;
+            return l->swallow ? TG_OK : code;
+        }
+        l->rows += upto[i] - before;
+        look(l, b->last && upto[i] == b->n);
+        tg_batch_info(b, &info);
+        assert_string_not_equal(info.checkpoint_id, "");
+    }
+    assert_int_equal(tg_batch_commit(b, b->n + 1, err), TG_USAGE);
+    assert_int_equal(tg_batch_commit(b, 0, err), b->n ? TG_USAGE : TG_OK);
+    return TG_OK;
+}
+
+static void what_a_callback_commits_is_durable_at_once(void **state)
+{
+    (void)state;
+    for (int sink = 0; sink < 2; sink++) {
+        for (int64_t interval = 30; interval <= 3000; interval *= 10) {
+            struct kit k;
+            struct looking l = { .k = &k, .sink = sink };
+
+            kit_start(&k, interval, 100);
+            if (!sink)
+                k.options.sink = NULL;
+            k.options.callback = take_and_look;
+            k.options.callback_ctx = &l;
+            assert_int_equal(kit_extract(&k, 350), TG_OK);
+            assert_int_equal(l.rows, 350);
+            if (sink)
+                kit_check_rows(&k, 350);
+            kit_end(&k);
+        }
+    }
+}
+
+/* A failed commit ends the run, whatever the callback makes of it, and is never taken for done. */
+static void a_commit_that_fails_is_told_and_ends_the_run(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1;; nth++) {
+        struct kit k;
+        struct looking l = { .k = &k, .sink = true, .swallow = nth % 2 };
+        struct tg_commit there;
+        tg_code code;
+
+        kit_start(&k, 1000, 100);
+        tg_fs_memory_fail(k.memory, nth, TG_IO, true);
+        k.options.callback = take_and_look;
+        k.options.callback_ctx = &l;
+        code = kit_extract(&k, 350);
+        tg_fs_memory_fail(k.memory, 0, TG_IO, false);
+        assert_true(code == TG_OK || code == TG_IO);
+        assert_true(code == TG_OK ? l.failures == 0 : l.failures <= 1);
+        kit_close(&k);
+        tg_fs_memory_cut(k.memory, nth);
+        kit_open(&k);
+        kit_run(&k);
+        assert_int_equal(kit_chat(&k, CHAT, &there), TG_OK);
+        assert_true(there.rows_total >= l.rows); /* more: only its last sync failed */
+        assert_int_equal(kit_finish(&k), TG_OK);
+        kit_end(&k);
+        if (code == TG_OK)
+            break;
+    }
+}
+
+static void a_batch_is_committed_inside_its_callback_only(void **state)
+{
+    struct tg_batch *b = tg_batch_new(5);
+    struct tg_error err;
+
+    (void)state;
+    assert_int_equal(tg_batch_commit(b, 0, &err), TG_USAGE);
+    tg_batch_free(b);
 }
 
 /* ---- leases ---- */
@@ -639,6 +757,9 @@ int main(void)
         cmocka_unit_test(a_commit_never_spans_two_segments),
         cmocka_unit_test(the_next_chat_commits_what_is_left_of_the_one_before),
         cmocka_unit_test(nothing_passes_what_a_callback_left),
+        cmocka_unit_test(what_a_callback_commits_is_durable_at_once),
+        cmocka_unit_test(a_commit_that_fails_is_told_and_ends_the_run),
+        cmocka_unit_test(a_batch_is_committed_inside_its_callback_only),
         cmocka_unit_test(a_job_runs_once_at_a_time),
         cmocka_unit_test(a_run_that_lost_its_lease_stops),
         cmocka_unit_test(a_store_that_is_away_for_a_moment_is_asked_again),
