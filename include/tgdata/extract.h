@@ -63,7 +63,7 @@ TG_API const struct tg_row *tg_batch_get(const struct tg_batch *batch, size_t i)
  *         TG_SINK, TG_FULL, TG_IO, TG_STATE, TG_CONFLICT, ...: the run ends with it, whatever the
  *         callback returns
  *
- * Blocks for the writes. A commit for each batch of 1000 rows costs little; one for each row is slow.
+ * Blocks for the writes. A commit for each batch of 1000 rows costs little, one for each row much.
  */
 TG_API tg_code tg_batch_commit(struct tg_batch *batch, size_t n_rows,
                                struct tg_error *err) TG_MUST_CHECK;

@@ -5,8 +5,8 @@
  *   commit_client SESSION DATACENTER STATE JOURNAL TO CHAT...      TO "-": no destination
  *
  * The journal gets a line for each row that is delivered ("D chat id"), before it is committed, and
- * one for each commit that returned ("C chat id", the last row of it). A line is one write: what was
- * written when SIGKILL came stays. Each batch is committed in up to three steps.
+ * one for each commit that returned ("C chat id", the last row of it). A line is one write: what
+ * was written when SIGKILL came stays. Each batch is committed in up to three steps.
  */
 #include <fcntl.h>
 #include <inttypes.h>

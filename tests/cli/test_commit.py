@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What tg_batch_commit reported as committed is never delivered again and never lost: a program that
-embeds the library is killed at random moments, over and over, until it reaches the end."""
+"""What tg_batch_commit reported as committed is never delivered again and never lost: a program
+that embeds the library is killed at random moments, over and over, until it reaches the end."""
 import os
 import pathlib
 import random
