@@ -66,8 +66,7 @@ tg_code cli_parse(struct cli *cli, int argc, char **argv, struct tg_error *err) 
 /** Options that every command takes, and those of commands with an account. */
 extern const struct tg_option cli_common_options[], cli_secret_options[];
 
-/** @return the row of cli_secret_options if a command with those scopes takes it, or NULL. The
- *  first one goes with ACCOUNT, the others with LOGIN. */
+/** @return the row of cli_secret_options if a command with those scopes takes it, or NULL */
 const struct tg_option *cli_secret_option(unsigned scopes, const char *name);
 
 /* ---- help.c ---- */

@@ -184,7 +184,7 @@ static tg_code run_login(struct cli *cli, struct tg_error *err)
 
 const struct cli_command cmd_login = {
     .name = "login",
-    .help = "log an account in: phone code, password, bot token or QR code",
+    .help = "log an account in: phone code, password, bot token, QR code or session string",
     .usage = "[OPTIONS]",
     .about = "Logs an account in and keeps the session in a file. What no option, environment "
              "variable or file descriptor gives is asked for on the terminal; without one, the "
@@ -194,6 +194,7 @@ const struct cli_command cmd_login = {
     .examples = "  tgdata login --session me.session --api-id 12345 --api-hash HEX\n"
                 "  tgdata login --qr --api-id 12345 --api-hash HEX\n"
                 "  TGDATA_BOT_TOKEN=123:abc tgdata login --api-id 12345 --api-hash HEX\n"
+                "  tgdata login --session-string-fd 0 --api-id 12345 --api-hash HEX <string\n"
                 "  tgdata login --phone +15550100 --code-fd 3 --password-fd 4 3<code 4<password\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_LOGIN,
     .option = login_options,

@@ -19,7 +19,7 @@ struct common {
 };
 
 struct secrets {
-    int64_t fd[4];
+    int64_t fd[5]; /* as the rows of cli_secret_options */
 };
 
 const struct tg_option cli_common_options[] = {
@@ -49,9 +49,17 @@ const struct tg_option cli_secret_options[] = {
     SECRET_FD(1, "code-fd", "read the login code as a line from that file descriptor"),
     SECRET_FD(2, "password-fd", "read the password as a line from that file descriptor"),
     SECRET_FD(3, "bot-token-fd", "read the bot token as a line from that file descriptor"),
+    SECRET_FD(4, "session-string-fd", "read the session string as a line from that descriptor"),
     { 0 },
 };
-static const char *const secret_name[] = { "passphrase", "code", "password", "bot-token" };
+static const struct {
+    const char *name;
+    enum tg_scope scope;
+} secret[] = {
+    { "passphrase", TG_SCOPE_ACCOUNT },  { "code", TG_SCOPE_LOGIN },
+    { "password", TG_SCOPE_LOGIN },      { "bot-token", TG_SCOPE_LOGIN },
+    { "session-string", TG_SCOPE_ACCOUNT },
+};
 
 enum { NAMES_MAX = 128 };
 
@@ -82,9 +90,7 @@ const struct tg_option *cli_secret_option(unsigned scopes, const char *name)
 {
     const struct tg_option *row = tg_option_find(cli_secret_options, name);
 
-    if (!row || !(scopes & 1u << TG_SCOPE_ACCOUNT))
-        return NULL;
-    return row == cli_secret_options || scopes & 1u << TG_SCOPE_LOGIN ? row : NULL;
+    return row && scopes & 1u << secret[row - cli_secret_options].scope ? row : NULL;
 }
 
 static size_t add_table(struct tg_option *all, size_t n, const struct tg_option *table)
@@ -119,12 +125,12 @@ static tg_code unknown(const struct cli *cli, const char *name, struct tg_error 
 /* The words of other processes can be read by everyone on the machine. */
 static void wipe_secret(const char *name, char *value)
 {
-    static const char *const secret[] = { "passphrase",     "code",  "password", "bot-token",
-                                          "session-string", "proxy", "api-hash" };
+    bool wipe = same("proxy", name) || same("api-hash", name);
 
     for (size_t i = 0; i < TG_COUNT(secret); i++)
-        if (same(secret[i], name))
-            explicit_bzero(value, strlen(value));
+        wipe = wipe || same(secret[i].name, name);
+    if (wipe)
+        explicit_bzero(value, strlen(value));
 }
 
 /* Which kind of name it is, and whether it wants a value. */
@@ -199,12 +205,12 @@ static tg_code read_secrets(struct parse *p, struct tg_error *err)
     char line[1024];
     tg_code code = TG_OK;
 
-    for (size_t i = 0; i < TG_COUNT(secret_name) && code == TG_OK; i++) {
+    for (size_t i = 0; i < TG_COUNT(secret) && code == TG_OK; i++) {
         if (p->secrets.fd[i] < 0)
             continue;
         code = term_read_line((int)p->secrets.fd[i], line, sizeof line, err);
         if (code == TG_OK)
-            code = tg_config_set(p->cli->config, secret_name[i], line, err);
+            code = tg_config_set(p->cli->config, secret[i].name, line, err);
     }
     explicit_bzero(line, sizeof line);
     return code;
@@ -212,7 +218,7 @@ static tg_code read_secrets(struct parse *p, struct tg_error *err)
 
 tg_code cli_parse(struct cli *cli, int argc, char **argv, struct tg_error *err)
 {
-    struct parse p = { .cli = cli, .secrets = { { -1, -1, -1, -1 } } };
+    struct parse p = { .cli = cli, .secrets = { { -1, -1, -1, -1, -1 } } };
     bool options = true;
     tg_code code = TG_OK;
 

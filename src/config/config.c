@@ -36,7 +36,7 @@ static const struct tg_option account_table[] = {
     ACCOUNT(api_hash, "api-hash", SECRET, NULL, 0, 0, "HEX", "application hash that goes with it",
             .env = "TGDATA_API_HASH"),
     ACCOUNT(import, "session-string", SECRET, NULL, 0, 0, "TEXT",
-            "start a new session file from a Telethon or Pyrogram session string",
+            "begin a new session file with the login of a Telethon or Pyrogram session string",
             .env = "TGDATA_SESSION_STRING"),
     ACCOUNT(transport, "transport", CHOICE, "obfuscated", 0, 0, "NAME",
             "how packets are framed on TCP",

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "crypto/ct.h"
 #include "os/fs.h"
 #include "source/account_impl.h"
 
@@ -338,8 +339,46 @@ static tg_code start_client(struct tg_account *a, struct tg_error *err)
     return code;
 }
 
+static bool same_login(const struct tg_session_data *a, struct tg_session_data *b)
+{
+    const struct tg_dc_state *there = tg_session_dc(b, b->home_dc);
+
+    for (size_t i = 0; i < TG_DC_MAX; i++)
+        if (a->dc[i].id && a->dc[i].id == a->home_dc)
+            return a->home_dc == b->home_dc &&
+                   tg_equal_ct(a->dc[i].key.key, there->key.key, sizeof there->key.key);
+    return false;
+}
+
+/* A session string begins a new session. One that is logged in goes only if that is asked for, and
+ * not before the string turned out to work. */
+static tg_code import_string(struct tg_account *a, const char *text, bool force,
+                             struct tg_error *err)
+{
+    struct tg_session_data told;
+    tg_code code;
+
+    tg_session_data_init(&told);
+    code = tg_session_import(&told, text, &a->session.where, err);
+    if (code == TG_DATA)
+        code = err->code = TG_USAGE; /* the user gave it */
+    if (code == TG_OK && tg_session_authorized(&a->session) && !force) {
+        if (!same_login(&a->session, &told)) {
+            tg_fail(err, TG_USAGE, "session '%s' is logged in, but not with this session string",
+                    a->path);
+            code = tg_hint(err, "name a new file with --session, leave the session string away, or "
+                                "replace the login: tgdata login --force");
+        }
+    } else if (code == TG_OK) {
+        code = tg_session_import(&a->session, text, &a->session.where, err);
+        a->imported = a->held = a->dirty = code == TG_OK;
+    }
+    tg_session_data_done(&told);
+    return code;
+}
+
 /* Settings win over what the file says, so that a changed api id is used. */
-static tg_code apply_settings(struct tg_account *a, struct tg_error *err)
+static tg_code apply_settings(struct tg_account *a, bool force, struct tg_error *err)
 {
     const struct tg_account_settings *s = &a->settings;
 
@@ -349,12 +388,11 @@ static tg_code apply_settings(struct tg_account *a, struct tg_error *err)
         memcpy(a->session.api_hash, s->api_hash, strlen(s->api_hash) + 1);
     else if (s->api_hash)
         return tg_fail(err, TG_USAGE, "the api hash is too long");
-    if (s->import && !a->session.user_id) {
-        tg_code code = tg_session_import(&a->session, s->import, &a->session.where, err);
+    if (s->import) {
+        tg_code code = import_string(a, s->import, force, err);
 
         if (code != TG_OK)
             return code;
-        a->dirty = true;
     }
     if (!a->session.home_dc)
         a->session.home_dc = a->session.where.main_dc;
@@ -390,7 +428,7 @@ tg_code tg_account_open(const struct tg_config *config, tg_note_fn note, void *c
     if (code == TG_OK)
         code = choose_servers(a, err);
     if (code == TG_OK)
-        code = apply_settings(a, err);
+        code = apply_settings(a, config->login.force, err);
     if (code == TG_OK)
         code = start_client(a, err);
     if (code != TG_OK) {

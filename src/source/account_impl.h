@@ -33,6 +33,7 @@ struct tg_account {
     atomic_bool stop;
     bool dirty;                 /* the session must be written */
     bool held;                  /* but not before something worked with it */
+    bool imported;              /* the login came from a session string */
     bool logged_in_now;         /* a login began while it is open */
     struct tg_error save_error; /* the last failure to write it */
     /* the work that runs now */

@@ -7,6 +7,7 @@
  *                            yes, and settings name another user   -> refused
  *                            yes                                   -> that is the answer
  *   with force: log in with new keys; the file is replaced when that has worked
+ *   a session string was imported: it is the login, once the server has confirmed it
  */
 #include <stdlib.h>
 
@@ -149,6 +150,8 @@ static tg_code keep_login(struct tg_account *a, const struct tg_login_settings *
 
     if (code == TG_OK)
         code = tg_account_self(a, &self, err);
+    if (code == TG_OK && !names_another(s, &self))
+        a->logged_in_now = a->imported;
     if (code != TG_OK || !names_another(s, &self))
         return code;
     tg_fail(err, TG_USAGE, "session '%s' is logged in as user %lld, not as the account asked for",
@@ -163,6 +166,8 @@ tg_code tg_account_login(struct tg_account *a, const struct tg_config *config, t
     struct login_op l = { .op = { .account = a, .err = err }, .ask = ask, .qr = qr, .ctx = ctx };
     tg_code code = TG_AUTH;
 
+    if (a->imported)
+        return keep_login(a, &config->login, err);
     if (tg_session_authorized(&a->session) && config->login.force) {
         a->held = true;
         tgc_forget_login(tg_net_client(a->net));

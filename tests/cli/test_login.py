@@ -207,6 +207,66 @@ class Login(Case):
                       "--datacenter", self.sim.file)
         self.assertEqual(done.code, 2, done)
 
+    def exported(self, kind, name="me.session"):
+        done = tgdata("export-session", kind, "--session", self.dir / name)
+        self.assertEqual(done.code, 0, done)
+        return done.out.strip()
+
+    def test_login_by_session_string(self):
+        """Each format by each way in; what goes in comes out again."""
+        a = self.sim.account()
+        self.login(self.dir / "me.session", a)
+        for kind in ("telethon", "pyrogram"):
+            string = self.exported(kind)
+            for way in ("environment", "descriptor", "stdin", "word"):
+                with self.subTest(kind=kind, way=way):
+                    name, more, words = f"{kind}-{way}", {}, []
+                    read, write = os.pipe()
+                    os.write(write, string.encode() + b"\n")
+                    os.close(write)
+                    if way == "environment":
+                        more = {"env": {"TGDATA_SESSION_STRING": string}}
+                    elif way == "descriptor":
+                        words, more = ["--session-string-fd", read], {"pass_fds": [read]}
+                    elif way == "stdin":
+                        words, more = ["--session-string-fd", "0"], {"stdin": read}
+                    else:
+                        words = ["--session-string", string]
+                    done = tgdata(*self.base(name), *words, "--json", **more)
+                    os.close(read)
+                    self.assertEqual(done.code, 0, done)
+                    self.assertEqual(done.json()["user_id"], a["user_id"])
+                    self.assertEqual(done.json()["phone"], a["phone"])
+                    self.assertFalse(done.json()["already_logged_in"])
+                    self.assertNotIn(string, done.out + done.err)
+                    self.assertEqual(self.exported(kind, name), string)
+                    self.assertTrue(tgdata("chats", "--json", "--session",
+                                           self.dir / name).json())
+
+    def test_a_session_string_that_cannot_be_used(self):
+        self.login(self.dir / "me.session")
+        other = next(x for x in self.sim.accounts[1:] if not {"password", "bot_token"} & set(x))
+        self.login(self.dir / "other", other)
+        good, revoked = self.exported("pyrogram"), self.exported("pyrogram", "other")
+        mine = (self.dir / "me.session").read_bytes()
+        self.assertEqual(tgdata("logout", "--session", self.dir / "other").code, 0)
+        table = [("nonsense", 2, "no session string"), (good[:-3], 2, "no session string"),
+                 (revoked, 5, "log in")]
+        for string, code, says in table:  # a failure leaves no file
+            done = tgdata(*self.base("new"), env={"TGDATA_SESSION_STRING": string})
+            self.check_fails(done, code, says)
+            self.assertFalse((self.dir / "new").exists())
+        # a login that works is not replaced, unless told to, by a string that works
+        for words, code in (([], 2), (["--force"], 5)):
+            done = tgdata(*self.base(), *words, env={"TGDATA_SESSION_STRING": revoked})
+            self.check_fails(done, code)
+            self.assertEqual((self.dir / "me.session").read_bytes(), mine)
+        self.login(self.dir / "new", other)
+        done = tgdata(*self.base("new"), "--force", "--json", env={"TGDATA_SESSION_STRING": good})
+        self.assertEqual(done.json()["user_id"], self.sim.account()["user_id"], done)
+        done = tgdata(*self.base("new"), "--json", env={"TGDATA_SESSION_STRING": good})
+        self.assertTrue(done.json()["already_logged_in"], done)
+
     def test_qr(self):
         phone = self.sim.account()["phone"]
         process = start(*self.base(), "--qr", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
