@@ -39,7 +39,8 @@ struct tg_note {
 typedef void (*tg_note_fn)(void *ctx, const struct tg_note *note);
 
 /**
- * Opens an account from the settings of scope ACCOUNT. Nothing is sent yet.
+ * Opens an account from the settings of scope ACCOUNT. Nothing is sent yet. A passphrase opens a
+ * sealed session file and seals a new one; a plain one is sealed by tg_account_login only.
  *
  * @param note  called on the thread that runs a call; may be NULL
  * @return TG_OK; TG_BUSY: the session file is in use; TG_CORRUPT; TG_LOGIN: wrong passphrase;

@@ -23,7 +23,8 @@ static const struct tg_option account_table[] = {
     ACCOUNT(session, "session", STR, "tgdata.session", 0, 0, "FILE",
             "session file of the account, mode 0600", .env = "TGDATA_SESSION"),
     ACCOUNT(passphrase, "passphrase", SECRET, NULL, 0, 0, "TEXT",
-            "passphrase that seals the session file", .env = "TGDATA_PASSPHRASE"),
+            "passphrase of a sealed session file; a login with it seals the file",
+            .env = "TGDATA_PASSPHRASE"),
     ACCOUNT(datacenter, "datacenter", STR, NULL, 0, 0, "FILE",
             "JSON file with addresses and public key of other data centres than Telegram's; the "
             "session keeps what it says, so only a login needs it",

@@ -4,6 +4,8 @@
  *
  * The session file is replaced as a whole (written aside, synced, renamed), mode 0600. A lock
  * beside it keeps a second process out: Telegram kills a session that two connections use at once.
+ * A passphrase opens a sealed file and seals a new one; a plain file is sealed by a login only, so
+ * that a passphrase given by mistake locks nobody out.
  */
 #include "tgdata/account.h"
 
@@ -77,7 +79,8 @@ tg_code tg_account_save(struct tg_account *a, struct tg_error *err)
     if (!a->dirty || a->held)
         return TG_OK;
     tg_buf_init(&blob, SESSION_MAX);
-    code = tg_session_write(&a->session, a->passphrase, &a->random, &blob, err);
+    code = tg_session_write(&a->session, a->plain ? NULL : a->passphrase, &a->random, &blob,
+                            err);
     if (code == TG_OK)
         code = open_parent(a->path, &dir, &name, err);
     if (code == TG_OK)
@@ -96,10 +99,12 @@ static tg_code load_session(struct tg_account *a, struct tg_error *err)
 
     tg_buf_init(&blob, SESSION_MAX);
     code = read_file(a->path, SESSION_MAX, &blob, err);
-    if (code == TG_OK)
+    if (code == TG_OK) {
         code = tg_session_read(blob.data, blob.len, a->passphrase, &a->session, err);
-    else if (code == TG_NOT_FOUND)
+        a->plain = !tg_is_sealed(blob.data, blob.len);
+    } else if (code == TG_NOT_FOUND) {
         code = TG_OK; /* a new session begins */
+    }
     tg_buf_wipe(&blob);
     return code;
 }

@@ -31,6 +31,8 @@ struct tg_account {
     void (*unreadable)(void *ctx, const char *what, const uint8_t *bytes, size_t len);
     void *unreadable_ctx;
     atomic_bool stop;
+    bool plain;                 /* the file is not sealed and stays so, passphrase or not */
+    bool told_plain;            /* the user knows, or is about to change it */
     bool dirty;                 /* the session must be written */
     bool held;                  /* but not before something worked with it */
     bool imported;              /* the login came from a session string */

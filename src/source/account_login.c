@@ -8,6 +8,8 @@
  *                            yes                                   -> that is the answer
  *   with force: log in with new keys; the file is replaced when that has worked
  *   a session string was imported: it is the login, once the server has confirmed it
+ *
+ * A login with a passphrase also seals a session file that was plain.
  */
 #include <stdlib.h>
 
@@ -104,6 +106,7 @@ static tg_code log_in(struct tg_account *a, const struct tg_login_settings *s, s
     struct tg_login_hooks hooks = { .ctx = l, .ask = on_ask, .qr = on_qr, .done = on_login_done };
     tg_code code;
 
+    a->plain = a->plain && !a->passphrase;
     if (!a->session.api_id || !a->session.api_hash[0]) {
         tg_fail(err, TG_USAGE, "logging in needs an api id and an api hash");
         return tg_hint(err, "get them at https://my.telegram.org and pass --api-id and --api-hash");
@@ -142,6 +145,16 @@ static bool names_another(const struct tg_login_settings *s, const struct tg_use
     return self->bot || (*self->phone && !same_digits(s->phone, self->phone));
 }
 
+static tg_code seal(struct tg_account *a, struct tg_error *err)
+{
+    if (!a->plain || !a->passphrase)
+        return TG_OK;
+    a->plain = false;
+    a->dirty = true;
+    tg_account_note(a, TG_NOTE_INFO, 0, "session '%s' is sealed with the passphrase now", a->path);
+    return tg_account_save(a, err);
+}
+
 static tg_code keep_login(struct tg_account *a, const struct tg_login_settings *s,
                           struct tg_error *err)
 {
@@ -150,10 +163,12 @@ static tg_code keep_login(struct tg_account *a, const struct tg_login_settings *
 
     if (code == TG_OK)
         code = tg_account_self(a, &self, err);
-    if (code == TG_OK && !names_another(s, &self))
-        a->logged_in_now = a->imported;
-    if (code != TG_OK || !names_another(s, &self))
+    if (code != TG_OK)
         return code;
+    if (!names_another(s, &self)) {
+        a->logged_in_now = a->imported;
+        return seal(a, err);
+    }
     tg_fail(err, TG_USAGE, "session '%s' is logged in as user %lld, not as the account asked for",
             a->path, (long long)self.id);
     return tg_hint(err, "name another session file with --session, end this login with `tgdata "
@@ -166,6 +181,7 @@ tg_code tg_account_login(struct tg_account *a, const struct tg_config *config, t
     struct login_op l = { .op = { .account = a, .err = err }, .ask = ask, .qr = qr, .ctx = ctx };
     tg_code code = TG_AUTH;
 
+    a->told_plain = true;
     if (a->imported)
         return keep_login(a, &config->login, err);
     if (tg_session_authorized(&a->session) && config->login.force) {

@@ -55,6 +55,11 @@ tg_code tg_account_ask_who(struct tg_account *a, struct tg_error *err)
 
 tg_code tg_account_who(struct tg_account *a, struct tg_error *err)
 {
+    if (a->plain && a->passphrase && !a->told_plain)
+        tg_account_note(a, TG_NOTE_WARNING, 0,
+                        "session '%s' is not sealed and stays so; `tgdata login` with the "
+                        "passphrase seals it", a->path);
+    a->told_plain = true;
     return a->session.user_id ? TG_OK : tg_account_ask_who(a, err);
 }
 

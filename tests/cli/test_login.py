@@ -103,6 +103,26 @@ class Login(Case):
                           self.sim.file, env=env)
             self.check_fails(done, 5, "passphrase")
 
+    def test_only_a_login_seals(self):
+        path = self.dir / "me.session"
+        phrase = {"TGDATA_PASSPHRASE": "open sesame"}
+        self.login(path)
+        done = tgdata("chats", "--session", path, env=phrase)  # writes what it learned
+        self.assertEqual(done.code, 0, done)
+        self.assertIn("warning: session", done.err)
+        self.assertIn("is not sealed", done.err)
+        done = tgdata("chats", "--session", path)
+        self.assertEqual(done.code, 0, done)
+        self.assertNotIn("sealed", done.err)
+        done = tgdata("login", "--session", path, env=phrase)
+        self.assertIn("Already logged in", done.out)
+        self.assertNotIn("warning", done.err)
+        self.check_fails(tgdata("chats", "--session", path), 5, "passphrase")
+        done = tgdata("chats", "--session", path, env=phrase)
+        self.assertEqual(done.code, 0, done)
+        self.assertNotIn("warning", done.err)
+        self.check_fails(tgdata("chats", "--session", path), 5, "passphrase")  # it stays sealed
+
     def test_logout(self):
         self.login(self.dir / "me.session")
         copy = (self.dir / "me.session").read_bytes()
