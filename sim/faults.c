@@ -101,7 +101,7 @@ static bool only_add(struct sim_faults *f, const struct term *t)
 
 static bool term_apply(struct sim_faults *f, const struct term *t)
 {
-    int64_t most;
+    int64_t most, seed;
 
     for (int i = 0; i < SIM_FAULT_COUNT; i++) {
         if (!strcmp(t->name, fault_name[i]))
@@ -123,18 +123,19 @@ static bool term_apply(struct sim_faults *f, const struct term *t)
         f->n_left = (uint64_t)most;
         return true;
     }
+    if (!strcmp(t->name, "seed") && setting_number(t, 0, INT64_MAX, &seed)) {
+        f->seed = (uint64_t)seed;
+        return true;
+    }
     return false;
 }
 
 tg_code sim_faults_parse(const char *spec, uint64_t seed, struct sim_faults *ret,
                          struct tg_error *err)
 {
-    struct sim_faults f = { .slow_ms = 1500, .n_left = UINT64_MAX };
+    struct sim_faults f = { .slow_ms = 1500, .n_left = UINT64_MAX, .seed = seed };
     struct term t;
 
-    for (int i = 0; i < SIM_FAULT_COUNT; i++)
-        tg_random_seeded_init(&f.rule[i].stream,
-                              seed * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)i + 1);
     f.rule[SIM_FAULT_SHORT].below = one / 100;
     for (const char *at = spec; at && *at;) {
         size_t len = strcspn(at, ",");
@@ -144,6 +145,9 @@ tg_code sim_faults_parse(const char *spec, uint64_t seed, struct sim_faults *ret
                            (int)TG_MIN(len, (size_t)80), at);
         at += len + (at[len] == ',');
     }
+    for (int i = 0; i < SIM_FAULT_COUNT; i++)
+        tg_random_seeded_init(&f.rule[i].stream,
+                              f.seed * UINT64_C(0x9e3779b97f4a7c15) + (uint64_t)i + 1);
     *ret = f;
     return TG_OK;
 }

@@ -40,6 +40,7 @@
  *   unknown-full=ID        for what such a chat tells about itself (getFullChannel, getFullChat)
  *   only=METHOD            random faults hit that method only; repeat for more
  *   most=N                 no random fault after N of them
+ *   seed=N                 the faults draw from this seed instead of the world's
  *
  * Every fault draws from a stream of its own, so that one term does not move the others.
  *
@@ -106,6 +107,7 @@ struct sim_faults {
     struct sim_fault_rule rule[SIM_FAULT_COUNT];
     int64_t clock_s, slow_ms, takeout_delay_s;
     uint64_t n_left; /* random faults still allowed */
+    uint64_t seed;
     int64_t unknown[SIM_UNKNOWN_COUNT][SIM_FAULT_LIST_MAX];
     size_t n_unknown[SIM_UNKNOWN_COUNT];
     char only[SIM_FAULT_LIST_MAX][SIM_FAULT_NAME_MAX];

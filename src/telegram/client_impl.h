@@ -70,6 +70,7 @@ struct tgc_link {
     uint64_t bind_call;
     int64_t bind_due_us;       /* not bound before: the server asked to wait, or was in trouble */
     uint32_t bind_attempts;    /* in a row that met server trouble, on this connection */
+    uint32_t n_key_unknown;    /* -404 in a row for the permanent key */
     uint32_t bind_invalid;     /* in a row that the server could not read */
     bool inited;               /* initConnection went through on this session */
     bool failed;               /* the connection must be dropped, when no callback runs */

@@ -12,7 +12,7 @@
 
 #include "telegram/client_impl.h"
 
-enum { OUT_MAX = 64 << 20, TEST_DC = 10000, FIRST_ATTEMPTS = 5 };
+enum { OUT_MAX = 64 << 20, TEST_DC = 10000, FIRST_ATTEMPTS = 5, KEY_UNKNOWN_MAX = 3 };
 #define DIAL_MAX_US (15 * TG_SECOND_US)      /* connecting, or one step of a handshake */
 #define STABLE_US (30 * TG_SECOND_US)        /* a link that lived so long starts backoff anew */
 
@@ -391,6 +391,9 @@ void tgc_key_unknown(struct tgc *c, struct tgc_link *link)
         tgc_link_forget_temp(c, link);
         return; /* the next connection makes another */
     }
+    if (++link->n_key_unknown < KEY_UNKNOWN_MAX)
+        return; /* a login is not thrown away for what one server says once */
+    link->n_key_unknown = 0;
     tgc_key_gone(c, link);
     mt_session_free(link->session);
     link->session = NULL;

@@ -27,6 +27,8 @@ static bool take_packet(struct tgc *c, struct tgc_link *link, struct mt_packet *
         mt_session_packet(link->session, packet, now_us);
     else if (!packet->is_quick_ack)
         tgc_handshake_packet(c, link, packet, now_us);
+    if (!link->failed && link->state == TGC_READY)
+        link->n_key_unknown = 0; /* it has used the key */
     return !link->failed;
 }
 

@@ -2,9 +2,11 @@
 /*
  * history.c - a chat's history through every fault of the simulated data centre, on a virtual clock
  *
- * Client, sockets and server run in one thread (vloop.h). Each seed draws a fault, or several, with
- * its rate, a latency and a number of requests in flight. Checked: the rows are exactly the world's
- * messages, in order, each once; the run ends; a server's wait is never cut short.
+ * Client, sockets and server run in one thread (vloop.h). The first seeds have each fault of the
+ * simulator alone, at each of three rates; the others several together, with objects that the
+ * schema does not know. Each draws a latency and a number of requests in flight, too. Checked: the
+ * rows are exactly the world's messages, in order, each once; what is missing stands in quarantine,
+ * once, as itself; the run ends; a server's wait is never cut short.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +17,7 @@
 #include <cmocka.h>
 
 #include "os/fs.h"
+#include "sim/faults.h"
 #include "sim/sim.h"
 #include "sim/world.h"
 #include "source/history_source.h"
@@ -24,15 +27,22 @@
 
 #define START_US (INT64_C(1767225600) * TG_SECOND_US)
 
-enum { MESSAGES = 2500, BATCH = 128, CREDIT = 3, BAD_MAX = 8 };
+enum { MESSAGES = 2500, BATCH = 128, CREDIT = 3, BAD_MAX = 16, CHATS_MAX = 16 };
+
+struct chat {
+    int64_t marked, bare;
+};
 
 struct fixture {
     char dir[64];
     struct tg_session_data session; /* logged in */
+    struct chat chat[CHATS_MAX];    /* that can be read */
+    size_t n_chats;
+    int64_t a_sender;               /* a user who wrote in the first of them */
 };
 
 struct bad {
-    int64_t id;
+    int64_t chat_id, id;
     const char *reason;
     uint8_t *bytes;
     size_t len;
@@ -77,12 +87,13 @@ static void on_notice(void *ctx, const struct tgc_notice *n)
     if (getenv("TG_TRACE") && n->err)
         printf("%.6f notice %d: %s (wait %.3f)\n", (double)vloop_elapsed_us() / 1e6, n->kind,
                n->err->message, (double)n->wait_us / 1e6);
-    (void)c;
+    if (n->kind == TGC_UNREADABLE && c->source)
+        tg_source_unreadable(c->source, "an unknown object among users or chats", n->bytes, n->len);
 }
 
 /* ---- the world ---- */
 
-static void start_sim(struct client *c, const struct fixture *f, const char *faults, uint64_t seed,
+static void start_sim(struct client *c, const struct fixture *f, const char *faults,
                       int64_t latency_ms)
 {
     struct sim_settings set = { 0 };
@@ -96,7 +107,6 @@ static void start_sim(struct client *c, const struct fixture *f, const char *fau
     set.messages = MESSAGES;
     set.latency_ms = latency_ms;
     set.faults = faults;
-    (void)seed;
     if (sim_start(&set, &c->sim, &err) != TG_OK)
         fail_msg("sim: %s", err.message);
     tg_options_done(sim_options, &set);
@@ -151,6 +161,17 @@ static void stop_client(struct client *c)
 
 /* ---- login, once ---- */
 
+static void note_chats(struct fixture *f, const struct sim_world *w)
+{
+    for (size_t i = 0; i < sim_world_chats(w) && f->n_chats < CHATS_MAX; i++) {
+        const struct sim_chat *chat = sim_world_chat(w, i);
+        const struct tg_peer *peer = tg_peers_get(&f->session.peers, chat->marked_id);
+
+        if (peer && !peer->protected && !peer->migrated_to)
+            f->chat[f->n_chats++] = (struct chat){ chat->marked_id, chat->id };
+    }
+}
+
 struct login {
     struct client client;
     struct tg_login *login;
@@ -182,53 +203,6 @@ static bool seen_all(void *ctx, const struct tg_dialog *dialog)
     (void)ctx;
     (void)dialog;
     return true;
-}
-
-static int set_up(void **state)
-{
-    static struct fixture f;
-    struct login l = { .client.session = &f.session };
-    const struct sim_account *account;
-    struct tg_login_options options = { 0 };
-    struct tg_login_hooks hooks = { .ctx = &l, .ask = no_ask, .done = on_login };
-
-    snprintf(f.dir, sizeof f.dir, "/tmp/tgdata-faults-XXXXXX");
-    assert_non_null(mkdtemp(f.dir));
-    vloop_reset(1, START_US, 100);
-    tg_session_data_init(&f.session);
-    f.session.api_id = 1;
-    snprintf(f.session.api_hash, sizeof f.session.api_hash, "%032d", 0);
-    start_sim(&l.client, &f, NULL, 1, 0);
-    account = sim_world_account(sim_world_of(l.client.sim), 0);
-    f.session.home_dc = account->home_dc;
-    options.phone = account->phone;
-    options.code = account->code;
-    start_client(&l.client, &f, 1, NULL);
-    l.login = tg_login_start(tg_net_client(l.client.net), &options, &hooks,
-                             tg_net_now(l.client.net));
-    vloop_deadline(300 * TG_SECOND_US);
-    tg_net_run(l.client.net);
-    if (!l.done || l.err.code)
-        fail_msg("login: %s", l.err.message);
-    l.done = false;
-    assert_true(tg_dialogs_start(tg_net_client(l.client.net), seen_all, on_login, &l,
-                                 tg_net_now(l.client.net)));
-    tg_net_run(l.client.net);
-    if (!l.done || l.err.code)
-        fail_msg("dialogs: %s", l.err.message);
-    stop_client(&l.client);
-    *state = &f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    char command[128];
-
-    tg_session_data_done(&f->session);
-    snprintf(command, sizeof command, "rm -rf '%s'", f->dir);
-    return system(command);
 }
 
 /* ---- reading ---- */
@@ -276,11 +250,10 @@ static void on_bad(void *ctx, int64_t chat_id, int64_t id, const char *reason, c
 {
     struct client *c = ctx;
 
-    (void)chat_id;
     if (c->n_bad < BAD_MAX) {
         struct bad *b = &c->bad[c->n_bad];
 
-        *b = (struct bad){ id, reason, malloc(len + 1), len };
+        *b = (struct bad){ chat_id, id, reason, malloc(len + 1), len };
         assert_non_null(b->bytes);
         memcpy(b->bytes, bytes, len);
     }
@@ -328,95 +301,237 @@ static void read_chat(struct client *c, int64_t chat_id, int64_t in_flight)
     tg_net_run(c->net);
 }
 
-/* The chat that reads like `chat` plus the old group it came from, if any. */
-static bool compare(const struct client *c, const struct sim_world *w,
-                    const struct sim_chat *chat, uint64_t n_bad)
+/* Reads the first chat undisturbed, for somebody who wrote there. */
+static void note_sender(struct fixture *f)
 {
-    size_t at = 0, n = 0;
-    uint64_t bad = 0;
+    struct client c = { .session = &f->session };
 
-    if (chat->migrated_from >= 0) {
-        const struct sim_chat *old = sim_world_chat(w, (size_t)chat->migrated_from);
+    vloop_reset(1, START_US, 100);
+    start_sim(&c, f, NULL, 0);
+    start_client(&c, f, 1, on_step);
+    read_chat(&c, f->chat[0].marked, 4);
+    assert_true(c.done && !c.err.code && c.a_sender);
+    f->a_sender = c.a_sender;
+    stop_client(&c);
+}
 
-        for (int64_t id = 1; id <= old->top_id; id++, n++) {
-            if (!sim_world_exists(w, old, id))
-                n--;
-            else if (at < c->n_ids && c->ids[at] == id)
-                at++;
-            else
-                bad++;
-        }
+static int set_up(void **state)
+{
+    static struct fixture f;
+    struct login l = { .client.session = &f.session };
+    const struct sim_account *account;
+    struct tg_login_options options = { 0 };
+    struct tg_login_hooks hooks = { .ctx = &l, .ask = no_ask, .done = on_login };
+
+    snprintf(f.dir, sizeof f.dir, "/tmp/tgdata-faults-XXXXXX");
+    assert_non_null(mkdtemp(f.dir));
+    vloop_reset(1, START_US, 100);
+    tg_session_data_init(&f.session);
+    f.session.api_id = 1;
+    snprintf(f.session.api_hash, sizeof f.session.api_hash, "%032d", 0);
+    start_sim(&l.client, &f, NULL, 0);
+    account = sim_world_account(sim_world_of(l.client.sim), 0);
+    f.session.home_dc = account->home_dc;
+    options.phone = account->phone;
+    options.code = account->code;
+    start_client(&l.client, &f, 1, NULL);
+    l.login = tg_login_start(tg_net_client(l.client.net), &options, &hooks,
+                             tg_net_now(l.client.net));
+    vloop_deadline(300 * TG_SECOND_US);
+    tg_net_run(l.client.net);
+    if (!l.done || l.err.code)
+        fail_msg("login: %s", l.err.message);
+    l.done = false;
+    assert_true(tg_dialogs_start(tg_net_client(l.client.net), seen_all, on_login, &l,
+                                 tg_net_now(l.client.net)));
+    tg_net_run(l.client.net);
+    if (!l.done || l.err.code)
+        fail_msg("dialogs: %s", l.err.message);
+    note_chats(&f, sim_world_of(l.client.sim));
+    stop_client(&l.client);
+    note_sender(&f);
+    *state = &f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    char command[128];
+
+    tg_session_data_done(&f->session);
+    snprintf(command, sizeof command, "rm -rf '%s'", f->dir);
+    return system(command);
+}
+
+/* ---- what must come of it ---- */
+
+/* Objects that the schema does not know, by bare id; 0: none. */
+struct unknown {
+    int64_t message, user, chat;
+};
+
+/* The record is the one object alone, of which nothing but the constructor is unknown: put one of
+ * the named in its place and all of it can be read. @return its id; 0 if it is no such object */
+static int64_t id_in_quarantine(const struct bad *b, const char *reason, uint32_t name,
+                                uint32_t or_name)
+{
+    const struct tl_schema *schema = tl_schema_builtin(228);
+    const uint32_t names[] = { name, or_name };
+    struct tl_object o;
+
+    if (strcmp(b->reason, reason) != 0 || b->id || b->len < 4)
+        return 0;
+    for (size_t i = 0; i < TG_COUNT(names); i++) {
+        struct tl_reader r = tl_reader_of(b->bytes, b->len);
+
+        tg_put_le32(b->bytes, tl_id(schema, names[i]));
+        if (tl_object_open(schema, &r, &o) && r.at == r.end)
+            return name == TLN_message ? tl_field_i32(&o, TLN_id, 0) : tl_field_i64(&o, TLN_id, 0);
     }
+    return 0;
+}
+
+/* How many records of a chat's quarantine are the object of that kind and id. */
+static unsigned count_bad(const struct client *c, int64_t chat_id, const char *reason,
+                          const uint32_t name[2], int64_t id)
+{
+    unsigned n = 0;
+
+    for (uint64_t i = 0; i < c->n_bad && i < BAD_MAX; i++)
+        n += c->bad[i].chat_id == chat_id &&
+             id_in_quarantine(&c->bad[i], reason, name[0], name[1]) == id;
+    return n;
+}
+
+/* Rows and quarantine of one chat, which is all of what is read or its first part. */
+static bool compare_part(const struct client *c, const struct sim_world *w,
+                         const struct sim_chat *chat, const struct unknown *unknown, size_t *at,
+                         uint64_t *n_bad)
+{
+    static const uint32_t message[2] = { TLN_message, TLN_messageService };
+    static const uint32_t user[2] = { TLN_user, TLN_user };
+    static const uint32_t group[2] = { TLN_channel, TLN_chat };
+    static const char peer_reason[] = "an unknown object among users or chats";
+    unsigned n, n_messages = 0, wrong = 0;
+
     for (int64_t id = 1; id <= chat->top_id; id++) {
         if (!sim_world_exists(w, chat, id))
             continue;
-        n++;
-        if (at < c->n_ids && c->ids[at] == id)
-            at++;
+        if (id == unknown->message)
+            n_messages++;
+        else if (*at < c->n_ids && c->ids[*at] == id)
+            ++*at;
         else
-            bad++;
+            wrong++;
     }
-    if (bad != n_bad || at != c->n_ids)
-        print_error("chat %lld: world %zu, got %zu, equal %zu, missing %llu (quarantine %llu)\n",
-                    (long long)chat->marked_id, n, c->n_ids, at, (unsigned long long)bad,
-                    (unsigned long long)n_bad);
-    return bad == n_bad && at == c->n_ids;
+    n = count_bad(c, chat->marked_id, "a message with an unknown constructor", message,
+                  unknown->message);
+    wrong += unknown->message && n != n_messages;
+    *n_bad += unknown->message ? n : 0;
+    n = count_bad(c, chat->marked_id, peer_reason, user, unknown->user);
+    wrong += unknown->user && n > 1; /* none if it wrote nothing here */
+    *n_bad += unknown->user ? n : 0;
+    n = count_bad(c, chat->marked_id, peer_reason, group, unknown->chat);
+    wrong += unknown->chat && n > 1;
+    wrong += unknown->chat == chat->id && chat->marked_id < 0 && n != 1;
+    *n_bad += unknown->chat ? n : 0;
+    if (wrong)
+        print_error("chat %lld: %u differences, %zu rows, %llu in quarantine\n",
+                    (long long)chat->marked_id, wrong, c->n_ids, (unsigned long long)c->n_bad);
+    return !wrong;
+}
+
+/* All of the chat, and of the old group it came from, if any; nothing else, nothing twice. */
+static bool compare(const struct client *c, const struct sim_world *w, int64_t chat_id,
+                    const struct unknown *unknown)
+{
+    const struct sim_chat *chat = sim_world_chat_by_id(w, chat_id);
+    uint64_t n_bad = 0;
+    size_t at = 0;
+    bool same = true;
+
+    if (chat->migrated_from >= 0)
+        same = compare_part(c, w, sim_world_chat(w, (size_t)chat->migrated_from), unknown, &at,
+                            &n_bad);
+    same = compare_part(c, w, chat, unknown, &at, &n_bad) && same;
+    if (at != c->n_ids || n_bad != c->n_bad)
+        print_error("chat %lld: %zu of %zu rows, %llu of %llu in quarantine\n",
+                    (long long)chat->marked_id, at, c->n_ids, (unsigned long long)n_bad,
+                    (unsigned long long)c->n_bad);
+    return same && at == c->n_ids && n_bad == c->n_bad;
 }
 
 /* ---- faults ---- */
 
-static const char *const single[] = {
-    "drop=%s",   "halfwrite=%s",    "reset=%s",      "split=%s", "dup=%s",
-    "reorder=%s", "garbage=%s",     "badsalt=%s",    "clock-behind=%s", "newsession=%s",
-    "t429=%s",   "500=%s",          "503=%s",        "flood=%s", "slow=%s",
-    "short=%s",  "drop=%s,dup=0.2", "short=%s,flood=0.1", "split=%s,halfwrite=0.1",
-};
+/* Every fault of the simulator, and its clock. */
+enum { N_FAULTS = SIM_FAULT_COUNT + 1, ALONE = 2 * 3 * N_FAULTS };
 
-static void draw_faults(uint64_t *x, char *out, size_t n)
+static uint64_t next(uint64_t *x)
 {
-    static const char *const rate[] = { "0.05", "0.15", "0.4" };
-    size_t many = 1 + (*x / 7) % 3 * ((*x / 1000) % 2), len = 0;
+    *x = *x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return *x >> 33;
+}
 
-    for (size_t i = 0; i < many; i++) {
-        char term[64];
+static int put_fault(char *out, size_t n, size_t fault, size_t how)
+{
+    static const char *const rate[] = { "=0.05", "=0.15", "=0.4" };
+    static const char *const seldom[] = { "@150", "@60", "@40" };
+    static const int clock_s[] = { -7, 400, -90000 };
 
-        *x = *x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-        snprintf(term, sizeof term, single[(*x >> 33) % TG_COUNT(single)], rate[(*x >> 20) % 3]);
-#pragma GCC diagnostic pop
-        len += (size_t)snprintf(out + len, n - len, "%s%s", i ? "," : "", term);
+    if (fault == SIM_FAULT_COUNT)
+        return snprintf(out, n, "clock=%d,", clock_s[how]);
+    /* -404 on one connection after the other says that the key is gone: not so often, then */
+    return snprintf(out, n, "%s%s,", sim_fault_name((enum sim_fault)fault),
+                    fault == SIM_FAULT_T404 ? seldom[how] : rate[how]);
+}
+
+/* The first seeds have each fault alone, at each rate; the others two to four, and every third of
+ * them objects that the schema does not know. */
+static void draw_faults(uint64_t seed, uint64_t *x, const struct unknown *unknown, char *out,
+                        size_t n)
+{
+    size_t len = 0;
+
+    if (seed <= ALONE) {
+        len += (size_t)put_fault(out, n, seed % N_FAULTS, seed / N_FAULTS % 3);
+    } else {
+        for (uint64_t many = 2 + next(x) % 3; many; many--) {
+            size_t fault = next(x) % N_FAULTS;
+
+            len += (size_t)put_fault(out + len, n - len, fault, next(x) % 3);
+        }
     }
-    snprintf(out + len, n - len, ",most=60");
+    if (unknown->message)
+        len += (size_t)snprintf(out + len, n - len,
+                                "unknown-message=%lld,unknown-user=%lld,unknown-chat=%lld,",
+                                (long long)unknown->message, (long long)unknown->user,
+                                (long long)unknown->chat);
+    snprintf(out + len, n - len, "most=60,seed=%llu", (unsigned long long)seed);
 }
 
 static bool run_seed(const struct fixture *f, uint64_t seed)
 {
     struct client c = { 0 };
-    struct tg_session_data session;
-    const struct sim_world *w;
-    const struct sim_chat *chat;
+    struct tg_session_data session = f->session; /* keys and peers are read, not owned */
     uint64_t x = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-    char faults[256];
+    const struct chat *chat = &f->chat[next(&x) % f->n_chats];
+    struct unknown unknown = { 0 };
+    char faults[512];
     bool ok;
 
-    draw_faults(&x, faults, sizeof faults);
-    session = f->session; /* keys and peers are read, not owned */
+    if (seed > ALONE && seed % 3 == 0)
+        unknown = (struct unknown){ 1 + (int64_t)(next(&x) % MESSAGES), f->a_sender, chat->bare };
+    draw_faults(seed, &x, &unknown, faults, sizeof faults);
     c.session = &session;
-    vloop_reset(seed, START_US + (int64_t)seed * TG_SECOND_US, 100 + (int64_t)(x % 3000));
-    start_sim(&c, f, faults, seed, (int64_t)(x / 5 % 3) * 20);
+    vloop_reset(seed, START_US + (int64_t)seed * TG_SECOND_US, 100 + (int64_t)(next(&x) % 3000));
+    start_sim(&c, f, faults, (int64_t)(next(&x) % 3) * 20);
     start_client(&c, f, seed, on_step);
-    w = sim_world_of(c.sim);
-    do
-        chat = sim_world_chat(w, (x++ >> 3) % sim_world_chats(w));
-    while (!tg_peers_get(&session.peers, chat->marked_id) ||
-           tg_peers_get(&session.peers, chat->marked_id)->protected ||
-           tg_peers_get(&session.peers, chat->marked_id)->migrated_to);
-    read_chat(&c, chat->marked_id, 1 + (int64_t)(x / 11 % 16));
+    read_chat(&c, chat->marked, 1 + (int64_t)(next(&x) % 16));
     ok = c.done && !c.err.code && !c.out_of_order && !c.wrong_owner && !vloop_late();
     if (!ok)
         print_error("done %d late %d err '%s'\n", c.done, vloop_late(), c.err.message);
-    ok = compare(&c, w, chat, 0) && ok;
+    ok = compare(&c, sim_world_of(c.sim), chat->marked, &unknown) && ok;
     if (!ok)
         print_error("seed %llu: faults %s, virtual time %.1f s\n", (unsigned long long)seed, faults,
                     (double)vloop_elapsed_us() / 1e6);
@@ -436,107 +551,77 @@ static void test_faults(void **state)
     assert_int_equal(n_wrong, 0);
 }
 
-/* The record is the one object alone, of which nothing but the constructor is unknown: put one of
- * the named in its place and all of it can be read. @return its id */
-static int64_t check_bad(const struct bad *b, const char *reason, const uint32_t name[2])
-{
-    const struct tl_schema *schema = tl_schema_builtin(228);
-    struct tl_object o;
-
-    assert_string_equal(b->reason, reason);
-    assert_true(b->id == 0);
-    assert_true(b->len >= 4 && !tl_ctor_by_id(schema, tg_le32(b->bytes)));
-    for (int i = 0; i < 2; i++) {
-        struct tl_reader r = tl_reader_of(b->bytes, b->len);
-
-        tg_put_le32(b->bytes, tl_id(schema, name[i]));
-        if (tl_object_open(schema, &r, &o) && r.at == r.end)
-            return name[0] == TLN_message ? tl_field_i32(&o, TLN_id, 0)
-                                          : tl_field_i64(&o, TLN_id, 0);
-    }
-    fail_msg("%zu bytes in quarantine are no such object", b->len);
-    return 0;
-}
-
-/* A message that no schema knows goes to quarantine; every other message is a row. */
+/* Each kind of unknown object, with messages at the edges and in the middle: it goes to
+ * quarantine, once, as itself; every other message is a row. */
 static void test_unknown_objects(void **state)
 {
-    static const struct {
-        const char *faults;
-        uint64_t n_missing;
-        int64_t id[3];
-    } row[] = {
-        { "unknown-message=1", 1, { 1 } },
-        { "unknown-message=350", 1, { 350 } },
-        { "unknown-message=100,unknown-message=101,unknown-message=299", 3, { 100, 101, 299 } },
-        { "unknown-message=2500", 1, { 2500 } },
-    };
-    static const uint32_t message[2] = { TLN_message, TLN_messageService };
+    static const int64_t message[] = { 1, 350, MESSAGES };
     const struct fixture *f = *state;
 
-    for (size_t i = 0; i < TG_COUNT(row); i++) {
+    for (size_t i = 0; i < 3 * f->n_chats; i++) {
+        const struct chat *chat = &f->chat[i / 3];
+        struct unknown unknown = { message[i % 3], f->a_sender, chat->bare };
         struct client c = { 0 };
         struct tg_session_data session = f->session;
-        const struct sim_world *w;
+        char faults[128];
 
         c.session = &session;
+        snprintf(faults, sizeof faults, "unknown-message=%lld,unknown-user=%lld,unknown-chat=%lld",
+                 (long long)unknown.message, (long long)unknown.user, (long long)unknown.chat);
         vloop_reset(i + 1, START_US, 500);
-        start_sim(&c, f, row[i].faults, 1, 0);
+        start_sim(&c, f, faults, 0);
         start_client(&c, f, i, on_step);
-        w = sim_world_of(c.sim);
-        read_chat(&c, sim_world_chat(w, 0)->marked_id, 4);
-        if (c.err.code)
-            print_error("%s: %s\n", row[i].faults, c.err.message);
-        assert_true(c.done && !c.err.code);
-        assert_int_equal(c.n_bad, row[i].n_missing);
-        for (uint64_t k = 0, found; k < c.n_bad; k++) {
-            int64_t id =
-                check_bad(&c.bad[k], "a message with an unknown constructor", message);
-
-            for (found = 0; found < 3 && row[i].id[found] != id; found++)
-                ;
-            assert_true(found < 3);
-        }
-        assert_true(compare(&c, w, sim_world_chat(w, 0), row[i].n_missing));
+        read_chat(&c, chat->marked, 4);
+        if (c.err.code || !compare(&c, sim_world_of(c.sim), chat->marked, &unknown))
+            fail_msg("chat %lld, %s: %s", (long long)chat->marked, faults, c.err.message);
+        assert_true(c.done);
         stop_client(&c);
     }
 }
 
-/* Users and chats that no schema knows cost names, never messages. */
-static void test_unknown_peers(void **state)
+/* Several unknown messages side by side, and far apart. */
+static void test_unknown_neighbours(void **state)
 {
-    static const uint32_t user[2] = { TLN_user, TLN_user };
+    static const uint32_t message[2] = { TLN_message, TLN_messageService };
+    static const int64_t id[] = { 100, 101, 299 };
+    const struct fixture *f = *state;
+    struct client c = { 0 };
+    struct tg_session_data session = f->session;
+
+    c.session = &session;
+    vloop_reset(1, START_US, 500);
+    start_sim(&c, f, "unknown-message=100,unknown-message=101,unknown-message=299", 0);
+    start_client(&c, f, 1, on_step);
+    read_chat(&c, f->chat[0].marked, 4);
+    assert_true(c.done && !c.err.code);
+    assert_int_equal(c.n_bad, TG_COUNT(id));
+    for (size_t i = 0; i < TG_COUNT(id); i++)
+        assert_int_equal(count_bad(&c, f->chat[0].marked, "a message with an unknown constructor",
+                                   message, id[i]), 1);
+    stop_client(&c);
+}
+
+/* A user that no schema knows costs its name, never a message. */
+static void test_unknown_user(void **state)
+{
     const struct fixture *f = *state;
     char faults[64] = "";
-    int64_t sender = 0;
 
     for (int round = 0; round < 2; round++) {
-        struct client c = { .a_sender = sender };
+        struct unknown unknown = { .user = round ? f->a_sender : 0 };
+        struct client c = { .a_sender = f->a_sender };
         struct tg_session_data session = f->session;
-        const struct sim_world *w;
 
         c.session = &session;
         vloop_reset(77, START_US, 500);
-        start_sim(&c, f, faults, 1, 0);
+        start_sim(&c, f, faults, 0);
         start_client(&c, f, 77, on_step);
-        w = sim_world_of(c.sim);
-        read_chat(&c, sim_world_chat(w, 0)->marked_id, 4);
-        if (c.err.code)
-            print_error("%s: %s\n", faults, c.err.message);
+        read_chat(&c, f->chat[0].marked, 4);
         assert_true(c.done && !c.err.code);
-        assert_true(compare(&c, w, sim_world_chat(w, 0), 0));
-        if (round == 0) {
-            assert_true(c.n_named > 0);
-            assert_int_equal(c.n_bad, 0);
-        } else {
-            assert_int_equal(c.n_named, 0);
-            assert_int_equal(c.n_bad, 1); /* once, not with each page */
-            assert_true(c.bad[0].id == 0);
-            assert_true(check_bad(&c.bad[0], "an unknown object among users or chats", user) ==
-                        sender);
-        }
-        sender = c.a_sender;
-        snprintf(faults, sizeof faults, "unknown-user=%lld", (long long)sender);
+        assert_true(compare(&c, sim_world_of(c.sim), f->chat[0].marked, &unknown));
+        assert_int_equal(c.n_named > 0, !round);
+        assert_int_equal(c.n_bad, round);
+        snprintf(faults, sizeof faults, "unknown-user=%lld", (long long)f->a_sender);
         stop_client(&c);
     }
 }
@@ -546,7 +631,8 @@ int main(void)
     const struct CMUnitTest test[] = {
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_unknown_objects),
-        cmocka_unit_test(test_unknown_peers),
+        cmocka_unit_test(test_unknown_neighbours),
+        cmocka_unit_test(test_unknown_user),
     };
 
     return cmocka_run_group_tests_name("faults/history", test, set_up, tear_down);
