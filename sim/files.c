@@ -93,17 +93,28 @@ static void write_dc(struct tg_json *j, const struct sim *sim, int id)
     tg_json_end_object(j);
 }
 
-static void write_account(struct tg_json *j, const struct sim_account *a)
+/* The person that a bot belongs to: the first of its data centre without a password. */
+static const struct sim_account *owner_of(const struct sim_world *w, const struct sim_account *bot)
 {
+    for (size_t i = 0; i < sim_world_accounts(w); i++) {
+        const struct sim_account *a = sim_world_account(w, i);
+
+        if (!a->bot_token && !a->password && a->home_dc == bot->home_dc)
+            return a;
+    }
+    return sim_world_account(w, 0);
+}
+
+/* Every entry has a number and a code, so that a script may take any; bots have their owner's. */
+static void write_account(struct tg_json *j, const struct sim_world *w, const struct sim_account *a)
+{
+    const struct sim_account *reached = a->bot_token ? owner_of(w, a) : a;
+
     tg_json_object(j);
-    if (a->phone && a->phone[0]) {
-        tg_json_key(j, "phone");
-        tg_json_cstr(j, a->phone);
-    }
-    if (a->code && a->code[0]) {
-        tg_json_key(j, "code");
-        tg_json_cstr(j, a->code);
-    }
+    tg_json_key(j, "phone");
+    tg_json_cstr(j, reached->phone);
+    tg_json_key(j, "code");
+    tg_json_cstr(j, reached->code);
     if (a->password) {
         tg_json_key(j, "password");
         tg_json_cstr(j, a->password);
@@ -145,8 +156,10 @@ tg_code sim_files_datacenter(const struct sim *sim, struct tg_error *err)
     tg_json_bool(&j, false);
     tg_json_key(&j, "accounts");
     tg_json_array(&j);
-    for (size_t i = 0; i < sim_world_accounts(w); i++)
-        write_account(&j, sim_world_account(w, i));
+    for (int bots = 0; bots < 2; bots++) /* people first */
+        for (size_t i = 0; i < sim_world_accounts(w); i++)
+            if ((sim_world_account(w, i)->bot_token != NULL) == bots)
+                write_account(&j, w, sim_world_account(w, i));
     tg_json_end_array(&j);
     tg_json_end_object(&j);
     tg_buf_byte(&text, '\n');

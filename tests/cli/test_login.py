@@ -35,10 +35,24 @@ class Login(Case):
         self.assertEqual({c["id"] for c in self.check_works()},
                          {c["id"] for c in self.sim.chats(a, kept_out=("left",))})
 
+    def test_what_the_file_says_of_accounts(self):
+        """Scripts take the first one, or any: each has phone and code; bots come last."""
+        for a in self.sim.accounts:
+            self.assertRegex(a["phone"], r"^\d{10}$")
+            self.assertRegex(a["code"], r"^\d{5}$")
+        self.assertNotIn("password", self.sim.accounts[0])
+        self.assertNotIn("bot_token", self.sim.accounts[0])
+        bots = ["bot_token" in a for a in self.sim.accounts]
+        self.assertEqual(bots, sorted(bots))
+        self.assertTrue(bots[-1] and not all(bots))
+
     def test_every_account_of_the_file(self):
         for i, a in enumerate(self.sim.accounts):
             with self.subTest(a):
                 self.login(self.dir / f"{i}.session", a)
+                if "bot_token" in a:  # its number and code are its owner's
+                    owner = {k: v for k, v in a.items() if k != "bot_token"}
+                    self.login(self.dir / f"{i}.owner", owner)
 
     def test_password_from_the_environment(self):
         a = self.sim.account(password=True)

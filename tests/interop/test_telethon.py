@@ -36,7 +36,7 @@ def only(rows, chats):
 def people(server, password):
     """Accounts of the main data centre: Telethon is pointed at that one's key and address."""
     return [a for a in server.load()['accounts']
-            if a.get('phone') and a['home_dc'] == 2 and bool(a.get('password')) == password]
+            if 'bot_token' not in a and a['home_dc'] == 2 and bool(a.get('password')) == password]
 
 
 def both_logins(server, tmp):
