@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What the documentation tells to type works: README's run without an account, every option."""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+from kit import Case, TGDATA, clean_env, main, tgdata
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+
+
+def blocks(page):
+    """The shell blocks of a page, their text as it stands."""
+    fences = re.split(r"^```(.*)\n", page.read_text(encoding="utf-8"), flags=re.M)
+    return [text for kind, text in zip(fences[1::4], fences[2::4]) if kind in ("", "sh")]
+
+
+class Docs(Case):
+    sim_args = None
+
+    def test_the_lines_without_an_account(self):
+        mine = [b for b in blocks(ROOT / "README.md") if "tgdata sim" in b]
+        self.assertEqual(len(mine), 1)
+        path = os.pathsep.join([str(pathlib.Path(TGDATA).resolve().parent), os.environ["PATH"]])
+        process = subprocess.Popen(["sh", "-eu"], cwd=self.dir, env=clean_env(PATH=path),
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, start_new_session=True)
+        try:
+            out, err = process.communicate(mine[0].encode(), timeout=120)
+            self.assertEqual(process.returncode, 0, (out + err).decode())
+        finally:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)  # a data centre that a failure left
+            except ProcessLookupError:
+                pass
+        asked = int(re.search(r"--messages (\d+)", mine[0])[1])
+        counts = {}
+        for part in self.dir.glob("archive/chat_*/part-*.ndjson"):
+            with part.open("rb") as lines:
+                counts[part.parent] = counts.get(part.parent, 0) + sum(1 for _ in lines)
+        self.assertGreater(sum(counts.values()), asked)
+        self.assertIn(b"Logged in as", out)
+
+    def test_every_command_and_option_exists(self):
+        helps, seen = {}, 0
+        for page in PAGES:
+            for line in re.sub(r"\\\n", " ", "\n".join(blocks(page))).splitlines():
+                for command, rest in re.findall(r"\btgdata ([a-z-]+)([^|&;]*)", line):
+                    if command not in helps:
+                        done = tgdata(command, "--help")
+                        self.assertEqual(done.code, 0, f"{page}: {line}")
+                        helps[command] = done.out
+                    for name in re.findall(r"(?<!\S)--([a-z][a-z-]*)", rest):
+                        self.assertRegex(helps[command], rf"--{name}\b", f"{page}: {line}")
+                        seen += 1
+        self.assertGreater(seen, 10)
+
+
+if __name__ == "__main__":
+    main()
