@@ -91,19 +91,24 @@ struct walk {
     uint64_t below, above; /* ranks of the window */
 };
 
-/* Newer matches than rank `from`, nearest first. @return how many, at most max */
-static size_t walk_up(const struct walk *k, uint64_t from, size_t max, int32_t *ids)
+/* Looks at up to `max` newer matches than rank `from`, of which the newest `keep` are told, newest
+ * first. With fewer than max the page begins at the newest of all. @return how many are told */
+static size_t walk_up(const struct walk *k, uint64_t from, int64_t max, size_t keep, int32_t *ids)
 {
     const struct sim_world *w = k->c->core->world;
-    size_t n = 0;
+    int32_t ring[SIM_PAGE_MAX];
+    int64_t n = 0;
+    size_t told;
 
     for (uint64_t i = from; i < k->above && n < max; i++) {
         int64_t id = sim_world_select(w, k->chat, i);
 
         if (k->match(k->ctx, k->chat, id))
-            ids[n++] = (int32_t)id;
+            ring[n++ % SIM_PAGE_MAX] = (int32_t)id;
     }
-    return n;
+    for (told = 0; told < keep && (int64_t)told < n; told++)
+        ids[told] = ring[(n - 1 - (int64_t)told) % SIM_PAGE_MAX];
+    return told;
 }
 
 /* Older matches than rank `from`, nearest first, after `skip` of them. */
@@ -132,16 +137,14 @@ void sim_page_match(struct sim_call *c, const struct sim_chat *chat, struct sim_
     const struct sim_world *w = c->core->world;
     struct walk k = { .c = c, .chat = chat, .match = match, .ctx = ctx };
     size_t limit = (size_t)limit_of(page);
-    int64_t newer = page->add_offset < 0 ? TG_MIN(-page->add_offset, (int64_t)SIM_PAGE_MAX) : 0;
     uint64_t end = sim_world_rank(w, chat, offset_end(c, chat, window, page) + 1);
-    int32_t up[SIM_PAGE_MAX], ids[2 * SIM_PAGE_MAX];
-    size_t n_up, n = 0;
+    int32_t ids[SIM_PAGE_MAX];
+    size_t n = 0;
 
     k.below = sim_world_rank(w, chat, window.lo);
     k.above = sim_world_rank(w, chat, TG_MAX(window.hi + 1, window.lo));
-    n_up = newer ? walk_up(&k, end, (size_t)newer, up) : 0;
-    while (n_up)
-        ids[n++] = up[--n_up];
+    if (page->add_offset < 0)
+        n = walk_up(&k, end, -page->add_offset, limit, ids);
     if (n < limit)
         n += walk_down(&k, end, TG_MAX(page->add_offset, 0), limit - n, ids + n);
     ret->n = 0;

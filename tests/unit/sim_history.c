@@ -300,6 +300,60 @@ static void searches_by_date_text_and_media(void **state)
     kit_free(k);
 }
 
+/* @return how many messages the search finds; their ids, newest first */
+static size_t found(struct kit *k, struct sim_key *key, struct tl_value *q, int32_t ids[100])
+{
+    const struct tl_value *list = tl_get_vector(kit_call(k, key, q), TLN_messages);
+
+    for (uint32_t i = 0; i < tl_len(list); i++)
+        ids[i] = tl_get_int(tl_item(list, i), TLN_id, 0);
+    return tl_len(list);
+}
+
+/* The page of a search begins at (matches from offset_id on) + add_offset, but not before the
+ * newest: also where more than a page of newer ones is asked for, or fewer are there. */
+static void searches_begin_where_they_should(void **state)
+{
+    enum { MANY = 4000 };
+    static const int32_t add[] = { 0, 7, -1, -20, -99, -100, -101, -150, -1000, INT32_MIN };
+    static const int32_t limit[] = { 1, 20, 100 };
+    static int32_t all[MANY];
+    struct kit *k = kit_new("short=0", NULL);
+    const struct sim_account *a = kit_account(k, 2, false, false);
+    const struct sim_chat *chat = kit_chat(k, SIM_SUPERGROUP);
+    struct sim_key *key = kit_login(k, a);
+    size_t n = 0, got;
+    int32_t ids[100];
+
+    (void)state;
+    do {
+        struct tl_value *q = search(k, a, chat);
+
+        tl_set_cstr(q, TLN_q, "e");
+        tl_set_int(q, TLN_offset_id, n ? all[n - 1] : 0);
+        got = found(k, key, q, all + n);
+        n += got;
+    } while (got && n + 100 <= MANY);
+    assert_true(n > 250);
+    for (size_t i = 0; i < TG_COUNT(add) * TG_COUNT(limit) * 4; i++) {
+        const size_t at[] = { 0, 60, 130, n - 1 }; /* offset_id is right above that one */
+        size_t from = at[i % 4], j = i / 4 / TG_COUNT(limit);
+        int64_t start = (int64_t)from + add[j];
+        size_t want = (size_t)limit[i / 4 % TG_COUNT(limit)];
+        struct tl_value *q = search(k, a, chat);
+
+        start = TG_MAX(start, INT64_C(0));
+        want = TG_MIN(want, n - TG_MIN((size_t)start, n));
+        tl_set_cstr(q, TLN_q, "e");
+        tl_set_int(q, TLN_offset_id, all[from] + 1);
+        tl_set_int(q, TLN_add_offset, add[j]);
+        tl_set_int(q, TLN_limit, limit[i / 4 % TG_COUNT(limit)]);
+        assert_int_equal(found(k, key, q, ids), want);
+        assert_memory_equal(ids, all + start, want * sizeof *ids);
+    }
+    kit_free(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +366,7 @@ int main(void)
         cmocka_unit_test(single_messages_and_missing_ones),
         cmocka_unit_test(topics_hold_their_messages),
         cmocka_unit_test(searches_by_date_text_and_media),
+        cmocka_unit_test(searches_begin_where_they_should),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
