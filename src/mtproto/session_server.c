@@ -85,18 +85,29 @@ static void wake(struct mt_server_conn *from, struct mt_srv_session *x)
         o->on_output(o->ctx, x->conn);
 }
 
+/* A query that runs no more and was not answered: the client's repetition runs it. */
+static void forget_query(struct mt_srv_session *x, uint64_t msg_id)
+{
+    x->n_running--;
+    mt_srv_unack(x, msg_id);
+    mt_seen_remove(&x->seen, msg_id);
+}
+
 /* Queues rpc_result for a query, unless it was answered already or nobody wants the answer. */
 static void answer(struct mt_srv_session *x, const struct mt_reply *reply)
 {
     struct mt_seen_entry *e = mt_seen_find(&x->seen, reply->req_msg_id);
     struct mt_srv_msg *m;
 
-    if (!x->conn || (e && !(e->flag & MT_QUERY_RUNNING)) ||
+    if ((e && !(e->flag & MT_QUERY_RUNNING)) ||
         (!e && mt_idmap_get(&x->by_req, reply->req_msg_id)))
         return;
-    m = mt_srv_add(x, true, reply->req_msg_id, NULL, 12 + reply->len);
-    if (!m)
-        return; /* the connection is lost with it, and the query is forgotten then */
+    m = x->conn ? mt_srv_add(x, true, reply->req_msg_id, NULL, 12 + reply->len) : NULL;
+    if (!m) { /* no connection to answer on, or it is lost for want of room */
+        if (e)
+            forget_query(x, reply->req_msg_id);
+        return;
+    }
     if (e) {
         e->flag = MT_QUERY_ANSWERED;
         x->n_running--;
@@ -145,9 +156,7 @@ static void orphan_queries(struct mt_server_conn *c, struct mt_srv_session *x)
             wake(c, x);
             continue;
         }
-        x->n_running--;
-        mt_srv_unack(x, e->id);
-        mt_seen_remove(&x->seen, e->id);
+        forget_query(x, e->id);
     }
 }
 

@@ -8,14 +8,26 @@
 enum lie {
     TRUTH, OTHER_SESSION, CLIENT_PARITY, TWICE, TOO_OLD_IN_WINDOW, TOO_LATE, FROM_FUTURE, BIT_FLIP,
     OTHER_KEY, PLAIN, NESTED, SHORT_CONTAINER, HUGE_COUNT, ODD_LENGTH, INNER_PARITY,
+    FULL_CONTAINER, LONG_CONTAINER,
 };
+
+/* What a container says it holds. */
+static uint32_t inner_count(enum lie lie)
+{
+    static const uint32_t n[] = { [SHORT_CONTAINER] = 2,
+                                  [HUGE_COUNT] = UINT32_MAX,
+                                  [FULL_CONTAINER] = MT_CONTAINER_MAX,
+                                  [LONG_CONTAINER] = MT_CONTAINER_MAX + 1 };
+
+    return n[lie] ? n[lie] : 1;
+}
 
 /* Writes the body of the lie: a reply to call `id`, in a container where that is the lie. */
 static void put_lie(struct tg_buf *b, enum lie lie, uint64_t outer_id, uint64_t id)
 {
     for (int level = 0; lie >= NESTED && level < (lie == NESTED ? 2 : 1); level++) {
         tg_buf_u32(b, MT_ID_MSG_CONTAINER);
-        tg_buf_u32(b, lie == HUGE_COUNT ? UINT32_MAX : lie == SHORT_CONTAINER ? 2 : 1);
+        tg_buf_u32(b, inner_count(lie));
         tg_buf_u64(b, outer_id + 4 + (lie == INNER_PARITY) + 4 * (uint64_t)level);
         tg_buf_u32(b, 1);
         tg_buf_u32(b, lie == ODD_LENGTH ? 5 : lie == NESTED && level == 0 ? 44 : 20);
@@ -23,6 +35,12 @@ static void put_lie(struct tg_buf *b, enum lie lie, uint64_t outer_id, uint64_t 
     put_result(b, id);
     if (lie == SHORT_CONTAINER)
         tg_buf_add(b, "0123456789abcdef0123", 12);
+    for (uint32_t k = 2; lie >= FULL_CONTAINER && k <= inner_count(lie); k++) {
+        tg_buf_u64(b, outer_id + 4 * (uint64_t)k);
+        tg_buf_u32(b, 0);
+        tg_buf_u32(b, 4);
+        tg_buf_u32(b, MT_ID_HTTP_WAIT);
+    }
 }
 
 /* Tells one lie about a call that waits for its reply; `ahead`: the packet is decrypted ahead. */
@@ -91,6 +109,8 @@ static void test_lies(void **unused)
         { "a container of 2^32-1", HUGE_COUNT, 0, true },
         { "an inner length of 5", ODD_LENGTH, 0, true },
         { "an even msg_id inside", INNER_PARITY, 0, true },
+        { "a container of 1024 is no lie", FULL_CONTAINER, 1, false },
+        { "a container of 1025", LONG_CONTAINER, 0, true },
     };
 
     (void)unused;

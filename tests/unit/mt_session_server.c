@@ -272,6 +272,63 @@ static void test_orphans(void **unused)
     stop(g);
 }
 
+/* An answer that is given while the client has no connection is lost: the query runs again, though
+ * the connection that it ran for is still there. */
+static void test_answer_without_connection(void **unused)
+{
+    struct rig *g = start(0);
+    struct tg_buf b = body_of(QUERY, (const uint64_t[]){ 7 }, 1);
+    struct mt_server_conn *old;
+    struct mt_message m;
+
+    (void)unused;
+    learn_salt(g);
+    g->answers = false;
+    m = message(g, &b, true);
+    send_as(g, &m);
+    old = g->c;
+    connect_rig(g, true);
+    send_as(g, &m);
+    mt_server_conn_free(g->c);
+    g->c = NULL;
+    reply(g, 0, OBJECT);
+    g->answers = true;
+    connect_rig(g, false);
+    send_as(g, &m);
+    assert_int_equal(g->n_queries, 2);
+    assert_int_equal(tg_le32(rig_body(&g->w, rig_find(&g->w, MT_ID_RPC_RESULT, 0)) + 12), OBJECT);
+    mt_server_conn_free(old);
+    tg_buf_done(&b);
+    stop(g);
+}
+
+/* 1024 messages fit a container, no more. */
+static void test_container_limit(void **unused)
+{
+    (void)unused;
+    for (uint32_t n = MT_CONTAINER_MAX; n <= MT_CONTAINER_MAX + 1; n++) {
+        struct rig *g = start(0);
+        struct tg_buf b = body_of(MT_ID_MSG_CONTAINER, NULL, 0);
+        const struct rig_message *m;
+
+        learn_salt(g);
+        tg_buf_u32(&b, n);
+        for (uint32_t i = 0; i < n; i++) {
+            tg_buf_u64(&b, client_id(g));
+            tg_buf_u32(&b, 2 * g->n_content++ + 1);
+            tg_buf_u32(&b, 4);
+            tg_buf_u32(&b, QUERY);
+        }
+        send_body(g, &b, false);
+        m = rig_find(&g->w, MT_ID_BAD_MSG_NOTIFICATION, 0);
+        assert_int_equal(g->n_queries, n > MT_CONTAINER_MAX ? 0 : n);
+        assert_int_equal(m ? tg_le32(rig_body(&g->w, m) + 16) : 0,
+                         n > MT_CONTAINER_MAX ? MT_BAD_CONTAINER : 0);
+        tg_buf_done(&b);
+        stop(g);
+    }
+}
+
 static void test_answers_bounded(void **unused)
 {
     struct rig *g = start(0);
@@ -467,6 +524,8 @@ int main(void)
         cmocka_unit_test(test_query_again),
         cmocka_unit_test(test_resent_on_reconnect),
         cmocka_unit_test(test_orphans),
+        cmocka_unit_test(test_answer_without_connection),
+        cmocka_unit_test(test_container_limit),
         cmocka_unit_test(test_answers_bounded),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_garbage),
