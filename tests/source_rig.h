@@ -189,9 +189,9 @@ static inline void rig_client(struct rig *g)
         .transport = { .framing = MT_INTERMEDIATE, .obfuscated = true },
         .pfs = o->pfs,
         .limit = { 0, 1, true, 1000 },
-        .backoff = { 200 * TG_MS_US, 5 * TG_SECOND_US, 2000, true },
+        .retry.backoff = { 200 * TG_MS_US, 5 * TG_SECOND_US, 2000, true },
         .call_timeout_us = 20 * TG_SECOND_US,
-        .attempts_max = o->attempts_max,
+        .retry.attempts_max = o->attempts_max,
     };
     struct tg_error err;
 

@@ -6,24 +6,54 @@
 
 #include <assert.h>
 
-/* The budget never saves up for more than this many calls, so that a long quiet time does not pay
- * for a storm. */
+/* Calls save up for no more retries than this many of them pay for, so that hours without trouble
+ * do not pay for a storm. */
 #define SAVED_CALLS 1000
+#define RETRY_MICRO INT64_C(1000000)
+#define IDLE_MAX_US (3600 * TG_SECOND_US)
 
-static int64_t budget_max(const struct tg_retry_policy *p)
+static int64_t free_micro(const struct tg_retry_policy *p)
 {
-    return (int64_t)p->budget_free * 1000 + (int64_t)p->budget_permille * SAVED_CALLS;
+    return (int64_t)p->budget_free * RETRY_MICRO;
 }
 
-void tg_retry_budget_init(struct tg_retry_budget *b, const struct tg_retry_policy *p)
+void tg_retry_budget_init(struct tg_retry_budget *b, const struct tg_retry_policy *p,
+                          int64_t now_us)
 {
     assert(p->budget_permille <= 1000);
-    b->milli = (int64_t)p->budget_free * 1000;
+    b->micro = free_micro(p);
+    b->last_us = now_us;
+}
+
+/* Time fills up to what is free, calls beyond that. */
+static void pass_time(struct tg_retry_budget *b, const struct tg_retry_policy *p, int64_t now_us)
+{
+    int64_t idle_us = TG_MIN(TG_MAX(now_us - b->last_us, INT64_C(0)), IDLE_MAX_US);
+    int64_t more = idle_us * p->budget_milli_per_s / 1000;
+
+    if (more == 0)
+        return; /* what is less than a millionth adds up */
+    b->last_us = now_us;
+    if (b->micro < free_micro(p))
+        b->micro = TG_MIN(b->micro + more, free_micro(p));
 }
 
 void tg_retry_began(struct tg_retry_budget *b, const struct tg_retry_policy *p)
 {
-    b->milli = TG_MIN(b->milli + p->budget_permille, budget_max(p));
+    int64_t most = free_micro(p) + (int64_t)p->budget_permille * 1000 * SAVED_CALLS;
+
+    b->micro = TG_MIN(b->micro + (int64_t)p->budget_permille * 1000, most);
+}
+
+static bool pay(struct tg_retry_budget *b, const struct tg_retry_policy *p, int64_t now_us)
+{
+    if (!p->budget_permille)
+        return true;
+    pass_time(b, p, now_us);
+    if (b->micro < RETRY_MICRO)
+        return false;
+    b->micro -= RETRY_MICRO;
+    return true;
 }
 
 static bool of_that_kind(const struct tg_retry_policy *p, const struct tg_error *err)
@@ -54,11 +84,8 @@ enum tg_retry_answer tg_retry_failed(const struct tg_retry_policy *p, struct tg_
                     : tg_backoff_wait(&p->backoff, tries, random);
     if (call->deadline_us && (now_us >= call->deadline_us || wait_us >= call->deadline_us - now_us))
         return TG_RETRY_NO_TIME;
-    if (!named && p->budget_permille) {
-        if (b->milli < 1000)
-            return TG_RETRY_NO_BUDGET;
-        b->milli -= 1000;
-    }
+    if (!named && !pay(b, p, now_us))
+        return TG_RETRY_NO_BUDGET;
     *ret_us = wait_us;
     return TG_RETRY_YES;
 }
@@ -71,7 +98,7 @@ const char *tg_retry_text(enum tg_retry_answer answer)
         [TG_RETRY_NO_KIND] = "trying again would not help",
         [TG_RETRY_NO_ATTEMPTS] = "it was tried often enough",
         [TG_RETRY_NO_TIME] = "its time is up",
-        [TG_RETRY_NO_BUDGET] = "too many calls fail to repeat all of them",
+        [TG_RETRY_NO_BUDGET] = "too many calls fail for all of them to be repeated",
     };
 
     assert((size_t)answer < TG_COUNT(text));

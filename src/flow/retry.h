@@ -9,7 +9,8 @@
  *   4. when: the server's own wait if it named one, else exponential backoff with full jitter
  *   5. is that before the call's deadline?
  *   6. does the budget allow it? Calls pay into it, retries are paid from it, so that retries are
- *      at most a given share of all load, however much fails; a few are free, for quiet times
+ *      at most a given share of all load, however much fails; time pays in a little too, so that a
+ *      client with few calls can still try
  *
  * A wait that the server named is no trouble of its: such a retry is not paid from the budget and
  * uses no attempt.
@@ -31,12 +32,14 @@ struct tg_retry_policy {
     struct tg_backoff backoff;
     uint32_t retry_on;         /* set of TG_RETRY_ON(enum tg_error_type) */
     uint32_t budget_permille;  /* retries at most, as a share of calls; 0: not limited */
-    uint32_t budget_free;      /* retries that are allowed without any calls before */
+    uint32_t budget_free;      /* retries that are allowed at once after a quiet time */
+    uint32_t budget_milli_per_s; /* and how fast those come back: 1000 is one a second */
 };
 
 /** What retries are paid from; one for all calls of an account. */
 struct tg_retry_budget {
-    int64_t milli;             /* retries left, in thousandths */
+    int64_t micro;             /* retries left, in millionths */
+    int64_t last_us;
 };
 
 /** One call on its way. */
@@ -56,7 +59,8 @@ enum tg_retry_answer {
     TG_RETRY_NO_BUDGET,
 };
 
-void tg_retry_budget_init(struct tg_retry_budget *b, const struct tg_retry_policy *p);
+void tg_retry_budget_init(struct tg_retry_budget *b, const struct tg_retry_policy *p,
+                          int64_t now_us);
 
 /** A call is made for the first time: pays its share in. */
 void tg_retry_began(struct tg_retry_budget *b, const struct tg_retry_policy *p);

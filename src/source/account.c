@@ -331,7 +331,7 @@ static tg_code start_client(struct tg_account *a, struct tg_error *err)
         .transport = transport_of(s),
         .pfs = !s->no_pfs,
         .limit = { s->rate * 1000, s->burst, true, 1000 },
-        .attempts_max = (uint32_t)s->attempts,
+        .retry = { .attempts_max = (uint32_t)s->attempts },
         .call_timeout_us = s->call_timeout_ms * TG_MS_US,
     };
     tg_code code = TG_OK;

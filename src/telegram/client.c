@@ -12,6 +12,8 @@
 
 #define CALL_TIMEOUT_US (60 * TG_SECOND_US)
 #define TEMP_KEY_S (24 * 3600)
+#define RETRY_ON                                                                                   \
+    (TG_RETRY_ON(TG_TYPE_RATE_LIMIT) | TG_RETRY_ON(TG_TYPE_NETWORK) | TG_RETRY_ON(TG_TYPE_SERVER))
 enum { MIGRATIONS_MAX = 4, BODY_MAX = 1 << 20 };
 
 struct tgc *tgc_new(const struct tgc_options *options, int64_t now_us)
@@ -37,8 +39,12 @@ struct tgc *tgc_new(const struct tgc_options *options, int64_t now_us)
         c->options.temp_key_s = TEMP_KEY_S;
     if (!c->options.call_timeout_us)
         c->options.call_timeout_us = CALL_TIMEOUT_US;
-    if (!c->options.backoff.base_us)
-        c->options.backoff = (struct tg_backoff){ TG_SECOND_US, 60 * TG_SECOND_US, 2000, true };
+    if (!c->options.retry.backoff.base_us)
+        c->options.retry.backoff = (struct tg_backoff){ TG_SECOND_US, 60 * TG_SECOND_US, 2000,
+                                                        true };
+    if (!c->options.retry.retry_on)
+        c->options.retry.retry_on = RETRY_ON;
+    tg_retry_budget_init(&c->retry_budget, &c->options.retry, now_us);
     return c;
 }
 
@@ -93,6 +99,10 @@ uint64_t tgc_call(struct tgc *c, const struct tgc_request *request, int64_t now_
         .number = ++c->last_number * TGC_CALL_MAX + (uint64_t)(call - c->call),
     };
     call->request.body = NULL;
+    call->retry.once = request->once;
+    if (c->options.call_deadline_us)
+        call->retry.deadline_us = c->now_us + c->options.call_deadline_us;
+    tg_retry_began(&c->retry_budget, &c->options.retry);
     c->unused = rest;
     *(c->newest ? &c->newest->newer : &c->oldest) = call;
     c->newest = call;
@@ -244,24 +254,49 @@ static void flooded(struct tgc *c, struct tgc_call_slot *call, int64_t wait_s)
     tgc_notify(c, &notice);
 }
 
-/* Server trouble: repeat with backoff, a bounded number of times. @return false: tell the caller */
-static bool try_again(struct tgc *c, struct tgc_call_slot *call, const struct tg_error *err)
+int64_t tgc_retry_wait(struct tgc *c, struct tgc_call_slot *call, struct tg_error *err)
+{
+    enum tg_retry_answer answer;
+    int64_t wait_us;
+
+    call->retry.arrived = true; /* it was sent, and nothing says that it was not done */
+    answer = tg_retry_failed(&c->options.retry, &c->retry_budget, &call->retry, err,
+                             tg_random_u64(c->options.random), c->now_us, &wait_us);
+    if (answer == TG_RETRY_YES)
+        return wait_us;
+    if (answer != TG_RETRY_NO_KIND && answer != TG_RETRY_NO_ONCE)
+        tg_hint(err, "not asked again: %s", tg_retry_text(answer));
+    return -1;
+}
+
+/* Server trouble: repeat with backoff if the policy lets it. @return false: tell the caller */
+static bool try_again(struct tgc *c, struct tgc_call_slot *call, struct tg_error *err)
 {
     struct tgc_notice notice = {
         .kind = TGC_RETRY,
         .dc = tgc_call_dc(c, call),
         .method = call->request.method,
+        .wait_us = tgc_retry_wait(c, call, err),
         .err = err,
     };
 
-    if (call->request.once ||
-        (c->options.attempts_max && call->attempts + 1 >= c->options.attempts_max))
+    if (notice.wait_us < 0)
         return false;
-    notice.wait_us = tg_backoff_wait(&c->options.backoff, call->attempts++,
-                                     tg_random_u64(c->options.random));
     c->stats.n_retries++;
     tgc_notify(c, &notice);
     repeat(c, call, notice.wait_us);
+    return true;
+}
+
+/* The server asks to wait; X may be 0: a second then, so that nothing spins. */
+static bool wait_and_repeat(struct tgc *c, struct tgc_call_slot *call, int64_t wait_s,
+                            struct tg_error *err)
+{
+    err->retry_after_s = TG_MIN(TG_MAX(wait_s, INT64_C(1)), INT64_C(14) * 86400);
+    flooded(c, call, err->retry_after_s);
+    if (call->request.flood_fails || tgc_retry_wait(c, call, err) < 0)
+        return false;
+    repeat(c, call, err->retry_after_s * TG_SECOND_US);
     return true;
 }
 
@@ -287,20 +322,15 @@ static bool has_login(const struct tgc *c)
 
 /* @return true if the call goes on by itself */
 static bool handled(struct tgc *c, struct tgc_link *link, struct tgc_call_slot *call,
-                    const struct tg_error *err, const struct mt_event *event)
+                    struct tg_error *err, const struct mt_event *event)
 {
     const uint64_t this_call = call->number;
     int64_t number;
     bool home = link->dc == c->options.session->home_dc;
 
     switch (tgc_judge(event->code, event->text, &number)) {
-    case TGC_WAIT: /* X may be 0: a second then, so that nothing spins */
-        number = TG_MIN(TG_MAX(number, INT64_C(1)), INT64_C(14) * 86400);
-        flooded(c, call, number);
-        if (call->request.flood_fails)
-            return false;
-        repeat(c, call, number * TG_SECOND_US);
-        return true;
+    case TGC_WAIT:
+        return wait_and_repeat(c, call, number, err);
     case TGC_MOVE_HOME:
         return number > 0 && number < TG_DC_MAX && migrate(c, call, (int32_t)number, true);
     case TGC_MOVE_CALL:
@@ -352,12 +382,9 @@ static void on_rpc_error(struct tgc *c, struct tgc_link *link, struct tgc_call_s
 {
     struct tg_error err;
     struct tgc_reply reply = { .err = &err, .rpc_code = event->code, .rpc_text = event->text };
-    int64_t number;
 
     reply.code = tg_fail(&err, tgc_rpc_code(event->code, event->text), "%s: %s (%d)",
                          call->request.method, event->text, event->code);
-    if (tgc_judge(event->code, event->text, &number) == TGC_WAIT)
-        err.retry_after_s = number;
     if (strcmp(event->text, "AUTH_KEY_DUPLICATED") == 0)
         tg_hint(&err, "this session was used by two connections at once; log in again");
     else if (reply.code == TG_AUTH)

@@ -4,7 +4,7 @@
  *
  * The client decides what to dial, makes keys (permanent, and temporary ones for forward secrecy),
  * wraps the first call in initConnection, sends each call on the right DC, follows migrations,
- * holds calls back while a limiter says so, and repeats what may be repeated. It owns no socket:
+ * holds calls back while a limiter says so, and repeats what the retry policy lets it repeat. It owns no socket:
  * the owner dials, moves bytes, and lends its clock.
  *
  *   tgc_call -> gate (limiter of method and DC) -> session of that DC -> link -> owner's socket
@@ -18,8 +18,8 @@
 #ifndef TG_CLIENT_H
 #define TG_CLIENT_H
 
-#include "flow/backoff.h"
 #include "flow/limiter.h"
+#include "flow/retry.h"
 #include "mtproto/transport.h"
 #include "telegram/session_data.h"
 #include "tl/schema.h"
@@ -66,10 +66,12 @@ struct tgc_options {
     bool pfs;                 /* use temporary keys; renewed before they end */
     int64_t temp_key_s;       /* their life; 0: 24 h */
     struct tg_limiter_options limit; /* for every method, unless tgc_limit sets another */
-    struct tg_backoff backoff;       /* for reconnects, 5xx and time-outs */
-    uint32_t attempts_max;    /* per call, without flood waits, and of connecting in a row, of which
-                                 5 are enough before the first success; 0: no end */
+    /* For 5xx and time-outs; its backoff (base_us 0: the default) and its attempts (5 are enough
+       before the first success) for connecting too. A call whose connection is lost goes again on
+       the next one: that is no retry. retry_on 0: RateLimit, NetworkError, ServerError. */
+    struct tg_retry_policy retry;
     int64_t call_timeout_us;  /* without any reply; 0: 60 s; then the call is repeated */
+    int64_t call_deadline_us; /* from tgc_call to its end, at most; 0: none */
     const struct tl_schema *schema; /* layer that is announced and read; NULL: 228; borrowed */
     const char *device, *system, *app_version, *lang; /* for initConnection; NULL: defaults */
 };

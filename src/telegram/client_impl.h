@@ -37,7 +37,8 @@ struct tgc_call_slot {
     int64_t sent_us;
     uint64_t mt_call;          /* the session's number while SENT */
     bool inited;               /* it carried initConnection */
-    uint32_t attempts, migrations;
+    struct tg_retry_call retry;
+    uint32_t migrations;
     uint32_t n_floods;
     int64_t flood_wait_s;
 };
@@ -98,6 +99,7 @@ struct tgc {
     uint64_t last_number;
     struct tgc_gate gate[TGC_GATE_MAX];
     size_t n_gates;
+    struct tg_retry_budget retry_budget;
     struct tgc_link link[TG_DC_MAX]; /* same index as session->dc */
     int64_t takeout_id;
     struct tg_dh_cache dh_cache; /* primes of servers that were tested */
@@ -127,6 +129,10 @@ void tgc_fail_calls(struct tgc *c,
                     bool (*matches)(const struct tgc *c, const struct tgc_call_slot *call,
                                     int32_t dc),
                     int32_t dc, const struct tg_error *why);
+
+/* Asks the retry policy about a failure of the call. @return microseconds to wait before it is made
+ * again; -1: not again, and err's hint says why unless the failure speaks for itself */
+int64_t tgc_retry_wait(struct tgc *c, struct tgc_call_slot *call, struct tg_error *err);
 
 /* client_send.c */
 struct tgc_gate *tgc_gate_of(struct tgc *c, const char *method, int32_t dc);

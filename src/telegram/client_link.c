@@ -131,7 +131,7 @@ static void forget_all(struct tgc *c, struct tgc_link *link)
 /* A DC that was never reached in this run is given up sooner than one that was. */
 static bool too_often(const struct tgc *c, const struct tgc_link *link)
 {
-    uint32_t most = c->options.attempts_max;
+    uint32_t most = c->options.retry.attempts_max;
 
     if (!link->was_ready)
         most = TG_MIN(most, (uint32_t)FIRST_ATTEMPTS);
@@ -150,7 +150,7 @@ static void went_down(struct tgc *c, struct tgc_link *link, const struct tg_erro
         forget_all(c, link);
     if (stable)
         link->attempts = 0;
-    notice.wait_us = tg_backoff_wait(&c->options.backoff, link->attempts,
+    notice.wait_us = tg_backoff_wait(&c->options.retry.backoff, link->attempts,
                                      tg_random_u64(c->options.random));
     if (link->attempts == 0 && why->code == TG_NET)
         notice.wait_us = 0; /* a first loss is tried again at once */

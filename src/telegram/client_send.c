@@ -157,26 +157,41 @@ static int64_t timeout_of(const struct tgc *c, const struct tgc_link *link,
     return TG_MAX(call->sent_us, link->since_us) + c->options.call_timeout_us;
 }
 
-/* A call that got no reply at all for long: the connection is made anew, which sends it again. */
+/* A call that got no reply at all for long: the connection is made anew, which sends it again.
+ * @return whether the call goes on */
+static bool check_reply(struct tgc *c, struct tgc_call_slot *call)
+{
+    struct tg_error why;
+
+    if (call->state != TGC_CALL_SENT || c->now_us < timeout_of(c, link_of(c, call), call))
+        return true;
+    tg_fail(&why, TG_TIMEOUT, "%s had no reply for %lld seconds", call->request.method,
+            (long long)(c->options.call_timeout_us / TG_SECOND_US));
+    tgc_link_drop(c, tgc_link_of(c, call->sent_dc), &why, c->now_us);
+    if (tgc_retry_wait(c, call, &why) >= 0) /* it goes with the next connection */
+        return true;
+    tgc_fail_call(c, call, &why);
+    return false;
+}
+
+static bool check_deadline(struct tgc *c, struct tgc_call_slot *call)
+{
+    struct tg_error why;
+
+    if (!call->retry.deadline_us || c->now_us < call->retry.deadline_us)
+        return true;
+    tg_fail(&why, TG_TIMEOUT, "%s did not end within its %lld seconds", call->request.method,
+            (long long)(c->options.call_deadline_us / TG_SECOND_US));
+    tgc_fail_call(c, call, &why);
+    return false;
+}
+
 static void check_timeouts(struct tgc *c)
 {
     struct tgc_call_slot *call = c->oldest;
 
-    while (call) {
-        struct tgc_call_slot *next = call->newer;
-        struct tg_error why;
-
-        if (call->state == TGC_CALL_SENT && c->now_us >= timeout_of(c, link_of(c, call), call)) {
-            tg_fail(&why, TG_TIMEOUT, "%s had no reply for %lld seconds", call->request.method,
-                    (long long)(c->options.call_timeout_us / TG_SECOND_US));
-            tgc_link_drop(c, tgc_link_of(c, call->sent_dc), &why, c->now_us);
-            if (c->options.attempts_max && ++call->attempts >= c->options.attempts_max) {
-                tgc_fail_call(c, call, &why);
-                next = c->oldest;
-            }
-        }
-        call = next;
-    }
+    while (call)
+        call = check_deadline(c, call) && check_reply(c, call) ? call->newer : c->oldest;
 }
 
 static bool is_for(const struct tgc *c, const struct tgc_call_slot *call, int32_t dc)
@@ -218,8 +233,8 @@ void tgc_tick(struct tgc *c, int64_t now_us)
     }
 }
 
-/* When a waiting call can go, without changing anything. */
-static int64_t call_deadline(const struct tgc *c, const struct tgc_call_slot *call)
+/* When a call can go, or has waited too long for its reply, without changing anything. */
+static int64_t call_due(const struct tgc *c, const struct tgc_call_slot *call)
 {
     const struct tgc_link *link = link_of(c, call);
     const struct tgc_gate *gate;
@@ -246,7 +261,9 @@ int64_t tgc_deadline(const struct tgc *c)
     int64_t soonest = INT64_MAX, at;
 
     for (const struct tgc_call_slot *call = c->oldest; call; call = call->newer) {
-        at = call_deadline(c, call);
+        at = call_due(c, call);
+        if (call->retry.deadline_us)
+            at = TG_MIN(at, call->retry.deadline_us);
         soonest = TG_MIN(soonest, at);
     }
     for (size_t i = 0; i < TG_DC_MAX; i++) {

@@ -123,7 +123,7 @@ static void start_client(struct client *c, const struct fixture *f, uint64_t see
         .transport = { .framing = MT_INTERMEDIATE, .obfuscated = true },
         .pfs = seed % 4 == 0,
         .limit = { 0, 1, true, 1000 },
-        .backoff = { 200 * TG_MS_US, 5 * TG_SECOND_US, 2000, true },
+        .retry.backoff = { 200 * TG_MS_US, 5 * TG_SECOND_US, 2000, true },
         .call_timeout_us = 20 * TG_SECOND_US,
     };
     struct tg_error err;

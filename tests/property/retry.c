@@ -32,7 +32,7 @@ static enum tg_retry_answer fail_once(struct tg_retry_call *call, tg_code code, 
     struct tg_retry_budget budget;
     struct tg_error err = { .code = code, .retry_after_s = after_s };
 
-    tg_retry_budget_init(&budget, &seed_policy);
+    tg_retry_budget_init(&budget, &seed_policy, 0);
     return tg_retry_failed(&seed_policy, &budget, call, &err, UINT64_C(0x123456789abcdef), 1000,
                            wait);
 }
@@ -76,21 +76,22 @@ static void test_reasons(void **state)
     }
 }
 
-/* However much fails: retries stay below the free ones and their share of the calls. */
+/* However much fails: retries stay below what calls and time paid for. */
 static void test_budget(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 1000; seed++) {
         uint64_t x = seed * UINT64_C(0x9e3779b97f4a7c15), failing = next(&x) % 101;
+        int64_t pace_us = 1 + (int64_t)(next(&x) % 100000), calls = 0, retries = 0, now = 0;
         struct tg_retry_policy p = seed_policy;
         struct tg_retry_budget budget;
-        int64_t calls = 0, retries = 0;
 
         p.attempts_max = 0;
         p.budget_permille = 1 + (uint32_t)(next(&x) % 1000);
         p.budget_free = (uint32_t)(next(&x) % 20);
-        tg_retry_budget_init(&budget, &p);
-        for (int i = 0; i < 2000; i++) {
+        p.budget_milli_per_s = (uint32_t)(next(&x) % 3000);
+        tg_retry_budget_init(&budget, &p, 0);
+        for (int i = 0; i < 2000; i++, now += (int64_t)(next(&x) % (uint64_t)pace_us)) {
             struct tg_retry_call call = { 0 };
             struct tg_error err = { .code = next(&x) % 2 ? TG_NET : TG_SERVER };
             int64_t wait;
@@ -98,17 +99,40 @@ static void test_budget(void **state)
             calls++;
             tg_retry_began(&budget, &p);
             while (next(&x) % 100 < failing) {
-                if (tg_retry_failed(&p, &budget, &call, &err, next(&x), i, &wait) != TG_RETRY_YES)
+                if (tg_retry_failed(&p, &budget, &call, &err, next(&x), now, &wait) != TG_RETRY_YES)
                     break;
                 assert_in_range(wait, 0, p.backoff.cap_us);
                 retries++;
             }
-            assert_true(retries * 1000 <= p.budget_free * INT64_C(1000) +
-                                              calls * p.budget_permille);
+            if (retries * 1000000 > p.budget_free * INT64_C(1000000) +
+                                        calls * p.budget_permille * 1000 +
+                                        now * p.budget_milli_per_s / 1000)
+                fail_msg("seed %llu: %lld retries of %lld calls", (unsigned long long)seed,
+                         (long long)retries, (long long)calls);
         }
         if (failing == 100) /* and what is allowed is used */
             assert_true(retries * 1000 > calls * p.budget_permille - 1000);
     }
+}
+
+/* A client that has nothing but one call that fails goes on trying, slowly. */
+static void test_budget_comes_back(void **state)
+{
+    struct tg_retry_policy p = seed_policy;
+    struct tg_retry_call call = { 0 };
+    struct tg_retry_budget budget;
+    struct tg_error err = { .code = TG_SERVER };
+    int64_t wait, now = 0;
+    int n = 0;
+
+    (void)state;
+    p.attempts_max = 0;
+    p.budget_free = 2;
+    p.budget_milli_per_s = 500;
+    tg_retry_budget_init(&budget, &p, 0);
+    for (; now < 60 * TG_SECOND_US; now += 100 * TG_MS_US)
+        n += tg_retry_failed(&p, &budget, &call, &err, 7, now, &wait) == TG_RETRY_YES;
+    assert_in_range(n, 31, 32);
 }
 
 static void test_limit_without_wait(void **state)
@@ -148,6 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_budget_comes_back),
         cmocka_unit_test(test_limit_without_wait),
         cmocka_unit_test(test_parse),
     };

@@ -93,7 +93,8 @@ static const struct tl_value *refuse(struct script *s, struct rig_call *call)
     return NULL;
 }
 
-static void start(struct script *s, bool pfs, uint32_t attempts_max)
+static void start_with(struct script *s, bool pfs, const struct tg_retry_policy *retry,
+                       int64_t deadline_us)
 {
     struct tgc_options options;
 
@@ -110,11 +111,17 @@ static void start(struct script *s, bool pfs, uint32_t attempts_max)
         .transport = { .framing = MT_INTERMEDIATE, .obfuscated = true },
         .pfs = pfs,
         .limit = { 0, 1, true, 1000 },
-        .attempts_max = attempts_max,
+        .retry = *retry,
+        .call_deadline_us = deadline_us,
     };
     s->g->client = tgc_new(&options, s->g->now_us);
     assert_non_null(s->g->client);
     s->g->session.user_id = 1;
+}
+
+static void start(struct script *s, bool pfs, uint32_t attempts_max)
+{
+    start_with(s, pfs, &(struct tg_retry_policy){ .attempts_max = attempts_max }, 0);
 }
 
 static void on_reply(void *ctx, const struct tgc_reply *reply)
@@ -319,6 +326,69 @@ static void test_server_trouble(void **state)
         each_done_once(&s, row[i].code);
         rig_stop(s.g);
     }
+}
+
+/* What the policy does not let a call repeat is told at once. */
+static void test_policy_decides(void **state)
+{
+    static const struct {
+        struct tg_retry_policy policy;
+        int64_t deadline_s;
+        const char *text;
+        int32_t error;
+        size_t refusals;
+        unsigned queries; /* that reach the server */
+        tg_code code;
+    } row[] = {
+        { { .retry_on = TG_RETRY_ON(TG_TYPE_NETWORK) }, 0, "FLOOD_WAIT_5", 420, 9, 1, TG_FLOOD },
+        { { .retry_on = TG_RETRY_ON(TG_TYPE_RATE_LIMIT) }, 0, "INTERNAL", 500, 9, 1, TG_SERVER },
+        { { .attempts_max = 3 }, 0, "INTERNAL", 500, 9, 3, TG_SERVER },
+        { { .budget_permille = 1, .budget_free = 4 }, 0, "INTERNAL", 500, 9, 5, TG_SERVER },
+        { { 0 }, 30, "FLOOD_WAIT_31", 420, 9, 1, TG_FLOOD },
+        { { 0 }, 30, "FLOOD_WAIT_9", 420, 9, 4, TG_FLOOD },
+        { { 0 }, 30, "FLOOD_WAIT_9", 420, 2, 3, TG_OK },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(row); i++) {
+        struct script s;
+
+        start_with(&s, false, &row[i].policy, row[i].deadline_s * TG_SECOND_US);
+        be_logged_in(&s);
+        s.answer = refuse;
+        s.error = row[i].error;
+        s.text = row[i].text;
+        s.n_left = row[i].refusals;
+        make(&s, (struct tgc_request){ 0 });
+        run(&s, 600);
+        each_done_once(&s, row[i].code);
+        assert_int_equal(s.n_queries, row[i].queries);
+        rig_stop(s.g);
+    }
+}
+
+/* A call that cannot even leave ends at its deadline. */
+static void test_deadline_while_waiting(void **state)
+{
+    struct script s;
+    int64_t begun;
+
+    (void)state;
+    start_with(&s, false, &(struct tg_retry_policy){ 0 }, 20 * TG_SECOND_US);
+    be_logged_in(&s);
+    s.answer = refuse;
+    s.error = 420;
+    s.text = "FLOOD_WAIT_100";
+    s.n_left = 1;
+    make(&s, (struct tgc_request){ .flood_fails = true });
+    rig_settle(s.g);
+    begun = s.g->now_us;
+    make(&s, (struct tgc_request){ 0 });
+    run(&s, 60);
+    assert_int_equal(s.call[1].n_done, 1);
+    assert_int_equal(s.call[1].code, TG_TIMEOUT);
+    assert_int_equal(s.call[1].done_us, begun + 20 * TG_SECOND_US);
+    rig_stop(s.g);
 }
 
 static void test_no_answer_ever(void **state)
@@ -644,6 +714,8 @@ int main(void)
         cmocka_unit_test(test_flood_of_no_seconds),
         cmocka_unit_test(test_flood_for_the_caller),
         cmocka_unit_test(test_server_trouble),
+        cmocka_unit_test(test_policy_decides),
+        cmocka_unit_test(test_deadline_while_waiting),
         cmocka_unit_test(test_no_answer_ever),
         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_lost_keys),
