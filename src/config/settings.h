@@ -19,6 +19,12 @@ enum tg_setting_transport {
     TG_TRANSPORT_FULL,
 };
 
+enum tg_setting_strategy {
+    TG_STRATEGY_TOKEN_BUCKET, /* a rate, configured or learned, that floods are avoided with */
+    TG_STRATEGY_BACKOFF,      /* no pace; floods in a row are waited for longer and longer */
+    TG_STRATEGY_SERVER_WAIT,  /* no pace; floods are waited for as the server says */
+};
+
 struct tg_account_settings {
     const char *session;
     const char *passphrase;
@@ -33,8 +39,14 @@ struct tg_account_settings {
     bool no_pfs;
     int64_t rate;         /* requests per second and method; 0: learned */
     int64_t burst;
+    int64_t rate_strategy; /* enum tg_setting_strategy */
+    int64_t rate_use;      /* percent of a configured or learned rate */
     int64_t attempts;
-    int64_t call_timeout_ms;
+    int64_t backoff_multiplier, backoff_max_ms;
+    bool no_jitter;
+    const char *retry_on;
+    int64_t retry_budget;  /* percent; 0: no limit */
+    int64_t call_timeout_ms, call_deadline_ms;
 };
 
 struct tg_login_settings {

@@ -138,6 +138,8 @@ void tg_limiter_passed(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
 {
     l->n_passed++;
     (void)now_us;
+    if (sent_us > l->flood_at_us)
+        l->floods_in_a_row = 0;
     if (l->phase != TG_LIMIT_OPEN && sent_us < l->since_us)
         return; /* accepted before the measured stretch began */
     l->passed++;
@@ -243,24 +245,41 @@ static int64_t level_after(const struct tg_limiter *l, int64_t wait_us)
     return NANO - TG_MIN(one_us, wait_us) * l->rate_milli;
 }
 
-void tg_limiter_flood(struct tg_limiter *l, int64_t sent_us, int64_t wait_s, int64_t now_us)
+/* How long the server wants silence, or longer if it was asked too early again and again. */
+static int64_t wait_of(const struct tg_limiter *l, int64_t wait_s, uint64_t random)
 {
     int64_t wait_us = TG_MIN(TG_MAX(wait_s, INT64_C(0)), INT64_C(14) * 86400) * TG_SECOND_US;
+
+    if (!l->options.backoff.base_us)
+        return wait_us;
+    return TG_MAX(wait_us, tg_backoff_limit(&l->options.backoff, TG_MAX(l->floods_in_a_row, 1u), 0,
+                                            random));
+}
+
+int64_t tg_limiter_flood(struct tg_limiter *l, int64_t sent_us, int64_t wait_s, uint64_t random,
+                         int64_t now_us)
+{
     bool same_event = sent_us <= l->flood_at_us; /* sent in the instant before it was known */
+    int64_t wait_us;
 
     l->n_floods++;
+    l->floods_in_a_row += !same_event;
+    wait_us = wait_of(l, wait_s, random);
     advance(l, now_us);
     if (!same_event && l->options.adaptive)
         learn(l, sent_us, now_us);
     l->closed_until_us = TG_MAX(l->closed_until_us, now_us + wait_us);
-    if (same_event || !l->options.adaptive)
-        return;
+    if (same_event)
+        return l->closed_until_us - now_us;
     l->flood_at_us = now_us;
+    if (!l->options.adaptive)
+        return l->closed_until_us - now_us;
     l->level_nano = level_after(l, wait_us);
     if (l->phase >= TG_LIMIT_VERIFY) {
         l->since_us = l->closed_until_us; /* the next stretch begins when sending does */
         l->passed = 0;
     }
+    return l->closed_until_us - now_us;
 }
 
 void tg_limiter_recall(struct tg_limiter *l, int64_t learned_milli, int64_t now_us)

@@ -21,13 +21,15 @@
 #ifndef TG_LIMITER_H
 #define TG_LIMITER_H
 
-#include "base/base.h"
+#include "flow/backoff.h"
 
 struct tg_limiter_options {
     int64_t rate_milli_per_s; /* configured: 1000 is one a second; 0 none */
     int64_t burst;            /* requests that may leave at once after a pause; >= 1 */
     bool adaptive;            /* learn from floods */
     int32_t use_permille;     /* share of a learned or configured rate that is used; 1000 all */
+    struct tg_backoff backoff; /* base_us > 0: floods in a row are waited for at least as long as
+                                  this says, whatever the server names */
 };
 
 enum tg_limiter_phase {
@@ -55,6 +57,7 @@ struct tg_limiter {
     int64_t sending_us;
     int64_t bucket_milli;    /* thousandths of a request that a wait puts into the bucket */
     int64_t probe_at_us, probe_every_us;
+    uint32_t floods_in_a_row; /* without a request accepted between them */
     /* statistics */
     uint64_t n_floods, n_passed;
 };
@@ -74,8 +77,11 @@ void tg_limiter_passed(struct tg_limiter *l, int64_t sent_us, int64_t now_us);
 /**
  * The server answered FLOOD_WAIT_X to a request sent at sent_us.
  * @param wait_s  X; may be 0
+ * @param random  64 uniform random bits, for options.backoff
+ * @return microseconds from now until the key is open again
  */
-void tg_limiter_flood(struct tg_limiter *l, int64_t sent_us, int64_t wait_s, int64_t now_us);
+int64_t tg_limiter_flood(struct tg_limiter *l, int64_t sent_us, int64_t wait_s, uint64_t random,
+                         int64_t now_us);
 
 /** Takes up a rate learned earlier (0: nothing), as tg_limiter_learned gave it. */
 void tg_limiter_recall(struct tg_limiter *l, int64_t learned_milli, int64_t now_us);

@@ -76,6 +76,8 @@ tg_code tg_account_save(struct tg_account *a, struct tg_error *err)
     const char *name;
     tg_code code;
 
+    if (a->net && tgc_note_limits(tg_net_client(a->net), tg_net_now(a->net)))
+        a->dirty = true;
     if (!a->dirty || a->held)
         return TG_OK;
     tg_buf_init(&blob, SESSION_MAX);
@@ -319,6 +321,43 @@ static struct mt_transport_options transport_of(const struct tg_account_settings
     };
 }
 
+static struct tg_backoff backoff_of(const struct tg_account_settings *s)
+{
+    return (struct tg_backoff){
+        .base_us = TG_SECOND_US,
+        .cap_us = s->backoff_max_ms * TG_MS_US,
+        .multiplier_milli = (int32_t)s->backoff_multiplier * 1000,
+        .jitter = !s->no_jitter,
+    };
+}
+
+static struct tg_limiter_options limit_of(const struct tg_account_settings *s)
+{
+    struct tg_limiter_options limit = {
+        .rate_milli_per_s = s->rate * 1000,
+        .burst = s->burst,
+        .adaptive = s->rate_strategy == TG_STRATEGY_TOKEN_BUCKET,
+        .use_permille = (int32_t)s->rate_use * 10,
+    };
+
+    if (s->rate_strategy == TG_STRATEGY_BACKOFF)
+        limit.backoff = backoff_of(s);
+    return limit;
+}
+
+static tg_code retry_of(const struct tg_account_settings *s, struct tg_retry_policy *ret,
+                        struct tg_error *err)
+{
+    *ret = (struct tg_retry_policy){
+        .attempts_max = (uint32_t)s->attempts,
+        .backoff = backoff_of(s),
+        .budget_permille = (uint32_t)s->retry_budget * 10,
+        .budget_free = 30,
+        .budget_milli_per_s = 2000,
+    };
+    return tg_retry_on_parse(s->retry_on, &ret->retry_on, err);
+}
+
 static tg_code start_client(struct tg_account *a, struct tg_error *err)
 {
     const struct tg_account_settings *s = &a->settings;
@@ -330,13 +369,13 @@ static tg_code start_client(struct tg_account *a, struct tg_error *err)
         .schema = a->schema,
         .transport = transport_of(s),
         .pfs = !s->no_pfs,
-        .limit = { s->rate * 1000, s->burst, true, 1000 },
-        .retry = { .attempts_max = (uint32_t)s->attempts },
+        .limit = limit_of(s),
+        .call_deadline_us = s->call_deadline_ms * TG_MS_US,
         .call_timeout_us = s->call_timeout_ms * TG_MS_US,
     };
-    tg_code code = TG_OK;
+    tg_code code = retry_of(s, &client.retry, err);
 
-    if (s->proxy)
+    if (code == TG_OK && s->proxy)
         code = tg_proxy_parse(s->proxy, &net.proxy, err);
     if (code == TG_OK)
         code = tg_net_new(&net, &client, &a->net, err);

@@ -239,14 +239,18 @@ static void repeat(struct tgc *c, struct tgc_call_slot *call, int64_t wait_us)
 
 static void flooded(struct tgc *c, struct tgc_call_slot *call, int64_t wait_s)
 {
+    struct tg_limiter *limiter = &c->gate[call->gate].limiter;
+    bool was_known = tg_limiter_learned(limiter) != 0;
     struct tgc_notice notice = {
         .kind = TGC_FLOOD,
         .dc = tgc_call_dc(c, call),
         .method = call->request.method,
-        .wait_us = wait_s * TG_SECOND_US,
+        .wait_us = tg_limiter_flood(limiter, call->sent_us, wait_s,
+                                    tg_random_u64(c->options.random), c->now_us),
     };
 
-    tg_limiter_flood(&c->gate[call->gate].limiter, call->sent_us, wait_s, c->now_us);
+    if (!was_known && tg_limiter_learned(limiter) && tgc_note_limits(c, c->now_us))
+        tgc_save(c); /* it cost floods to learn */
     c->stats.n_floods++;
     c->stats.flood_wait_s += wait_s;
     call->n_floods++;

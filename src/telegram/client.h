@@ -4,8 +4,8 @@
  *
  * The client decides what to dial, makes keys (permanent, and temporary ones for forward secrecy),
  * wraps the first call in initConnection, sends each call on the right DC, follows migrations,
- * holds calls back while a limiter says so, and repeats what the retry policy lets it repeat. It owns no socket:
- * the owner dials, moves bytes, and lends its clock.
+ * holds calls back while a limiter says so, and repeats what the retry policy lets it repeat. It
+ * owns no socket: the owner dials, moves bytes, and lends its clock.
  *
  *   tgc_call -> gate (limiter of method and DC) -> session of that DC -> link -> owner's socket
  *
@@ -65,7 +65,9 @@ struct tgc_options {
     struct mt_transport_options transport;
     bool pfs;                 /* use temporary keys; renewed before they end */
     int64_t temp_key_s;       /* their life; 0: 24 h */
-    struct tg_limiter_options limit; /* for every method, unless tgc_limit sets another */
+    struct tg_limiter_options limit; /* for every method, unless tgc_limit sets another; methods
+                                        that Telegram limits far below others are held to a lower
+                                        rate if it is adaptive */
     /* For 5xx and time-outs; its backoff (base_us 0: the default) and its attempts (5 are enough
        before the first success) for connecting too. A call whose connection is lost goes again on
        the next one: that is no retry. retry_on 0: RateLimit, NetworkError, ServerError. */
@@ -125,6 +127,13 @@ void tgc_cancel(struct tgc *c, uint64_t call); /* no callback; unknown numbers a
 void tgc_fail_all(struct tgc *c, const struct tg_error *why);
 /** During done: takes over the malloc'ed buffer that holds body; NULL if not pooled. */
 void *tgc_keep(struct tgc *c);
+
+/**
+ * Writes what the limiters have learned into the session data. What it says of a method at a DC is
+ * taken up by the first call that asks there, unless it is older than 30 days.
+ * @return whether something changed that the owner should store
+ */
+bool tgc_note_limits(struct tgc *c, int64_t now_us);
 
 /** Sets the limits of one method; method NULL: the default. */
 void tgc_limit(struct tgc *c, const char *method, const struct tg_limiter_options *options,

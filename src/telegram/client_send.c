@@ -8,7 +8,7 @@
 #include "telegram/client_impl.h"
 #include "telegram/rows.h"
 
-enum { SEND_MAX = 2 << 20 };
+enum { SEND_MAX = 2 << 20, LEARNED_MAX_S = 30 * 86400 };
 
 /* ---- gates ---- */
 
@@ -21,10 +21,46 @@ static const struct tgc_gate *find_gate(const struct tgc *c, const char *method,
     return NULL;
 }
 
+/* Methods whose floods last for hours: a pace that stays below, whatever that of the others. The
+ * server's figures are not published; these let twenty names through at once and 17,000 a day. */
+static const struct {
+    const char *method;
+    int64_t rate_milli_per_s, burst;
+} strict_table[] = {
+    { "contacts.resolveUsername", 200, 20 },
+    { "messages.getDialogs", 1000, 20 },
+};
+
+static struct tg_limiter_options options_of(const struct tgc *c, const char *method)
+{
+    struct tg_limiter_options o = c->options.limit;
+
+    for (size_t i = 0; i < TG_COUNT(strict_table) && o.adaptive; i++) {
+        if (strcmp(strict_table[i].method, method) != 0)
+            continue;
+        if (!o.rate_milli_per_s || o.rate_milli_per_s > strict_table[i].rate_milli_per_s) {
+            o.rate_milli_per_s = strict_table[i].rate_milli_per_s;
+            o.burst = strict_table[i].burst;
+        }
+    }
+    return o;
+}
+
+static void init_gate(struct tgc *c, struct tgc_gate *gate, const struct tg_limiter_options *o)
+{
+    const struct tg_limit_record *known =
+        tg_session_limit(c->options.session, gate->method, gate->dc);
+
+    tg_limiter_init(&gate->limiter, o, c->now_us);
+    if (known && c->now_us / TG_SECOND_US - known->at_s < LEARNED_MAX_S)
+        tg_limiter_recall(&gate->limiter, known->learned_milli, c->now_us);
+}
+
 /* As find_gate, made if absent. Past the bound all further methods share the last one. */
 struct tgc_gate *tgc_gate_of(struct tgc *c, const char *method, int32_t dc)
 {
     const struct tgc_gate *known = find_gate(c, method, dc);
+    struct tg_limiter_options o = options_of(c, method);
     struct tgc_gate *gate;
 
     if (known)
@@ -34,7 +70,7 @@ struct tgc_gate *tgc_gate_of(struct tgc *c, const char *method, int32_t dc)
     gate = &c->gate[c->n_gates++];
     gate->method = method;
     gate->dc = dc;
-    tg_limiter_init(&gate->limiter, &c->options.limit, c->now_us);
+    init_gate(c, gate, &o);
     return gate;
 }
 
@@ -46,7 +82,21 @@ void tgc_limit(struct tgc *c, const char *method, const struct tg_limiter_option
         c->options.limit = *options;
         return;
     }
-    tg_limiter_init(&tgc_gate_of(c, method, c->options.session->home_dc)->limiter, options, now_us);
+    init_gate(c, tgc_gate_of(c, method, c->options.session->home_dc), options);
+}
+
+bool tgc_note_limits(struct tgc *c, int64_t now_us)
+{
+    bool changed = false;
+
+    for (size_t i = 0; i < c->n_gates; i++) {
+        int64_t learned = tg_limiter_learned(&c->gate[i].limiter);
+
+        if (learned)
+            changed |= tg_session_set_limit(c->options.session, c->gate[i].method, c->gate[i].dc,
+                                            learned, now_us / TG_SECOND_US);
+    }
+    return changed;
 }
 
 int32_t tgc_limit_remaining(const struct tgc *c, const char *method, int64_t now_us)

@@ -10,10 +10,11 @@
  *   where 1, then if it is 2:  main_dc 4
  *                              n 4, then per DC   id 4 | host | port 2
  *                              n 4, then per key  modulus 256 | exponent 4
+ *   n 4, then per learned limit  method | dc 4 | milli-requests a second 8 | when 8
  *
- * `where` is 0 not known, 1 Telegram's own, 2 listed. It came with version 2; version 1 ends before
- * it. A username's length is 0xffff if there is none. Readers take nothing on trust: the hash
- * protects against damage, not against somebody who made the file.
+ * `where` is 0 not known, 1 Telegram's own, 2 listed. It and what follows came with version 2;
+ * version 1 ends before. A username's length is 0xffff if there is none. Readers take nothing on
+ * trust: the hash protects against damage, not against somebody who made the file.
  */
 #include "telegram/session_data.h"
 
@@ -143,6 +144,17 @@ static size_t size_of(const struct tg_session_data *s)
     return size;
 }
 
+static void put_limits(struct tg_buf *out, const struct tg_session_data *s)
+{
+    tg_buf_u32(out, (uint32_t)s->n_limits);
+    for (size_t i = 0; i < s->n_limits; i++) {
+        put_text(out, s->limit[i].method);
+        tg_buf_u32(out, (uint32_t)s->limit[i].dc);
+        tg_buf_u64(out, (uint64_t)s->limit[i].learned_milli);
+        tg_buf_u64(out, (uint64_t)s->limit[i].at_s);
+    }
+}
+
 static void put_session(struct tg_buf *out, const struct tg_session_data *s)
 {
     size_t n = tg_peers_count(&s->peers);
@@ -163,6 +175,7 @@ static void put_session(struct tg_buf *out, const struct tg_session_data *s)
     for (size_t i = 0; i < n; i++)
         put_peer(out, tg_peers_at(&s->peers, i));
     put_where(out, &s->where);
+    put_limits(out, s);
     if (out->failed)
         return;
     head = out->data;
@@ -404,6 +417,26 @@ static bool take_where(struct tl_reader *r, struct tg_session_data *s)
     }
 }
 
+static void take_limits(struct tl_reader *r, struct tg_session_data *s)
+{
+    uint32_t n = tl_read_u32(r);
+
+    if (n > TG_LIMIT_RECORDS_MAX)
+        tl_read_fail(r);
+    while (!r->bad && s->n_limits < n) {
+        struct tg_limit_record *limit = &s->limit[s->n_limits];
+
+        take_text(r, limit->method, sizeof limit->method);
+        limit->dc = tl_read_i32(r);
+        limit->learned_milli = tl_read_i64(r);
+        limit->at_s = tl_read_i64(r);
+        if (!limit->method[0] || limit->learned_milli <= 0)
+            tl_read_fail(r);
+        else
+            s->n_limits++;
+    }
+}
+
 /* @return false out of memory; damage marks the reader */
 static bool take_session(struct tl_reader *r, unsigned version, struct tg_session_data *s)
 {
@@ -426,6 +459,8 @@ static bool take_session(struct tl_reader *r, unsigned version, struct tg_sessio
         take_dc(r, s);
     if (!take_peers(r, s) || (version >= 2 && !take_where(r, s)))
         return false;
+    if (version >= 2)
+        take_limits(r, s);
     if (tl_left(r))
         tl_read_fail(r);
     return true;

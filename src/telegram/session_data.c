@@ -46,6 +46,55 @@ bool tg_session_authorized(const struct tg_session_data *s)
     return false;
 }
 
+static size_t find_limit(const struct tg_session_data *s, const char *method, int32_t dc)
+{
+    size_t i = 0;
+
+    while (i < s->n_limits &&
+           (s->limit[i].dc != dc || strcmp(s->limit[i].method, method) != 0))
+        i++;
+    return i;
+}
+
+const struct tg_limit_record *tg_session_limit(const struct tg_session_data *s, const char *method,
+                                               int32_t dc)
+{
+    size_t i = find_limit(s, method, dc);
+
+    return i < s->n_limits ? &s->limit[i] : NULL;
+}
+
+static size_t oldest_limit(const struct tg_session_data *s)
+{
+    size_t oldest = 0;
+
+    for (size_t i = 1; i < s->n_limits; i++)
+        if (s->limit[i].at_s < s->limit[oldest].at_s)
+            oldest = i;
+    return oldest;
+}
+
+bool tg_session_set_limit(struct tg_session_data *s, const char *method, int32_t dc,
+                          int64_t learned_milli, int64_t at_s)
+{
+    size_t i = find_limit(s, method, dc), len = strlen(method);
+    bool changed;
+
+    assert(learned_milli > 0);
+    if (len >= sizeof s->limit[0].method)
+        return false;
+    if (i == TG_LIMIT_RECORDS_MAX)
+        i = oldest_limit(s);
+    else if (i == s->n_limits)
+        s->n_limits++;
+    changed = s->limit[i].learned_milli != learned_milli || s->limit[i].dc != dc;
+    memcpy(s->limit[i].method, method, len + 1);
+    s->limit[i].dc = dc;
+    s->limit[i].learned_milli = learned_milli;
+    s->limit[i].at_s = at_s;
+    return changed;
+}
+
 void tg_session_forget_login(struct tg_session_data *s)
 {
     for (size_t i = 0; i < TG_DC_MAX; i++) {
@@ -69,6 +118,7 @@ bool tg_session_set_where(struct tg_session_data *s, struct tg_datacenter *where
         memset(s->dc, 0, sizeof s->dc);
         tg_peers_done(&s->peers);
         s->peers_of = s->home_dc = 0;
+        s->n_limits = 0;
     }
     tg_datacenter_done(&s->where);
     s->where = *where;
@@ -86,8 +136,10 @@ void tg_session_set_user(struct tg_session_data *s, int64_t user_id, bool is_bot
 
         s->dc[i].authorized = home || (s->dc[i].authorized && s->user_id == user_id);
     }
-    if (s->peers_of && s->peers_of != user_id)
+    if (s->peers_of && s->peers_of != user_id) {
         tg_peers_done(&s->peers);
+        s->n_limits = 0;
+    }
     s->peers_of = user_id;
     s->user_id = user_id;
     s->is_bot = is_bot;

@@ -5,13 +5,13 @@
  * The owner stores it as an opaque blob (a file 0600, optionally sealed with a passphrase):
  *
  *   "TGSESSN" 02 | length of the rest after the hash, 8 | SHA-256 of that, 32
- *                | account, DCs, peers, where the DCs are
+ *                | account, DCs, peers, where the DCs are, learned limits
  *
  * or the same inside a sealed file of crypto/aead.h. Version 01, which did not say where, is read
  * too. Session strings of Telethon and Pyrogram are read and written as well, so that a login made
  * elsewhere can be used and taken back.
  *
- * Threads: none: value type      Limits: 32 DCs, blob 64 MiB, 1,000,000 peers
+ * Threads: none: value type      Limits: 32 DCs, blob 64 MiB, 1,000,000 peers, 64 learned limits
  */
 #ifndef TG_SESSION_DATA_H
 #define TG_SESSION_DATA_H
@@ -22,7 +22,7 @@
 #include "telegram/datacenter.h"
 #include "telegram/peers.h"
 
-enum { TG_DC_MAX = 32 };
+enum { TG_DC_MAX = 32, TG_LIMIT_RECORDS_MAX = 64 };
 
 /** State kept per data centre. */
 struct tg_dc_state {
@@ -33,6 +33,14 @@ struct tg_dc_state {
     uint8_t salt[8];
     int64_t time_offset_us;
     bool authorized; /* this key is logged in there */
+};
+
+/** What a limiter has learned of the server, so that the next run need not (flow/limiter.h). */
+struct tg_limit_record {
+    char method[64];
+    int32_t dc;
+    int64_t learned_milli; /* requests per 1000 seconds; > 0 */
+    int64_t at_s;          /* when, Unix seconds */
 };
 
 /** A key derived from a passphrase, kept because deriving takes a third of a second. */
@@ -54,6 +62,8 @@ struct tg_session_data {
     struct tg_dc_state dc[TG_DC_MAX];
     struct tg_peers peers;
     struct tg_datacenter where; /* the servers that the keys belong to; n_dc 0: not known */
+    struct tg_limit_record limit[TG_LIMIT_RECORDS_MAX];
+    size_t n_limits;
     struct tg_session_seal seal; /* never stored */
 };
 
@@ -74,6 +84,15 @@ bool tg_session_authorized(const struct tg_session_data *s);
  *         still the caller's
  */
 bool tg_session_set_where(struct tg_session_data *s, struct tg_datacenter *where);
+
+/** @return what was learned of a method at a DC; NULL: nothing */
+const struct tg_limit_record *tg_session_limit(const struct tg_session_data *s, const char *method,
+                                               int32_t dc);
+
+/** Keeps what was learned; the oldest record makes room. A method whose name is too long is not
+ *  kept. @return whether that changed anything but the time */
+bool tg_session_set_limit(struct tg_session_data *s, const char *method, int32_t dc,
+                          int64_t learned_milli, int64_t at_s);
 
 /** Forgets login and keys of all DCs; peers stay. */
 void tg_session_forget_login(struct tg_session_data *s);

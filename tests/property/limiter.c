@@ -55,7 +55,7 @@ static struct outcome simulate(uint64_t seed, double rate, double burst, int64_t
 {
     struct server server = { rate, burst, burst, 0 };
     struct tg_limiter l;
-    struct tg_limiter_options options = { 0, 1, true, 1000 };
+    struct tg_limiter_options options = { 0, 1, true, 1000, { 0 } };
     struct {
         int64_t sent, back, wait;
         bool busy;
@@ -72,7 +72,7 @@ static struct outcome simulate(uint64_t seed, double rate, double burst, int64_t
                 continue;
             lane[i].busy = false;
             if (lane[i].wait) {
-                tg_limiter_flood(&l, lane[i].sent, lane[i].wait, now);
+                tg_limiter_flood(&l, lane[i].sent, lane[i].wait, 0, now);
                 if (now + lane[i].wait * TG_SECOND_US > closed)
                     closed = now + lane[i].wait * TG_SECOND_US;
                 out.floods_late += now > warm;
@@ -154,7 +154,7 @@ static void test_small_bucket(void **state)
 static void test_configured_rate_is_kept(void **state)
 {
     struct tg_limiter l;
-    struct tg_limiter_options options = { 10000, 3, true, 800 };
+    struct tg_limiter_options options = { 10000, 3, true, 800, { 0 } };
     int64_t now = 0, taken = 0;
 
     (void)state;
@@ -168,12 +168,38 @@ static void test_configured_rate_is_kept(void **state)
     assert_in_range(taken, 800, 803); /* 80% of 10 a second, and the burst */
 }
 
+/* Without learning, floods in a row are waited for longer and longer, never shorter than told. */
+static void test_backoff_without_learning(void **state)
+{
+    struct tg_limiter l;
+    struct tg_limiter_options options = {
+        0, 1, false, 1000, { TG_SECOND_US, 64 * TG_SECOND_US, 2000, false },
+    };
+    int64_t now = 1;
+
+    (void)state;
+    tg_limiter_init(&l, &options, 0);
+    for (int i = 0; i < 8; i++) {
+        int64_t wait = tg_limiter_flood(&l, now, 3, 0, now);
+
+        assert_int_equal(wait, TG_MAX(3, TG_MIN(1 << i, 64)) * TG_SECOND_US);
+        assert_int_equal(tg_limiter_peek(&l, now), wait);
+        now += wait;
+        assert_int_equal(tg_limiter_take(&l, now), 0);
+        now++;
+    }
+    tg_limiter_passed(&l, now, now + 5);
+    now += 10;
+    assert_int_equal(tg_limiter_flood(&l, now, 1, 0, now), TG_SECOND_US);
+}
+
 int main(void)
 {
     const struct CMUnitTest test[] = {
         cmocka_unit_test(test_learns_limit),
         cmocka_unit_test(test_small_bucket),
         cmocka_unit_test(test_configured_rate_is_kept),
+        cmocka_unit_test(test_backoff_without_learning),
     };
 
     return cmocka_run_group_tests_name("flow/limiter", test, NULL, NULL);

@@ -391,6 +391,47 @@ static void test_deadline_while_waiting(void **state)
     rig_stop(s.g);
 }
 
+/* What a run learned is there in the next one, which keeps below it from its first call on. */
+static void test_learned_limits_outlive_a_client(void **state)
+{
+    struct script s;
+    int64_t begun;
+
+    (void)state;
+    start(&s, false, 0);
+    assert_true(tg_session_set_limit(&s.g->session, "help.getNearestDc", s.g->session.home_dc, 2000,
+                                     s.g->now_us / TG_SECOND_US));
+    be_logged_in(&s);
+    begun = s.g->now_us;
+    for (int i = 0; i < 10; i++)
+        make(&s, (struct tgc_request){ 0 });
+    run(&s, 60);
+    each_done_once(&s, TG_OK);
+    assert_true(s.call[9].done_us - begun >= 4 * TG_SECOND_US);
+    assert_false(tgc_note_limits(s.g->client, s.g->now_us)); /* the same as before */
+    assert_int_equal(tgc_limit_wait(s.g->client, "contacts.resolveUsername", s.g->now_us), 0);
+    rig_stop(s.g);
+}
+
+/* Names are resolved slowly after the first few. */
+static void test_strict_methods(void **state)
+{
+    struct script s;
+    int64_t begun;
+
+    (void)state;
+    start(&s, false, 0);
+    be_logged_in(&s);
+    begun = s.g->now_us;
+    for (int i = 0; i < 22; i++)
+        make(&s, (struct tgc_request){ .method = "contacts.resolveUsername" });
+    run(&s, 60);
+    each_done_once(&s, TG_OK);
+    assert_true(s.call[19].done_us - begun < TG_SECOND_US);
+    assert_in_range(s.call[21].done_us - begun, 9 * TG_SECOND_US, 11 * TG_SECOND_US);
+    rig_stop(s.g);
+}
+
 static void test_no_answer_ever(void **state)
 {
     struct script s;
@@ -716,6 +757,8 @@ int main(void)
         cmocka_unit_test(test_server_trouble),
         cmocka_unit_test(test_policy_decides),
         cmocka_unit_test(test_deadline_while_waiting),
+        cmocka_unit_test(test_learned_limits_outlive_a_client),
+        cmocka_unit_test(test_strict_methods),
         cmocka_unit_test(test_no_answer_ever),
         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_lost_keys),

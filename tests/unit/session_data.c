@@ -88,6 +88,12 @@ static void assert_same(const struct tg_session_data *a, const struct tg_session
         assert_memory_equal(x->key.id, y->key.id, sizeof x->key.id);
     }
     assert_true(tg_datacenter_equal(&a->where, &b->where));
+    assert_int_equal(a->n_limits, b->n_limits);
+    for (size_t i = 0; i < a->n_limits; i++) {
+        assert_string_equal(a->limit[i].method, b->limit[i].method);
+        assert_true(a->limit[i].dc == b->limit[i].dc && a->limit[i].at_s == b->limit[i].at_s);
+        assert_true(a->limit[i].learned_milli == b->limit[i].learned_milli);
+    }
     assert_int_equal(tg_peers_count(&a->peers), tg_peers_count(&b->peers));
     for (size_t i = 0; i < tg_peers_count(&a->peers); i++) {
         const struct tg_peer *x = tg_peers_at(&a->peers, i), *y = tg_peers_at(&b->peers, i);
@@ -129,6 +135,8 @@ static void test_what_is_written_is_read(void **state)
     (void)state;
     fill(&s);
     s.where = servers(0x80, 4430);
+    tg_session_set_limit(&s, "messages.getHistory", 2, 29950, 1700000000);
+    tg_session_set_limit(&s, "channels.getMessages", 4, 1, 1800000000);
     tg_buf_init(&blob, 64 << 20);
     for (size_t i = 0; i < TG_COUNT(passphrase); i++) {
         struct tg_random r = seed(i);
@@ -315,7 +323,7 @@ static void test_another_version_is_named(void **state)
     tg_session_data_done(&s);
 }
 
-/* Version 1 is the same without its last part, which is one byte if nothing is known. */
+/* Version 1 is the same without its last parts, five bytes if nothing is known. */
 static void test_an_older_version_is_read(void **state)
 {
     struct tg_session_data s, back;
@@ -328,8 +336,8 @@ static void test_an_older_version_is_read(void **state)
     back.where = servers(0x80, 1); /* goes with what was there */
     tg_buf_init(&blob, 1 << 20);
     assert_int_equal(tg_session_write(&s, NULL, &r, &blob, &err), TG_OK);
-    corrupt(blob.data, blob.len - 1, "a version 2 without its end", blob.len);
-    blob.len--;
+    corrupt(blob.data, blob.len - 5, "a version 2 without its end", blob.len);
+    blob.len -= 5;
     blob.data[7] = 1;
     seal_hash(&blob);
     assert_int_equal(tg_session_read(blob.data, blob.len, NULL, &back, &err), TG_OK);
@@ -411,16 +419,46 @@ static void test_another_user_inherits_nothing(void **state)
     fill(&s);
     further = tg_session_dc(&s, 203);
     further->has_key = further->authorized = true;
+    tg_session_set_limit(&s, "messages.getHistory", 2, 29950, 1700000000);
     tg_session_set_user(&s, s.user_id, false, (struct tg_str){ 0 });
-    assert_true(further->authorized && tg_peers_count(&s.peers) == 100);
+    assert_true(further->authorized && tg_peers_count(&s.peers) == 100 && s.n_limits == 1);
     assert_string_equal(s.phone, "+9996620001");
     tg_session_set_user(&s, 42, true, TG_STR("123"));
     assert_true(tg_session_authorized(&s) && !further->authorized && further->has_key);
     assert_true(tg_peers_count(&s.peers) == 0 && s.peers_of == 42 && s.user_id == 42 && s.is_bot);
+    assert_int_equal(s.n_limits, 0);
     assert_string_equal(s.phone, "123");
     tg_session_forget_login(&s);
     assert_true(!tg_session_authorized(&s) && !further->has_key && s.user_id == 0);
     assert_true(s.peers_of == 42); /* the same user may come back */
+    tg_session_data_done(&s);
+}
+
+static void test_learned_limits(void **state)
+{
+    struct tg_session_data s;
+    char method[80];
+
+    (void)state;
+    tg_session_data_init(&s);
+    assert_null(tg_session_limit(&s, "a.b", 1));
+    assert_true(tg_session_set_limit(&s, "a.b", 1, 500, 10));
+    assert_false(tg_session_set_limit(&s, "a.b", 1, 500, 20)); /* nothing new */
+    assert_true(tg_session_set_limit(&s, "a.b", 2, 500, 20));
+    assert_true(tg_session_set_limit(&s, "a.b", 1, 400, 30));
+    assert_int_equal(tg_session_limit(&s, "a.b", 1)->learned_milli, 400);
+    assert_int_equal(s.n_limits, 2);
+    for (int i = 0; i < 70; i++) { /* the oldest make room */
+        snprintf(method, sizeof method, "m%d", i);
+        assert_true(tg_session_set_limit(&s, method, 1, 1000 + i, 100 + i));
+    }
+    assert_int_equal(s.n_limits, TG_LIMIT_RECORDS_MAX);
+    assert_null(tg_session_limit(&s, "a.b", 1));
+    assert_null(tg_session_limit(&s, "m5", 1));
+    assert_int_equal(tg_session_limit(&s, "m6", 1)->learned_milli, 1006);
+    memset(method, 'x', sizeof method - 1);
+    method[sizeof method - 1] = 0;
+    assert_false(tg_session_set_limit(&s, method, 1, 5, 500));
     tg_session_data_done(&s);
 }
 
@@ -439,6 +477,7 @@ int main(void)
         cmocka_unit_test(test_a_login_stays_with_its_servers),
         cmocka_unit_test(test_slots_of_dcs),
         cmocka_unit_test(test_another_user_inherits_nothing),
+        cmocka_unit_test(test_learned_limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
