@@ -111,7 +111,7 @@ static void on_bind_error(struct tgc *c, struct tgc_link *link, const struct mt_
     }
     if (verdict == TGC_REPEAT && link->bind_attempts < BIND_ATTEMPTS) {
         bind_later(c, link, TGC_RETRY,
-                   tg_backoff_wait(&c->options.backoff, link->bind_attempts++,
+                   tg_backoff_wait(&c->options.retry.backoff, link->bind_attempts++,
                                    tg_random_u64(c->options.random)), &why);
         return;
     }
