@@ -99,6 +99,7 @@ struct tg_extract_result {
     uint64_t chats, rows, batches, checkpoints, requests, flood_waits;
     double flood_wait_s, seconds;
     uint64_t bytes_out, quarantined;
+    uint64_t empty; /**< chats read to their end that have no message in the range asked for */
 };
 
 /**
@@ -106,8 +107,8 @@ struct tg_extract_result {
  *
  * @param chats  each "@name", "name", a t.me link, or a marked id; NULL with n 0 means all chats
  * @param ret    written also on failure: what was done until then
- * @return TG_OK; TG_CANCELLED after tg_account_stop; TG_BUSY: the job runs elsewhere; TG_NOT_FOUND;
- *         TG_FORBIDDEN; TG_SINK, TG_FULL, TG_STATE, ...
+ * @return TG_OK; TG_CANCELLED after tg_account_stop; TG_BUSY: the job runs elsewhere; TG_USAGE: no
+ *         destination, or a range that no message can be in; TG_NOT_FOUND; TG_FORBIDDEN; TG_SINK, TG_FULL, TG_STATE, ...
  */
 TG_API tg_code tg_extract(struct tg_account *account, const struct tg_config *config,
                           const char *const *chats, size_t n,

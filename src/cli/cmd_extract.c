@@ -56,6 +56,7 @@ static void put_json(struct tg_buf *out, const struct tg_extract_result *r, tg_c
     tg_json_double(&j, r->seconds > 0 ? (double)r->rows / r->seconds : 0);
     tg_json_key(&j, "bytes_out"), tg_json_u64(&j, r->bytes_out);
     tg_json_key(&j, "quarantined"), tg_json_u64(&j, r->quarantined);
+    tg_json_key(&j, "empty"), tg_json_u64(&j, r->empty);
     tg_json_end_object(&j);
 }
 
@@ -77,6 +78,11 @@ static void put_text(struct tg_buf *out, const struct tg_extract_result *r)
                       r->flood_waits == 1 ? "" : "s", r->flood_wait_s);
     if (r->quarantined)
         tg_buf_printf(out, ", %llu quarantined", (unsigned long long)r->quarantined);
+    if (r->empty && r->empty == r->chats)
+        tg_buf_str(out, "\nThere is no message in that range.");
+    else if (r->empty)
+        tg_buf_printf(out, "\n%llu of the chats have no message in that range.",
+                      (unsigned long long)r->empty);
 }
 
 static tg_code tell_result(const struct cli *cli, const struct tg_extract_result *result,

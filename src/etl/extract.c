@@ -169,6 +169,19 @@ static void step_resume(struct extract_run *r, int64_t now_us)
     extract_enter(r, PHASE_READ);
 }
 
+/* Nothing in the range asked for is worth a word: it may be mistyped. */
+static void mind_empty(struct extract_run *r, const struct tg_source_state *state)
+{
+    const struct tg_extract_settings *set = r->settings;
+
+    if (r->chat_failed || r->stopping || state->rows || state->n_bad ||
+        !(set->since || set->until || set->min_id || set->max_id))
+        return;
+    r->result->empty++;
+    tg_account_note(r->account, TG_NOTE_INFO, 0, "'%s' has no message in that range",
+                    r->chat[r->at_chat].title);
+}
+
 static void step_read(struct extract_run *r, int64_t now_us)
 {
     struct tg_source_state state;
@@ -193,6 +206,7 @@ static void step_read(struct extract_run *r, int64_t now_us)
     tg_source_free(r->source);
     r->source = NULL;
     r->result->chats += !r->chat_failed;
+    mind_empty(r, &state);
     if (r->stopping || has_failed(r)) {
         extract_enter(r, PHASE_END);
         return;
@@ -365,6 +379,20 @@ static void fill_result(struct extract_run *r, const struct tgc_stats *before)
     r->result->seconds = (double)(tg_clock_mono_us() - r->started_us) / 1e6;
 }
 
+/* A range that no message can be in is a slip of the hand. */
+static tg_code check_range(const struct tg_extract_settings *set, struct tg_error *err)
+{
+    if (set->since && set->until && set->since >= set->until)
+        tg_fail(err, TG_USAGE, "no message can be sent at or after --since and before --until: "
+                               "since is not before until");
+    else if (set->max_id && set->min_id > set->max_id)
+        tg_fail(err, TG_USAGE, "no id can be at least --min-id %lld and at most --max-id %lld",
+                (long long)set->min_id, (long long)set->max_id);
+    else
+        return TG_OK;
+    return tg_hint(err, "check both ends of the range");
+}
+
 /* What no server would let a bot do is told before anything is opened. */
 static tg_code check_bot(const struct tg_extract_settings *set, size_t n_chats,
                          struct tg_error *err)
@@ -398,7 +426,9 @@ tg_code tg_extract(struct tg_account *a, const struct tg_config *config, const c
     tg_code code, ended;
 
     *ret = (struct tg_extract_result){ 0 };
-    code = tg_account_who(a, err);
+    code = check_range(r.settings, err);
+    if (code == TG_OK)
+        code = tg_account_who(a, err);
     if (code == TG_OK && a->session.is_bot)
         code = check_bot(&config->extract, n, err);
     if (code != TG_OK)

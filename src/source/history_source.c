@@ -451,4 +451,5 @@ void tg_source_state(const struct tg_history_source *s, struct tg_source_state *
 {
     *ret = s->state;
     ret->method = source_method(s);
+    ret->rows = s->rows_total;
 }

@@ -67,6 +67,7 @@ void tg_source_free(struct tg_history_source *s);
 struct tg_source_state {
     int64_t expected; /* messages left at the start by the server's count; -1 unknown yet */
     int64_t top_id;
+    uint64_t rows;    /* of the chat so far, with those of earlier runs */
     uint64_t n_requests, n_bad;
     const char *method; /* that pages are read with */
 };

@@ -70,6 +70,39 @@ class Extract(Case):
                 self.assertEqual([r["id"] for r in rows(self.dir / "out")], want)
                 shutil.rmtree(self.dir / "out")
 
+    def test_ranges_that_no_message_can_be_in(self):
+        chat, session = self.sim.chat("supergroup"), self.session()
+        table = [["--since", "2024-02-01", "--until", "2024-01-01"],
+                 ["--since", "2024-02-01", "--until", "2024-02-01"],
+                 ["--until", "1970-01-01"], ["--min-id", "9", "--max-id", "8"], ["--limit", "0"],
+                 ["--limit", "-3"], ["--min-id", "0"], ["--max-id", "0"], ["--max-id", "-1"],
+                 ["--min-id", str(2**31)], ["--since", "2039-01-01"]]
+        for words in table:
+            with self.subTest(words):
+                done = tgdata(*self.extract_args(chat["id"], session=session, more=words))
+                self.check_fails(done, 2, words[-2].strip("-"))
+                self.assertFalse((self.dir / "state.db").exists())
+                self.assertFalse((self.dir / "out").exists())
+
+    def test_a_range_without_messages_is_told(self):
+        chat, session = self.sim.chat("supergroup"), self.session()
+        top = self.sim.ids(chat["id"])[-1]
+        for i, words in enumerate([["--min-id", top + 1], ["--until", "1990-01-01"],
+                                   ["--since", "2037-01-01"]]):
+            with self.subTest(words):
+                for _ in range(2):
+                    done = tgdata(*self.extract_args(chat["id"], session=session, job=f"j{i}",
+                                                     more=words))
+                    self.assertEqual(done.code, 0, done)
+                    self.assertIn("There is no message in that range.", done.out)
+                    self.assertIn("no message in that range", done.err)
+                    shutil.rmtree(self.dir / "out")
+                    (self.dir / "state.db").unlink()
+        words = self.extract_args(chat["id"], session=session, more=["--min-id", top])
+        for _ in range(2):  # the second finds nothing new, which is something else
+            done = tgdata(*words, "--json")
+            self.assertEqual((done.code, done.json()["empty"]), (0, 0), done)
+
     def test_progress_as_json_and_as_lines(self):
         args = self.extract_args("--all")
         args[args.index("none")] = "json"
