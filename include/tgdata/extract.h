@@ -108,7 +108,9 @@ struct tg_extract_result {
  * @param chats  each "@name", "name", a t.me link, or a marked id; NULL with n 0 means all chats
  * @param ret    written also on failure: what was done until then
  * @return TG_OK; TG_CANCELLED after tg_account_stop; TG_BUSY: the job runs elsewhere; TG_USAGE: no
- *         destination, or a range that no message can be in; TG_NOT_FOUND; TG_FORBIDDEN; TG_SINK, TG_FULL, TG_STATE, ...
+ *         destination, or a range that no message can be in;
+ *         TG_GAP: the destination lacks what was delivered there; nothing was read; TG_NOT_FOUND;
+ *         TG_FORBIDDEN; TG_SINK, TG_FULL, TG_STATE, ...
  */
 TG_API tg_code tg_extract(struct tg_account *account, const struct tg_config *config,
                           const char *const *chats, size_t n,
@@ -135,7 +137,12 @@ TG_API tg_code tg_checkpoints_history(const char *state_url, const char *job, in
                                       tg_checkpoint_fn seen, void *ctx,
                                       struct tg_error *err) TG_MUST_CHECK;
 
-/** Goes back to checkpoint `number`: what the destination got later is removed from it. */
+/**
+ * Goes back to checkpoint `number`: what the destination got later is removed from it. 0 is the
+ * beginning: nothing of the chat counts as delivered any more.
+ * @return TG_NOT_FOUND; TG_GAP: the destination lacks what that checkpoint tells of; TG_BUSY: the
+ *         job runs; TG_CORRUPT, TG_CONFLICT, TG_IO, ...
+ */
 TG_API tg_code tg_checkpoints_rollback(const char *state_url, const char *job, int64_t chat_id,
                                        uint64_t number, struct tg_error *err) TG_MUST_CHECK;
 

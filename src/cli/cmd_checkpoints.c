@@ -30,11 +30,11 @@ static const struct tg_option options[] = {
     { .name = "number",
       .type = TG_OPT_I64,
       .offset = offsetof(struct own, to),
-      .fallback = "0",
-      .min = 0,
+      .fallback = "-1",
+      .min = -1,
       .max = INT64_MAX,
       .value = "N",
-      .help = "rollback: the checkpoint to go back to, as show numbers them" },
+      .help = "rollback: the checkpoint to go back to, as show numbers them; 0 is the beginning" },
     { .name = "json",
       .type = TG_OPT_BOOL,
       .offset = offsetof(struct own, json),
@@ -172,7 +172,7 @@ static tg_code rollback(const struct cli *cli, struct tg_error *err)
     int64_t chat_id;
     tg_code code = take_chat(cli, &chat_id, err);
 
-    if (code == TG_OK && own->to < 1) {
+    if (code == TG_OK && own->to < 0) {
         tg_fail(err, TG_USAGE, "which checkpoint to go back to is missing");
         return tg_hint(err, "pass --number N; tgdata checkpoints show %lld lists them",
                        (long long)chat_id);

@@ -17,6 +17,7 @@ enum { RECORD_MAX = 1 << 20 };
 void tg_checkpoint_done(struct tg_checkpoint *c)
 {
     free(c->batch);
+    free(c->to);
     *c = (struct tg_checkpoint){ 0 };
 }
 
@@ -312,6 +313,13 @@ tg_code tg_checkpoint_load(const struct tg_store *store, const struct tg_extract
         code = tg_fail(err, TG_CORRUPT, "checkpoint '%s' lacks fields or has wrong ones", key);
     if (code == TG_OK)
         code = check_params(o, job, err);
+    if (code == TG_OK) {
+        const char *to = json_string_value(json_object_get(json_object_get(o, "tgdata"), "to"));
+
+        c.to = to ? strdup(to) : NULL;
+        if (to && !c.to)
+            code = tg_fail(err, TG_NOMEM, "no memory for a checkpoint");
+    }
     json_decref(o);
     tg_buf_done(&text);
     if (code != TG_OK)

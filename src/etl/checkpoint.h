@@ -11,9 +11,9 @@
  *     "tgdata": { "number": 1, "segment": 0, "cursor": 1000, "covered_from": 1, "seq": 1,
  *                 "complete": false, "fence": 1, "to": "ndjson:DIR", "batches": [ ... ] } }
  *
- * The checkpoint follows the destination: on resume the destination's own last commit decides, and
- * the checkpoint is brought to it. Job parameters that shape the rows belong to the job's identity:
- * a run with others is refused.
+ * The checkpoint follows the destination: where that is ahead on resume, the checkpoint is brought
+ * to it. One that is behind has lost what was delivered, or is another one: the run is refused. Job
+ * parameters that shape the rows belong to the job's identity: a run with others is refused.
  *
  * Threads: one at a time      Limits: record 1 MiB
  */
@@ -38,6 +38,7 @@ struct tg_batch_record {
 struct tg_checkpoint {
     uint64_t number;         /* version of the document; 0: none yet */
     struct tg_commit commit;
+    char *to;                /* destination of the run that wrote it; NULL: a callback */
     int64_t at_us;
     uint64_t fence;          /* token of who saves it; the commit may be an older writer's */
     /* batches since the checkpoint before */
@@ -56,7 +57,8 @@ tg_code tg_job_name_check(const char *job, struct tg_error *err);
 void tg_checkpoint_key(char *out, size_t n, const char *job, int64_t chat_id);
 
 /**
- * Reads the newest checkpoint of a chat and checks that the job's parameters are the same.
+ * Reads the newest checkpoint of a chat and checks that the job's parameters are the same. ret is
+ * written on TG_OK only; done with tg_checkpoint_done.
  * @return TG_OK; TG_END if there is none; TG_CORRUPT; TG_USAGE with what differs
  */
 tg_code tg_checkpoint_load(const struct tg_store *store, const struct tg_extract_settings *job,

@@ -101,6 +101,7 @@ struct find {
     bool found;
 };
 
+/* Number 0 is the beginning: found in every history, from the newest record. */
 static bool on_version(void *ctx, const char *key, const struct tg_doc *doc, const void *bytes,
                        size_t len)
 {
@@ -108,7 +109,7 @@ static bool on_version(void *ctx, const char *key, const struct tg_doc *doc, con
 
     (void)key;
     f->newest = TG_MAX(f->newest, doc->version);
-    if (doc->version != f->number)
+    if (doc->version != f->number && f->number)
         return true;
     tg_buf_add(&f->record, bytes, len);
     f->found = !f->record.failed;
@@ -129,6 +130,7 @@ struct rollback {
     struct tg_commit goal;
     struct tg_lease lease;
     bool other_history; /* the destination's commit of that number is another one */
+    bool reached;       /* the destination holds what the checkpoint tells */
 };
 
 /* After an earlier rollback the same commit number may have been given again. */
@@ -136,6 +138,7 @@ static bool on_commit(void *ctx, const struct tg_commit *c)
 {
     struct rollback *r = ctx;
 
+    r->reached |= c->rows_total >= r->goal.rows_total;
     if (c->seq < r->goal.seq)
         return true;
     r->other_history = c->seq == r->goal.seq && (c->cursor.segment != r->goal.cursor.segment ||
@@ -161,10 +164,33 @@ static tg_code cut_destination(struct rollback *r, const char *to, struct tg_err
                 (unsigned long long)r->find.number);
         code = tg_hint(err, "choose a checkpoint from before that rollback, or a later one");
     }
+    if (code == TG_OK && r->goal.rows_total && !r->reached) {
+        tg_fail(err, TG_GAP, "%.120s lacks messages of chat %lld that checkpoint %llu tells of", to,
+                (long long)r->chat_id, (unsigned long long)r->find.number);
+        code = tg_hint(err, "choose an older checkpoint, or --number 0 for the beginning");
+    }
     if (code == TG_OK)
         code = sink.ops->rollback(sink.self, r->chat_id, &fence, r->goal.seq, err);
     tg_sink_close(&sink);
     return code;
+}
+
+/* A record of a chat of which nothing was delivered yet. @return false out of memory */
+static bool empty_record(json_t *o)
+{
+    static const char *const zero[] = { "last_message_id", "batches_completed",
+                                        "total_messages_processed" };
+    static const char *const own_zero[] = { "segment", "cursor", "covered_from", "seq", "rows" };
+    json_t *own = json_object_get(o, "tgdata");
+    bool ok = json_object_set_new(o, "last_message_date", json_null()) == 0 &&
+              json_object_set_new(own, "complete", json_false()) == 0 &&
+              json_object_set_new(own, "batches", json_array()) == 0;
+
+    for (size_t i = 0; i < TG_COUNT(zero); i++)
+        ok = ok && json_object_set_new(o, zero[i], json_integer(0)) == 0;
+    for (size_t i = 0; i < TG_COUNT(own_zero); i++)
+        ok = ok && json_object_set_new(own, own_zero[i], json_integer(0)) == 0;
+    return ok;
 }
 
 /* The old record again, under its new number. */
@@ -178,7 +204,8 @@ static tg_code write_again(struct rollback *r, const char *key, struct tg_error 
     tg_code code;
 
     if (own && json_object_set_new(own, "number", json_integer((json_int_t)f->newest + 1)) == 0 &&
-        json_object_set_new(own, "rolled_back_to", json_integer((json_int_t)f->number)) == 0)
+        json_object_set_new(own, "rolled_back_to", json_integer((json_int_t)f->number)) == 0 &&
+        (f->number || empty_record(o)))
         text = json_dumps(o, JSON_COMPACT);
     code = text ? r->store.ops->put(r->store.self, "checkpoint", key, f->newest, &stamp, text,
                                     strlen(text), err)
@@ -203,6 +230,8 @@ static tg_code roll_back(struct rollback *r, struct tg_error *err)
     }
     if (code == TG_OK)
         code = tg_checkpoint_parse((const char *)f->record.data, f->record.len, &r->goal, err);
+    if (code == TG_OK && !f->number)
+        r->goal = (struct tg_commit){ .cursor.chat_id = r->chat_id };
     if (code == TG_OK &&
         tg_checkpoint_to((const char *)f->record.data, f->record.len, to, sizeof to))
         code = cut_destination(r, to, err);

@@ -357,6 +357,51 @@ static bool same_commit(const struct tg_commit *a, const struct tg_commit *b)
            a->complete == b->complete;
 }
 
+/*
+ * A destination that lacks what was delivered is not quietly filled again: whoever took the rows
+ * away, or mistyped --to, would get a series with a hole or a second series.
+ */
+static tg_code check_behind(const struct tg_taker *t, const struct tg_checkpoint *stored,
+                            const struct tg_commit *there, struct tg_error *err)
+{
+    long long chat_id = stored->commit.cursor.chat_id;
+
+    if (!t->sink || there->rows_total >= stored->commit.rows_total)
+        return TG_OK; /* a commit without rows may have left no trace */
+    if (!stored->to || strcmp(stored->to, t->job->to) != 0) {
+        tg_fail(err, TG_USAGE, "job '%s' delivered chat %lld to %.120s, not to %.60s", t->job->job,
+                chat_id, stored->to ? stored->to : "a callback", t->job->to);
+        return tg_hint(err, "go on with that --to; or start a new series with another --job name");
+    }
+    tg_fail(err, TG_GAP, "%.100s holds %llu messages of chat %lld, but %llu were delivered there",
+            t->job->to, (unsigned long long)there->rows_total, chat_id,
+            (unsigned long long)stored->commit.rows_total);
+    return tg_hint(err, "put back what is missing, or extract it anew: tgdata checkpoints rollback "
+                        "--number 0 --job %s --state %.60s -- %lld",
+                   t->job->job, t->job->state, chat_id);
+}
+
+static bool last_commit(void *ctx, const struct tg_commit *c)
+{
+    *(struct tg_commit *)ctx = *c;
+    return true;
+}
+
+static tg_code check_chat(const struct tg_taker *t, int64_t chat_id, struct tg_error *err)
+{
+    const struct tg_sink *sink = t->sink;
+    struct tg_checkpoint stored = { 0 };
+    struct tg_commit there = { 0 };
+    tg_code code = tg_checkpoint_load(t->store, t->job, chat_id, &stored, err);
+
+    if (code == TG_OK)
+        code = sink->ops->commits(sink->self, chat_id, last_commit, &there, err);
+    if (code == TG_OK)
+        code = check_behind(t, &stored, &there, err);
+    tg_checkpoint_done(&stored);
+    return code == TG_END ? TG_OK : code;
+}
+
 /* The destination's own last commit decides; the checkpoint is brought to it. */
 static tg_code take_up(struct tg_taker *t, int64_t chat_id, struct tg_commit *ret,
                        struct tg_error *err)
@@ -366,6 +411,7 @@ static tg_code take_up(struct tg_taker *t, int64_t chat_id, struct tg_commit *re
     struct tg_checkpoint stored = { .commit.cursor.chat_id = chat_id };
     struct tg_commit there = { .cursor.chat_id = chat_id };
     tg_code code = t->dirty ? commit(t, false, err) : TG_OK; /* of the chat before */
+    bool moved;
 
     if (code == TG_OK)
         code = tg_taker_renew(t, err);
@@ -377,17 +423,21 @@ static tg_code take_up(struct tg_taker *t, int64_t chat_id, struct tg_commit *re
         code = sink->ops->attach(sink->self, chat_id, &fence, &there, err);
     else
         there = stored.commit;
-    if (code != TG_OK && code != TG_END)
+    if (code == TG_OK || code == TG_END)
+        code = check_behind(t, &stored, &there, err);
+    if (code != TG_OK) {
+        tg_checkpoint_done(&stored);
         return code;
+    }
     tg_checkpoint_done(&t->checkpoint);
     t->checkpoint = stored;
     t->next = there;
     t->held = false;
     t->chat_rows = 0;
-    code = TG_OK;
-    if (!same_commit(&stored.commit, &there)) {
+    moved = sink && (!stored.to || strcmp(stored.to, t->job->to) != 0);
+    if (moved || !same_commit(&stored.commit, &there)) {
         t->checkpoint.commit = there;
-        if (there.seq) /* killed between the destination's commit and the checkpoint */
+        if (there.seq) /* killed between the destination's commit and the checkpoint, or moved */
             code = save(t, err);
     }
     go_on_behind(t);
@@ -402,6 +452,8 @@ tg_code tg_taker_list(struct tg_taker *t, const struct tg_job_chat *chat, size_t
     tg_code code = tg_taker_renew(t, err);
 
     assert(!t->failed);
+    for (size_t i = 0; code == TG_OK && t->sink && i < n; i++)
+        code = check_chat(t, chat[i].id, err);
     if (code == TG_OK)
         code = tg_joblist_add(t->store, t->job->job, chat, n, t->unix_us(), err);
     t->failed = code != TG_OK;

@@ -57,7 +57,11 @@ tg_code tg_taker_start(struct tg_taker *t, struct tg_error *err);
 /** Renews the lease if it is time. @return TG_CONFLICT if another run has it */
 tg_code tg_taker_renew(struct tg_taker *t, struct tg_error *err);
 
-/** Writes down which chats the job was asked for. */
+/**
+ * Looks whether the destination has all that was delivered of these chats, then writes down that
+ * the job was asked for them.
+ * @return TG_GAP: it lacks some; TG_USAGE: it is another one
+ */
 tg_code tg_taker_list(struct tg_taker *t, const struct tg_job_chat *chat, size_t n,
                       struct tg_error *err);
 

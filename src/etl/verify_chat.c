@@ -90,13 +90,9 @@ static int64_t sink_clock(void *ctx)
 static tg_code behind(const struct verify_chat *v, const struct tg_commit *checkpoint,
                       const char *to, struct tg_error *err)
 {
-    if (v->last.seq)
-        tg_fail(err, TG_GAP, "%.160s ends at commit %llu, but the job's checkpoint is at %llu", to,
-                (unsigned long long)v->last.seq, (unsigned long long)checkpoint->seq);
-    else
-        tg_fail(err, TG_GAP, "%.160s holds nothing of it, but %llu messages were delivered there",
-                to, (unsigned long long)checkpoint->rows_total);
-    return tg_hint(err, "restore the files; or roll the chat back and extract it again");
+    tg_fail(err, TG_GAP, "%.160s holds %llu messages of it, but %llu were delivered there", to,
+            (unsigned long long)v->last.rows_total, (unsigned long long)checkpoint->rows_total);
+    return tg_hint(err, "put back what is missing; or roll the chat back and extract it again");
 }
 
 static tg_code read_again(struct verify_chat *v, const struct tg_commit *checkpoint,
@@ -110,7 +106,7 @@ static tg_code read_again(struct verify_chat *v, const struct tg_commit *checkpo
     if (code != TG_OK)
         return code;
     code = sink.ops->commits(sink.self, chat_id, on_commit, v, err);
-    if (code == TG_OK && v->last.seq < checkpoint->seq)
+    if (code == TG_OK && v->last.rows_total < checkpoint->rows_total)
         code = behind(v, checkpoint, to, err);
     if (code == TG_OK && v->last.seq)
         code = sink.ops->scan(sink.self, chat_id, on_row, v, err);

@@ -118,8 +118,9 @@ static tg_code damaged(const struct tg_parts *p, const char *name, const char *h
                        struct tg_error *err)
 {
     tg_fail(err, TG_CORRUPT, "'%.160s/%.40s' %s", p->path, name, how);
-    return tg_hint(err, "restore that file from a backup; or move the chat's directory away, and "
-                        "the chat is extracted again from its beginning");
+    return tg_hint(err, "restore that file from a backup; or move the chat's directory away, roll "
+                        "back to --number 0 with `tgdata checkpoints rollback`, and extract the "
+                        "chat again");
 }
 
 tg_code tg_parts_read_manifest(struct tg_parts *p, const char *name, struct tg_manifest *ret,

@@ -55,12 +55,13 @@ class Sim:
         self.dir = pathlib.Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.args = args
+        self.stats_file = self.dir / "stats.json"
         self.process = None
         self.start()
 
     def start(self, *more):
-        self.process = start("sim", "--dir", self.dir, "--truth", *self.args, *more,
-                             stdout=subprocess.PIPE)
+        self.process = start("sim", "--dir", self.dir, "--truth", "--stats", self.stats_file,
+                             *self.args, *more, stdout=subprocess.PIPE)
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"the simulator ended with {self.process.wait()}")
@@ -72,6 +73,15 @@ class Sim:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
         self.process.stdout.close()
+
+    def stats(self):
+        """What it has counted so far."""
+        self.stats_file.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        if not wait_for(lambda: self.stats_file.exists()
+                        and self.stats_file.read_text(encoding="ascii").endswith("}\n")):
+            raise RuntimeError("the simulator writes no statistics")
+        return json.loads(self.stats_file.read_text(encoding="ascii"))
 
     def account(self, password=False, bot=False):
         for a in self.accounts:

@@ -171,8 +171,26 @@ class Disk(Case):
         self.assertEqual(last.read_bytes(), bad)
         last.write_bytes(whole)
         self.check_complete(words, self.dir / "out")
-        shutil.rmtree(self.dir / "out")  # gone altogether: from the beginning again
-        self.check_complete(words, self.dir / "out")
+
+    def test_rows_that_are_gone_are_told_before_anything_is_read(self):
+        session = self.session()
+        words, kept = self.words(session), self.dir / "kept"
+        self.assertEqual(tgdata(*words).code, 0)
+        shutil.copytree(self.dir / "out", kept)
+        asked = self.sim.stats()["messages"]
+        last = max(self.parts(self.dir / "out"))
+        last.unlink()
+        done = tgdata(*words)
+        self.check_fails(done, 10, "of chat", "6000 were delivered there", "rollback --number 0")
+        shutil.rmtree(self.dir / "out")  # gone altogether
+        self.check_fails(tgdata(*words), 10, "holds 0 messages")
+        other = self.words(session, to=self.dir / "other")
+        self.check_fails(tgdata(*other), 2, f"ndjson:{self.dir}/out", "another --job")
+        self.assertFalse(list((self.dir / "other").glob("chat_*/part*")))
+        self.assertEqual(self.sim.stats()["messages"], asked, "no history was asked for")
+        self.check_complete(self.words(session, to=kept), kept)  # moved: it goes on there
+        self.assertEqual(self.rollback(0).code, 0)
+        self.check_complete(words, self.dir / "out")  # and from the beginning again
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ woken up again. At the end the files hold the world's ids, each once, and the si
 no more was fetched again than what was not committed.
 """
 import hashlib
-import json
 import os
 import pathlib
 import random
@@ -36,16 +35,11 @@ class Stopped(Case):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.stats_file = cls.top / "stats.json"
         cls.sim = Sim(cls.top / "dc", "--chats", "8", "--messages", "5000", "--seed", "21",
-                      "--latency-ms", cls.latency_ms, "--stats", cls.stats_file)
+                      "--latency-ms", cls.latency_ms)
 
     def stats(self):
-        self.stats_file.unlink(missing_ok=True)
-        self.sim.process.send_signal(signal.SIGUSR1)
-        self.assertTrue(wait_for(lambda: self.stats_file.exists() and
-                                 self.stats_file.read_text().endswith("}\n")))
-        return json.loads(self.stats_file.read_text())
+        return self.sim.stats()
 
     def words(self, session, *more):
         return self.extract_args("--all", session=session, more=[

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 """Export sessions: every call wrapped, left channels read, the delay waited for, ended on every
 exit. And bots: what they may read is read, the rest is refused in one line."""
-import json
 import signal
 import time
 
@@ -24,8 +23,7 @@ class Counted(kit.Case):
             self.sim.stop()
 
     def begin(self, *args):
-        self.stats_file = self.dir / "stats.json"
-        self.sim = kit.Sim(self.dir / "dc", *kit.Case.sim_args, "--stats", self.stats_file, *args)
+        self.sim = kit.Sim(self.dir / "dc", *kit.Case.sim_args, *args)
         self.me = self.dir / "me"
 
     def session(self):
@@ -34,11 +32,7 @@ class Counted(kit.Case):
         return self.me
 
     def stats(self):
-        self.stats_file.unlink(missing_ok=True)
-        self.sim.process.send_signal(signal.SIGUSR1)
-        self.assertTrue(kit.wait_for(lambda: self.stats_file.exists() and
-                                     self.stats_file.read_text().endswith("\n")))
-        return json.loads(self.stats_file.read_text())
+        return self.sim.stats()
 
     def check_ended(self, times=1):
         stats = self.stats()

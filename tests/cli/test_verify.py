@@ -99,7 +99,7 @@ class Verify(Case):
         table = self.table(done)
         self.assertEqual(set(table), set(chats))
         self.assertEqual(table[changed]["error_code"], "CORRUPT")
-        self.assertIn("holds nothing of it", table[gone]["error"])
+        self.assertIn("holds 0 messages of it", table[gone]["error"])
         for chat in chats[1:-1]:
             self.assertTrue(table[chat]["complete"])
             self.assertIsNone(table[chat]["error"])

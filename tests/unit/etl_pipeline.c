@@ -154,10 +154,12 @@ static void a_destination_ahead_of_the_checkpoint_decides(void **state)
     }
 }
 
-static void a_destination_behind_the_checkpoint_decides(void **state)
+/* Rows that were delivered and are not there: nothing is read, nothing is written. */
+static void a_destination_behind_the_checkpoint_is_refused(void **state)
 {
     static const struct tg_fence fence = { 50, 0 };
-    struct tg_commit there, last;
+    static const struct tg_job_chat chat = { CHAT, "" };
+    struct tg_commit there, before, last;
     struct tg_buf text;
     struct kit k;
 
@@ -165,40 +167,52 @@ static void a_destination_behind_the_checkpoint_decides(void **state)
     for (uint64_t seq = 0; seq <= 2; seq++) {
         kit_start(&k, 100, 100);
         assert_int_equal(kit_extract(&k, 350), TG_OK);
-        assert_int_equal(k.sink.ops->rollback(k.sink.self, CHAT, &fence, seq, &k.err), TG_OK);
-        kit_close(&k);
-        kit_open(&k);
-        kit_run(&k);
-        assert_int_equal(kit_chat(&k, CHAT, &there), TG_OK);
-        assert_int_equal(there.seq, seq);
-        assert_int_equal(kit_finish(&k), TG_OK);
-        assert_int_equal(kit_extract(&k, 400), TG_OK);
-        kit_check_rows(&k, 400);
-        kit_checkpoint(&k, &last, &text);
-        assert_int_equal(last.rows_total, 400);
+        kit_checkpoint(&k, &before, &text);
         tg_buf_done(&text);
+        assert_int_equal(k.sink.ops->rollback(k.sink.self, CHAT, &fence, seq, &k.err), TG_OK);
+        for (int listed = 0; listed < 2; listed++) {
+            struct kit_commits all;
+
+            kit_close(&k);
+            kit_open(&k);
+            kit_run(&k);
+            if (listed)
+                assert_int_equal(tg_pipeline_list(k.pipeline, &chat, 1, &k.err), TG_OK);
+            assert_int_equal(kit_chat(&k, CHAT, &there), TG_GAP);
+            assert_non_null(strstr(k.err.hint, "rollback --number 0 --job job"));
+            assert_int_equal(kit_finish(&k), TG_GAP);
+            kit_commits(&k, CHAT, &all);
+            assert_int_equal(all.n, seq);
+            assert_int_equal(kit_checkpoint(&k, &last, &text), 4);
+            tg_buf_done(&text);
+            assert_true(test_same_commit(&before, &last));
+        }
         kit_end(&k);
     }
 }
 
-/* A rollback that dies between destination and checkpoint leaves an older writer's commit there. */
-static void an_older_fence_in_the_destination_is_no_conflict(void **state)
+static void another_destination_is_refused(void **state)
 {
-    static const struct tg_fence fence = { 50, 0 };
+    static const struct tg_job_chat chat = { CHAT, "" };
     struct tg_commit there;
     struct kit k;
 
     (void)state;
     kit_start(&k, 100, 100);
-    assert_int_equal(kit_extract(&k, 150), TG_OK);
-    assert_int_equal(kit_extract(&k, 350), TG_OK); /* token 2 */
-    assert_int_equal(k.sink.ops->rollback(k.sink.self, CHAT, &fence, 1, &k.err), TG_OK);
+    assert_int_equal(kit_extract(&k, 350), TG_OK);
     kit_close(&k);
+    k.job.to = "ndjson:elsewhere";
     kit_open(&k);
     kit_run(&k);
-    assert_int_equal(kit_chat(&k, CHAT, &there), TG_OK);
-    assert_int_equal(there.fence, 1);
-    assert_int_equal(kit_finish(&k), TG_OK);
+    assert_int_equal(tg_pipeline_list(k.pipeline, &chat, 1, &k.err), TG_OK);
+    assert_int_equal(kit_chat(&k, CHAT, &there), TG_USAGE);
+    assert_non_null(strstr(k.err.message, "to ndjson:out, not to ndjson:elsewhere"));
+    assert_int_equal(kit_finish(&k), TG_USAGE);
+    kit_close(&k);
+    k.job.to = "ndjson:out";
+    kit_open(&k);
+    assert_int_equal(kit_extract(&k, 400), TG_OK);
+    kit_check_rows(&k, 400);
     kit_end(&k);
 }
 
@@ -750,8 +764,8 @@ int main(void)
         cmocka_unit_test(commits_come_at_the_interval),
         cmocka_unit_test(a_failure_at_any_step_is_resumed),
         cmocka_unit_test(a_destination_ahead_of_the_checkpoint_decides),
-        cmocka_unit_test(a_destination_behind_the_checkpoint_decides),
-        cmocka_unit_test(an_older_fence_in_the_destination_is_no_conflict),
+        cmocka_unit_test(a_destination_behind_the_checkpoint_is_refused),
+        cmocka_unit_test(another_destination_is_refused),
         cmocka_unit_test(a_run_with_nothing_new_writes_nothing),
         cmocka_unit_test(commits_without_rows_leave_no_gap),
         cmocka_unit_test(a_commit_never_spans_two_segments),
