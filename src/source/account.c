@@ -421,23 +421,38 @@ static tg_code import_string(struct tg_account *a, const char *text, bool force,
     return code;
 }
 
+/* Telegram's are 32 hexadecimal digits. Other servers may take what they like. */
+static tg_code take_api_hash(struct tg_session_data *session, const char *hash,
+                             struct tg_error *err)
+{
+    size_t len = strlen(hash);
+
+    if (session->where.builtin && (len != 32 || strspn(hash, "0123456789abcdefABCDEF") != len)) {
+        tg_fail(err, TG_USAGE, "the api hash must be 32 hexadecimal digits");
+        return tg_hint(err, "copy it from https://my.telegram.org, where it stands beside the api "
+                            "id");
+    }
+    if (len >= sizeof session->api_hash)
+        return tg_fail(err, TG_USAGE, "the api hash is longer than %zu characters",
+                       sizeof session->api_hash - 1);
+    memcpy(session->api_hash, hash, len + 1);
+    return TG_OK;
+}
+
 /* Settings win over what the file says, so that a changed api id is used. */
 static tg_code apply_settings(struct tg_account *a, bool force, struct tg_error *err)
 {
     const struct tg_account_settings *s = &a->settings;
+    tg_code code = TG_OK;
 
     if (s->api_id)
         a->session.api_id = (int32_t)s->api_id;
-    if (s->api_hash && strlen(s->api_hash) < sizeof a->session.api_hash)
-        memcpy(a->session.api_hash, s->api_hash, strlen(s->api_hash) + 1);
-    else if (s->api_hash)
-        return tg_fail(err, TG_USAGE, "the api hash is too long");
-    if (s->import) {
-        tg_code code = import_string(a, s->import, force, err);
-
-        if (code != TG_OK)
-            return code;
-    }
+    if (s->api_hash)
+        code = take_api_hash(&a->session, s->api_hash, err);
+    if (code == TG_OK && s->import)
+        code = import_string(a, s->import, force, err);
+    if (code != TG_OK)
+        return code;
     if (!a->session.home_dc)
         a->session.home_dc = a->session.where.main_dc;
     return TG_OK;

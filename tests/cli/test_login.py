@@ -91,6 +91,24 @@ class Login(Case):
                       "--phone", a["phone"])
         self.check_fails(done, 2, "--api-id", "--api-hash")
 
+    def test_api_id_and_hash_are_checked(self):
+        good = "0123456789abcdefABCDEF0123456789"
+        base = ["login", "--session", self.dir / "x", "--phone", "+15550100", "--attempts", "1",
+                "--proxy", "socks5://127.0.0.1:1"]
+        for number in ("0", "-1", "2147483648", "12x", ""):
+            done = tgdata(*base, "--api-id", number, "--api-hash", good)
+            self.check_fails(done, 2, "api-id")
+        for text in ("", "aa", good[1:], good + "0", good[:-1] + "g", "0x" + good[2:]):
+            done = tgdata(*base, "--api-id", "1", "--api-hash", text)
+            self.check_fails(done, 2, "api hash", "32")
+            if text:
+                self.assertNotIn(f"'{text}'", done.err)  # it is a secret
+        self.check_fails(tgdata(*base, "--api-id", "2147483647", "--api-hash", good), 6)
+        # servers that are not Telegram's take what they like, within bounds
+        done = tgdata(*base, "--datacenter", self.sim.file, "--api-id", "1", "--api-hash",
+                      "a" * 65)
+        self.check_fails(done, 2, "api hash")
+
     def test_wrong_code(self):
         done = tgdata(*self.base(), "--phone", self.sim.account()["phone"], "--code", "00000")
         self.check_fails(done, 5, "code")
