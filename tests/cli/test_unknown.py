@@ -115,6 +115,9 @@ class Unknown(kit.Case):
         ids = [r["id"] for r in kit.rows(self.dir / "out")]
         self.assertEqual(ids, self.sim.ids(self.public["id"])[:-1])
         self.check_set_aside(summary, self.public["id"], "a message with an unknown constructor")
+        told = kit.tgdata("extract", "@" + self.public["username"], *self.account_args(), "--to",
+                          f"ndjson:{self.dir}/told", "--state", f"sqlite:{self.dir}/told.db")
+        self.assertIn(", 1 quarantined", told.out, told)
 
     def test_what_the_chat_tells(self):
         self.begin(f"unknown-full={bare(self.public['id'])}")
