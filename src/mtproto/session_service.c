@@ -371,6 +371,9 @@ static const struct {
     { MT_ID_MSG_NEW_DETAILED_INFO, on_new_detailed },
     { MT_ID_DESTROY_SESSION_OK, on_nothing },
     { MT_ID_DESTROY_SESSION_NONE, on_nothing },
+    { MT_ID_DESTROY_AUTH_KEY_OK, on_nothing }, /* never asked for; what is so shows as -404 */
+    { MT_ID_DESTROY_AUTH_KEY_NONE, on_nothing },
+    { MT_ID_DESTROY_AUTH_KEY_FAIL, on_nothing },
     { MT_ID_HTTP_WAIT, on_nothing },
 };
 

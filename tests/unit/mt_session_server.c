@@ -76,6 +76,53 @@ static void test_container_and_gzip(void **unused)
     stop(g);
 }
 
+/* A message that comes as a copy runs as itself: once, whichever way it comes again. */
+static void test_copy(void **unused)
+{
+    struct rig *g = start(0);
+    struct tg_buf b = body_of(QUERY, (const uint64_t[]){ 7 }, 1), copy, nested;
+    struct mt_message m;
+
+    (void)unused;
+    learn_salt(g);
+    m = message(g, &b, true);
+    copy = body_of(MT_ID_MSG_COPY, &m.msg_id, 1);
+    tg_buf_u32(&copy, m.seq_no);
+    tg_buf_u32(&copy, m.len);
+    tg_buf_add(&copy, m.body, m.len);
+    send_body(g, &copy, false);
+    assert_int_equal(g->n_queries, 1);
+    assert_int_equal(g->query[0].msg_id, m.msg_id);
+    assert_int_equal(g->tag[0], 7);
+    assert_int_equal(tg_le64(rig_body(&g->w, rig_find(&g->w, MT_ID_RPC_RESULT, 0)) + 4), m.msg_id);
+    send_body(g, &copy, false);
+    send_as(g, &m);
+    assert_int_equal(g->n_queries, 1);
+    assert_non_null(rig_find(&g->w, MT_ID_RPC_RESULT, 0)); /* its answer again */
+
+    m = message(g, &b, true); /* a copy of a copy is none */
+    copy.len = 4;
+    tg_buf_u64(&copy, m.msg_id);
+    tg_buf_u32(&copy, m.seq_no);
+    tg_buf_u32(&copy, m.len);
+    tg_buf_add(&copy, m.body, m.len);
+    m = message(g, &copy, false);
+    nested = body_of(MT_ID_MSG_COPY, &m.msg_id, 1);
+    tg_buf_u32(&nested, m.seq_no);
+    tg_buf_u32(&nested, m.len);
+    tg_buf_add(&nested, m.body, m.len);
+    send_body(g, &nested, false);
+    assert_int_equal(g->n_queries, 1);
+
+    copy.len -= 4; /* one that is cut short neither */
+    send_body(g, &copy, false);
+    assert_int_equal(g->n_queries, 1);
+    tg_buf_done(&nested);
+    tg_buf_done(&copy);
+    tg_buf_done(&b);
+    stop(g);
+}
+
 static void test_refusals(void **unused)
 {
     static const struct {
@@ -518,6 +565,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_query),
         cmocka_unit_test(test_container_and_gzip),
+        cmocka_unit_test(test_copy),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_seq_no_too_high),
         cmocka_unit_test(test_unknown_key),

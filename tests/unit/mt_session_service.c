@@ -187,6 +187,97 @@ static void test_lost_call(void **unused)
     free(g);
 }
 
+/* msgs_all_info says unasked what became of calls: one that never arrived is sent again, unless it
+ * may just be on its way. */
+static void test_all_info(void **unused)
+{
+    static const struct {
+        const char *name;
+        int64_t age_s;
+        uint32_t n; /* ids named */
+        const char *info;
+        bool again;
+    } row[] = {
+        { "never arrived", 11, 1, "\x02", true },
+        { "its id was too high", 11, 1, "\x03", true },
+        { "it arrived", 11, 1, "\x04", false },
+        { "it may be on its way", 9, 1, "\x02", false },
+        { "more states than ids", 11, 1, "\x02\x02", false },
+        { "fewer states than ids", 11, 2, "\x02", false },
+    };
+
+    (void)unused;
+    for (size_t i = 0; i < TG_COUNT(row); i++) {
+        struct rig *g = calloc(1, sizeof *g);
+        uint64_t ids[2] = { begin(g, NULL), 12344 };
+        struct tg_buf b = buffer();
+        const struct rig_message *m;
+
+        g->now += row[i].age_s * TG_SECOND_US;
+        tg_buf_u32(&b, MT_ID_MSGS_ALL_INFO);
+        rig_ids(&b, ids, row[i].n);
+        rig_bytes(&b, row[i].info, strlen(row[i].info));
+        send_body(g, &b, false);
+        flush(g);
+        m = rig_find(&g->w, QUERY, 0);
+        if ((m && m->msg_id != ids[0]) != row[i].again)
+            fail_msg("%s", row[i].name);
+        send_result(g, m ? m->msg_id : ids[0]);
+        assert_int_equal(count_events(g, MT_EVENT_REPLY), 1);
+        assert_int_equal(count_events(g, MT_EVENT_UPDATE), 0);
+        tg_buf_done(&b);
+        stop(g);
+        free(g);
+    }
+}
+
+/* Asked for what it was to answer, the client sends what it has under the same number, and says
+ * what it does not have. */
+static void test_resend_ans_req(void **unused)
+{
+    struct rig *g = calloc(1, sizeof *g);
+    uint64_t ids[2] = { begin(g, NULL), 12344 };
+    struct tg_buf b = buffer();
+    const struct rig_message *m;
+
+    (void)unused;
+    tg_buf_u32(&b, MT_ID_MSG_RESEND_ANS_REQ);
+    rig_ids(&b, ids, 2);
+    send_body(g, &b, false);
+    flush(g);
+    assert_int_equal(rig_find(&g->w, QUERY, 0)->msg_id, ids[0]);
+    m = rig_find(&g->w, MT_ID_MSGS_STATE_INFO, 0);
+    assert_non_null(m);
+    assert_int_equal(tg_le64(rig_body(&g->w, m) + 4), g->last_id);
+    assert_int_equal(rig_body(&g->w, m)[12], 2);
+    assert_int_equal(count_events(g, MT_EVENT_UPDATE), 0);
+    tg_buf_done(&b);
+    stop(g);
+    free(g);
+}
+
+/* What the server says of keys and sessions that are destroyed is no update and ends nothing. */
+static void test_destroyed(void **unused)
+{
+    static const uint32_t said[] = { MT_ID_DESTROY_AUTH_KEY_OK, MT_ID_DESTROY_AUTH_KEY_NONE,
+                                     MT_ID_DESTROY_AUTH_KEY_FAIL, MT_ID_DESTROY_SESSION_OK,
+                                     MT_ID_DESTROY_SESSION_NONE };
+
+    (void)unused;
+    for (size_t i = 0; i < TG_COUNT(said); i++) {
+        struct rig *g = calloc(1, sizeof *g);
+        uint64_t id = begin(g, NULL), session = 5;
+
+        send_words(g, true, said[i], &session, i > 2);
+        assert_int_equal(count_events(g, MT_EVENT_UPDATE), 0);
+        assert_int_equal(count_events(g, MT_EVENT_FAILED), 0);
+        send_result(g, id);
+        assert_int_equal(count_events(g, MT_EVENT_REPLY), 1);
+        stop(g);
+        free(g);
+    }
+}
+
 static void test_future_salts(void **unused)
 {
     struct rig *g = calloc(1, sizeof *g);
@@ -306,6 +397,9 @@ int main(void)
         cmocka_unit_test(test_new_session),
         cmocka_unit_test(test_states),
         cmocka_unit_test(test_lost_call),
+        cmocka_unit_test(test_all_info),
+        cmocka_unit_test(test_resend_ans_req),
+        cmocka_unit_test(test_destroyed),
         cmocka_unit_test(test_future_salts),
         cmocka_unit_test(test_ping),
         cmocka_unit_test(test_owner_acts_in_events),

@@ -170,6 +170,35 @@ static void bots_log_in_and_may_call_what_bots_may(void **state)
     kit_free(k);
 }
 
+/* Every method of the schema that is not for the caller's kind of account, whether the simulator
+ * serves it or not, is refused with the name of the reason. */
+static void bots_and_people_have_methods_of_their_own(void **state)
+{
+    struct kit *k = kit_new(NULL, NULL);
+    const struct tl_schema *schema = tl_schema_builtin(228);
+    struct sim_key *bot_key = kit_login(k, kit_account(k, 2, false, true));
+    struct sim_key *user_key = kit_login(k, kit_account(k, 2, false, false));
+    unsigned n_users = 0, n_bots = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < schema->n_ctors; i++) {
+        const struct tl_ctor *c = &schema->ctor[i];
+        enum tl_access access = tl_method_access(c->name);
+
+        if (!c->is_function)
+            continue;
+        if (access == TL_FOR_USERS)
+            kit_refused(k, bot_key, kit_obj(k, c->name), 400, "BOT_METHOD_INVALID");
+        else if (access == TL_FOR_BOTS)
+            kit_refused(k, user_key, kit_obj(k, c->name), 400, "USER_BOT_REQUIRED");
+        n_users += access == TL_FOR_USERS;
+        n_bots += access == TL_FOR_BOTS;
+    }
+    print_message("%u methods of people, %u of bots\n", n_users, n_bots);
+    assert_true(n_users > 300 && n_bots > 10);
+    kit_free(k);
+}
+
 static struct tl_value *export_token(struct kit *k)
 {
     struct tl_value *q = kit_obj(k, TLN_auth_exportLoginToken);
@@ -350,6 +379,7 @@ int main(void)
         cmocka_unit_test(codes_expire_and_phones_are_checked),
         cmocka_unit_test(a_password_is_asked_for_and_proved),
         cmocka_unit_test(bots_log_in_and_may_call_what_bots_may),
+        cmocka_unit_test(bots_and_people_have_methods_of_their_own),
         cmocka_unit_test(a_shown_token_is_accepted_by_another_login),
         cmocka_unit_test(a_test_may_accept_tokens_too),
         cmocka_unit_test(authorizations_travel_to_the_other_dc),
