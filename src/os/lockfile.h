@@ -2,8 +2,9 @@
 /*
  * lockfile.h - a file that one process at a time can hold, and that tells who does
  *
- * The lock goes with the process however it ends; the file stays behind, which is harmless. It must
- * be a file of its own beside what it guards: a file that is replaced by rename cannot be locked.
+ * The lock goes with the process however it ends; after a kill the file stays behind and keeps
+ * nobody out, after an orderly end it is gone. It must be a file of its own beside what it guards:
+ * a file that is replaced by rename cannot be locked.
  *
  * Threads: any
  */
@@ -24,7 +25,7 @@ tg_code tg_lock_file(const char *path, struct tg_lock **ret, struct tg_error *er
 tg_code tg_lock_at(int dir_fd, const char *name, const char *shown, struct tg_lock **ret,
                    struct tg_error *err);
 
-/** Gives it back. NULL is nothing. */
+/** Removes the file and gives the lock back. NULL is nothing. */
 void tg_lock_release(struct tg_lock *lock);
 
 #endif

@@ -192,9 +192,11 @@ static tg_code lock_session(struct tg_account *a, struct tg_error *err)
         return tg_fail(err, TG_NOMEM, "no memory for a path");
     code = tg_lock_file(path, &a->lock, err);
     if (code == TG_BUSY) {
-        tg_fail(err, TG_BUSY, "session '%s' is in use by another process", a->path);
-        tg_hint(err, "a session used twice at once is ended by the server; log in to a second "
-                     "session file for parallel work");
+        struct tg_error why = *err;
+
+        tg_fail(err, TG_BUSY, "session '%s' is in use: %s", a->path, why.message);
+        tg_hint(err, "%s; a session used twice at once is ended by the server, so log in to a "
+                     "second session file for parallel work", why.hint);
     }
     free(path);
     return code;

@@ -189,7 +189,8 @@ class Kills(Case):
         session = self.session()
         process = start(*self.small(session), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.assertTrue(wait_for(lambda: rows(self.dir / "out")))
-        self.check_fails(tgdata("chats", *self.account_args(session)), 9, "in use")
+        self.check_fails(tgdata("chats", *self.account_args(session)), 9, "in use",
+                         f"process {process.pid}")
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
 

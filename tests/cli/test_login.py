@@ -109,6 +109,25 @@ class Login(Case):
                       "a" * 65)
         self.check_fails(done, 2, "api hash")
 
+    def test_no_litter_and_no_stale_lock(self):
+        path, lock = self.dir / "me.session", self.dir / "me.session.lock"
+        self.login(path)
+        self.check_works()
+        self.check_fails(tgdata(*self.base("other"), "--phone", "12"), 2)
+        self.assertEqual({p.name for p in self.dir.iterdir()} - {"other"}, {"me.session"})
+        process = start(*self.base("killed"), "--qr", stderr=subprocess.PIPE)
+        while b"tg://login?token=" not in process.stderr.readline():
+            pass
+        held = self.dir / "killed.lock"
+        self.assertEqual(held.read_text(encoding="ascii"), f"{process.pid}\n")
+        self.check_fails(tgdata(*self.base("killed")), 9, f"process {process.pid}")
+        process.kill()
+        process.wait()
+        process.stderr.close()
+        self.assertTrue(held.exists())
+        self.login(self.dir / "killed")
+        self.assertFalse(held.exists() or lock.exists())
+
     def test_wrong_code(self):
         done = tgdata(*self.base(), "--phone", self.sim.account()["phone"], "--code", "00000")
         self.check_fails(done, 5, "code")

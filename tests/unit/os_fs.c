@@ -8,8 +8,10 @@
 
 #include <cmocka.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -246,13 +248,63 @@ static void a_lock_names_its_holder_and_ends_with_it(void **state)
     assert_non_null(strstr(err.hint, pid));
     kill(child, SIGKILL);
     waitpid(child, &status, 0);
+    assert_int_equal(access(path, F_OK), 0); /* left, and keeps nobody out */
     assert_int_equal(tg_lock_file(path, &lock, &err), TG_OK);
     tg_lock_release(lock);
     tg_lock_release(NULL);
-    unlink(path);
+    assert_int_equal(access(path, F_OK), -1);
     close(ready[0]);
     close(ready[1]);
     assert_int_equal(rmdir(root), 0);
+}
+
+enum { TAKERS = 4, TURNS = 400 };
+
+/* Takes the lock again and again; while it is held, nobody else may be inside. */
+static int take_turns(const char *path, atomic_int *inside)
+{
+    struct tg_lock *lock;
+
+    for (int i = 0; i < TURNS;) {
+        tg_code code = tg_lock_file(path, &lock, &err);
+
+        if (code == TG_BUSY)
+            continue;
+        if (code != TG_OK || atomic_fetch_add(inside, 1) != 0)
+            return 1;
+        if (i % 7 == 0)
+            usleep(50);
+        atomic_fetch_sub(inside, 1);
+        tg_lock_release(lock);
+        i++;
+    }
+    return 0;
+}
+
+static void one_at_a_time_though_the_file_comes_and_goes(void **state)
+{
+    atomic_int *inside = mmap(NULL, sizeof *inside, PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t child[TAKERS];
+    char path[100];
+    int status;
+
+    (void)state;
+    make_root();
+    snprintf(path, sizeof path, "%s/lock", root);
+    assert_ptr_not_equal(inside, MAP_FAILED);
+    for (int i = 0; i < TAKERS; i++) {
+        child[i] = fork();
+        assert_true(child[i] >= 0);
+        if (child[i] == 0)
+            _exit(take_turns(path, inside));
+    }
+    for (int i = 0; i < TAKERS; i++) {
+        assert_int_equal(waitpid(child[i], &status, 0), child[i]);
+        assert_int_equal(status, 0);
+    }
+    munmap(inside, sizeof *inside);
+    assert_int_equal(rmdir(root), 0); /* nothing is left */
 }
 
 /* ---- power failures ---- */
@@ -396,6 +448,7 @@ int main(void)
         cmocka_unit_test(secrets_are_for_their_owner_only),
         cmocka_unit_test(failures_of_the_kernel_say_what_to_do),
         cmocka_unit_test(a_lock_names_its_holder_and_ends_with_it),
+        cmocka_unit_test(one_at_a_time_though_the_file_comes_and_goes),
         cmocka_unit_test(only_what_was_synced_survives),
         cmocka_unit_test(unsynced_pieces_survive_by_chance),
         cmocka_unit_test(the_nth_operation_fails),
