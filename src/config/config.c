@@ -49,8 +49,9 @@ static const struct tg_option account_table[] = {
             "use the permanent key itself instead of temporary keys (no forward secrecy)"),
     ACCOUNT(rate, "rate", I64, "0", 0, 100000, "N",
             "requests a second and method at most; 0 learns the server's limit"),
-    ACCOUNT(burst, "burst", I64, "1", 1, 100000, "N",
-            "requests that may leave at once after a pause, with --rate"),
+    ACCOUNT(burst, "burst", I64, "0", 0, 100000, "N",
+            "requests that may leave at once after a pause, with --rate; 0 takes a tenth of a "
+            "second's worth"),
     ACCOUNT(rate_strategy, "rate-strategy", CHOICE, "token_bucket", 0, 0, "NAME",
             "how rate limits are met: by keeping a rate below them, or by waiting after they were "
             "hit",

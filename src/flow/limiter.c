@@ -19,9 +19,11 @@
 #define KEEP_PERMILLE 997
 #define REFINE_US (60 * TG_SECOND_US)
 #define REFINED_PASSED 100
-#define KNOWN_PASSED 50
+#define KNOWN_PASSED 8
 #define PROBE_FIRST_US (600 * TG_SECOND_US)
-#define PROBE_COARSE_US (5 * TG_SECOND_US)
+#define PROBE_FALLEN_US (120 * TG_SECOND_US)
+#define PROBE_ALLOWED_US (60 * TG_SECOND_US)
+#define COARSE_US (5 * TG_SECOND_US)
 #define PROBE_LAST_US (4 * 3600 * TG_SECOND_US)
 #define RATE_MAX_MILLI INT64_C(100000000) /* 100,000 a second: no server allows more */
 #define LATE_US (20 * TG_MS_US)
@@ -29,14 +31,15 @@
 
 static int64_t burst_nano(const struct tg_limiter *l)
 {
-    int64_t late;
+    int64_t late, bucket;
 
     if (l->phase == TG_LIMIT_OPEN)
         return l->options.burst * NANO;
     /* A learned bucket may be empty on the server's side, so little is assumed: as much as makes up
      * for timers that fire late, and never more than a part of the bucket that was seen. */
     late = TG_MAX(2 * NANO, l->rate_milli * LATE_US);
-    return TG_MAX(NANO, TG_MIN(late, l->bucket_milli / 4 * (NANO / 1000)));
+    bucket = l->bucket_milli ? l->bucket_milli : l->learned_milli; /* a second's worth is usual */
+    return TG_MAX(NANO, TG_MIN(late, bucket / 4 * (NANO / 1000)));
 }
 
 static void set_rate(struct tg_limiter *l, int64_t rate_milli)
@@ -60,9 +63,10 @@ void tg_limiter_init(struct tg_limiter *l, const struct tg_limiter_options *opti
         .flood_at_us = INT64_MIN,
         .last_us = now_us,
         .probe_every_us = PROBE_FIRST_US,
+        .coarse_at_us = INT64_MAX,
     };
     if (l->options.burst < 1)
-        l->options.burst = 1;
+        l->options.burst = TG_MAX(options->rate_milli_per_s / 10000, INT64_C(2));
     if (l->options.use_permille < 1 || l->options.use_permille > 1000)
         l->options.use_permille = 1000;
     set_rate(l, 0);
@@ -92,6 +96,52 @@ static void keep(struct tg_limiter *l, int64_t learned_milli, int64_t now_us)
     l->learned_milli = TG_MAX(learned_milli, INT64_C(1));
     set_rate(l, TG_MAX(l->learned_milli * KEEP_PERMILLE / 1000, INT64_C(1)));
     l->probe_at_us = now_us + l->probe_every_us;
+    l->coarse_at_us = INT64_MAX;
+}
+
+/* A wait, a second at least, puts less in than comes in meanwhile: the bucket runs over, and what
+ * passes between two floods is less than the rate. */
+static bool is_leaky(const struct tg_limiter *l)
+{
+    return l->bucket_milli && l->bucket_milli < l->learned_milli * 7 / 10;
+}
+
+/* A bucket that is no small one holds the more the higher the limit is. */
+static void raise_to(struct tg_limiter *l, int64_t learned_milli)
+{
+    if (l->bucket_milli && !is_leaky(l))
+        l->bucket_milli = l->bucket_milli * (learned_milli / 1000 + 1) /
+                          (l->learned_milli / 1000 + 1);
+    l->learned_milli = learned_milli;
+}
+
+static void begin_stretch(struct tg_limiter *l, int64_t now_us)
+{
+    l->since_us = now_us;
+    l->passed = 0;
+}
+
+static void probe(struct tg_limiter *l, int64_t now_us)
+{
+    l->phase = TG_LIMIT_PROBE;
+    set_rate(l, TG_MIN(l->learned_milli * 2, RATE_MAX_MILLI));
+    begin_stretch(l, now_us);
+}
+
+/* Double the pace was really asked for, a whole minute long, and given. */
+static void probe_passed(struct tg_limiter *l, int64_t now_us)
+{
+    int64_t span = now_us - l->since_us;
+
+    if (span < PROBE_ALLOWED_US)
+        return;
+    if (l->passed * 1000 < l->learned_milli * 3 / 2 * (span / TG_SECOND_US)) {
+        begin_stretch(l, now_us); /* too little was sent to tell */
+        return;
+    }
+    l->probe_every_us = PROBE_FIRST_US;
+    raise_to(l, TG_MIN(l->learned_milli * 2, RATE_MAX_MILLI));
+    probe(l, now_us);
 }
 
 /* What time alone brings: a verified pace, a probe. */
@@ -105,10 +155,14 @@ static void advance(struct tg_limiter *l, int64_t now_us)
     if (l->phase == TG_LIMIT_REFINE && now_us - l->since_us >= REFINE_US)
         keep(l, l->rate_milli, now_us); /* a pace that is simply allowed */
     if (l->phase == TG_LIMIT_KNOWN && now_us >= l->probe_at_us) {
+        probe(l, now_us);
+    } else if (l->phase == TG_LIMIT_KNOWN && now_us >= l->coarse_at_us) {
         keep(l, TG_MIN(l->learned_milli + l->learned_milli / 50 + 1, RATE_MAX_MILLI), now_us);
-        l->since_us = now_us;
-        l->passed = 0;
+        l->coarse_at_us = now_us + COARSE_US;
+        begin_stretch(l, now_us);
     }
+    if (l->phase >= TG_LIMIT_PROBE)
+        probe_passed(l, now_us);
 }
 
 int64_t tg_limiter_peek(const struct tg_limiter *l, int64_t now_us)
@@ -138,8 +192,10 @@ void tg_limiter_passed(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
 {
     l->n_passed++;
     (void)now_us;
-    if (sent_us > l->flood_at_us)
+    if (sent_us > l->flood_at_us) {
         l->floods_in_a_row = 0;
+        l->passed_after++;
+    }
     if (l->phase != TG_LIMIT_OPEN && sent_us < l->since_us)
         return; /* accepted before the measured stretch began */
     l->passed++;
@@ -194,20 +250,53 @@ static void flood_while_refining(struct tg_limiter *l, int64_t sent_us, int64_t 
         keep(l, l->learned_milli, now_us);
         return;
     }
-    if (l->passed < REFINED_PASSED) /* off by one in few: look again soon */
-        l->probe_every_us = PROBE_COARSE_US;
     keep(l, TG_MAX(seen - seen / TG_MAX(l->passed, INT64_C(40)), l->learned_milli), now_us);
+    if (l->passed < REFINED_PASSED) /* off by one in few: a little more each few seconds */
+        l->coarse_at_us = now_us + COARSE_US;
 }
 
-static void flood_while_known(struct tg_limiter *l, int64_t now_us)
+/* What passed from one flood to the next is the rate, off by at most one request: the upper end. */
+static int64_t rate_between(const struct tg_limiter *l, int64_t refused_us)
+{
+    return rate_of(l->passed_after * 1000 + 1000, refused_us - l->refused_us);
+}
+
+static void flood_while_known(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
 {
     int64_t slower = l->learned_milli - l->learned_milli / 50;
+    int64_t between = l->learned_milli;
 
-    /* a longer stretch tells the rate itself, if the server has become much slower */
-    if (l->passed >= KNOWN_PASSED)
-        slower = TG_MIN(slower, rate_of(l->passed * 1000, now_us - l->since_us));
-    l->probe_every_us = TG_MIN(l->probe_every_us * 4, PROBE_LAST_US);
+    if (l->passed_after >= KNOWN_PASSED && !is_leaky(l))
+        between = rate_between(l, sent_us);
+
+    if (between < l->learned_milli - l->learned_milli / 20) {
+        slower = TG_MIN(slower, between);
+        if (l->coarse_at_us == INT64_MAX) /* it fell; else it was raised too far here */
+            l->probe_every_us = PROBE_FALLEN_US;
+    }
     keep(l, slower, now_us);
+}
+
+/* The second flood of a probe: what passed since the first tells the rate. */
+static void flood_while_probed(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
+{
+    int64_t seen = rate_between(l, sent_us), known = l->learned_milli;
+    int64_t passed = TG_MAX(l->passed_after, INT64_C(1)), unsure = known / 10 + 2 * known / passed;
+
+    l->probe_every_us = TG_MIN(l->probe_every_us * 4, PROBE_LAST_US);
+    if (is_leaky(l)) {
+        keep(l, known, now_us);
+    } else if (seen > known + unsure) { /* raised: how far is measured as at first */
+        l->phase = TG_LIMIT_VERIFY;
+        l->probe_every_us = PROBE_FIRST_US;
+        raise_to(l, TG_MAX(seen - seen / passed, known));
+        set_rate(l, TG_MIN(l->learned_milli * 2, RATE_MAX_MILLI));
+    } else if (seen < known - unsure) {
+        l->probe_every_us = PROBE_FALLEN_US;
+        keep(l, seen, now_us);
+    } else {
+        keep(l, known, now_us);
+    }
 }
 
 static void learn(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
@@ -228,7 +317,13 @@ static void learn(struct tg_limiter *l, int64_t sent_us, int64_t now_us)
         flood_while_refining(l, sent_us, now_us);
         break;
     case TG_LIMIT_KNOWN:
-        flood_while_known(l, now_us);
+        flood_while_known(l, sent_us, now_us);
+        break;
+    case TG_LIMIT_PROBE:
+        l->phase = TG_LIMIT_PROBED;
+        break;
+    case TG_LIMIT_PROBED:
+        flood_while_probed(l, sent_us, now_us);
         break;
     }
 }
@@ -272,6 +367,8 @@ int64_t tg_limiter_flood(struct tg_limiter *l, int64_t sent_us, int64_t wait_s, 
     if (same_event)
         return l->closed_until_us - now_us;
     l->flood_at_us = now_us;
+    l->refused_us = sent_us;
+    l->passed_after = 0;
     if (!l->options.adaptive)
         return l->closed_until_us - now_us;
     l->level_nano = level_after(l, wait_us);
@@ -292,7 +389,7 @@ void tg_limiter_recall(struct tg_limiter *l, int64_t learned_milli, int64_t now_
 
 int64_t tg_limiter_learned(const struct tg_limiter *l)
 {
-    return l->phase == TG_LIMIT_KNOWN ? l->learned_milli : 0;
+    return l->phase >= TG_LIMIT_KNOWN ? l->learned_milli : 0;
 }
 
 int64_t tg_limiter_rate(const struct tg_limiter *l)

@@ -12,7 +12,16 @@
  *
  *   OPEN --flood--> MEASURE --enough passed--> VERIFY --flood--> REFINE --flood--> KNOWN
  *                                              |  no flood: double the pace, again
- *   KNOWN --flood--> a little slower;  --long quiet, growing geometrically--> a little faster
+ *   KNOWN --flood--> a little slower, or what passed since the flood before it, if that is less
+ *   KNOWN --long quiet, growing geometrically--> PROBE
+ *
+ * Whether a limit was raised shows only when the server's bucket is empty, so a probe costs floods:
+ * double the pace until one comes, then until the next: what passed between the two is the rate,
+ * off by one request. If it is the one known, that is kept; else it is measured again. A double
+ * pace that meets no flood for a minute is simply allowed. So a limit that falls is followed at
+ * once, one that rises at the next probe: ten minutes after the last change, or two after a fall.
+ *
+ *   PROBE --flood--> PROBED --flood--> KNOWN or VERIFY
  *
  * Time: any monotonic microseconds. Pure: no clock, no randomness.
  *
@@ -25,7 +34,8 @@
 
 struct tg_limiter_options {
     int64_t rate_milli_per_s; /* configured: 1000 is one a second; 0 none */
-    int64_t burst;            /* requests that may leave at once after a pause; >= 1 */
+    int64_t burst;            /* requests that may leave at once after a pause; 0: what makes up for
+                                 timers that fire late: a tenth of a second's, at least 2 */
     bool adaptive;            /* learn from floods */
     int32_t use_permille;     /* share of a learned or configured rate that is used; 1000 all */
     struct tg_backoff backoff; /* base_us > 0: floods in a row are waited for at least as long as
@@ -37,7 +47,9 @@ enum tg_limiter_phase {
     TG_LIMIT_MEASURE,
     TG_LIMIT_VERIFY,
     TG_LIMIT_REFINE,
-    TG_LIMIT_KNOWN
+    TG_LIMIT_KNOWN,
+    TG_LIMIT_PROBE,
+    TG_LIMIT_PROBED
 };
 
 struct tg_limiter {
@@ -46,6 +58,7 @@ struct tg_limiter {
     int64_t closed_until_us; /* end of the server's wait; INT64_MIN none */
     int64_t flood_at_us;     /* when the last flood event began: later answers to requests sent
                                 before it belong to it */
+    int64_t refused_us;      /* when the first request that it refused was sent */
     /* token bucket of the rate that is kept */
     int64_t rate_milli;      /* 0: unlimited */
     int64_t level_nano, last_us;
@@ -53,10 +66,13 @@ struct tg_limiter {
     int64_t learned_milli;   /* 0 unknown */
     int64_t since_us;        /* start of the measured stretch */
     int64_t passed;          /* requests accepted since then */
+    int64_t passed_after;    /* requests sent and accepted since the last flood */
     int64_t cycles;          /* floods while measuring, and how long was sent between them */
     int64_t sending_us;
-    int64_t bucket_milli;    /* thousandths of a request that a wait puts into the bucket */
+    int64_t bucket_milli;    /* thousandths of a request that a wait puts into the bucket; 0 not
+                                known */
     int64_t probe_at_us, probe_every_us;
+    int64_t coarse_at_us;    /* when a coarse estimate is raised a little; INT64_MAX never */
     uint32_t floods_in_a_row; /* without a request accepted between them */
     /* statistics */
     uint64_t n_floods, n_passed;
