@@ -150,8 +150,9 @@ const struct cli_command cmd_extract = {
     .about = "Reads every message of the chats, oldest first, and writes rows to the destination. "
              "Each commit moves a checkpoint; a run that was stopped or killed goes on behind the "
              "last commit when the same command is given again. A CHAT is an id as tgdata chats "
-             "prints it, a username, or a t.me link. SIGINT and SIGTERM end the run after the "
-             "batch in hand; a second one ends it at once, and nothing that was committed is lost.",
+             "prints it, a username, a t.me link, or me for Saved Messages. SIGINT and SIGTERM "
+             "end the run after the batch in hand; "
+             "a second one ends it at once, and nothing that was committed is lost.",
     .examples = "  tgdata extract @durov --to ndjson:out\n"
                 "  tgdata extract --all --to ndjson:out --state sqlite:state.db --job nightly\n"
                 "  tgdata extract -1001234567890 --to ndjson:out --since 2024-01-01 --limit 10000\n"

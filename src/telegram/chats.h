@@ -38,8 +38,8 @@ bool tg_left_channels_start(struct tgc *client,
                             int64_t now_us);
 
 /**
- * Finds a chat by "@name", "name", "https://t.me/name", "t.me/c/ID", or a marked id. The cache is
- * asked first; an id that it lacks is looked for in the chat list.
+ * Finds a chat by "@name", "name", "https://t.me/name", "t.me/c/ID", "me" (Saved Messages), or a
+ * marked id. The cache is asked first; an id that it lacks is looked for in the chat list.
  *
  * @param done  peer is NULL on failure; it is valid during the call
  */

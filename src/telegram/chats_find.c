@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "telegram/chats.h"
+#include "telegram/login.h"
 #include "telegram/request.h"
 #include "tl/walk.h"
 
@@ -20,6 +21,7 @@ struct resolve {
     void *ctx;
     char what[WHAT_MAX]; /* a username, or the id's digits */
     int64_t id;          /* marked; 0: by name */
+    bool self;           /* the account's own chat, Saved Messages */
     bool unreadable;     /* it is there, but of a kind that the schema does not know */
 };
 
@@ -195,11 +197,29 @@ static bool ask_channel(struct resolve *r, int64_t now_us)
     return call != 0;
 }
 
+static void on_self(void *ctx, const struct tg_error *err)
+{
+    struct resolve *r = ctx;
+    const struct tg_session_data *session = tgc_session(r->client);
+    const struct tg_peer *peer = tg_peers_get(&session->peers, session->user_id);
+
+    if (err)
+        resolved(r, NULL, err);
+    else if (peer)
+        resolved(r, peer, NULL);
+    else
+        not_found(r, "log in anew with `tgdata login --force`");
+}
+
 /* Asks the server for what the cache lacks. */
 static bool ask(struct resolve *r, int64_t now_us)
 {
     struct tg_error err;
 
+    if (r->self) {
+        tg_whoami_start(r->client, on_self, r, now_us);
+        return true;
+    }
     if (!r->id)
         return ask_name(r, now_us);
     if (!tgc_session(r->client)->is_bot)
@@ -235,6 +255,9 @@ bool tg_resolve_start(struct tgc *client, const char *what,
         resolved(r, NULL, &err);
         return true;
     }
+    r->self = strcmp(what, "me") == 0 || (r->id && r->id == tgc_session(client)->user_id);
+    if (r->self)
+        r->id = tgc_session(client)->user_id;
     peer = r->id ? tg_peers_get(peers, r->id) : tg_peers_by_username(peers, tg_str_of(r->what));
     if (peer && !peer->min) {
         resolved(r, peer, NULL);

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from kit import Case, main, rows, start, tgdata, wait_for
+from kit import Case, Sim, main, rows, start, tgdata, wait_for
 
 
 class Extract(Case):
@@ -276,6 +276,61 @@ class Checkpoints(Case):
         done = self.verify(session)
         self.check_fails(done, 10)
         self.assertFalse(done.json()["complete"])
+
+
+class SavedMessages(Case):
+    """`extract me` is the account's chat with itself."""
+    sim_args = None
+    ME = 777000111
+
+    def world(self):
+        def message(number):
+            return {"id": number, "type": "message", "date_unixtime": str(1705314600 + number),
+                    "from": "Ada", "from_id": f"user{self.ME}", "text": f"note {number}"}
+        chat = {"name": None, "type": "saved_messages", "id": self.ME,
+                "messages": [message(i) for i in (1, 2, 5, 230)]}
+        other = {"name": "Bob", "type": "personal_chat", "id": 555,
+                 "messages": [message(i) for i in (3, 4)]}
+        path = self.dir / "result.json"
+        path.write_text(json.dumps({
+            "personal_information": {"user_id": self.ME, "first_name": "Ada"},
+            "chats": {"list": [chat, other]}}), encoding="utf-8")
+        return ["--import", path]
+
+    def test_me(self):
+        sim = Sim(self.dir / "dc", *self.world())
+        type(self).sim = sim  # stopped with the class
+        session = self.dir / "me.session"
+        self.login(session, sim.accounts[0])
+        string = tgdata("export-session", "pyrogram", "--session", session).out.strip()
+        imported = ["--session", self.dir / "imported", "--session-string", string]
+        for i, (how, who) in enumerate(((["--session", session], "me"), (imported, "me"),
+                                        (["--session", session], str(self.ME)))):
+            out, state = self.dir / f"out{i}", ["--state", f"sqlite:{self.dir}/state{i}"]
+            done = tgdata("extract", who, *how, "--datacenter", sim.file, "--to", f"ndjson:{out}",
+                          *state)
+            self.assertEqual(done.code, 0, done)
+            self.assertEqual([(r["chat_id"], r["id"], r["text"]) for r in rows(out)],
+                             [(self.ME, n, f"note {n}") for n in (1, 2, 5, 230)])
+            done = tgdata("verify", "--session", how[1], *state, "--json")
+            self.assertEqual(done.code, 0, done)
+
+    def test_nothing_saved_yet_and_bots(self):
+        sim = Sim(self.dir / "dc", "--chats", "1", "--messages", "5")
+        try:
+            for a, code in ((sim.accounts[0], 0), (sim.accounts[-1], 4)):
+                path = self.dir / str(a["user_id"])
+                words = (["--bot-token", a["bot_token"]] if "bot_token" in a else
+                         ["--phone", a["phone"], "--code", a["code"]])
+                done = tgdata("login", "--session", path, "--datacenter", sim.file, "--api-id", "1",
+                              "--api-hash", "aa", *words)
+                self.assertEqual(done.code, 0, done)
+                done = tgdata("extract", "me", "--session", path, "--to", f"ndjson:{path}.out",
+                              "--state", f"sqlite:{path}.state")
+                self.assertEqual(done.code, code, done)
+            self.assertIn("a bot cannot read private chats", done.err)
+        finally:
+            sim.stop()
 
 
 if __name__ == "__main__":
