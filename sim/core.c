@@ -106,6 +106,10 @@ static tg_code schema_load(struct sim_core *core, const char *path, struct tg_er
     if (dir)
         fs->close_dir(fs, dir);
     tg_buf_done(&text);
+    if (code == TG_NOT_FOUND) { /* a file that the user named */
+        tg_hint(err, "--schema names a file with an API layer as TL text");
+        code = err->code = TG_USAGE;
+    }
     if (code != TG_OK)
         return code;
     core->loaded[core->n_loaded++] = schema;

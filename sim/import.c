@@ -559,10 +559,14 @@ tg_code sim_import_load(struct sim_world *w, const char *path, struct tg_error *
         return tg_fail(err, TG_USAGE, "the path '%.200s...' is too long", path);
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
     code = fs->open_dir(fs, slash == path ? "/" : folder, false, &dir, err);
-    if (code != TG_OK)
-        return code;
-    code = tg_fs_read_all(fs, dir, slash ? slash + 1 : path, FILE_MAX, &l.imp->text, err);
-    fs->close_dir(fs, dir);
+    if (code == TG_OK) {
+        code = tg_fs_read_all(fs, dir, slash ? slash + 1 : path, FILE_MAX, &l.imp->text, err);
+        fs->close_dir(fs, dir);
+    }
+    if (code == TG_NOT_FOUND) { /* a file that the user named */
+        tg_hint(err, "--import names the result.json of an export of Telegram Desktop");
+        code = err->code = TG_USAGE;
+    }
     return code == TG_OK ? load(&l) : code;
 }
 

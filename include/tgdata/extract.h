@@ -128,11 +128,18 @@ struct tg_checkpoint_info {
 };
 typedef bool (*tg_checkpoint_fn)(void *ctx, const struct tg_checkpoint_info *checkpoint);
 
-/** The newest checkpoint of every chat of a job; job NULL: of all jobs. */
+/**
+ * The newest checkpoint of every chat of a job; job NULL: of all jobs. The store is only read, and
+ * not made if it is not there.
+ *
+ * @param seen  called on this thread for each; what it is given is valid during the call; false
+ *              stops
+ * @return TG_OK; TG_NOT_FOUND: no such state, or no such job; TG_CORRUPT, TG_STATE, ...
+ */
 TG_API tg_code tg_checkpoints_list(const char *state_url, const char *job, tg_checkpoint_fn seen,
                                    void *ctx, struct tg_error *err) TG_MUST_CHECK;
 
-/** All checkpoints of one chat of a job, newest first. */
+/** All checkpoints of one chat of a job, newest first; otherwise as tg_checkpoints_list. */
 TG_API tg_code tg_checkpoints_history(const char *state_url, const char *job, int64_t chat_id,
                                       tg_checkpoint_fn seen, void *ctx,
                                       struct tg_error *err) TG_MUST_CHECK;

@@ -14,9 +14,13 @@
 #include "cli/progress.h"
 #include "cli/term.h"
 
-/* What to do about a code when whoever failed did not say more. */
-static const char *default_hint(tg_code code)
+/* What to do about a code when whoever failed did not say more. Only an extraction goes on where it
+ * stopped, and only a command with an account has a list of chats. */
+static const char *default_hint(const struct cli_command *command, tg_code code)
 {
+    bool goes_on = command == &cmd_extract;
+    bool has_chats = command && command->scopes & 1u << TG_SCOPE_ACCOUNT;
+
     switch (code) {
     case TG_AUTH:
         return "log in with: tgdata login";
@@ -24,18 +28,23 @@ static const char *default_hint(tg_code code)
         return "check what was entered and run tgdata login again";
     case TG_NET:
     case TG_TIMEOUT:
-        return "check the network, --datacenter and --proxy; run the same command again to go on";
+        return goes_on ? "check the network, --datacenter and --proxy; run the same command again "
+                         "to go on"
+                       : "check the network, --datacenter and --proxy, then try again";
     case TG_SERVER:
     case TG_PROTOCOL:
-        return "run the same command again to go on where it stopped";
+        return goes_on ? "run the same command again to go on where it stopped"
+                       : "try again in a while";
     case TG_NOT_FOUND:
-        return "tgdata chats lists the chats of the account";
+        return has_chats ? "tgdata chats lists the chats of the account" : NULL;
     case TG_FULL:
-        return "make room and run the same command again: it goes on behind the last commit";
+        return goes_on ? "make room and run the same command again: it goes on behind the last "
+                         "commit"
+                       : "make room and try again";
     case TG_BUSY:
         return "wait for the other process to end, or stop it";
     case TG_CANCELLED:
-        return "run the same command again to go on behind the last commit";
+        return goes_on ? "run the same command again to go on behind the last commit" : NULL;
     default:
         return NULL;
     }
@@ -43,7 +52,7 @@ static const char *default_hint(tg_code code)
 
 int cli_report(const struct cli *cli, const struct tg_error *err)
 {
-    const char *hint = err->hint[0] ? err->hint : default_hint(err->code);
+    const char *hint = err->hint[0] ? err->hint : default_hint(cli->command, err->code);
     const char *name = cli->command ? cli->command->name : NULL;
     struct tg_buf text;
 

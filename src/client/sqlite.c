@@ -5,6 +5,11 @@
  * A database in write-ahead mode needs a shared-memory file beside it even for reading. In a
  * directory that may not be written that fails; if no log is left over, the main file alone is the
  * whole truth and is opened as immutable.
+ *
+ * Who only looks leaves everything as it is. Closing the last connection that can write would fold
+ * a log that a killed run left into the file: with such a log the file is opened read-only. Without
+ * one it is opened for writing, though nothing is written: so the files that SQLite makes beside it
+ * for reading are removed again.
  */
 #include "client/sqlite.h"
 
@@ -122,6 +127,30 @@ static tg_code check_path(const char *path, struct tg_error *err)
     return tg_hint(err, "name a file in it");
 }
 
+/* @return TG_NOT_FOUND if the file or its directory is not there */
+static tg_code check_there(const char *path, struct tg_error *err)
+{
+    const struct tg_fs *fs = &tg_fs_system;
+    struct tg_dir *dir = NULL;
+    struct tg_file *file = NULL;
+    const char *slash = strrchr(path, '/');
+    char *parent = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    tg_code code = parent ? fs->open_dir(fs, parent, false, &dir, err)
+                          : tg_fail(err, TG_NOMEM, "path of a database");
+
+    if (code == TG_OK)
+        code = fs->open(fs, dir, slash ? slash + 1 : path, &file, err);
+    if (file)
+        fs->close(fs, file);
+    if (dir)
+        fs->close_dir(fs, dir);
+    free(parent);
+    if (code != TG_NOT_FOUND)
+        return TG_OK; /* opening it tells more */
+    tg_fail(err, TG_NOT_FOUND, "there is no file '%.240s'", path);
+    return tg_hint(err, "name the file that the job was run with: --state sqlite:FILE");
+}
+
 /* @return whether a write-ahead log with contents stands beside the file, or that is not known */
 static bool has_log(const char *path)
 {
@@ -182,7 +211,9 @@ static int first_read(struct tg_sqlite *d)
 
 static tg_code open_file(struct tg_sqlite *d, int64_t busy_ms, struct tg_error *err)
 {
-    int status = sqlite3_open_v2(d->path, &d->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    int create = d->existing ? 0 : SQLITE_OPEN_CREATE;
+    int how = d->look && has_log(d->path) ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | create;
+    int status = sqlite3_open_v2(d->path, &d->db, how, NULL);
 
     if (status == SQLITE_OK) {
         sqlite3_busy_timeout(d->db, (int)TG_MIN(busy_ms, (int64_t)INT32_MAX));
@@ -195,7 +226,7 @@ static tg_code open_file(struct tg_sqlite *d, int64_t busy_ms, struct tg_error *
     }
     if (status != SQLITE_OK)
         return tg_sqlite_fail(d, "read the database", err);
-    d->read_only = sqlite3_db_readonly(d->db, "main") == 1;
+    d->read_only = d->look || sqlite3_db_readonly(d->db, "main") == 1;
     return TG_OK;
 }
 
@@ -231,7 +262,9 @@ tg_code tg_sqlite_open(struct tg_sqlite *d, const char *path, int64_t busy_ms,
     d->path = strdup(path);
     if (!d->path)
         return tg_fail(err, TG_NOMEM, "path of a database");
-    code = check_path(path, err);
+    code = d->existing ? check_there(path, err) : TG_OK;
+    if (code == TG_OK)
+        code = check_path(path, err);
     if (code == TG_OK)
         code = open_file(d, busy_ms, err);
     if (code == TG_OK)
@@ -239,7 +272,9 @@ tg_code tg_sqlite_open(struct tg_sqlite *d, const char *path, int64_t busy_ms,
     if (code == TG_OK)
         code = check_pages(d, err);
     if (code == TG_OK && !d->read_only)
-        code = tg_sqlite_exec(d, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", err);
+        code = tg_sqlite_exec(d, "PRAGMA synchronous=FULL;", err);
+    if (code == TG_OK && !d->existing && !d->read_only)
+        code = tg_sqlite_exec(d, "PRAGMA journal_mode=WAL;", err); /* the file remembers */
     return code;
 }
 

@@ -25,6 +25,8 @@ enum { TG_SQLITE_STMTS = 32 };
 struct tg_sqlite {
     sqlite3 *db;
     char *path;
+    bool existing; /* set by the caller: a file that is not there is not made */
+    bool look;     /* set by the caller, with existing: for reading; the file stays as it is */
     bool read_only;
     const char *const *sql; /* text of each statement, by number; the caller's */
     size_t n_sql;
@@ -34,8 +36,10 @@ struct tg_sqlite {
 /**
  * Opens or creates a database. A file that may not be written is opened for reading.
  *
- * @param d     zeroed but for sql and n_sql; tg_sqlite_close is safe after a failure
+ * @param d     zeroed but for sql, n_sql, existing and look; tg_sqlite_close is safe after a
+ *              failure
  * @param path  a file; its directory must exist
+ * @return TG_OK; TG_NOT_FOUND if `existing` and it is not there; the codes above
  */
 tg_code tg_sqlite_open(struct tg_sqlite *d, const char *path, int64_t busy_ms,
                        struct tg_error *err);

@@ -64,11 +64,15 @@ tg_code tg_checkpoints_list(const char *state_url, const char *job, tg_checkpoin
     if (code == TG_OK && job)
         snprintf(prefix, sizeof prefix, "%s/", job);
     if (code == TG_OK)
-        code = tg_store_open(state_url, &store, err);
+        code = tg_store_open_existing(state_url, TG_STORE_LOOK, &store, err);
     if (code != TG_OK)
         return code;
     code = store.ops->list(store.self, "checkpoint", prefix, on_record, &l, err);
     tg_store_close(&store);
+    if (code == TG_OK && l.code == TG_OK && job && !l.n) {
+        tg_fail(err, TG_NOT_FOUND, "job '%s' has no checkpoint in %s", job, state_url);
+        return tg_hint(err, "`tgdata checkpoints list` without --job shows all jobs");
+    }
     return code == TG_OK ? l.code : code;
 }
 
@@ -81,15 +85,17 @@ tg_code tg_checkpoints_history(const char *state_url, const char *job, int64_t c
     tg_code code = tg_job_name_check(job, err);
 
     if (code == TG_OK)
-        code = tg_store_open(state_url, &store, err);
+        code = tg_store_open_existing(state_url, TG_STORE_LOOK, &store, err);
     if (code != TG_OK)
         return code;
     tg_checkpoint_key(key, sizeof key, job, chat_id);
     code = store.ops->history(store.self, "checkpoint", key, on_record, &l, err);
     tg_store_close(&store);
-    if (code == TG_OK && l.code == TG_OK && !l.n)
-        return tg_fail(err, TG_NOT_FOUND, "job '%s' has no checkpoint of chat %lld", job,
-                       (long long)chat_id);
+    if (code == TG_OK && l.code == TG_OK && !l.n) {
+        tg_fail(err, TG_NOT_FOUND, "job '%s' has no checkpoint of chat %lld", job,
+                (long long)chat_id);
+        return tg_hint(err, "`tgdata checkpoints list` shows the jobs and their chats");
+    }
     return code == TG_OK ? l.code : code;
 }
 
@@ -226,7 +232,8 @@ static tg_code roll_back(struct rollback *r, struct tg_error *err)
     if (code == TG_OK && !f->found) {
         tg_fail(err, TG_NOT_FOUND, "job '%s' has no checkpoint %llu of chat %lld", r->job,
                 (unsigned long long)f->number, (long long)r->chat_id);
-        code = tg_hint(err, "`tgdata checkpoints show` lists those that are kept");
+        code = tg_hint(err, "`tgdata checkpoints list` shows jobs and chats, `show` those of a "
+                            "chat");
     }
     if (code == TG_OK)
         code = tg_checkpoint_parse((const char *)f->record.data, f->record.len, &r->goal, err);
@@ -247,7 +254,7 @@ tg_code tg_checkpoints_rollback(const char *state_url, const char *job, int64_t 
     tg_code code = tg_job_name_check(job, err);
 
     if (code == TG_OK)
-        code = tg_store_open(state_url, &r.store, err);
+        code = tg_store_open_existing(state_url, TG_STORE_CHANGE, &r.store, err);
     if (code != TG_OK)
         return code;
     tg_buf_init(&r.find.record, RECORD_MAX);

@@ -226,7 +226,7 @@ tg_code tg_verify(struct tg_account *a, const char *state_url, const char *job, 
     if (code == TG_OK)
         code = tg_account_who(a, err);
     if (code == TG_OK)
-        code = tg_store_open(state_url, &store, err);
+        code = tg_store_open_existing(state_url, TG_STORE_LOOK, &store, err);
     if (code != TG_OK)
         return code;
     code = gather(&v, &store, job, err);

@@ -50,6 +50,10 @@ static tg_code ndjson_open(void *self, const char *target, const struct tg_sink_
         tg_fail(err, TG_USAGE, "no directory is named for the output");
         return tg_hint(err, "write it as ndjson:DIR");
     }
+    if (strncmp(target, "//", 2) == 0) {
+        tg_fail(err, TG_USAGE, "'%.200s' is no path of a directory", target);
+        return tg_hint(err, "write it without '//': ndjson:DIR");
+    }
     if (!tg_buf_grow(&s->buffer, BUFFER))
         return tg_fail(err, TG_NOMEM, "output buffer");
     return TG_OK;

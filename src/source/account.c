@@ -120,6 +120,8 @@ static tg_code load_datacenter(const char *path, struct tg_datacenter *ret, stru
     code = read_file(path, DATACENTER_MAX, &text, err);
     if (code == TG_OK)
         code = tg_datacenter_parse((const char *)text.data, text.len, ret, err);
+    if (code == TG_NOT_FOUND)
+        tg_hint(err, "--datacenter names the file that `tgdata sim` writes");
     if (code == TG_DATA || code == TG_NOT_FOUND)
         code = err->code = TG_USAGE; /* a file that the user named */
     tg_buf_done(&text);
@@ -179,6 +181,10 @@ static tg_code load_schema(struct tg_account *a, const char *path, struct tg_err
     code = read_file(path, TL_TEXT_MAX, &text, err);
     if (code == TG_OK)
         code = tl_schema_load(path, (const char *)text.data, text.len, &a->schema, err);
+    if (code == TG_NOT_FOUND) { /* a file that the user named */
+        tg_hint(err, "--schema names a file with an API layer as TL text");
+        code = err->code = TG_USAGE;
+    }
     tg_buf_done(&text);
     return code;
 }

@@ -108,8 +108,12 @@ static tg_code check_schema(struct tg_sqlite *db, struct tg_error *err)
         code = tg_sqlite_number(db, "SELECT count(*) FROM sqlite_master", &n_tables, err);
     if (code != TG_OK)
         return code;
-    if (n_tables == 0 && version == 0 && application == 0)
-        return make_schema(db, err);
+    if (n_tables == 0 && version == 0 && application == 0) {
+        if (!db->existing)
+            return make_schema(db, err);
+        tg_fail(err, TG_NOT_FOUND, "'%.200s' holds no state", db->path);
+        return tg_hint(err, "name the file that the job was run with: --state sqlite:FILE");
+    }
     if (application != strtoll(APPLICATION_ID, NULL, 10)) {
         tg_fail(err, TG_UNUSABLE, "'%.200s' is a database of another program", db->path);
         return tg_hint(err, "name another file for the state");
@@ -122,13 +126,20 @@ static tg_code check_schema(struct tg_sqlite *db, struct tg_error *err)
     return TG_OK;
 }
 
-static tg_code sqlite_open(void *self, const char *target, struct tg_error *err)
+static tg_code sqlite_open(void *self, const char *target, enum tg_store_use use,
+                           struct tg_error *err)
 {
     struct store_sqlite *s = self;
     tg_code code;
 
     s->db.sql = statement;
     s->db.n_sql = N_STMTS;
+    s->db.existing = use != TG_STORE_CREATE;
+    s->db.look = use == TG_STORE_LOOK;
+    if (strncmp(target, "//", 2) == 0) {
+        tg_fail(err, TG_USAGE, "'%.200s' is no path of a file", target);
+        return tg_hint(err, "write it without '//': sqlite:FILE");
+    }
     code = tg_sqlite_open(&s->db, target, s->busy_timeout_ms, err);
     return code == TG_OK ? check_schema(&s->db, err) : code;
 }

@@ -43,10 +43,17 @@ typedef bool (*tg_doc_seen)(void *ctx, const char *key, const struct tg_doc *doc
                             const void *bytes, size_t len); /* false stops */
 typedef bool (*tg_log_seen)(void *ctx, const struct tg_log_entry *entry);
 
+/** What a store is opened for. */
+enum tg_store_use {
+    TG_STORE_CREATE, /* reading and writing; made if it is not there */
+    TG_STORE_CHANGE, /* reading and writing one that is there */
+    TG_STORE_LOOK,   /* reading one that is there; it stays as it is */
+};
+
 struct tg_store_ops {
     struct tg_driver head;
 
-    tg_code (*open)(void *self, const char *target, struct tg_error *err);
+    tg_code (*open)(void *self, const char *target, enum tg_store_use use, struct tg_error *err);
     void (*close)(void *self); /* safe after a failed open */
 
     /** @return TG_END if there is no such document */
@@ -101,8 +108,9 @@ extern const struct tg_store_ops *const tg_stores[]; /* all, ended by NULL */
  * Opens a store from a URL such as "sqlite:FILE?busy-timeout=5s".
  * ret: close with tg_store_close (safe on a zeroed struct). A store that can only be read opens all
  * the same; changes then fail with TG_UNUSABLE.
- * Codes: TG_USAGE; TG_UNUSABLE (cannot be opened, another program's file, a newer version);
- * TG_CORRUPT; TG_STATE (for a while)
+ * Codes: TG_USAGE; TG_NOT_FOUND (tg_store_open_existing: it is not there, or holds no state);
+ * TG_UNUSABLE (cannot be opened, another program's file, a newer version); TG_CORRUPT; TG_STATE
+ * (for a while)
  */
 
 struct tg_store {
@@ -111,6 +119,8 @@ struct tg_store {
     char *url;
 };
 tg_code tg_store_open(const char *url, struct tg_store *ret, struct tg_error *err);
+tg_code tg_store_open_existing(const char *url, enum tg_store_use use, struct tg_store *ret,
+                               struct tg_error *err);
 void tg_store_close(struct tg_store *store);
 
 #endif

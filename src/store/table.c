@@ -2,6 +2,7 @@
 /*
  * table.c - the list of all stores, and opening one from its URL; see store.h
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "store/store.h"
@@ -16,7 +17,7 @@ static const struct tg_driver *head(size_t i)
 }
 
 /* Makes the instance and opens it; whatever was made is in `ret`, also on failure. */
-static tg_code open_parts(struct tg_store *ret, struct tg_error *err)
+static tg_code open_parts(struct tg_store *ret, enum tg_store_use use, struct tg_error *err)
 {
     char *target, *query;
     size_t i = 0;
@@ -34,20 +35,33 @@ static tg_code open_parts(struct tg_store *ret, struct tg_error *err)
     if (code == TG_OK)
         code = tg_options_query(ret->ops->head.option, ret->self, query, err);
     if (code == TG_OK)
-        code = ret->ops->open(ret->self, target, err);
+        code = ret->ops->open(ret->self, target, use, err);
     return code;
 }
 
-tg_code tg_store_open(const char *url, struct tg_store *ret, struct tg_error *err)
+static tg_code open_store(const char *url, enum tg_store_use use, struct tg_store *ret,
+                          struct tg_error *err)
 {
     struct tg_store made = { .url = strdup(url) };
-    tg_code code = made.url ? open_parts(&made, err) : tg_fail(err, TG_NOMEM, "state store");
+    tg_code code = made.url ? open_parts(&made, use, err) : tg_fail(err, TG_NOMEM, "state store");
 
     if (code != TG_OK)
         tg_store_close(&made);
     else
         *ret = made;
     return code;
+}
+
+tg_code tg_store_open(const char *url, struct tg_store *ret, struct tg_error *err)
+{
+    return open_store(url, TG_STORE_CREATE, ret, err);
+}
+
+tg_code tg_store_open_existing(const char *url, enum tg_store_use use, struct tg_store *ret,
+                               struct tg_error *err)
+{
+    assert(use != TG_STORE_CREATE);
+    return open_store(url, use, ret, err);
 }
 
 void tg_store_close(struct tg_store *store)

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 
-from kit import Case, Sim, main, rows, tgdata
+from kit import Case, Sim, main, rows, start, tgdata, wait_for
 
 NOBODY = 65534
 
@@ -115,6 +115,8 @@ class BadInput(Case):
         chat = self.sim.chat("supergroup")["id"]
         table = [("--to", "parchment:x", "ndjson"), ("--to", "ndjson", "NAME:TARGET"),
                  ("--to", "ndjson:", "directory"), ("--state", "stone:x", "sqlite"),
+                 ("--to", "ndjson://out", "without '//'"),
+                 ("--state", "sqlite://s", "without '//'"),
                  ("--state", "sqlite:", "no file is named"), ("--to", "ndjson:x?speed=9", "speed"),
                  ("--job", "a/b", "job"), ("--proxy", "carrier://x", "socks5")]
         for name, value, says in table:
@@ -127,6 +129,71 @@ class BadInput(Case):
                 self.check_says_usage(tgdata(*words, cwd=self.dir), says)
         done = tgdata("extract", chat, *self.account_args(session), cwd=self.dir)
         self.check_fails(done, 2, "--to ndjson:DIR")
+
+    def test_files_that_are_not_there(self):
+        missing, session = self.dir / "missing", self.session()
+        listing = ["chats", *self.account_args(session)]
+        table = [([*listing, "--schema", missing], 2, "--schema names"),
+                 (["chats", "--session", session, "--datacenter", missing], 2,
+                  "--datacenter names"),
+                 (["sim", "--dir", self.dir / "dc", "--schema", missing], 2, "--schema names"),
+                 (["sim", "--dir", self.dir / "dc", "--import", missing], 2, "--import names"),
+                 (["sim", "--dir", self.dir / "dc", "--import", missing / "x"], 2,
+                  "--import names")]
+        for words, code, says in table:
+            with self.subTest(words):
+                done = tgdata(*words)
+                self.check_fails(done, code, str(missing), says)
+                self.assertNotIn("tgdata chats lists", done.err)
+
+    def test_looking_makes_and_changes_nothing(self):
+        """Commands that only look at the state: also one that a killed run left behind."""
+        chat, session = self.sim.chat("supergroup"), self.session()
+        state, empty = self.dir / "state.db", self.dir / "empty.db"
+        empty.touch()
+        for url in [state, empty, self.dir / "no" / "where.db"]:
+            which = ["--state", f"sqlite:{url}"]
+            for words in [["checkpoints", "list"], ["checkpoints", "show", "5"],
+                          ["checkpoints", "rollback", "5", "--number", "1"],
+                          ["verify", *self.account_args(session)]]:
+                done = tgdata(*words, *which)
+                self.check_fails(done, 3, str(url), "--state")
+                self.assertNotIn("tgdata chats lists", done.err)
+        self.assertFalse(state.exists())
+        self.assertEqual(empty.stat().st_size, 0)
+        self.assertEqual([p.name for p in self.dir.glob("*.db*")], ["empty.db"])
+        words = self.extract_args(chat["id"], session=session)
+        self.assertEqual(tgdata(*words).code, 0)
+        self.check_looks(session, chat)
+        shutil.rmtree(self.dir / "out")
+        state.unlink()
+        process = start(*self.extract_args(chat["id"], session=session, more=[
+            "--batch-size", "20", "--checkpoint-interval", "20", "--rate", "2"]),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.assertTrue(wait_for(lambda: rows(self.dir / "out")))
+        process.kill()
+        process.wait()
+        self.assertGreater((self.dir / "state.db-wal").stat().st_size, 0)
+        self.check_looks(session, chat)
+        self.assertEqual(tgdata(*words).code, 0)
+        self.check_whole([chat])
+
+    def check_looks(self, session, chat):
+        def files():
+            return {p.name: p.read_bytes() for p in self.dir.glob("state.db*")
+                    if not p.name.endswith("-shm")}
+        before, which = files(), ["--state", f"sqlite:{self.dir}/state.db"]
+        self.assertEqual(tgdata("checkpoints", "list", *which).code, 0)
+        self.assertEqual(tgdata("checkpoints", "list", *which, "--job", "job").code, 0)
+        self.check_fails(tgdata("checkpoints", "list", *which, "--job", "none"), 3, "'none'",
+                         "without --job")
+        self.assertEqual(tgdata("checkpoints", "show", chat["id"], *which, "--job", "job").code, 0)
+        for words in [["show", "5", "--job", "job"], ["show", chat["id"], "--job", "none"]]:
+            done = tgdata("checkpoints", *words, *which)
+            self.check_fails(done, 3, "checkpoints list")
+        self.assertIn(self.verify(session).code, (0, 10))
+        self.check_fails(self.verify(session, job="none"), 3, "'none'", "checkpoints list")
+        self.assertEqual(files(), before)
 
     def check_says_usage(self, done, says):
         self.assertEqual(done.code, 2, done)

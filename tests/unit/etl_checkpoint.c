@@ -469,7 +469,8 @@ static void checkpoints_are_listed(void **state)
     assert_true(l.n == 1 && l.first == 4);
     assert_int_equal(tg_checkpoints_list(k.state, NULL, on_listed, &all, &k.err), TG_OK);
     assert_int_equal(all.n, 1);
-    assert_int_equal(tg_checkpoints_list(k.state, "jo", on_listed, &none, &k.err), TG_OK);
+    assert_int_equal(tg_checkpoints_list(k.state, "jo", on_listed, &none, &k.err),
+                     TG_NOT_FOUND);
     assert_int_equal(none.n, 0);
     assert_int_equal(tg_checkpoints_history(k.state, "job", CHAT, on_listed, &history, &k.err),
                      TG_OK);

@@ -401,7 +401,7 @@ static void files_are_read_and_missing_ones_named(void **state)
     assert_int_equal(sim_world_chat(w, 0)->n_messages, 6);
     sim_world_free(w);
     unlink(path);
-    assert_int_equal(sim_world_new(&o, &w, &err), TG_NOT_FOUND);
+    assert_int_equal(sim_world_new(&o, &w, &err), TG_USAGE);
     o.import = "/tmp";
     assert_true(sim_world_new(&o, &w, &err) != TG_OK);
 }
