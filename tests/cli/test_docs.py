@@ -45,6 +45,15 @@ class Docs(Case):
         self.assertGreater(sum(counts.values()), asked)
         self.assertIn(b"Logged in as", out)
 
+    def test_every_link_leads_somewhere(self):
+        seen = 0
+        for page in [*PAGES, ROOT / "ARCHITECTURE.md"]:
+            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)",
+                                     page.read_text(encoding="utf-8")):
+                self.assertTrue((page.parent / target).exists(), f"{page}: {target}")
+                seen += 1
+        self.assertGreater(seen, 3)
+
     def test_every_command_and_option_exists(self):
         helps, seen = {}, 0
         for page in PAGES:
