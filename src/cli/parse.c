@@ -68,6 +68,8 @@ struct parse {
     struct cli *cli;
     struct common common;
     struct secrets secrets;
+    const char *given[NAMES_MAX]; /* options with a value so far, as they were written */
+    size_t n_given;
 };
 
 static bool same(const char *a, const char *b)
@@ -138,6 +140,7 @@ struct target {
     const struct tg_option *table; /* NULL: a setting of the config */
     void *settings;
     bool flag;
+    bool list;                     /* may be given again */
 };
 
 static bool find_target(struct parse *p, const char *name, struct target *ret)
@@ -146,16 +149,35 @@ static bool find_target(struct parse *p, const char *name, struct target *ret)
     const struct tg_option *row;
 
     if ((row = tg_option_find(c->option, name)))
-        *ret = (struct target){ c->option, p->cli->own, row->type == TG_OPT_BOOL };
+        *ret = (struct target){ c->option, p->cli->own, row->type == TG_OPT_BOOL,
+                                row->type == TG_OPT_LIST };
     else if ((row = tg_option_find(cli_common_options, name)))
-        *ret = (struct target){ cli_common_options, &p->common, row->type == TG_OPT_BOOL };
+        *ret = (struct target){ .table = cli_common_options, .settings = &p->common,
+                                .flag = row->type == TG_OPT_BOOL };
     else if (cli_secret_option(c->scopes, name))
-        *ret = (struct target){ cli_secret_options, &p->secrets, false };
+        *ret = (struct target){ .table = cli_secret_options, .settings = &p->secrets };
     else if (in_scopes(c->scopes, name) && tg_config_known(name, &ret->flag))
         *ret = (struct target){ .flag = ret->flag };
     else
         return false;
     return true;
+}
+
+/* Of two values one would be dropped without a word. */
+static tg_code check_again(struct parse *p, const char *name, const struct target *t,
+                           struct tg_error *err)
+{
+    if (t->flag || t->list)
+        return TG_OK;
+    for (size_t i = 0; i < p->n_given; i++) {
+        if (!same(p->given[i], name))
+            continue;
+        tg_fail(err, TG_USAGE, "option '--%.64s' is given twice", name);
+        return tg_hint(err, "it takes one value: leave one of them out");
+    }
+    if (p->n_given < NAMES_MAX)
+        p->given[p->n_given++] = name;
+    return TG_OK;
 }
 
 /* One option; `next` is the word behind it, or NULL. @return whether it was used in *ret_used */
@@ -170,6 +192,9 @@ static tg_code option(struct parse *p, char *word, char *next, bool *ret_used,
         *equals = 0;
     if (!find_target(p, word, &t))
         return unknown(p->cli, word, err);
+    code = check_again(p, word, &t, err);
+    if (code != TG_OK)
+        return code;
     if (!value && !t.flag) {
         if (!next || strncmp(next, "--", 2) == 0) {
             tg_fail(err, TG_USAGE, "option '--%s' needs a value", word);
