@@ -184,9 +184,11 @@ class Mtproto(kit.Case):
                 self.assertEqual(done.code, 0, done)
                 self.assertNotIn(self.secret, done.err + done.out)
                 (self.dir / "s").rename(self.dir / ("s" + secret))
-                done = kit.tgdata(*self.extract_args(
+                words = self.extract_args(
                     "@" + chat["username"], session=self.dir / ("s" + secret), job="j" + secret,
-                    more=("--proxy", self.url(secret), "--to", f"ndjson:{self.dir}/{secret}")))
+                    more=("--proxy", self.url(secret)))
+                words[words.index("--to") + 1] = f"ndjson:{self.dir}/{secret}"
+                done = kit.tgdata(*words)
                 self.assertEqual(done.code, 0, done)
                 self.check_whole([chat], self.dir / secret)
 
