@@ -34,6 +34,16 @@ struct cli_command {
     tg_code (*run)(struct cli *cli, struct tg_error *err);
 };
 
+/** The flood waits of one method, told together. */
+struct cli_flood {
+    char method[64];
+    double due;              /* of term_clock: earlier ones are only counted */
+    unsigned n_untold;
+    double untold_s;         /* seconds named by those */
+};
+
+enum { CLI_FLOODS = 8 };     /* methods apart; the rest is told one by one */
+
 /** One call of the program. */
 struct cli {
     const struct cli_command *command;
@@ -45,6 +55,7 @@ struct cli {
     bool help;
     struct cli_progress *progress; /* the line that notes must not tear; NULL none */
     bool notes_json;         /* notes as JSON lines */
+    struct cli_flood flood[CLI_FLOODS];
 };
 
 extern const struct cli_command cmd_login, cmd_logout, cmd_export_session, cmd_chats, cmd_extract,

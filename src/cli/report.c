@@ -3,7 +3,7 @@
  * report.c - errors, notes and numbers as the user sees them
  *
  * Errors and notes go to stderr, results to stdout. Notes are shown with --verbose, or when nobody
- * watches (stderr is no terminal, so it is a log); warnings always.
+ * watches (stderr is no terminal, so it is a log); warnings and lost connections always.
  */
 #include <errno.h>
 #include <math.h>
@@ -13,6 +13,8 @@
 #include "base/text.h"
 #include "cli/progress.h"
 #include "cli/term.h"
+
+#define FLOOD_EVERY_S 10
 
 /* What to do about a code when whoever failed did not say more. Only an extraction goes on where it
  * stopped, and only a command with an account has a list of chats. */
@@ -109,31 +111,84 @@ static void note_json(const struct tg_note *note)
     tg_buf_done(&line);
 }
 
+/*
+ * A run at the server's limit waits every second. Each method is told at once and then every
+ * FLOOD_EVERY_S, with what came between. @return false if this one is only counted
+ */
+static bool tell_flood(struct cli *cli, const struct tg_note *note, struct tg_buf *out)
+{
+    double now = term_clock();
+
+    tg_buf_printf(out, " %.3g s: ", note->wait_s);
+    cli_clean(out, note->text, 2000);
+    for (size_t i = 0; i < CLI_FLOODS; i++) {
+        struct cli_flood *f = &cli->flood[i];
+
+        if (!f->method[0])
+            snprintf(f->method, sizeof f->method, "%s", note->text);
+        if (strncmp(f->method, note->text, sizeof f->method - 1) != 0)
+            continue;
+        if (now < f->due) {
+            f->n_untold++;
+            f->untold_s += note->wait_s;
+            return false;
+        }
+        if (f->n_untold)
+            tg_buf_printf(out, " (and %u more since it was last told, %.3g s)", f->n_untold,
+                          f->untold_s);
+        f->due = now + FLOOD_EVERY_S;
+        f->n_untold = 0;
+        f->untold_s = 0;
+        return true;
+    }
+    return true;
+}
+
+/* What follows the word for the kind. @return false if nothing is to be told now */
+static bool put_note(struct cli *cli, const struct tg_note *note, struct tg_buf *out)
+{
+    bool has_text = note->text && *note->text;
+
+    if (note->kind == TG_NOTE_FLOOD)
+        return tell_flood(cli, note, out);
+    if (note->kind == TG_NOTE_RETRY && note->wait_s > 0)
+        tg_buf_printf(out, " in %.3g s", note->wait_s);
+    if (has_text) {
+        tg_buf_str(out, ": ");
+        cli_clean(out, note->text, 2000);
+    }
+    if (note->kind == TG_NOTE_LOST && note->wait_s <= 0)
+        tg_buf_str(out, "; next try at once");
+    else if (note->kind == TG_NOTE_LOST)
+        tg_buf_printf(out, "; next try in %.3g s", note->wait_s);
+    return true;
+}
+
 void cli_note(void *ctx, const struct tg_note *note)
 {
-    const struct cli *cli = ctx;
+    struct cli *cli = ctx;
     bool log = cli->verbose || (!cli->quiet && !term_is_tty(fileno(stderr)));
+    bool always = note->kind == TG_NOTE_WARNING || (note->kind == TG_NOTE_LOST && !cli->quiet);
     struct tg_buf text;
     char stamp[21];
 
-    if (note->kind != TG_NOTE_WARNING && !log)
+    if (!always && !log)
         return;
     if (cli->notes_json) {
         note_json(note);
         return;
     }
     tg_buf_init(&text, 64 << 10);
-    cli_clean(&text, note->text, 2000);
-    if (cli->progress)
-        progress_clear(cli->progress);
-    term_now(stamp);
-    if (log)
-        fprintf(stderr, "%s %s", stamp, note_word(note->kind));
-    else
-        fprintf(stderr, "tgdata %s: %s", cli->command->name, note_word(note->kind));
-    if (note->wait_s > 0)
-        fprintf(stderr, " %.3g s", note->wait_s);
-    fprintf(stderr, "%s%s\n", text.len ? ": " : "", tg_buf_cstr(&text));
+    if (put_note(cli, note, &text)) {
+        if (cli->progress)
+            progress_clear(cli->progress);
+        term_now(stamp);
+        if (log)
+            fprintf(stderr, "%s %s", stamp, note_word(note->kind));
+        else
+            fprintf(stderr, "tgdata %s: %s", cli->command->name, note_word(note->kind));
+        fprintf(stderr, "%s\n", tg_buf_cstr(&text));
+    }
     tg_buf_done(&text);
 }
 
