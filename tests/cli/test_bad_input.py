@@ -221,33 +221,6 @@ class BadInput(Case):
         self.assertEqual(done.code, 7, done)
 
 
-class FullDisk(Case):
-    sim_args = ("--chats", "1", "--messages", "6000", "--seed", "2")
-
-    def test_a_full_disk_loses_nothing(self):
-        small = self.dir / "small"
-        small.mkdir()
-        mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", small],
-                               stderr=subprocess.DEVNULL, check=False)
-        if mount.returncode:
-            self.skipTest("a small file system cannot be mounted here")
-        chat = self.sim.chat("supergroup")
-        session = self.session()
-        words = self.extract_args(chat["id"], session=session, more=[
-            "--batch-size", "500", "--checkpoint-interval", "500"])
-        words[words.index("--to") + 1] = f"ndjson:{small}/out"
-        try:
-            self.check_fails(tgdata(*words), 7, "space")
-            kept = rows(small / "out")
-            self.assertGreater(len(kept), 0)
-            subprocess.run(["mount", "-o", "remount,size=64m", small], check=True)
-            done = tgdata(*words)
-            self.assertEqual(done.code, 0, done)
-            self.check_whole([chat], small / "out")
-        finally:
-            subprocess.run(["umount", small], check=False)
-
-
 class Expired(Case):
     """The server forgets the login: the session file is of no use any more."""
 
