@@ -46,6 +46,24 @@ class Extract(Case):
             self.assertEqual(done.code, 0, done)
             self.check_whole([named], self.dir / str(i))
 
+    def test_a_username_is_resolved_once(self):
+        """It is the most strictly limited method: once for all runs, however it is written."""
+        named = next(c for c in self.sim.chats(self.sim.account()) if c["username"])
+        session = self.dir / "new.session"
+        self.login(session)
+
+        def resolved():
+            calls = self.sim.stats()["methods"].get("contacts.resolveUsername", {})
+            return calls.get("calls", 0)
+        before = resolved()
+        for i, name in enumerate(["@" + named["username"], named["username"].upper(),
+                                  "https://t.me/" + named["username"]]):
+            done = tgdata(*self.extract_args(name, session=session, job=f"j{i}"))
+            self.assertEqual(done.code, 0, done)
+            self.check_whole([named])
+            shutil.rmtree(self.dir / "out")
+        self.assertEqual(resolved() - before, 1)
+
     def test_chats_list(self):
         done = tgdata("chats", *self.account_args(), "--json")
         self.assertEqual(done.code, 0, done)
