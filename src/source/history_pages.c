@@ -105,7 +105,7 @@ static void note_reply(struct source_page *page, const struct tgc_reply *reply)
     page->n_floods += reply->n_floods;
     page->flood_wait_s += reply->flood_wait_s;
     if (!page->sent_us)
-        page->sent_us = reply->sent_us;
+        page->sent_us = reply->first_sent_us;
 }
 
 /* Gives the finished page to the plan. */

@@ -146,6 +146,7 @@ void tgc_finish(struct tgc *c, struct tgc_call_slot *call, struct tgc_reply *rep
 
     reply->n_floods = call->n_floods;
     reply->flood_wait_s = call->flood_wait_s;
+    reply->first_sent_us = call->first_sent_us;
     reply->sent_us = call->sent_us;
     reply->now_us = c->now_us;
     if (!reply->rpc_text)

@@ -102,6 +102,7 @@ struct tgc_reply {
     bool pooled;           /* tgc_keep can take the buffer over */
     uint32_t n_floods;     /* flood waits on the way */
     int64_t flood_wait_s;
+    int64_t first_sent_us;  /* before any flood wait */
     int64_t sent_us, now_us;
 };
 

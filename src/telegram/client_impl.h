@@ -34,6 +34,7 @@ struct tgc_call_slot {
     int32_t dc;                /* where it goes now (after migrations); 0: home */
     int32_t sent_dc;           /* while SENT: where it is, even if home moved since */
     int64_t due_us;            /* not before */
+    int64_t first_sent_us;
     int64_t sent_us;
     uint64_t mt_call;          /* the session's number while SENT */
     bool inited;               /* it carried initConnection */

@@ -145,6 +145,8 @@ static bool send_call(struct tgc *c, struct tgc_call_slot *call, struct tgc_link
     call->state = TGC_CALL_SENT;
     call->sent_dc = link->dc;
     call->sent_us = c->now_us;
+    if (!call->first_sent_us)
+        call->first_sent_us = c->now_us;
     c->stats.n_requests++;
     return true;
 }

@@ -6,26 +6,31 @@ import os
 import pathlib
 import random
 import subprocess
+import time
 
-from kit import Case, clean_env, main, rows
+from kit import Case, clean_env, main, rows, tgdata
 
-KILLS = 60
+KILLS = 30
 SEED = int(os.environ.get("TG_SEED", "1"))
 
 
-class Commit(Case):
-    sim_args = ("--chats", "6", "--messages", "3000", "--seed", "9", "--latency-ms", "25")
-
-    def begin(self, session, to, chats):
+class Client(Case):
+    def begin(self, session, to, chats, *settings):
         program = pathlib.Path(os.environ["TG_BUILD"]) / "tests" / "commit_client"
         words = [program, session, self.sim.file, f"sqlite:{self.dir}/state.db",
-                 self.dir / "journal", to, *chats]
+                 self.dir / "journal", to, ",".join(str(c) for c in chats), *settings]
         return subprocess.Popen([str(w) for w in words], env=clean_env(),
                                 stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
+    def lines(self):
+        return [line.split() for line in (self.dir / "journal").read_text("ascii").splitlines()]
+
+
+class Commit(Client):
+    sim_args = ("--chats", "6", "--messages", "3000", "--seed", "9", "--latency-ms", "25")
+
     def journal(self):
-        text = (self.dir / "journal").read_text(encoding="ascii")
-        return [(k, int(c), int(i)) for k, c, i in (line.split() for line in text.splitlines())]
+        return [(w[0], int(w[1]), int(w[2])) for w in self.lines() if w[0] != "B"]
 
     def check_journal(self, chats):
         """Delivered: every id of the world. Committed: never delivered again."""
@@ -70,6 +75,73 @@ class Commit(Case):
         self.assertGreater(kills, 5)
         written = {(r["chat_id"], r["id"]) for r in rows(self.dir / "out")}
         self.assertEqual(written, {(c, i) for kind, c, i in self.journal() if kind == "D"})
+
+
+class About(Client):
+    """What a batch and its checkpoint tell about how it came to be."""
+
+    sim_args = ("--chats", "2", "--messages", "2500", "--seed", "9", "--latency-ms", "5",
+                "--flood", "messages.getHistory=12/6")
+    BURST = 9
+
+    def test_batches(self):
+        chats = [c for c in self.sim.chats(self.sim.account()) if not c["migrated_from"]][:2]
+        session, before = self.session(), time.time()
+        process = self.begin(session, "-", [c["id"] for c in chats], f"burst={self.BURST}",
+                             "in-flight=3")
+        err = process.communicate(timeout=120)[1].decode()
+        self.assertEqual(process.returncode, 0, err)
+        after = time.time()
+        names = ["chat", "id", "rows", "started", "ended", "requests", "floods", "flood_s",
+                 "remaining", "last"]
+        batches = [dict(zip(names, map(int, w[1:]))) for w in self.lines() if w[0] == "B"]
+        history = self.sim.stats()["methods"]["messages.getHistory"]
+        total = {n: sum(b[n] for b in batches) for n in names}
+        # each answer is counted once; those without rows (newest id, end of a chat) are in no batch
+        answers = history["calls"] - history["errors"]
+        self.assertGreaterEqual(total["requests"], total["rows"] / 100)
+        self.assertLessEqual(total["requests"], answers)
+        self.assertGreaterEqual(total["requests"], answers - 4 * len(chats))
+        self.assertGreater(total["floods"], 0)
+        self.assertLessEqual(total["floods"], history["floods"])
+        self.assertGreaterEqual(total["floods"], history["floods"] - 2 * len(chats))
+        for chat in chats:
+            mine = [b for b in batches if b["chat"] == chat["id"]]
+            self.assertEqual([b["id"] for b in mine], list(range(1, len(mine) + 1)))
+            self.assertEqual([b["last"] for b in mine], [0] * (len(mine) - 1) + [1])
+            self.assertEqual(sum(b["rows"] for b in mine), len(self.sim.ids(chat["id"])))
+        for b in batches:
+            self.assertLessEqual(before - 0.01, b["started"] / 1e6)
+            self.assertLessEqual(b["started"], b["ended"])
+            self.assertLessEqual(b["ended"] / 1e6, after + 0.01)
+            self.assertGreaterEqual(b["flood_s"], b["floods"])  # whole seconds, at least one each
+            self.assertEqual(b["flood_s"] > 0, b["floods"] > 0)
+            self.assertIn(b["remaining"], range(-1, self.BURST + 1))
+            if b["floods"]:
+                self.assertGreaterEqual(b["ended"] - b["started"], 1e6, b)
+        self.assertEqual([b["ended"] for b in batches], sorted(b["ended"] for b in batches))
+        self.assertGreater(len({b["remaining"] for b in batches}), 1, "it moves")
+        self.check_record(chats[0]["id"], [b for b in batches if b["chat"] == chats[0]["id"]])
+
+    def check_record(self, chat, batches):
+        shown = tgdata("checkpoints", "show", chat, "--state", f"sqlite:{self.dir}/state.db",
+                       "--job", "job", "--json").json()
+        told = [b for c in reversed(shown) for b in c["tgdata"]["batches"]]
+        kept = {b["id"]: b for b in batches}
+        self.assertTrue(told)
+        for b in told:
+            self.assertEqual(b["status"], "committed")
+            self.assertEqual(b["rows"], kept[b["id"]]["rows"])
+            self.assertAlmostEqual(b["started"], kept[b["id"]]["started"] / 1e6, 3)
+            self.assertAlmostEqual(b["ended"], kept[b["id"]]["ended"] / 1e6, 3)
+        newest = shown[0]
+        self.assertEqual(newest["batches_completed"], len(batches))
+        for name, kind in [("job_id", str), ("group_id", int), ("last_message_id", int),
+                           ("last_message_date", str), ("batches_completed", int),
+                           ("total_messages_processed", int), ("last_checkpoint_time", str),
+                           ("extraction_params", dict)]:
+            self.assertIs(type(newest[name]), kind, name)
+        self.assertEqual(newest["extraction_params"], {"batch_size": 60})
 
 
 if __name__ == "__main__":
