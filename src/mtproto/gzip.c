@@ -21,21 +21,15 @@ enum {
 };
 
 struct mt_gzip {
-    struct libdeflate_decompressor *inflater;
-    struct libdeflate_compressor *deflater; /* made when first needed: it is large */
+    struct libdeflate_decompressor *inflater; /* made when first needed, as all that follows */
+    struct libdeflate_compressor *deflater;
     uint8_t *data;
     size_t cap;
 };
 
 struct mt_gzip *mt_gzip_new(void)
 {
-    struct mt_gzip *g = calloc(1, sizeof *g);
-
-    if (g && !(g->inflater = libdeflate_alloc_decompressor())) {
-        free(g);
-        return NULL;
-    }
-    return g;
+    return calloc(1, sizeof(struct mt_gzip));
 }
 
 void mt_gzip_free(struct mt_gzip *g)
@@ -47,6 +41,18 @@ void mt_gzip_free(struct mt_gzip *g)
         libdeflate_free_compressor(g->deflater);
     free(g->data);
     free(g);
+}
+
+void mt_gzip_rest(struct mt_gzip *g)
+{
+    libdeflate_free_decompressor(g->inflater);
+    g->inflater = NULL;
+    if (g->deflater)
+        libdeflate_free_compressor(g->deflater);
+    g->deflater = NULL;
+    free(g->data);
+    g->data = NULL;
+    g->cap = 0;
 }
 
 /* Makes the buffer at least n bytes large; its contents are lost. */
@@ -98,6 +104,10 @@ tg_code mt_gzip_inflate(struct mt_gzip *g, const void *packed, size_t n, size_t 
         size = 0;
     if (size > max)
         return TG_LIMIT;
+    if (!g->inflater)
+        g->inflater = libdeflate_alloc_decompressor();
+    if (!g->inflater)
+        return TG_NOMEM;
     room = size ? size : TG_MIN(max, TG_MAX(n * 4, (size_t)GUESS_MIN));
     for (;;) {
         if (!make_room(g, TG_MAX(room, (size_t)1)))

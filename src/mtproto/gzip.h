@@ -18,6 +18,7 @@ struct mt_gzip; /* the working memory of one session */
 
 struct mt_gzip *mt_gzip_new(void); /* NULL if out of memory */
 void mt_gzip_free(struct mt_gzip *g);
+void mt_gzip_rest(struct mt_gzip *g); /* frees all buffers; they come back when needed */
 
 /**
  * Inflates the bytes of a gzip_packed.

@@ -117,6 +117,18 @@ enum mt_seen_answer mt_seen_check(const struct mt_seen *s, uint64_t id)
     return MT_SEEN_NEW;
 }
 
+static bool widen(struct mt_seen *s)
+{
+    size_t cap = TG_MIN(TG_MAX(2 * s->cap, (size_t)16), 2 * s->max);
+    struct mt_seen_entry *wider = realloc(s->at, cap * sizeof *wider);
+
+    if (!wider)
+        return false;
+    s->at = wider;
+    s->cap = cap;
+    return true;
+}
+
 enum mt_seen_answer mt_seen_add(struct mt_seen *s, uint64_t id, uint32_t seq_no)
 {
     enum mt_seen_answer known = mt_seen_check(s, id);
@@ -125,7 +137,7 @@ enum mt_seen_answer mt_seen_add(struct mt_seen *s, uint64_t id, uint32_t seq_no)
 
     if (known != MT_SEEN_NEW)
         return known;
-    if (!s->at && !(s->at = calloc(2 * s->max, sizeof *s->at)))
+    if (s->head + s->n == s->cap && s->cap < 2 * s->max && !widen(s))
         return MT_SEEN_NOMEM;
     if (s->n == s->max) {
         s->floor = s->at[s->head].id;

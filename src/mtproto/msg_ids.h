@@ -52,8 +52,8 @@ struct mt_seen_entry {
 };
 
 struct mt_seen {
-    struct mt_seen_entry *at; /* room for 2 * max; the live ones are at[head..head+n), ascending */
-    size_t head, n, max;
+    struct mt_seen_entry *at; /* grows to 2 * max; the live ones are at[head..head+n), ascending */
+    size_t head, n, cap, max;
     uint64_t floor; /* highest id that was forgotten */
 };
 

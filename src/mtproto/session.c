@@ -283,6 +283,9 @@ void mt_session_free(struct mt_session *s)
     tg_buf_done(&s->service);
     tg_buf_wipe(&s->scratch);
     tg_buf_done(&s->packet);
+    free(s->acks);
+    free(s->acked);
+    free(s->ring);
     mt_gzip_free(s->gzip);
     mt_key_wipe(&s->key);
     explicit_bzero(s, sizeof *s);
@@ -330,8 +333,10 @@ static void fresh_session(struct mt_session *s)
     s->in_doubt = s->doubt_future = false;
     s->n_state_ids = 0;
     s->refused_up_to = 0;
-    memset(s->acked, 0, sizeof s->acked);
-    memset(s->ring, 0, sizeof s->ring);
+    if (s->acked)
+        memset(s->acked, 0, MT_ACKED_MAX * sizeof *s->acked);
+    if (s->ring)
+        memset(s->ring, 0, MT_RING_MAX * sizeof *s->ring);
     tg_buf_clear(&s->service);
     s->ping_id = 0;
     s->ping_due = s->transport != NULL;
@@ -389,6 +394,24 @@ static void ask_states(struct mt_session *s)
     if (!body.failed)
         mt_session_service(s, MT_SENT_STATE_REQ, 0, &body);
     tg_buf_done(&body);
+}
+
+bool mt_session_rest(struct mt_session *s)
+{
+    if (s->queue.first || s->sent.first || s->n_acks || s->service.len || s->body_pooled)
+        return false;
+    tg_buf_wipe(&s->scratch);
+    tg_buf_done(&s->packet);
+    tg_buf_done(&s->service);
+    mt_gzip_rest(s->gzip);
+    free(s->acks);
+    free(s->acked);
+    free(s->ring); /* what was sent that long ago is complained about no more */
+    s->acks = NULL;
+    s->acked = NULL;
+    s->ring = NULL;
+    s->cap_acks = 0;
+    return true;
 }
 
 void mt_session_tick(struct mt_session *s, int64_t now_us)

@@ -111,6 +111,9 @@ void mt_session_packet(struct mt_session *s, struct mt_packet *packet, int64_t n
 void mt_session_flush(struct mt_session *s, int64_t now_us, struct tg_buf *out);
 
 /** Does what time brings. Call at or after the deadline, then flush. */
+/** Gives memory back that only traffic needs. @return false, doing nothing, while something is on
+ *  its way or waits to be sent */
+bool mt_session_rest(struct mt_session *s);
 void mt_session_tick(struct mt_session *s, int64_t now_us);
 
 /** @return when mt_session_tick wants to be called, in the owner's microseconds; INT64_MAX: never

@@ -116,12 +116,12 @@ struct mt_session {
     uint64_t last_number, last_unique_id;
     size_t n_after, queued_bytes;
 
-    uint64_t acks[MT_IDS_MAX]; /* to be acknowledged */
-    size_t n_acks;
+    uint64_t *acks; /* to be acknowledged; grows to MT_IDS_MAX */
+    size_t n_acks, cap_acks;
     int64_t ack_since_us;
-    struct { uint64_t id, carrier; } acked[MT_ACKED_MAX];
+    struct mt_acked { uint64_t id, carrier; } *acked; /* MT_ACKED_MAX; NULL before the first ack */
     size_t acked_at;
-    struct mt_sent ring[MT_RING_MAX];
+    struct mt_sent *ring; /* MT_RING_MAX; NULL before the first service message */
     size_t ring_at;
     struct tg_buf service; /* records: kind, length, arg, body */
     uint64_t state_ids[MT_STATE_IDS_MAX];

@@ -13,6 +13,7 @@
 #include "mtproto/session_impl.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 enum {
     CONTAINER_HEAD = 8,
@@ -50,9 +51,23 @@ void mt_session_service(struct mt_session *s, enum mt_sent_kind kind, uint64_t a
     tg_buf_add(&s->service, body->data, body->len);
 }
 
+static bool widen_acks(struct mt_session *s)
+{
+    size_t cap = TG_MIN(TG_MAX(2 * s->cap_acks, (size_t)32), (size_t)MT_IDS_MAX);
+    uint64_t *wider = realloc(s->acks, cap * sizeof *wider);
+
+    if (!wider)
+        return false;
+    s->acks = wider;
+    s->cap_acks = cap;
+    return true;
+}
+
 void mt_session_ack(struct mt_session *s, uint64_t msg_id)
 {
     if (s->n_acks == MT_IDS_MAX) /* the server repeats what was not acknowledged */
+        return;
+    if (s->n_acks == s->cap_acks && !widen_acks(s))
         return;
     if (s->n_acks == 0)
         s->ack_since_us = s->clock.local_us;
@@ -61,7 +76,7 @@ void mt_session_ack(struct mt_session *s, uint64_t msg_id)
 
 const struct mt_sent *mt_session_sent_find(const struct mt_session *s, uint64_t msg_id)
 {
-    for (size_t i = 0; msg_id && i < MT_RING_MAX; i++)
+    for (size_t i = 0; s->ring && msg_id && i < MT_RING_MAX; i++)
         if (s->ring[i].msg_id == msg_id)
             return &s->ring[i];
     return NULL;
@@ -73,7 +88,7 @@ static void resend_one(struct mt_session *s, const struct mt_sent *sent)
 
     switch (sent->kind) {
     case MT_SENT_ACK:
-        for (size_t i = 0; i < MT_ACKED_MAX; i++)
+        for (size_t i = 0; s->acked && i < MT_ACKED_MAX; i++)
             if (s->acked[i].carrier == sent->msg_id)
                 mt_session_ack(s, s->acked[i].id);
         break;
@@ -101,7 +116,7 @@ static void resend_one(struct mt_session *s, const struct mt_sent *sent)
 
 void mt_session_resend_service(struct mt_session *s, uint64_t msg_id)
 {
-    for (size_t i = 0; i < MT_RING_MAX; i++) {
+    for (size_t i = 0; s->ring && i < MT_RING_MAX; i++) {
         struct mt_sent sent = s->ring[i];
 
         if (!sent.msg_id || (sent.msg_id != msg_id && sent.container != msg_id))
@@ -113,8 +128,11 @@ void mt_session_resend_service(struct mt_session *s, uint64_t msg_id)
 
 static void remember(struct mt_session *s, uint64_t msg_id, enum mt_sent_kind kind, uint64_t arg)
 {
-    s->ring[s->ring_at++ % MT_RING_MAX] =
-        (struct mt_sent){ .msg_id = msg_id, .kind = kind, .arg = arg };
+    if (!s->ring)
+        s->ring = calloc(MT_RING_MAX, sizeof *s->ring);
+    if (s->ring) /* else a complaint about it will not be understood, and the connection dropped */
+        s->ring[s->ring_at++ % MT_RING_MAX] =
+            (struct mt_sent){ .msg_id = msg_id, .kind = kind, .arg = arg };
 }
 
 /* ---- gathering a packet ---- */
@@ -158,8 +176,12 @@ static void put_acks(struct mt_session *s, struct batch *b)
     tg_buf_u32(&s->scratch, MT_ID_MSGS_ACK);
     tg_buf_u32(&s->scratch, MT_ID_VECTOR);
     tg_buf_u32(&s->scratch, (uint32_t)n);
+    if (!s->acked)
+        s->acked = calloc(MT_ACKED_MAX, sizeof *s->acked);
     for (size_t i = 0; i < n; i++) {
         tg_buf_u64(&s->scratch, s->acks[i]);
+        if (!s->acked) /* then they are not repeated if the packet is refused: the server asks */
+            continue;
         s->acked[s->acked_at].id = s->acks[i];
         s->acked[s->acked_at].carrier = id;
         s->acked_at = (s->acked_at + 1) % MT_ACKED_MAX;

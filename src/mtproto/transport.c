@@ -2,19 +2,11 @@
 /*
  * transport.c - cuts a TCP byte stream into MTProto packets and back; see transport.h
  *
- * Receive buffer:
- *
- *      data         at              len            cap
- *      |-- taken ---|--- waiting ---|---- room ----|
- *
- * Bytes are read into the room and, once the stream's key is known, decrypted there at once; a
- * packet is a view of the waiting bytes. Taking a packet only moves `at`. Waiting bytes are moved
- * down when the room runs out, and only if that moves no more than was taken before, so a byte is
- * moved at most once on average. Memory follows the bytes that really came, not the length that a
- * peer claims.
+ * Bytes are read into the receive buffer (recv.h) and, once the stream's key is known, decrypted
+ * there at once; a packet is a view of the waiting bytes.
  *
  * Threads: none: one connection, one caller
- * Limits:  ROOM_MIN..RECV_MAX bytes; a large buffer is given back after SMALL_RUN small packets
+ * Limits:  recv.h
  */
 #include "mtproto/transport.h"
 
@@ -23,14 +15,9 @@
 #include <stdlib.h>
 
 #include "mtproto/obfuscation.h"
+#include "mtproto/recv.h"
 
 enum {
-    ROOM_MIN = 16 * 1024,
-    FRAME_EXTRA_MAX = 32, /* heads, padding and CRC of any framing */
-    RECV_MAX = MT_PACKET_MAX + FRAME_EXTRA_MAX + 64 * 1024,
-    COMPACT_FREE = 4 * 1024, /* moving that little is always cheaper than growing */
-    SMALL_RUN = 64,
-
     FULL_HEAD = 8,
     FULL_TAIL = 4,
     PAD_MAX = 15,
@@ -60,9 +47,7 @@ struct mt_transport {
     struct mt_obfuscation layer; /* off unless obfuscated */
     uint32_t seq_in, seq_out; /* of full */
 
-    uint8_t *data;
-    size_t at, len, cap;
-    unsigned small_run; /* packets in a row that needed less than a quarter of cap */
+    struct mt_recv in;
 };
 
 /* One frame at the head of the waiting bytes. */
@@ -127,90 +112,40 @@ struct mt_transport *mt_transport_new_server(const struct tg_random *random, con
     return t;
 }
 
+void mt_transport_rest(struct mt_transport *t)
+{
+    if (t->in.at == t->in.len)
+        mt_recv_drop(&t->in);
+}
+
 void mt_transport_free(struct mt_transport *t)
 {
     if (!t)
         return;
     mt_obfuscation_done(&t->layer);
-    if (t->data)
-        explicit_bzero(t->data, t->cap); /* packets were decrypted in place */
-    free(t->data);
+    mt_recv_drop(&t->in);
     explicit_bzero(t, sizeof *t);
     free(t);
 }
 
-/* ---- receive buffer ---- */
-
-/* Replaces the buffer by one of `cap` bytes that holds only what waits. */
-static bool rebuild(struct mt_transport *t, size_t cap)
-{
-    size_t waiting = t->len - t->at;
-    uint8_t *data = malloc(cap);
-
-    assert(cap >= waiting && cap <= RECV_MAX);
-    if (!data)
-        return false;
-    if (waiting)
-        memcpy(data, t->data + t->at, waiting);
-    if (t->data)
-        explicit_bzero(t->data, t->cap);
-    free(t->data);
-    t->data = data;
-    t->cap = cap;
-    t->len = waiting;
-    t->at = 0;
-    return true;
-}
-
-/* Makes at least n bytes of room, if the limit allows. */
-static bool make_room(struct mt_transport *t, size_t n)
-{
-    size_t waiting = t->len - t->at;
-    size_t want;
-
-    if (waiting == 0) {
-        t->at = t->len = 0;
-        if (t->small_run >= SMALL_RUN && t->cap > ROOM_MIN) {
-            t->small_run = 0;
-            if (!rebuild(t, TG_MAX(t->cap / 2, (size_t)ROOM_MIN)))
-                return false;
-        }
-    }
-    if (t->cap - t->len >= n)
-        return true;
-    if (__builtin_add_overflow(waiting, n, &want) || want > RECV_MAX)
-        return false;
-    if (want <= t->cap && (waiting <= t->at || waiting <= COMPACT_FREE)) {
-        memmove(t->data, t->data + t->at, waiting);
-        t->at = 0;
-        t->len = waiting;
-        return true;
-    }
-    return rebuild(t, TG_MIN(TG_MAX(want, t->cap * 2), (size_t)RECV_MAX));
-}
-
-/* Whether a packet must be complete already, so that reading on would only pile up. */
-static bool enough(const struct mt_transport *t)
-{
-    return t->len - t->at >= MT_PACKET_MAX + FRAME_EXTRA_MAX;
-}
+/* ---- receiving ---- */
 
 uint8_t *mt_transport_room(struct mt_transport *t, size_t *ret_n)
 {
-    if (enough(t) || !make_room(t, ROOM_MIN)) {
+    if (mt_recv_enough(&t->in) || !mt_recv_reserve(&t->in, MT_RECV_ROOM)) {
         *ret_n = 0;
         return NULL;
     }
-    *ret_n = t->cap - t->len;
-    return t->data + t->len;
+    *ret_n = t->in.cap - t->in.len;
+    return t->in.data + t->in.len;
 }
 
 tg_code mt_transport_fed(struct mt_transport *t, size_t n, struct tg_error *err)
 {
-    if (n > t->cap - t->len)
+    if (n > t->in.cap - t->in.len)
         return tg_fail(err, TG_INTERNAL, "%zu bytes were read into less room", n);
-    mt_obfuscation_read(&t->layer, t->data + t->len, n);
-    t->len += n;
+    mt_obfuscation_read(&t->layer, t->in.data + t->in.len, n);
+    t->in.len += n;
     return TG_OK;
 }
 
@@ -219,11 +154,11 @@ tg_code mt_transport_feed(struct mt_transport *t, const void *bytes, size_t n,
 {
     if (n == 0)
         return TG_OK;
-    if (enough(t) || n > RECV_MAX - (t->len - t->at))
+    if (mt_recv_enough(&t->in) || n > MT_RECV_MAX - (t->in.len - t->in.at))
         return tg_fail(err, TG_LIMIT, "more than one largest packet is waiting");
-    if (!make_room(t, n))
+    if (!mt_recv_reserve(&t->in, n))
         return tg_fail(err, TG_NOMEM, "receive buffer of %zu more bytes", n);
-    memcpy(t->data + t->len, bytes, n);
+    memcpy(t->in.data + t->in.len, bytes, n);
     return mt_transport_fed(t, n, err);
 }
 
@@ -232,19 +167,19 @@ tg_code mt_transport_feed(struct mt_transport *t, const void *bytes, size_t n,
 static tg_code settle(struct mt_transport *t, enum mt_framing framing, size_t taken)
 {
     t->framing = framing;
-    t->at += taken;
+    t->in.at += taken;
     t->detected = true;
     return TG_OK;
 }
 
 static tg_code detect_obfuscated(struct mt_transport *t, struct tg_error *err)
 {
-    uint8_t *head = t->data + t->at;
+    uint8_t *head = t->in.data + t->in.at;
     struct mt_init init;
 
     if (!mt_obfuscation_accept(&t->layer, head, t->has_secret ? t->secret : NULL, &init))
         return tg_fail(err, TG_NOMEM, "cipher of an obfuscated connection");
-    mt_obfuscation_read(&t->layer, head + MT_INIT_SIZE, t->len - t->at - MT_INIT_SIZE);
+    mt_obfuscation_read(&t->layer, head + MT_INIT_SIZE, t->in.len - t->in.at - MT_INIT_SIZE);
     t->dc = init.dc;
     for (int f = 0; f < MT_FRAMING_COUNT; f++) {
         if (tags[f] && init.tag == tags[f])
@@ -274,12 +209,12 @@ static tg_code detect_plain(struct mt_transport *t, const uint8_t *p, size_t hav
 
 static tg_code detect(struct mt_transport *t, struct tg_error *err)
 {
-    size_t have = t->len - t->at;
+    size_t have = t->in.len - t->in.at;
     tg_code code;
 
     if (have == 0)
         return TG_AGAIN;
-    code = detect_plain(t, t->data + t->at, have, err);
+    code = detect_plain(t, t->in.data + t->in.at, have, err);
     if (code == TG_OK && t->has_secret)
         return tg_fail(err, TG_PROTOCOL, "the peer does not use the proxy secret");
     if (code == TG_AGAIN && have >= MT_INIT_SIZE)
@@ -408,14 +343,14 @@ static tg_code check_crc(struct mt_transport *t, const uint8_t *p, const struct 
 /* Takes one frame. ret->len, error and is_quick_ack all zero: a keep-alive was skipped. */
 static tg_code take(struct mt_transport *t, struct mt_packet *ret, struct tg_error *err)
 {
-    size_t have = t->len - t->at;
+    size_t have = t->in.len - t->in.at;
     struct frame f = { 0 };
     uint8_t *p;
     tg_code code;
 
     if (have == 0)
         return TG_AGAIN;
-    p = t->data + t->at;
+    p = t->in.data + t->in.at;
     code = read_head(t, p, have, &f, err);
     if (code != TG_OK)
         return code;
@@ -426,8 +361,7 @@ static tg_code take(struct mt_transport *t, struct mt_packet *ret, struct tg_err
         if (code != TG_OK)
             return code;
     }
-    t->at += f.head + f.body + f.tail;
-    t->small_run = (f.head + f.body) < t->cap / 4 ? t->small_run + 1 : 0;
+    mt_recv_take(&t->in, f.head + f.body + f.tail, f.head + f.body);
     *ret = (struct mt_packet){ 0 };
     if (f.is_token) {
         *ret = (struct mt_packet){ .is_quick_ack = true, .quick_ack = f.token };

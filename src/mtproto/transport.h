@@ -70,6 +70,9 @@ tg_code mt_transport_feed(struct mt_transport *t, const void *bytes, size_t n,
 uint8_t *mt_transport_room(struct mt_transport *t, size_t *ret_n);
 tg_code mt_transport_fed(struct mt_transport *t, size_t n, struct tg_error *err);
 
+/** Gives the receive buffer back if nothing waits in it. */
+void mt_transport_rest(struct mt_transport *t);
+
 /** @return TG_OK with a packet; TG_AGAIN if more bytes are needed; TG_PROTOCOL if the peer erred */
 tg_code mt_transport_next(struct mt_transport *t, struct mt_packet *ret, struct tg_error *err);
 

@@ -18,20 +18,25 @@ struct net_link {
     struct tg_net *net;
     uint32_t index;
     struct tg_conn *conn;
-    struct tg_dc_address where;
     bool tunnelled;           /* past the proxy's greeting, or none needed */
+    struct tg_dc_address where;
+    struct net_greeting *greeting; /* with a SOCKS5 proxy; else NULL */
+};
+
+struct net_greeting {
     struct tg_socks socks;
-    uint8_t socks_in[SOCKS_ROOM];
+    uint8_t in[SOCKS_ROOM];
 };
 
 struct tg_net {
     struct tg_net_options options;
     struct tg_loop *loop;
+    bool own_loop;
     struct tgc *client;
     struct tg_timer *timer;
     struct tg_wake *wake;
     struct tgc_io io;
-    struct net_link link[TG_DC_MAX];
+    struct net_link *link[TG_DC_MAX]; /* made when first dialled; NULL until then */
     int64_t base_us;  /* Unix minus monotonic time at the start */
     int64_t timer_us; /* asked for by the owner */
     bool stepping;
@@ -97,7 +102,7 @@ static void on_opened(void *ctx, struct tg_conn *conn)
         tunnel_up(link);
     } else {
         tg_buf_init(&hello, 1024);
-        tg_socks_start(&link->socks, &net->options.proxy, &link->where, &hello);
+        tg_socks_start(&link->greeting->socks, &net->options.proxy, &link->where, &hello);
         tg_conn_write(conn, hello.data, hello.len);
         tg_buf_wipe(&hello);
     }
@@ -110,8 +115,8 @@ static uint8_t *on_room(void *ctx, size_t *ret_n)
 
     if (link->tunnelled)
         return tgc_link_room(link->net->client, link->index, ret_n);
-    *ret_n = sizeof link->socks_in;
-    return link->socks_in;
+    *ret_n = sizeof link->greeting->in;
+    return link->greeting->in;
 }
 
 static void lost(struct net_link *link, const struct tg_error *err)
@@ -128,7 +133,7 @@ static void on_socks(struct net_link *link, size_t n)
     tg_code code;
 
     tg_buf_init(&out, 1024);
-    code = tg_socks_input(&link->socks, link->socks_in, n, &out, &err);
+    code = tg_socks_input(&link->greeting->socks, link->greeting->in, n, &out, &err);
     if (out.len)
         tg_conn_write(link->conn, out.data, out.len);
     tg_buf_wipe(&out);
@@ -172,12 +177,23 @@ static const struct tg_conn_events conn_events = {
 static void io_dial(void *ctx, uint32_t index, const struct tg_dc_address *where)
 {
     struct tg_net *net = ctx;
-    struct net_link *link = &net->link[index];
     const struct tg_proxy *proxy = &net->options.proxy;
     bool direct = proxy->kind == TG_PROXY_NONE;
+    struct net_link *link = net->link[index];
     struct tg_error err;
 
+    if (!link)
+        link = net->link[index] = calloc(1, sizeof *link);
+    if (link && !link->greeting && proxy->kind == TG_PROXY_SOCKS5)
+        link->greeting = calloc(1, sizeof *link->greeting);
+    if (!link || (proxy->kind == TG_PROXY_SOCKS5 && !link->greeting)) {
+        tg_fail(&err, TG_NOMEM, "no memory for a connection");
+        tgc_link_down(net->client, index, &err, tg_net_now(net));
+        return;
+    }
     assert(!link->conn);
+    link->net = net;
+    link->index = index;
     link->where = *where;
     link->tunnelled = false;
     if (tg_conn_open(net->loop, direct ? where->host : proxy->host,
@@ -190,15 +206,17 @@ static void io_send(void *ctx, uint32_t index, const void *bytes, size_t n)
 {
     struct tg_net *net = ctx;
 
-    if (net->link[index].conn)
-        tg_conn_write(net->link[index].conn, bytes, n);
+    if (net->link[index] && net->link[index]->conn)
+        tg_conn_write(net->link[index]->conn, bytes, n);
 }
 
 static void io_hang_up(void *ctx, uint32_t index)
 {
     struct tg_net *net = ctx;
-    struct net_link *link = &net->link[index];
+    struct net_link *link = net->link[index];
 
+    if (!link)
+        return;
     if (link->conn)
         tg_conn_close(link->conn, false, true);
     link->conn = NULL;
@@ -248,21 +266,20 @@ tg_code tg_net_new(const struct tg_net_options *options, struct tgc_options *cli
         .save = io_save,
         .notice = io_notice,
     };
-    for (uint32_t i = 0; i < TG_DC_MAX; i++) {
-        net->link[i].net = net;
-        net->link[i].index = i;
-    }
     if (options->proxy.kind == TG_PROXY_MTPROTO) {
         client->transport.obfuscated = client->transport.has_secret = true;
         memcpy(client->transport.secret, options->proxy.secret, 16);
         client->transport.framing = options->proxy.padded ? MT_PADDED : MT_INTERMEDIATE;
     }
     client->io = &net->io;
-    code = tg_loop_new(&net->loop, err);
+    net->loop = options->loop;
+    net->own_loop = !options->loop;
+    code = net->own_loop ? tg_loop_new(&net->loop, err) : TG_OK;
     if (code == TG_OK)
         code = tg_timer_new(net->loop, on_timer, net, &net->timer, err);
     if (code == TG_OK)
         code = tg_wake_new(net->loop, on_timer, net, &net->wake, err);
+    assert(net->own_loop || !options->on_signal);
     if (code == TG_OK && options->on_signal)
         code = tg_signals_watch(net->loop, on_signal, net, err);
     if (code == TG_OK) {
@@ -287,7 +304,13 @@ void tg_net_free(struct tg_net *net)
     tgc_free(net->client);
     tg_wake_free(net->wake);
     tg_timer_free(net->timer);
-    tg_loop_free(net->loop);
+    for (uint32_t i = 0; i < TG_DC_MAX; i++) {
+        if (net->link[i])
+            free(net->link[i]->greeting);
+        free(net->link[i]);
+    }
+    if (net->own_loop)
+        tg_loop_free(net->loop);
     explicit_bzero(&net->options.proxy, sizeof net->options.proxy);
     free(net);
 }

@@ -2,7 +2,8 @@
 /*
  * net.h - gives a client its sockets, clock and timer: the place where telegram/ meets os/
  *
- * One loop, one client, one TCP connection per DC link, directly or through a SOCKS5 proxy. An
+ * One client, one TCP connection per DC link, directly or through a SOCKS5 proxy, on a loop of its
+ * own or on one that many clients share. An
  * MTProto proxy stands in for every DC: all links dial it, and the transport's secret tells it
  * which DC is meant.
  *
@@ -38,13 +39,14 @@ struct tg_proxy {
 tg_code tg_proxy_parse(const char *url, struct tg_proxy *ret, struct tg_error *err);
 
 struct tg_net_options {
+    struct tg_loop *loop;  /* borrowed, outlives the net; NULL: one of its own */
     struct tg_proxy proxy;
     void *ctx;
     void (*save)(void *ctx);
     void (*notice)(void *ctx, const struct tgc_notice *notice);
     /* Runs on the loop after every event and at tg_net_timer: a place to go on. May be NULL. */
     void (*step)(void *ctx, int64_t now_us);
-    /* Signals SIGINT and SIGTERM, if watched; may be NULL. */
+    /* Signals SIGINT and SIGTERM, if watched; may be NULL. Only on a loop of its own. */
     void (*on_signal)(void *ctx, int signum);
 };
 
@@ -57,7 +59,7 @@ struct tgc *tg_net_client(struct tg_net *net);
 struct tg_loop *tg_net_loop(struct tg_net *net);
 int64_t tg_net_now(const struct tg_net *net); /* the client's time */
 
-/** Runs until tg_net_stop. */
+/** Runs the loop until tg_net_stop. */
 void tg_net_run(struct tg_net *net);
 void tg_net_stop(struct tg_net *net);
 

@@ -26,14 +26,9 @@ struct tgc *tgc_new(const struct tgc_options *options, int64_t now_us)
     c->options = *options;
     c->now_us = now_us;
     c->schema = options->schema ? options->schema : tl_schema_builtin(228);
-    c->call = calloc(TGC_CALL_MAX, sizeof *c->call);
-    if (!c->call || !c->schema) {
+    if (!c->schema) {
         tgc_free(c);
         return NULL;
-    }
-    for (size_t i = TGC_CALL_MAX; i-- > 0;) {
-        c->call[i].newer = c->unused;
-        c->unused = &c->call[i];
     }
     if (!c->options.temp_key_s)
         c->options.temp_key_s = TEMP_KEY_S;
@@ -77,9 +72,31 @@ void tgc_set_takeout(struct tgc *c, int64_t takeout_id)
 
 /* ---- calls ---- */
 
+/* @return a free slot, still listed as such; NULL past the limit or out of memory */
+static struct tgc_call_slot *free_slot(struct tgc *c)
+{
+    struct tgc_call_slot *chunk, **more;
+
+    if (c->unused || c->n_chunks == TGC_CALL_MAX / TGC_CALL_CHUNK)
+        return c->unused;
+    more = realloc(c->chunk, (c->n_chunks + 1) * sizeof *more);
+    if (more)
+        c->chunk = more;
+    chunk = more ? calloc(TGC_CALL_CHUNK, sizeof *chunk) : NULL;
+    if (!chunk)
+        return NULL;
+    for (uint32_t i = TGC_CALL_CHUNK; i-- > 0;) {
+        chunk[i].slot = (uint32_t)c->n_chunks * TGC_CALL_CHUNK + i;
+        chunk[i].newer = c->unused;
+        c->unused = &chunk[i];
+    }
+    c->chunk[c->n_chunks++] = chunk;
+    return c->unused;
+}
+
 uint64_t tgc_call(struct tgc *c, const struct tgc_request *request, int64_t now_us)
 {
-    struct tgc_call_slot *call = c->unused, *rest;
+    struct tgc_call_slot *call = free_slot(c), *rest;
     uint8_t *body;
 
     assert(request->done && request->method && request->len % 4 == 0 && request->len < BODY_MAX);
@@ -95,8 +112,9 @@ uint64_t tgc_call(struct tgc *c, const struct tgc_request *request, int64_t now_
         .request = *request,
         .body = body,
         .dc = request->dc,
+        .slot = call->slot,
         /* unique, and the slot can be told from it */
-        .number = ++c->last_number * TGC_CALL_MAX + (uint64_t)(call - c->call),
+        .number = ++c->last_number * TGC_CALL_MAX + call->slot,
     };
     call->request.body = NULL;
     call->retry.once = request->once;
@@ -116,7 +134,7 @@ static void release(struct tgc *c, struct tgc_call_slot *call)
     *(call->newer ? &call->newer->older : &c->newest) = call->older;
     explicit_bzero(call->body, call->request.len); /* may hold a code or a proof */
     free(call->body);
-    *call = (struct tgc_call_slot){ .state = TGC_CALL_FREE, .newer = c->unused };
+    *call = (struct tgc_call_slot){ .newer = c->unused, .slot = call->slot };
     c->unused = call;
     c->n_calls--;
 }
@@ -132,8 +150,12 @@ static void withdraw(struct tgc *c, const struct tgc_call_slot *call)
 
 void tgc_cancel(struct tgc *c, uint64_t number)
 {
-    struct tgc_call_slot *call = &c->call[number % TGC_CALL_MAX];
+    size_t chunk = number % TGC_CALL_MAX / TGC_CALL_CHUNK;
+    struct tgc_call_slot *call;
 
+    if (chunk >= c->n_chunks)
+        return;
+    call = &c->chunk[chunk][number % TGC_CALL_CHUNK];
     if (call->state == TGC_CALL_FREE || call->number != number)
         return;
     withdraw(c, call);
@@ -204,11 +226,15 @@ void tgc_free(struct tgc *c)
     tg_fail(&why, TG_CANCELLED, "the client was closed");
     tgc_fail_all(c, &why); /* what waits for an answer is freed by its callback */
     for (size_t i = 0; i < TG_DC_MAX; i++)
-        if (c->link[i].dc)
-            tgc_link_done(&c->link[i]);
+        tgc_link_free(c->link[i]);
+    for (size_t i = 0; i < c->n_gates; i++)
+        free(c->gate[i]);
+    free(c->gate);
     while (c->oldest)
         release(c, c->oldest);
-    free(c->call);
+    for (size_t i = 0; i < c->n_chunks; i++)
+        free(c->chunk[i]);
+    free(c->chunk);
     free(c);
 }
 
@@ -240,7 +266,7 @@ static void repeat(struct tgc *c, struct tgc_call_slot *call, int64_t wait_us)
 
 static void flooded(struct tgc *c, struct tgc_call_slot *call, int64_t wait_s)
 {
-    struct tg_limiter *limiter = &c->gate[call->gate].limiter;
+    struct tg_limiter *limiter = &call->gate->limiter;
     bool was_known = tg_limiter_learned(limiter) != 0;
     struct tgc_notice notice = {
         .kind = TGC_FLOOD,
@@ -362,7 +388,7 @@ static bool handled(struct tgc *c, struct tgc_link *link, struct tgc_call_slot *
                 tgc_logged_out(c, err);
             return call->number != this_call; /* failed there; the slot may be in use again */
         }
-        c->options.session->dc[tgc_link_index(c, link)].authorized = false;
+        c->options.session->dc[link->index].authorized = false;
         if (++call->migrations > MIGRATIONS_MAX)
             return false;
         repeat(c, call, 0);
@@ -418,7 +444,7 @@ void tgc_on_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *e
         on_rpc_error(c, link, call, event);
         return;
     }
-    tg_limiter_passed(&c->gate[call->gate].limiter, call->sent_us, c->now_us);
+    tg_limiter_passed(&call->gate->limiter, call->sent_us, c->now_us);
     if (call->inited)
         link->inited = true;
     link->attempts = 0;

@@ -20,17 +20,20 @@
 #include "mtproto/session.h"
 #include "telegram/client.h"
 
-enum { TGC_CALL_MAX = 4096, TGC_GATE_MAX = 128, TGC_RPC_TEXT_MAX = 96 };
+enum { TGC_CALL_MAX = 4096, TGC_CALL_CHUNK = 16, TGC_GATE_MAX = 128, TGC_RPC_TEXT_MAX = 96 };
+
+#define TGC_REST_US (5 * TG_SECOND_US) /* of silence, before memory is given back */
 
 enum tgc_call_state { TGC_CALL_FREE, TGC_CALL_WAITING, TGC_CALL_SENT };
 
 struct tgc_call_slot {
     enum tgc_call_state state;
     struct tgc_call_slot *older, *newer; /* calls in use, in order of arrival */
+    uint32_t slot;             /* which of TGC_CALL_MAX this is */
     uint64_t number;           /* what tgc_call returned */
     struct tgc_request request;
     uint8_t *body;             /* owned copy, wrappers not included */
-    uint32_t gate;
+    struct tgc_gate *gate;     /* while SENT */
     int32_t dc;                /* where it goes now (after migrations); 0: home */
     int32_t sent_dc;           /* while SENT: where it is, even if home moved since */
     int64_t due_us;            /* not before */
@@ -63,6 +66,7 @@ struct tgc_link {
     struct tgc *client;        /* callbacks of the session get the link */
     enum tgc_link_state state;
     int32_t dc;
+    uint32_t index;            /* within tgc.link and session->dc */
     struct mt_transport *transport;
     struct mt_handshake *handshake;
     struct mt_session *session;
@@ -85,6 +89,7 @@ struct tgc_link {
     int64_t retry_us;          /* not dialled before; 0: at once */
     uint32_t attempts;
     int64_t since_us;          /* start of the present state */
+    int64_t rest_us;           /* when memory for bursts is given back; INT64_MAX: it was */
     uint64_t plain_msg_id;     /* of the last handshake message */
     struct tg_buf out;
     enum { TGC_AUTH_NONE, TGC_AUTH_RUNNING } importing; /* login on a further DC */
@@ -92,16 +97,18 @@ struct tgc_link {
 
 struct tgc {
     struct tgc_options options;
-    struct tgc_call_slot *call; /* TGC_CALL_MAX slots, found by number % TGC_CALL_MAX */
+    /* Slots, found by number % TGC_CALL_MAX; made a chunk at a time, for most clients need few. */
+    struct tgc_call_slot **chunk;
+    size_t n_chunks;
     struct tgc_call_slot *oldest, *newest;
     struct tgc_call_slot *unused; /* free slots, linked by `newer` */
     bool closing;                 /* no more calls are taken */
     size_t n_calls;               /* in use */
     uint64_t last_number;
-    struct tgc_gate gate[TGC_GATE_MAX];
+    struct tgc_gate **gate; /* each stays where it is */
     size_t n_gates;
     struct tg_retry_budget retry_budget;
-    struct tgc_link link[TG_DC_MAX]; /* same index as session->dc */
+    struct tgc_link *link[TG_DC_MAX]; /* same index as session->dc; NULL: not needed so far */
     int64_t takeout_id;
     struct tg_dh_cache dh_cache; /* primes of servers that were tested */
     struct tgc_stats stats;
@@ -140,7 +147,6 @@ struct tgc_gate *tgc_gate_of(struct tgc *c, const char *method, int32_t dc);
 
 /* client_link.c */
 struct tgc_link *tgc_link_of(struct tgc *c, int32_t dc); /* NULL: no such DC */
-uint32_t tgc_link_index(const struct tgc *c, const struct tgc_link *link);
 bool tgc_link_ready(const struct tgc_link *link);
 void tgc_link_want(struct tgc *c, struct tgc_link *link, int64_t now_us); /* dials if down */
 void tgc_link_flush(struct tgc *c, struct tgc_link *link, int64_t now_us);
@@ -151,7 +157,7 @@ int64_t tgc_link_deadline(const struct tgc *c, const struct tgc_link *link);
 /* Drops the connection as soon as that can be, with session and temporary key. */
 void tgc_link_forget(struct tgc *c, struct tgc_link *link, const struct tg_error *why);
 void tgc_link_forget_temp(struct tgc *c, struct tgc_link *link);
-void tgc_link_done(struct tgc_link *link);
+void tgc_link_free(struct tgc_link *link); /* NULL is nothing */
 void tgc_handshake_packet(struct tgc *c, struct tgc_link *link, struct mt_packet *packet,
                           int64_t now_us);
 /* The server does not know the key that was used. */

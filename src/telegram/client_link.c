@@ -9,6 +9,7 @@
  * Facts: core.telegram.org/api/pfs, /mtproto/mtproto-transports#transport-errors.
  */
 #include <assert.h>
+#include <stdlib.h>
 
 #include "telegram/client_impl.h"
 
@@ -16,14 +17,9 @@ enum { OUT_MAX = 64 << 20, TEST_DC = 10000, FIRST_ATTEMPTS = 5, KEY_UNKNOWN_MAX 
 #define DIAL_MAX_US (15 * TG_SECOND_US)      /* connecting, or one step of a handshake */
 #define STABLE_US (30 * TG_SECOND_US)        /* a link that lived so long starts backoff anew */
 
-uint32_t tgc_link_index(const struct tgc *c, const struct tgc_link *link)
-{
-    return (uint32_t)(link - c->link);
-}
-
 struct tg_dc_state *tgc_dc_state(struct tgc *c, const struct tgc_link *link)
 {
-    return &c->options.session->dc[tgc_link_index(c, link)];
+    return &c->options.session->dc[link->index];
 }
 
 static bool has_address(const struct tg_session_data *s, int32_t dc)
@@ -34,15 +30,31 @@ static bool has_address(const struct tg_session_data *s, int32_t dc)
     return false;
 }
 
+/* @return NULL out of memory */
+static struct tgc_link *new_link(struct tgc *c, int32_t dc, uint32_t index)
+{
+    struct tgc_link *link = calloc(1, sizeof *link);
+
+    assert(!c->link[index]);
+    if (!link)
+        return NULL;
+    link->dc = dc;
+    link->index = index;
+    link->client = c;
+    link->rest_us = INT64_MAX;
+    tg_buf_init(&link->out, OUT_MAX);
+    c->link[index] = link;
+    return link;
+}
+
 struct tgc_link *tgc_link_of(struct tgc *c, int32_t dc)
 {
     const struct tg_dc_address *known;
     struct tg_dc_state *state;
-    struct tgc_link *link;
 
     for (size_t i = 0; i < TG_DC_MAX; i++)
-        if (dc && c->link[i].dc == dc)
-            return &c->link[i];
+        if (dc && c->link[i] && c->link[i]->dc == dc)
+            return c->link[i];
     known = tg_datacenter_address(c->options.where, dc);
     if (!known && !has_address(c->options.session, dc))
         return NULL;
@@ -51,13 +63,7 @@ struct tgc_link *tgc_link_of(struct tgc *c, int32_t dc)
         return NULL;
     if (known)
         state->address = *known; /* rather than what an earlier run was told */
-    link = &c->link[state - c->options.session->dc];
-    if (link->dc == 0) {
-        link->dc = dc;
-        link->client = c;
-        tg_buf_init(&link->out, OUT_MAX);
-    }
-    return link;
+    return new_link(c, dc, (uint32_t)(state - c->options.session->dc));
 }
 
 bool tgc_link_ready(const struct tgc_link *link)
@@ -65,13 +71,16 @@ bool tgc_link_ready(const struct tgc_link *link)
     return link->state == TGC_READY && link->bound && !link->failed;
 }
 
-void tgc_link_done(struct tgc_link *link)
+void tgc_link_free(struct tgc_link *link)
 {
+    if (!link)
+        return;
     mt_transport_free(link->transport);
     mt_handshake_free(link->handshake);
     mt_session_free(link->session);
     mt_key_wipe(&link->temp);
     tg_buf_wipe(&link->out);
+    free(link);
 }
 
 static void enter(struct tgc_link *link, enum tgc_link_state state, int64_t now_us)
@@ -88,7 +97,7 @@ static void send_out(struct tgc *c, struct tgc_link *link)
         tg_fail(&link->why, TG_LIMIT, "output for DC %d passed its bound", link->dc);
     } else if (link->out.len && link->state > TGC_DIALING) {
         c->stats.bytes_out += link->out.len;
-        c->options.io->send(c->options.io->ctx, tgc_link_index(c, link), link->out.data,
+        c->options.io->send(c->options.io->ctx, link->index, link->out.data,
                             link->out.len);
     }
     tg_buf_clear(&link->out);
@@ -104,7 +113,7 @@ void tgc_link_want(struct tgc *c, struct tgc_link *link, int64_t now_us)
     enter(link, TGC_DIALING, now_us);
     link->failed = false;
     tgc_notify(c, &notice);
-    c->options.io->dial(c->options.io->ctx, tgc_link_index(c, link), &state->address);
+    c->options.io->dial(c->options.io->ctx, link->index, &state->address);
 }
 
 static void close_parts(struct tgc_link *link)
@@ -187,13 +196,13 @@ void tgc_link_drop(struct tgc *c, struct tgc_link *link, const struct tg_error *
         link->failed = true;
         return;
     }
-    c->options.io->hang_up(c->options.io->ctx, tgc_link_index(c, link));
+    c->options.io->hang_up(c->options.io->ctx, link->index);
     went_down(c, link, why, now_us);
 }
 
 void tgc_link_down(struct tgc *c, uint32_t index, const struct tg_error *why, int64_t now_us)
 {
-    struct tgc_link *link = &c->link[index];
+    struct tgc_link *link = c->link[index];
 
     assert(index < TG_DC_MAX);
     if (link->state == TGC_DOWN)
@@ -299,7 +308,7 @@ static void proceed(struct tgc *c, struct tgc_link *link, int64_t now_us)
 
 void tgc_link_up(struct tgc *c, uint32_t index, int64_t now_us)
 {
-    struct tgc_link *link = &c->link[index];
+    struct tgc_link *link = c->link[index];
     struct mt_transport_options options = c->options.transport;
 
     assert(index < TG_DC_MAX);
@@ -442,12 +451,23 @@ void tgc_link_flush(struct tgc *c, struct tgc_link *link, int64_t now_us)
     send_out(c, link);
 }
 
+/* It has been quiet: what bursts need is given back, for there may be a thousand of these. */
+static void rest(struct tgc_link *link, int64_t now_us)
+{
+    link->rest_us = mt_session_rest(link->session) ? INT64_MAX : now_us + TGC_REST_US;
+    mt_transport_rest(link->transport);
+    if (link->out.len == 0)
+        tg_buf_wipe(&link->out);
+}
+
 void tgc_link_tick(struct tgc *c, struct tgc_link *link, int64_t now_us)
 {
     struct tg_error why;
 
     if (link->state == TGC_READY && !link->failed) {
         mt_session_tick(link->session, now_us);
+        if (now_us >= link->rest_us)
+            rest(link, now_us);
         tgc_bind_when_due(link, now_us);
         if (temp_key_stale(c, link, now_us) && (link->bound || tgc_waits_to_bind(link))) {
             tgc_link_forget_temp(c, link);
@@ -476,7 +496,7 @@ int64_t tgc_link_deadline(const struct tgc *c, const struct tgc_link *link)
     case TGC_DOWN:
         return INT64_MAX; /* calls that wait for it know when */
     case TGC_READY:
-        return TG_MIN(mt_session_deadline(link->session),
+        return TG_MIN(TG_MIN(mt_session_deadline(link->session), link->rest_us),
                       tgc_waits_to_bind(link) ? link->bind_due_us : INT64_MAX);
     default:
         return link->since_us + DIAL_MAX_US;

@@ -8,8 +8,8 @@
 
 uint8_t *tgc_link_room(struct tgc *c, uint32_t index, size_t *ret_n)
 {
-    assert(index < TG_DC_MAX && c->link[index].transport);
-    return mt_transport_room(c->link[index].transport, ret_n);
+    assert(index < TG_DC_MAX && c->link[index]->transport);
+    return mt_transport_room(c->link[index]->transport, ret_n);
 }
 
 /* @return false when the connection must be dropped */
@@ -57,12 +57,13 @@ static tg_code take_packets(struct tgc *c, struct tgc_link *link, int64_t now_us
 
 void tgc_link_received(struct tgc *c, uint32_t index, size_t n, int64_t now_us)
 {
-    struct tgc_link *link = &c->link[index];
+    struct tgc_link *link = c->link[index];
     tg_code code;
 
     assert(index < TG_DC_MAX && link->transport);
     c->now_us = now_us;
     c->stats.bytes_in += n;
+    link->rest_us = now_us + TGC_REST_US;
     code = mt_transport_fed(link->transport, n, &link->why);
     link->receiving = true;
     if (code == TG_OK)

@@ -5,6 +5,8 @@
  * Waiting calls are looked through in order of arrival, so those that a flood sent back go first. A
  * gate that is closed holds back only calls of its own method and DC.
  */
+#include <stdlib.h>
+
 #include "telegram/client_impl.h"
 #include "telegram/rows.h"
 
@@ -13,11 +15,11 @@ enum { SEND_MAX = 2 << 20, LEARNED_MAX_S = 30 * 86400 };
 /* ---- gates ---- */
 
 /* @return the gate of a method at a DC; NULL if there is none yet */
-static const struct tgc_gate *find_gate(const struct tgc *c, const char *method, int32_t dc)
+static struct tgc_gate *find_gate(const struct tgc *c, const char *method, int32_t dc)
 {
     for (size_t i = 0; i < c->n_gates; i++)
-        if (c->gate[i].dc == dc && strcmp(c->gate[i].method, method) == 0)
-            return &c->gate[i];
+        if (c->gate[i]->dc == dc && strcmp(c->gate[i]->method, method) == 0)
+            return c->gate[i];
     return NULL;
 }
 
@@ -56,18 +58,24 @@ static void init_gate(struct tgc *c, struct tgc_gate *gate, const struct tg_limi
         tg_limiter_recall(&gate->limiter, known->learned_milli, c->now_us);
 }
 
-/* As find_gate, made if absent. Past the bound all further methods share the last one. */
+/* As find_gate, made if absent. Past the bound all further methods share the last one. NULL out of
+ * memory. */
 struct tgc_gate *tgc_gate_of(struct tgc *c, const char *method, int32_t dc)
 {
-    const struct tgc_gate *known = find_gate(c, method, dc);
     struct tg_limiter_options o = options_of(c, method);
-    struct tgc_gate *gate;
+    struct tgc_gate *gate = find_gate(c, method, dc), **more;
 
-    if (known)
-        return &c->gate[known - c->gate];
+    if (gate)
+        return gate;
     if (c->n_gates == TGC_GATE_MAX)
-        return &c->gate[TGC_GATE_MAX - 1];
-    gate = &c->gate[c->n_gates++];
+        return c->gate[TGC_GATE_MAX - 1];
+    more = realloc(c->gate, (c->n_gates + 1) * sizeof *more);
+    if (more)
+        c->gate = more;
+    gate = more ? calloc(1, sizeof *gate) : NULL;
+    if (!gate)
+        return NULL;
+    c->gate[c->n_gates++] = gate;
     gate->method = method;
     gate->dc = dc;
     init_gate(c, gate, &o);
@@ -77,12 +85,16 @@ struct tgc_gate *tgc_gate_of(struct tgc *c, const char *method, int32_t dc)
 void tgc_limit(struct tgc *c, const char *method, const struct tg_limiter_options *options,
                int64_t now_us)
 {
+    struct tgc_gate *gate;
+
     c->now_us = now_us;
     if (!method) {
         c->options.limit = *options;
         return;
     }
-    init_gate(c, tgc_gate_of(c, method, c->options.session->home_dc), options);
+    gate = tgc_gate_of(c, method, c->options.session->home_dc);
+    if (gate)
+        init_gate(c, gate, options);
 }
 
 bool tgc_note_limits(struct tgc *c, int64_t now_us)
@@ -90,10 +102,10 @@ bool tgc_note_limits(struct tgc *c, int64_t now_us)
     bool changed = false;
 
     for (size_t i = 0; i < c->n_gates; i++) {
-        int64_t learned = tg_limiter_learned(&c->gate[i].limiter);
+        int64_t learned = tg_limiter_learned(&c->gate[i]->limiter);
 
         if (learned)
-            changed |= tg_session_set_limit(c->options.session, c->gate[i].method, c->gate[i].dc,
+            changed |= tg_session_set_limit(c->options.session, c->gate[i]->method, c->gate[i]->dc,
                                             learned, now_us / TG_SECOND_US);
     }
     return changed;
@@ -167,10 +179,10 @@ static bool push_call(struct tgc *c, struct tgc_call_slot *call)
     tgc_link_want(c, link, c->now_us);
     if (!may_send(c, call, link))
         return true;
-    call->gate = (uint32_t)(tgc_gate_of(c, call->request.method, link->dc) - c->gate);
-    if (tg_limiter_take(&c->gate[call->gate].limiter, c->now_us))
+    call->gate = tgc_gate_of(c, call->request.method, link->dc);
+    if (call->gate && tg_limiter_take(&call->gate->limiter, c->now_us))
         return true;
-    if (send_call(c, call, link))
+    if (call->gate && send_call(c, call, link))
         return true;
     tg_fail(&err, TG_NOMEM, "no memory to send %s", call->request.method);
     tgc_fail_call(c, call, &err);
@@ -195,8 +207,8 @@ static const struct tgc_link *link_of(const struct tgc *c, const struct tgc_call
     int32_t dc = call->state == TGC_CALL_SENT ? call->sent_dc : tgc_call_dc(c, call);
 
     for (size_t i = 0; i < TG_DC_MAX; i++)
-        if (c->link[i].dc == dc)
-            return &c->link[i];
+        if (c->link[i] && c->link[i]->dc == dc)
+            return c->link[i];
     return NULL;
 }
 
@@ -267,9 +279,9 @@ void tgc_tick(struct tgc *c, int64_t now_us)
     check_timeouts(c);
     push_calls(c);
     for (size_t i = 0; i < TG_DC_MAX; i++) {
-        struct tgc_link *link = &c->link[i];
+        struct tgc_link *link = c->link[i];
 
-        if (!link->dc)
+        if (!link)
             continue;
         /* calls in flight need the link even if none waits */
         if (link->state == TGC_DOWN && link->session) {
@@ -319,7 +331,7 @@ int64_t tgc_deadline(const struct tgc *c)
         soonest = TG_MIN(soonest, at);
     }
     for (size_t i = 0; i < TG_DC_MAX; i++) {
-        at = c->link[i].dc ? tgc_link_deadline(c, &c->link[i]) : INT64_MAX;
+        at = c->link[i] ? tgc_link_deadline(c, c->link[i]) : INT64_MAX;
         soonest = TG_MIN(soonest, at);
     }
     return soonest;
@@ -330,11 +342,12 @@ void tgc_stats(const struct tgc *c, struct tgc_stats *ret)
     *ret = c->stats;
     ret->n_open = c->n_calls;
     for (size_t i = 0; i < TG_DC_MAX; i++) {
+        const struct tgc_link *link = c->link[i];
         struct mt_session_state state;
 
-        if (c->link[i].dc != c->options.session->home_dc || !c->link[i].session)
+        if (!link || link->dc != c->options.session->home_dc || !link->session)
             continue;
-        mt_session_state(c->link[i].session, &state);
+        mt_session_state(link->session, &state);
         ret->rtt_us = state.rtt_us;
     }
 }

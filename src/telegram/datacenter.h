@@ -12,7 +12,7 @@
  * A public key is what makes a data centre itself: two descriptions that share one are of the same
  * servers, wherever those listen; without a common key a login made at one is nothing at the other.
  *
- * Threads: none: value type      Limits: 32 DCs, 8 keys, file 64 KiB
+ * Threads: none: value type      Limits: 16 DCs, 8 keys, file 64 KiB
  */
 #ifndef TG_DATACENTER_H
 #define TG_DATACENTER_H
@@ -20,7 +20,7 @@
 #include "base/base.h"
 #include "crypto/rsa.h"
 
-enum { TG_DATACENTER_DCS = 32, TG_DATACENTER_KEYS = 8 };
+enum { TG_DATACENTER_DCS = 16, TG_DATACENTER_KEYS = 8 };
 
 struct tg_dc_address {
     char host[64]; /* numeric or a name; "" unknown */

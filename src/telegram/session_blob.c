@@ -133,7 +133,8 @@ static void put_where(struct tg_buf *out, const struct tg_datacenter *where)
 /* At most what the session takes: growing by copies would leave keys in freed memory. */
 static size_t size_of(const struct tg_session_data *s)
 {
-    size_t size = HEAD + sizeof *s + s->where.n_rsa * sizeof *s->where.rsa;
+    size_t size = HEAD + sizeof *s + s->where.n_rsa * sizeof *s->where.rsa +
+                  s->n_limits * sizeof *s->limit;
 
     for (size_t i = 0; i < tg_peers_count(&s->peers); i++) {
         const struct tg_peer *p = tg_peers_at(&s->peers, i);
@@ -417,12 +418,15 @@ static bool take_where(struct tl_reader *r, struct tg_session_data *s)
     }
 }
 
-static void take_limits(struct tl_reader *r, struct tg_session_data *s)
+/* @return false out of memory; damage marks the reader */
+static bool take_limits(struct tl_reader *r, struct tg_session_data *s)
 {
     uint32_t n = tl_read_u32(r);
 
     if (n > TG_LIMIT_RECORDS_MAX)
         tl_read_fail(r);
+    if (n && !tg_session_limit_room(s))
+        return false;
     while (!r->bad && s->n_limits < n) {
         struct tg_limit_record *limit = &s->limit[s->n_limits];
 
@@ -435,6 +439,7 @@ static void take_limits(struct tl_reader *r, struct tg_session_data *s)
         else
             s->n_limits++;
     }
+    return true;
 }
 
 /* @return false out of memory; damage marks the reader */
@@ -457,10 +462,8 @@ static bool take_session(struct tl_reader *r, unsigned version, struct tg_sessio
         tl_read_fail(r);
     while (!r->bad && n--)
         take_dc(r, s);
-    if (!take_peers(r, s) || (version >= 2 && !take_where(r, s)))
+    if (!take_peers(r, s) || (version >= 2 && !(take_where(r, s) && take_limits(r, s))))
         return false;
-    if (version >= 2)
-        take_limits(r, s);
     if (tl_left(r))
         tl_read_fail(r);
     return true;

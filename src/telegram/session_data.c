@@ -5,6 +5,7 @@
 #include "telegram/session_data.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "crypto/ct.h"
 
@@ -18,6 +19,7 @@ void tg_session_data_done(struct tg_session_data *s)
 {
     tg_peers_done(&s->peers);
     tg_datacenter_done(&s->where);
+    free(s->limit);
     tg_wipe(s, sizeof *s);
 }
 
@@ -74,6 +76,13 @@ static size_t oldest_limit(const struct tg_session_data *s)
     return oldest;
 }
 
+bool tg_session_limit_room(struct tg_session_data *s)
+{
+    if (!s->limit)
+        s->limit = calloc(TG_LIMIT_RECORDS_MAX, sizeof *s->limit);
+    return s->limit != NULL;
+}
+
 bool tg_session_set_limit(struct tg_session_data *s, const char *method, int32_t dc,
                           int64_t learned_milli, int64_t at_s)
 {
@@ -85,6 +94,8 @@ bool tg_session_set_limit(struct tg_session_data *s, const char *method, int32_t
         return false;
     if (i == TG_LIMIT_RECORDS_MAX)
         i = oldest_limit(s);
+    else if (i == s->n_limits && !tg_session_limit_room(s))
+        return false;
     else if (i == s->n_limits)
         s->n_limits++;
     changed = s->limit[i].learned_milli != learned_milli || s->limit[i].dc != dc;

@@ -11,7 +11,7 @@
  * too. Session strings of Telethon and Pyrogram are read and written as well, so that a login made
  * elsewhere can be used and taken back.
  *
- * Threads: none: value type      Limits: 32 DCs, blob 64 MiB, 1,000,000 peers, 64 learned limits
+ * Threads: none: value type      Limits: 16 DCs, blob 64 MiB, 1,000,000 peers, 64 learned limits
  */
 #ifndef TG_SESSION_DATA_H
 #define TG_SESSION_DATA_H
@@ -22,7 +22,7 @@
 #include "telegram/datacenter.h"
 #include "telegram/peers.h"
 
-enum { TG_DC_MAX = 32, TG_LIMIT_RECORDS_MAX = 64 };
+enum { TG_DC_MAX = 16, TG_LIMIT_RECORDS_MAX = 64 };
 
 /** State kept per data centre. */
 struct tg_dc_state {
@@ -62,7 +62,7 @@ struct tg_session_data {
     struct tg_dc_state dc[TG_DC_MAX];
     struct tg_peers peers;
     struct tg_datacenter where; /* the servers that the keys belong to; n_dc 0: not known */
-    struct tg_limit_record limit[TG_LIMIT_RECORDS_MAX];
+    struct tg_limit_record *limit; /* owned */
     size_t n_limits;
     struct tg_session_seal seal; /* never stored */
 };
@@ -89,8 +89,11 @@ bool tg_session_set_where(struct tg_session_data *s, struct tg_datacenter *where
 const struct tg_limit_record *tg_session_limit(const struct tg_session_data *s, const char *method,
                                                int32_t dc);
 
+/** Makes room for all records. @return false out of memory */
+bool tg_session_limit_room(struct tg_session_data *s);
+
 /** Keeps what was learned; the oldest record makes room. A method whose name is too long is not
- *  kept. @return whether that changed anything but the time */
+ *  kept, and nothing is out of memory. @return whether that changed anything but the time */
 bool tg_session_set_limit(struct tg_session_data *s, const char *method, int32_t dc,
                           int64_t learned_milli, int64_t at_s);
 
