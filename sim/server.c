@@ -191,6 +191,7 @@ static tg_code dc_start(struct sim *sim, int id, uint16_t port, struct tg_error 
         .on_destroy_key = on_destroy_key,
         .on_output = on_output,
         .handshake_retries = sim->set.handshake_retry ? 1 : 0,
+        .dc = id,
     };
 
     dc->sim = sim;

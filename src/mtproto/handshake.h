@@ -82,6 +82,8 @@ tg_code mt_handshake_input(struct mt_handshake *h, const void *body, size_t len,
 struct mt_handshake_server_options {
     const struct tg_rsa_private *rsa; /* borrowed */
     int retries;                      /* answer dh_gen_retry that often before dh_gen_ok */
+    int32_t dc;                       /* this DC's number: inner data that name another are
+                                         refused; 0: any */
 };
 
 struct mt_handshake_server;
@@ -101,7 +103,8 @@ void mt_handshake_server_free(struct mt_handshake_server *h);
  *
  * @param now_s  Unix time of the server's clock
  * @return TG_AGAIN with an answer; TG_OK once the key is made (out holds dh_gen_ok; a repeated
- *         request for it returns TG_AGAIN); TG_PROTOCOL: answer -404; TG_NOMEM
+ *         request for it returns TG_AGAIN); TG_PROTOCOL: answer -404; TG_NOT_FOUND: the client
+ *         means another DC, answer -444; TG_NOMEM
  */
 tg_code mt_handshake_server_input(struct mt_handshake_server *h, const void *body, size_t len,
                                   int64_t now_s, struct tg_buf *out,

@@ -214,6 +214,14 @@ static bool read_inner(struct mt_handshake_server *h, const struct tg_rsa_plain 
     return true;
 }
 
+/* Numbers of test DCs are 10000 above, those of media DCs are negative. */
+static bool is_this_dc(const struct mt_handshake_server *h)
+{
+    int64_t dc = h->dc < 0 ? -(int64_t)h->dc : h->dc;
+
+    return !h->options.dc || !dc || dc % 10000 == h->options.dc;
+}
+
 static tg_code write_dh_params(struct mt_handshake_server *h, int64_t now_s, struct tg_error *err)
 {
     TG_CLEANUP(tg_buf_wipe) struct tg_buf inner;
@@ -265,6 +273,8 @@ static tg_code on_req_dh(struct mt_handshake_server *h, const struct req_dh *req
     }
     if (!good)
         return wrong(err, "encrypted data");
+    if (!is_this_dc(h))
+        return tg_fail(err, TG_NOT_FOUND, "the handshake is for DC %d", (int)h->dc);
     h->phase = AWAIT_SET_DH;
     return write_dh_params(h, now_s, err);
 }

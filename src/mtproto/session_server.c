@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 enum { NONCE_AT = 4, NONCE = 16 };
+enum { ERROR_UNKNOWN = -404, ERROR_TOO_MANY = -429, ERROR_WRONG_DC = -444 };
 
 static void set_time(struct mt_server *s, int64_t now_us)
 {
@@ -48,6 +49,8 @@ void mt_server_free(struct mt_server *s)
         return;
     while (s->first)
         mt_srv_forget(s, s->first);
+    for (size_t i = 0; i < MT_SRV_HANDSHAKES_MAX; i++)
+        mt_handshake_server_free(s->handshake[i].h);
     mt_idmap_done(&s->sessions);
     tg_buf_done(&s->scratch);
     tg_buf_done(&s->packet);
@@ -169,8 +172,6 @@ void mt_server_conn_free(struct mt_server_conn *c)
             orphan_queries(c, x);
     while (c->sessions)
         mt_srv_detach(c->sessions);
-    for (size_t i = 0; i < MT_SRV_HANDSHAKES_MAX; i++)
-        mt_handshake_server_free(c->handshake[i].h);
     mt_transport_free(c->transport);
     tg_buf_done(&c->out);
     free(c->held);
@@ -184,24 +185,25 @@ void *mt_server_conn_user(const struct mt_server_conn *c)
 
 /* ---- plain packets: handshakes ---- */
 
-static struct mt_srv_handshake *find_handshake(struct mt_server_conn *c, const uint8_t *nonce)
+/* A client that lost its connection may go on, or ask again, on another. */
+static struct mt_srv_handshake *find_handshake(struct mt_server *s, const uint8_t *nonce)
 {
     for (size_t i = 0; i < MT_SRV_HANDSHAKES_MAX; i++)
-        if (c->handshake[i].h && memcmp(c->handshake[i].nonce, nonce, NONCE) == 0)
-            return &c->handshake[i];
+        if (s->handshake[i].h && memcmp(s->handshake[i].nonce, nonce, NONCE) == 0)
+            return &s->handshake[i];
     return NULL;
 }
 
 /* Starts a handshake in the place of the oldest one. */
-static struct mt_srv_handshake *new_handshake(struct mt_server_conn *c, const uint8_t *nonce)
+static struct mt_srv_handshake *new_handshake(struct mt_server *s, const uint8_t *nonce)
 {
-    const struct mt_server_options *o = &c->server->options;
-    struct mt_srv_handshake *slot = &c->handshake[c->handshake_at++ % MT_SRV_HANDSHAKES_MAX];
+    struct mt_srv_handshake *slot = &s->handshake[s->handshake_at++ % MT_SRV_HANDSHAKES_MAX];
+    struct mt_handshake_server_options options = { .rsa = s->options.rsa,
+                                                   .retries = s->options.handshake_retries,
+                                                   .dc = s->options.dc };
 
     mt_handshake_server_free(slot->h);
-    slot->h = mt_handshake_server_new(
-        &(struct mt_handshake_server_options){ .rsa = o->rsa, .retries = o->handshake_retries },
-        o->random);
+    slot->h = mt_handshake_server_new(&options, s->options.random);
     memcpy(slot->nonce, nonce, NONCE);
     return slot->h ? slot : NULL;
 }
@@ -218,8 +220,8 @@ static void plain_answer(struct mt_server_conn *c, const struct tg_buf *body)
         mt_transport_write(c->transport, s->packet.data, s->packet.len, false, &c->out);
 }
 
-/* @return false if the request fits no handshake: then -404 */
-static bool on_plain(struct mt_server_conn *c, struct mt_packet *packet)
+/* @return 0, or the transport error to answer with */
+static int32_t on_plain(struct mt_server_conn *c, struct mt_packet *packet)
 {
     const struct mt_server_options *o = &c->server->options;
     struct mt_handshake_result made;
@@ -231,13 +233,13 @@ static bool on_plain(struct mt_server_conn *c, struct mt_packet *packet)
     tg_code code;
 
     if (mt_plain_open(packet->at, packet->len, &m, &err) != TG_OK || m.len < NONCE_AT + NONCE)
-        return false;
+        return ERROR_UNKNOWN;
     id = tg_le32(m.body);
-    slot = find_handshake(c, m.body + NONCE_AT);
+    slot = find_handshake(c->server, m.body + NONCE_AT);
     if (!slot && (id == MT_ID_REQ_PQ || id == MT_ID_REQ_PQ_MULTI))
-        slot = new_handshake(c, m.body + NONCE_AT);
+        slot = new_handshake(c->server, m.body + NONCE_AT);
     if (!slot)
-        return false;
+        return ERROR_UNKNOWN;
     tg_buf_init(&body, 4096);
     code = mt_handshake_server_input(slot->h, m.body, m.len,
                                      mt_clock_peer_us(&c->server->clock) / TG_SECOND_US, &body,
@@ -254,19 +256,24 @@ static bool on_plain(struct mt_server_conn *c, struct mt_packet *packet)
         slot->h = NULL;
     }
     tg_buf_done(&body);
-    return code == TG_OK || code == TG_AGAIN;
+    if (code == TG_OK || code == TG_AGAIN)
+        return 0;
+    return code == TG_NOT_FOUND ? ERROR_WRONG_DC : ERROR_UNKNOWN;
 }
 
 /* ---- input and output ---- */
 
 static void on_packet(struct mt_server_conn *c, struct mt_packet *packet)
 {
-    bool known = mt_is_plain(packet->at, packet->len) ? on_plain(c, packet)
-                                                      : mt_srv_packet(c, packet);
+    int32_t error = 0;
 
-    if (known)
+    if (mt_is_plain(packet->at, packet->len))
+        error = on_plain(c, packet);
+    else if (!mt_srv_packet(c, packet))
+        error = ERROR_UNKNOWN;
+    if (!error)
         return;
-    mt_transport_write_error(c->transport, -404, &c->out);
+    mt_transport_write_error(c->transport, error, &c->out);
     if (++c->n_errors > MT_SRV_ERRORS_MAX)
         c->closing = true;
 }
@@ -312,7 +319,9 @@ static void ordered_errors(struct mt_server_conn *c)
     static const struct {
         enum mt_server_fault fault;
         int32_t code;
-    } row[] = { { MT_FAULT_TRANSPORT_404, -404 }, { MT_FAULT_TRANSPORT_429, -429 } };
+    } row[] = { { MT_FAULT_TRANSPORT_404, ERROR_UNKNOWN },
+                { MT_FAULT_TRANSPORT_429, ERROR_TOO_MANY },
+                { MT_FAULT_TRANSPORT_444, ERROR_WRONG_DC } };
     enum mt_framing framing;
     bool obfuscated;
     int16_t dc;

@@ -51,6 +51,7 @@ struct mt_server_options {
     void (*on_output)(void *ctx, struct mt_server_conn *conn);
     int64_t salt_every_us; /* how often the salt changes; 0: 30 min */
     int handshake_retries; /* dh_gen_retry before dh_gen_ok */
+    int32_t dc;            /* whoever makes a key for another gets -444; 0: no matter */
 };
 
 struct mt_server *mt_server_new(const struct mt_server_options *options);
@@ -94,6 +95,7 @@ enum mt_server_fault {
     MT_FAULT_NEW_SESSION,    /* announce new_session_created though it is not new */
     MT_FAULT_TRANSPORT_404,  /* send a transport error -404 and close */
     MT_FAULT_TRANSPORT_429,
+    MT_FAULT_TRANSPORT_444,
     MT_FAULT_GARBAGE,        /* flip a bit of the next packet's ciphertext */
     MT_FAULT_COUNT
 };

@@ -31,7 +31,7 @@ enum {
     MT_SRV_DUE_MAX = 65536,     /* unsent messages; a client that reads so slowly is cut off */
     MT_SRV_ACKS_MAX = 1024,
     MT_SRV_ACKS_EAGER = 16,
-    MT_SRV_HANDSHAKES_MAX = 4,  /* at once on a connection */
+    MT_SRV_HANDSHAKES_MAX = 256, /* at once; their answers are kept for 10 minutes */
     MT_SRV_CONN_KEYS_MAX = 4,   /* keys in use on a connection */
     MT_SRV_ERRORS_MAX = 10,     /* -404 answers before a connection is closed */
     MT_SRV_PACKET_BYTES = 64 << 10, /* containers stay below; larger messages go alone */
@@ -89,6 +89,11 @@ struct mt_srv_key {
     int64_t made_us; /* 0: free */
 };
 
+struct mt_srv_handshake {
+    uint8_t nonce[16];
+    struct mt_handshake_server *h;
+};
+
 struct mt_server {
     struct mt_server_options options;
     struct mt_clock clock; /* last_id is unused: each session has its own */
@@ -100,13 +105,10 @@ struct mt_server {
     size_t key_at;
     uint32_t last_conn;
     uint64_t plain_id; /* last msg_id of a plain answer */
+    struct mt_srv_handshake handshake[MT_SRV_HANDSHAKES_MAX]; /* outlive their connections */
+    size_t handshake_at;
     struct mt_gzip *gzip;
     struct tg_buf scratch, packet;
-};
-
-struct mt_srv_handshake {
-    uint8_t nonce[16];
-    struct mt_handshake_server *h;
 };
 
 struct mt_server_conn {
@@ -115,8 +117,6 @@ struct mt_server_conn {
     uint32_t number; /* tags queries that run for this connection */
     struct mt_transport *transport;
     struct mt_srv_session *sessions;
-    struct mt_srv_handshake handshake[MT_SRV_HANDSHAKES_MAX];
-    size_t handshake_at;
     uint8_t keys[MT_SRV_CONN_KEYS_MAX][8];
     size_t n_keys;
     struct tg_buf out;

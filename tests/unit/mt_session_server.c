@@ -436,6 +436,12 @@ static void test_faults(void **unused)
     receive(g);
     assert_int_equal(g->error, -429);
     assert_true(mt_server_conn_closing(g->c));
+    connect_rig(g, false);
+    query(g, 9);
+    mt_server_fault(g->c, MT_FAULT_TRANSPORT_444);
+    receive(g);
+    assert_int_equal(g->error, -444);
+    assert_true(mt_server_conn_closing(g->c));
     stop(g);
 }
 
@@ -464,7 +470,7 @@ static void test_garbage(void **unused)
     stop(g);
 }
 
-/* Sends one plain message and reads the answer. @return its body; NULL if it was a -404 */
+/* Sends one plain message and reads the answer. @return its body; NULL if it was an error */
 static const uint8_t *plain(struct rig *g, const struct tg_buf *body, size_t *ret_n)
 {
     struct tg_buf packet, *out;
@@ -480,10 +486,9 @@ static const uint8_t *plain(struct rig *g, const struct tg_buf *body, size_t *re
     assert_int_equal(mt_transport_feed(g->t, out->data, out->len, &err), TG_OK);
     tg_buf_clear(out);
     assert_int_equal(mt_transport_next(g->t, &got, &err), TG_OK);
-    if (got.error) {
-        assert_int_equal(got.error, -404);
+    g->error = got.error;
+    if (got.error)
         return NULL;
-    }
     assert_int_equal(mt_plain_open(got.at, got.len, &m, &err), TG_OK);
     assert_int_equal(m.msg_id % 4, 1);
     *ret_n = m.len;
@@ -530,6 +535,7 @@ static void test_handshakes(void **unused)
     tg_buf_u32(&stray, MT_ID_REQ_DH); /* belongs to no handshake */
     tg_buf_add(&stray, "nonce of 16 byte", 16);
     assert_null(plain(g, &stray, &n));
+    assert_int_equal(g->error, -404);
     for (int round = 0; round < 3; round++)
         for (int i = 0; i < 2; i++) {
             struct mt_handshake_result made;
@@ -560,6 +566,109 @@ static void test_handshakes(void **unused)
     tg_rsa_private_free(rsa);
 }
 
+/* A server of DC 2 that makes keys; free rsa after stop. */
+static struct rig *start_dc(struct tg_rsa_private **ret_rsa)
+{
+    struct rig *g = start(0);
+    struct mt_server_options options = { .random = &g->w.random, .ctx = g, .find_key = find_key,
+                                         .on_query = on_query, .on_key = on_key, .dc = 2 };
+
+    options.rsa = *ret_rsa = tg_rsa_private_generate(&g->w.random);
+    assert_non_null(*ret_rsa);
+    mt_server_conn_free(g->c);
+    g->c = NULL;
+    mt_server_free(g->s);
+    g->s = mt_server_new(&options);
+    connect_rig(g, false);
+    return g;
+}
+
+/* A key is made for this DC only, as whatever kind of it the client names it. */
+static void test_wrong_dc(void **unused)
+{
+    static const struct {
+        int32_t dc, error;
+    } row[] = { { 2, 0 }, { -2, 0 }, { 10002, 0 }, { 3, -444 }, { -4, -444 }, { 10001, -444 } };
+    struct tg_rsa_private *rsa;
+    struct rig *g = start_dc(&rsa);
+
+    (void)unused;
+    for (size_t i = 0; i < TG_COUNT(row); i++) {
+        struct mt_handshake_options options = { .rsa = tg_rsa_private_public(rsa), .n_rsa = 1,
+                                                .dc = row[i].dc };
+        struct mt_handshake_result made;
+        struct mt_handshake *h;
+        struct tg_error err;
+        struct tg_buf say;
+        const uint8_t *body;
+        size_t n;
+
+        tg_buf_init(&say, 8192);
+        h = mt_handshake_new(&options, &g->w.random, &say);
+        body = plain(g, &say, &n);
+        tg_buf_clear(&say);
+        assert_int_equal(mt_handshake_input(h, body, n, g->now / TG_SECOND_US, &say, &made, &err),
+                         TG_AGAIN);
+        body = plain(g, &say, &n);
+        assert_int_equal(body == NULL, row[i].error != 0);
+        assert_int_equal(g->error, row[i].error);
+        mt_handshake_free(h);
+        tg_buf_done(&say);
+    }
+    stop(g);
+    tg_rsa_private_free(rsa);
+}
+
+/* A client whose connection breaks goes on with its handshake on the next one: what was answered is
+ * answered alike, for 10 minutes. */
+static void test_handshake_across_connections(void **unused)
+{
+    struct tg_rsa_private *rsa;
+    struct rig *g = start_dc(&rsa);
+    struct mt_handshake_options options = { .rsa = tg_rsa_private_public(rsa), .n_rsa = 1,
+                                            .dc = 2 };
+    struct mt_handshake_result made;
+    struct mt_handshake *h;
+    struct tg_buf say, first;
+    tg_code code = TG_AGAIN;
+    struct tg_error err;
+    const uint8_t *body;
+    size_t n;
+
+    (void)unused;
+    tg_buf_init(&say, 8192);
+    tg_buf_init(&first, 8192);
+    h = mt_handshake_new(&options, &g->w.random, &say);
+    while (code == TG_AGAIN) {
+        body = plain(g, &say, &n);
+        assert_non_null(body);
+        tg_buf_clear(&first);
+        tg_buf_add(&first, body, n);
+        connect_rig(g, false); /* that answer did not arrive */
+        g->now += 60 * TG_SECOND_US;
+        body = plain(g, &say, &n);
+        assert_non_null(body);
+        assert_int_equal(n, first.len);
+        assert_memory_equal(body, first.data, n);
+        if (g->n_outputs) { /* the key is made: its answer is kept, but not for ever */
+            g->now += 600 * TG_SECOND_US;
+            tg_buf_clear(&first);
+            assert_null(plain(g, &say, &n));
+            assert_int_equal(g->error, -404);
+        }
+        if (g->n_outputs)
+            break;
+        tg_buf_clear(&say);
+        code = mt_handshake_input(h, body, n, g->now / TG_SECOND_US, &say, &made, &err);
+    }
+    assert_int_equal(g->n_outputs, 1); /* one key, whatever was asked twice */
+    mt_handshake_free(h);
+    tg_buf_done(&say);
+    tg_buf_done(&first);
+    stop(g);
+    tg_rsa_private_free(rsa);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -578,6 +687,8 @@ int main(void)
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_handshakes),
+        cmocka_unit_test(test_wrong_dc),
+        cmocka_unit_test(test_handshake_across_connections),
     };
 
     return cmocka_run_group_tests_name("mt_session_server", tests, NULL, NULL);
