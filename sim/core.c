@@ -285,6 +285,10 @@ static bool faults_ok(struct sim_call *c, const char *method)
         return sim_fail_code(c, 500, kind[sim_faults_draw(f, SIM_FAULT_RPC500, TG_COUNT(kind))]);
     if (sim_faults_hit(f, SIM_FAULT_RPC503))
         return sim_fail_code(c, -503, "Timeout");
+    if (sim_faults_hit(f, SIM_FAULT_MSGWAIT))
+        return sim_faults_draw(f, SIM_FAULT_MSGWAIT, 2)
+                   ? sim_fail_code(c, -503, "MSG_WAIT_TIMEOUT")
+                   : sim_fail_code(c, 400, "MSG_WAIT_FAILED");
     if (sim_faults_hit(f, SIM_FAULT_FLOOD))
         return sim_fail_number(c, "FLOOD_WAIT",
                                1 + (int64_t)sim_faults_draw(f, SIM_FAULT_FLOOD, 3));

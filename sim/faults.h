@@ -21,9 +21,11 @@
  *   badsalt         the next query is answered with bad_server_salt
  *   clock-behind    the next query is answered with bad_msg_notification 17
  *   newsession      new_session_created is announced though the session is not new
- *   t404, t429      the transport error -404, -429
+ *   t404, t429,     the transport error -404, -429,
+ *   t444            -444
  *   500             RPC error 500: RPC_CALL_FAIL, RPC_MCGET_FAIL, WORKER_BUSY_TOO_LONG_RETRY, ...
  *   503             RPC error -503 Timeout
+ *   msgwait         RPC error -503 MSG_WAIT_TIMEOUT, or 400 MSG_WAIT_FAILED
  *   flood           FLOOD_WAIT_1 to FLOOD_WAIT_3
  *   slow            the answer is late by up to slow-ms
  *   short           a page of history is cut at its old end though more exist (default 0.01)
@@ -65,8 +67,10 @@
     X(NEWSESSION, "newsession")                                                                    \
     X(T404, "t404")                                                                                \
     X(T429, "t429")                                                                                \
+    X(T444, "t444")                                                                                \
     X(RPC500, "500")                                                                               \
     X(RPC503, "503")                                                                               \
+    X(MSGWAIT, "msgwait")                                                                          \
     X(FLOOD, "flood")                                                                              \
     X(SLOW, "slow")                                                                                \
     X(SHORT, "short")                                                                              \

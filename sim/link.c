@@ -135,6 +135,7 @@ static void break_packet(struct sim_link *link)
         { SIM_FAULT_NEWSESSION, MT_FAULT_NEW_SESSION },
         { SIM_FAULT_T404, MT_FAULT_TRANSPORT_404 },
         { SIM_FAULT_T429, MT_FAULT_TRANSPORT_429 },
+        { SIM_FAULT_T444, MT_FAULT_TRANSPORT_444 },
     };
     struct sim_faults *f = &link->dc->sim->core.faults;
 

@@ -117,6 +117,7 @@ tg_code tgc_rpc_code(int32_t code, const char *text)
         { "USERNAME_INVALID", TG_NOT_FOUND },
         { "BOT_METHOD_INVALID", TG_UNSUPPORTED },
         { "AUTH_KEY_DUPLICATED", TG_AUTH },
+        { "MSG_WAIT_FAILED", TG_SERVER }, /* of the call before this one */
     };
 
     for (size_t i = 0; i < TG_COUNT(special); i++)
