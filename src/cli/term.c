@@ -139,9 +139,9 @@ tg_code term_ask(const char *prompt, bool echo, char *out, size_t n, struct tg_e
 
     if (fd < 0)
         return TG_END;
-    say(fd, prompt);
     if (!echo)
-        echo_hide(fd);
+        echo_hide(fd); /* first, as it drops what was typed: the answer may come at once */
+    say(fd, prompt);
     len = read_line(fd, out, n - 1);
     echo_show();
     close(fd);

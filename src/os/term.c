@@ -104,14 +104,14 @@ tg_code tg_term_ask(const char *prompt, bool echo, char *out, size_t n, struct t
     if (fd < 0)
         return TG_END;
     take_signals(old_signals);
-    write_text(fd, prompt);
     if (!echo && tcgetattr(fd, &old) == 0) {
         struct termios quiet = old;
 
         quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK);
         quiet.c_lflag |= ECHONL;
-        hidden = tcsetattr(fd, TCSAFLUSH, &quiet) == 0;
+        hidden = tcsetattr(fd, TCSAFLUSH, &quiet) == 0; /* drops what was typed before it asks */
     }
+    write_text(fd, prompt);
     code = read_line(fd, line, sizeof line, &len, err);
     if (hidden)
         tcsetattr(fd, TCSAFLUSH, &old);
