@@ -21,21 +21,23 @@ struct tg_account;
 
 /** What an account tells while it works: lines for a log, and waits. */
 enum tg_note_kind {
-    TG_NOTE_CONNECTING, /**< text: where to */
-    TG_NOTE_CONNECTED,
-    TG_NOTE_LOST,       /**< text: why; wait_s until the next try */
-    TG_NOTE_FLOOD,      /**< text: method; wait_s as named by the server */
-    TG_NOTE_RETRY,      /**< text: why; wait_s */
-    TG_NOTE_INFO,       /**< text: one line worth telling */
-    TG_NOTE_WARNING,
+    TG_NOTE_CONNECTING, /**< a connection is being made; text: where to ("DC 2"); wait_s 0 */
+    TG_NOTE_CONNECTED,  /**< it stands and the key is agreed; text: where to; wait_s 0 */
+    TG_NOTE_LOST,       /**< it ended or could not be made; text: why; wait_s: until the next try */
+    TG_NOTE_FLOOD,      /**< text: the method that must wait; wait_s: as the server named it */
+    TG_NOTE_RETRY,      /**< a request is sent again; text: why; wait_s: how long it is put off */
+    TG_NOTE_INFO,       /**< text: one line worth telling; wait_s 0 */
+    TG_NOTE_WARNING,    /**< text: one line that somebody should see; wait_s 0 */
 };
 
 struct tg_note {
     enum tg_note_kind kind;
-    const char *text; /**< valid during the call */
-    double wait_s;
+    const char *text; /**< NUL-terminated, no line end; never NULL; valid during the call */
+    double wait_s;    /**< seconds, at least 0 */
 };
 
+/** Gets a note: on the thread that runs a call, which waits until it returns. It must not call
+ *  functions of the account but tg_account_stop. */
 typedef void (*tg_note_fn)(void *ctx, const struct tg_note *note);
 
 /**
@@ -49,10 +51,12 @@ typedef void (*tg_note_fn)(void *ctx, const struct tg_note *note);
 TG_API tg_code tg_account_open(const struct tg_config *config, tg_note_fn note, void *ctx,
                                struct tg_account **ret, struct tg_error *err) TG_MUST_CHECK;
 
-/** Closes connections, saves and unlocks the session. NULL is nothing. */
+/** Closes connections, saves and unlocks the session, frees the account. NULL is nothing. Not while
+ *  a call runs. */
 TG_API void tg_account_close(struct tg_account *account);
 
-/** Makes the running call end soon with TG_CANCELLED. Async-signal-safe. */
+/** Makes the running call end soon with TG_CANCELLED, and later ones at once. From any thread or a
+ *  signal handler; not after tg_account_close. */
 TG_API void tg_account_stop(struct tg_account *account);
 
 /** What a login may ask for. */
@@ -85,7 +89,17 @@ TG_API tg_code tg_account_login(struct tg_account *account, const struct tg_conf
                                 tg_ask_fn ask, tg_qr_fn qr, void *ctx,
                                 struct tg_error *err) TG_MUST_CHECK;
 
-/** Logs out at the server and deletes the session file. */
+/**
+ * Logs out at the server, then deletes the session file. The account is of no use afterwards but
+ * for tg_account_close.
+ *
+ * @param err  written only on failure
+ * @return TG_OK; TG_AUTH: nobody is logged in; TG_NET, TG_SERVER, ...: the server did not answer,
+ *         and login and file stay; TG_IO: logged out, but the file could not be deleted;
+ *         TG_CANCELLED
+ *
+ * Blocks until the server has answered.
+ */
 TG_API tg_code tg_account_logout(struct tg_account *account, struct tg_error *err) TG_MUST_CHECK;
 
 /** Who is logged in. */
@@ -106,10 +120,24 @@ struct tg_user_info {
 TG_API tg_code tg_account_self(struct tg_account *account, struct tg_user_info *ret,
                                struct tg_error *err) TG_MUST_CHECK;
 
-/** @return the user id of the logged-in account, 0 if none */
+/** @return the user id of the logged-in account; 0 if nobody is logged in or it is not known yet
+ *  (tg_account_self asks). Sends nothing. */
 TG_API int64_t tg_account_user(const struct tg_account *account);
 
-/** Writes the session as a string of another client: "telethon" or "pyrogram". */
+/**
+ * Writes the session as a string of another client. Whoever has it is logged in: keep it as secret
+ * as the session file, and do not use both at once.
+ *
+ * @param format  "telethon" or "pyrogram"
+ * @param out     the caller's; written only on TG_OK, NUL-terminated
+ * @param n       bytes that out has room for, with the NUL; 512 are enough
+ * @param err     written only on failure
+ * @return TG_OK; TG_USAGE: no such format; TG_AUTH: nobody is logged in, or the format wants a user
+ *         id that is not known yet; TG_UNSUPPORTED: the format cannot tell where this session is;
+ *         TG_LIMIT: n is too small, the message says what it takes; TG_NOMEM
+ *
+ * Sends nothing.
+ */
 TG_API tg_code tg_account_export(struct tg_account *account, const char *format, char *out,
                                  size_t n, struct tg_error *err) TG_MUST_CHECK;
 
@@ -124,10 +152,20 @@ struct tg_chat_info {
     bool protected_content;
 };
 
-/** @return false to stop */
+/** Gets a chat, on the thread of the call. @return false to stop: the call then ends with TG_OK */
 typedef bool (*tg_chat_fn)(void *ctx, const struct tg_chat_info *chat);
 
-/** Lists the account's chats, in the order of its chat list. */
+/**
+ * Lists the account's chats, in the order of its chat list. What was learned about them is kept in
+ * the session.
+ *
+ * @param seen  called once for each chat, with ctx
+ * @param err   written only on failure; chats may have been given before
+ * @return TG_OK; TG_AUTH: nobody is logged in; TG_UNSUPPORTED: a bot has no list; TG_NET,
+ *         TG_SERVER, TG_FLOOD, ...; TG_IO: the session could not be stored; TG_CANCELLED
+ *
+ * Blocks until the list is read, through flood waits as well.
+ */
 TG_API tg_code tg_account_chats(struct tg_account *account, tg_chat_fn seen, void *ctx,
                                 struct tg_error *err) TG_MUST_CHECK;
 

@@ -24,26 +24,29 @@ extern "C" {
 
 struct tg_batch;
 
-/** Facts about a batch. Texts are valid as long as the batch. */
+/** Facts about a batch. */
 struct tg_batch_info {
     uint64_t id;              /**< number within the job and chat, from 1, without holes */
-    int64_t chat_id;
-    size_t n;                 /**< rows */
-    int64_t started_us;       /**< Unix microseconds: first request sent, */
-    int64_t ended_us;         /**< and last row in */
-    uint32_t requests;
-    uint32_t flood_waits;     /**< while it was fetched */
-    int64_t flood_wait_s;
-    int32_t rate_limit_remaining; /**< requests that may leave at once; -1 unknown */
-    const char
-        *checkpoint_id; /**< "job/chat/number" of the newest checkpoint; "" before the first */
+    int64_t chat_id;          /**< marked id of the chat that was asked for */
+    size_t n;                 /**< rows; may be 0 for the last batch of a chat */
+    int64_t started_us;       /**< Unix microseconds: its first request was sent, */
+    int64_t ended_us;         /**< and its last row was in */
+    uint32_t requests;        /**< answers whose rows begin in this batch */
+    uint32_t flood_waits;     /**< that those requests met, */
+    int64_t flood_wait_s;     /**< and the seconds that the server named */
+    int32_t rate_limit_remaining; /**< requests that may leave at once when the batch is ready; 0
+                                       during a flood wait; -1 while no limit is known */
+    const char *checkpoint_id; /**< "job/chat/number" of the chat's newest checkpoint, "" before the
+                                    first; valid until the next commit, at most during the
+                                    callback */
     bool last;                /**< the chat's end is reached with this batch */
 };
 
-/** Fills *ret with the facts about a batch. */
+/** Fills *ret with the facts about a batch. Inside the callback that was given it. */
 TG_API void tg_batch_info(const struct tg_batch *batch, struct tg_batch_info *ret);
 
-/** @return row i of the batch, NULL past the last */
+/** @return row i of the batch, from 0, oldest first; NULL past the last. It and its texts belong to
+ *  the batch and are valid until the callback returns. */
 TG_API const struct tg_row *tg_batch_get(const struct tg_batch *batch, size_t i);
 
 /**
@@ -68,7 +71,16 @@ TG_API const struct tg_row *tg_batch_get(const struct tg_batch *batch, size_t i)
 TG_API tg_code tg_batch_commit(struct tg_batch *batch, size_t n_rows,
                                struct tg_error *err) TG_MUST_CHECK;
 
-/** Called for each batch; a failure ends the run, with nothing lost. */
+/**
+ * Takes a batch: the batches of a chat come in order, one at a time, on a thread of the library. A
+ * callback that takes its time slows the run down; it must not call tg_extract or the account's
+ * functions but tg_account_stop.
+ *
+ * @param batch  the library's; valid until the callback returns
+ * @param err    to be filled on failure (tg_fail); may be left alone
+ * @return TG_OK to go on. A failure ends the run with that code: what was committed stays, the rest
+ *         comes again in the next run
+ */
 typedef tg_code (*tg_batch_fn)(void *ctx, struct tg_batch *batch, struct tg_error *err);
 
 /** How far a run is. */
@@ -86,6 +98,7 @@ struct tg_progress {
     const char *waiting_for;     /**< method of that wait, or "destination"; NULL */
     bool done;                   /**< the last call of the run */
 };
+/** Gets how far a run is, on the thread that runs it; what it is given is valid during the call. */
 typedef void (*tg_progress_fn)(void *ctx, const struct tg_progress *progress);
 
 struct tg_extract_hooks {
@@ -96,17 +109,28 @@ struct tg_extract_hooks {
 
 /** What a run did. */
 struct tg_extract_result {
-    uint64_t chats, rows, batches, checkpoints, requests, flood_waits;
-    double flood_wait_s, seconds;
-    uint64_t bytes_out, quarantined;
+    uint64_t chats;         /**< read to their end of the moment */
+    uint64_t rows;          /**< committed */
+    uint64_t batches;       /**< taken by destination and callback */
+    uint64_t checkpoints;   /**< commits made */
+    uint64_t requests;      /**< of all methods */
+    uint64_t flood_waits;
+    double flood_wait_s;    /**< seconds that the server named */
+    double seconds;         /**< that the run took */
+    uint64_t bytes_out;     /**< written to the destination */
+    uint64_t quarantined;   /**< records that could not be decoded, kept with their bytes */
     uint64_t empty; /**< chats read to their end that have no message in the range asked for */
 };
 
 /**
  * Extracts chats with the settings of scope EXTRACT.
  *
- * @param chats  each "@name", "name", a t.me link, or a marked id; NULL with n 0 means all chats
- * @param ret    written also on failure: what was done until then
+ * @param account  logged in
+ * @param config   borrowed until the call returns; so are chats and hooks
+ * @param chats    each "@name", "name", a t.me link, or a marked id; NULL with n 0 means all chats
+ * @param n        how many
+ * @param ret      written also on failure: what was done until then
+ * @param err      written only on failure
  * @return TG_OK; TG_CANCELLED after tg_account_stop; TG_BUSY: the job runs elsewhere; TG_USAGE: no
  *         destination, or a range that no message can be in;
  *         TG_GAP: the destination lacks what was delivered there; nothing was read; TG_NOT_FOUND;
