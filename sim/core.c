@@ -330,7 +330,7 @@ static bool takeout_ok(struct sim_call *c, const char *method)
         core->stats.takeout_unwrapped++;
         sim_stats_method(&core->stats, method)->takeout_unwrapped++;
     }
-    return true;
+    return sim_takeout_range_ok(c);
 }
 
 static bool account_ok(struct sim_call *c, const struct sim_method *m)

@@ -4,7 +4,8 @@
  *
  * A login has at most one takeout; beginning another replaces it. Calls that carry another
  * takeout's id fail with TAKEOUT_INVALID (core.c). Two ranges are given, so that clients must go
- * through both; inside invokeWithMessagesRange only messages of that range exist.
+ * through both; inside invokeWithMessagesRange only messages of that range exist. A range that was
+ * not given, or that leaves one, is refused, and any outside a takeout.
  *
  * Threads: none
  */
@@ -12,6 +13,21 @@
 #include "sim/targets.h"
 
 enum { RANGE_CUT = 1000, LEFT_PAGE = 100 };
+
+static const int32_t range[][2] = { { 1, RANGE_CUT }, { RANGE_CUT + 1, INT32_MAX } };
+
+bool sim_takeout_range_ok(struct sim_call *c)
+{
+    if (!c->wraps.ranged)
+        return true;
+    if (!c->wraps.takeout)
+        return sim_fail(c, "TAKEOUT_REQUIRED");
+    for (size_t i = 0; i < TG_COUNT(range); i++)
+        if (c->wraps.range_min >= range[i][0] && c->wraps.range_max <= range[i][1] &&
+            c->wraps.range_min <= c->wraps.range_max)
+            return true;
+    return sim_fail(c, "RANGES_INVALID");
+}
 
 struct tl_value *sim_takeout_init(struct sim_call *c, const struct tl_value *q)
 {
@@ -44,7 +60,6 @@ struct tl_value *sim_takeout_finish(struct sim_call *c, const struct tl_value *q
 
 struct tl_value *sim_takeout_ranges(struct sim_call *c, const struct tl_value *q)
 {
-    static const int32_t range[][2] = { { 1, RANGE_CUT }, { RANGE_CUT + 1, INT32_MAX } };
     struct tl_value *list = tl_vector(c->arena);
 
     (void)q;

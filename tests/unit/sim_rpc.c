@@ -136,6 +136,7 @@ static void takeout_is_enforced(void **state)
     const struct sim_account *a = kit_account(k, 2, false, false);
     const struct sim_chat *chat = kit_chat(k, SIM_SUPERGROUP);
     struct sim_key *key = kit_login(k, a);
+    static const int32_t outside[][2] = { { 0, 10 }, { 900, 1100 }, { 7, 3 }, { -5, 5 } };
     const struct tl_value *ranges, *left;
     uint64_t n = 0;
 
@@ -157,6 +158,10 @@ static void takeout_is_enforced(void **state)
         n += kit_read_all(k, key, a, chat);
     }
     assert_int_equal(n, chat->n_messages);
+    for (size_t i = 0; i < TG_COUNT(outside); i++) {
+        memcpy(k->range, outside[i], sizeof k->range);
+        kit_refused(k, key, kit_history(k, a, chat, 0), 400, "RANGES_INVALID");
+    }
     k->range[1] = 0;
     left = tl_get_vector(kit_call(k, key, kit_obj(k, TLN_channels_getLeftChannels)), TLN_chats);
     for (uint32_t i = 0; i < tl_len(left); i++) {
@@ -171,6 +176,10 @@ static void takeout_is_enforced(void **state)
     k->takeout = 0;
     kit_call(k, key, kit_obj(k, TLN_updates_getState));
     assert_int_equal(k->core.stats.takeout_unwrapped, 1);
+    k->range[0] = 1;
+    k->range[1] = 1000;
+    kit_refused(k, key, kit_obj(k, TLN_updates_getState), 400, "TAKEOUT_REQUIRED");
+    k->range[1] = 0;
     if (!chat->username)
         kit_refused(k, key, kit_history(k, a, chat, 0), 400, "CHANNEL_PRIVATE");
     k->takeout = id;
