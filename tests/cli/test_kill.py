@@ -114,7 +114,7 @@ class Sleep(Stopped):
         return refused
 
     def overtake(self, draw, first, second):
-        old = self.begin(first, "--lease", "1s")
+        old = self.begin(first)  # with the lease of all tests, 1 s
         try:
             self.overtake_running(draw, old, second)
         finally:

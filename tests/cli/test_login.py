@@ -4,8 +4,10 @@
 import os
 import pty
 import select
+import signal
 import stat
 import subprocess
+import termios
 import time
 
 from kit import Case, Sim, TGDATA, clean_env, main, start, tgdata, wait_for
@@ -385,8 +387,12 @@ class Terminal(Case):
                 break
             shown += got
             if sent < len(answers) and answers[sent][0].encode() in shown:
+                if answers[sent][0].startswith("Pass"):  # hidden by the time it is asked for
+                    self.assertFalse(termios.tcgetattr(fd)[3] & termios.ECHO)
                 os.write(fd, answers[sent][1].encode() + b"\n")
                 sent += 1
+        if time.monotonic() >= end:
+            os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
         os.close(fd)
         return os.waitstatus_to_exitcode(status), shown.decode("utf-8", "replace")
