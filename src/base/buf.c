@@ -69,31 +69,44 @@ void tg_buf_u64(struct tg_buf *b, uint64_t v)
         tg_put_le64(at, v);
 }
 
+const char tg_digit_pair[200] = "000102030405060708091011121314151617181920212223242526272829"
+                                "303132333435363738394041424344454647484950515253545556575859"
+                                "606162636465666768697071727374757677787980818283848586878889"
+                                "90919293949596979899";
+
+/* @return how many digits u has: bits times log10(2), and one more if that power is reached */
+static inline size_t digits_of(uint64_t u)
+{
+    static const uint64_t power[] = {
+        1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000,
+        UINT64_C(10000000000), UINT64_C(100000000000), UINT64_C(1000000000000),
+        UINT64_C(10000000000000), UINT64_C(100000000000000), UINT64_C(1000000000000000),
+        UINT64_C(10000000000000000), UINT64_C(100000000000000000), UINT64_C(1000000000000000000),
+        UINT64_C(10000000000000000000),
+    };
+    size_t least = (size_t)(64 - __builtin_clzll(u | 1)) * 1233 >> 12;
+
+    return least + (u >= power[least]);
+}
+
 uint8_t *tg_put_i64_text(uint8_t *out, int64_t v)
 {
-    static const char pair[] = "000102030405060708091011121314151617181920212223242526272829"
-                               "303132333435363738394041424344454647484950515253545556575859"
-                               "606162636465666768697071727374757677787980818283848586878889"
-                               "90919293949596979899";
     uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    char text[24];
-    size_t at = sizeof text;
+    uint8_t *end, *at;
 
-    while (u >= 100) {
-        at -= 2;
-        memcpy(text + at, pair + 2 * (u % 100), 2);
-        u /= 100;
-    }
-    if (u >= 10) {
-        at -= 2;
-        memcpy(text + at, pair + 2 * u, 2);
-    } else {
-        text[--at] = (char)('0' + u);
-    }
     if (v < 0)
         *out++ = '-';
-    memcpy(out, text + at, sizeof text - at);
-    return out + (sizeof text - at);
+    end = at = out + TG_MAX(digits_of(u), (size_t)1);
+    while (u >= 100) {
+        at -= 2;
+        memcpy(at, tg_digit_pair + 2 * (u % 100), 2);
+        u /= 100;
+    }
+    if (u >= 10)
+        memcpy(at - 2, tg_digit_pair + 2 * u, 2);
+    else
+        at[-1] = (uint8_t)('0' + u);
+    return end;
 }
 
 void tg_buf_i64_text(struct tg_buf *b, int64_t v)

@@ -83,6 +83,9 @@ void tg_buf_u64(struct tg_buf *b, uint64_t v);
 void tg_buf_i64_text(struct tg_buf *b, int64_t v); /* decimal digits */
 /** Writes the decimal digits of v, at most 20 bytes, no NUL. @return behind the last */
 uint8_t *tg_put_i64_text(uint8_t *out, int64_t v);
+
+/** "00" to "99", one behind the other, without an end. */
+extern const char tg_digit_pair[200];
 void tg_buf_printf(struct tg_buf *b, const char *fmt, ...) TG_PRINTF(2, 3);
 
 /** Drops the first n bytes and moves the rest down. */

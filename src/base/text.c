@@ -137,12 +137,9 @@ static void civil_of(int64_t days, int64_t *year, int *month, int *day)
     *year = y + era * 400 + (*month <= 2);
 }
 
-static void put_digits(char *out, int64_t v, int n)
+static void put_pair(char *out, int64_t v)
 {
-    while (n--) {
-        out[n] = (char)('0' + v % 10);
-        v /= 10;
-    }
+    memcpy(out, tg_digit_pair + 2 * v, 2);
 }
 
 bool tg_time_utc(char out[21], int64_t unix_s)
@@ -158,12 +155,13 @@ bool tg_time_utc(char out[21], int64_t unix_s)
         return false;
     civil_of(days, &year, &month, &day);
     memcpy(out, "0000-00-00T00:00:00Z", 21);
-    put_digits(out, year, 4);
-    put_digits(out + 5, month, 2);
-    put_digits(out + 8, day, 2);
-    put_digits(out + 11, second / 3600, 2);
-    put_digits(out + 14, second / 60 % 60, 2);
-    put_digits(out + 17, second % 60, 2);
+    put_pair(out, year / 100);
+    put_pair(out + 2, year % 100);
+    put_pair(out + 5, month);
+    put_pair(out + 8, day);
+    put_pair(out + 11, second / 3600);
+    put_pair(out + 14, second / 60 % 60);
+    put_pair(out + 17, second % 60);
     return true;
 }
 

@@ -114,6 +114,11 @@ static bool room_for_messages(struct tg_page *p, size_t n)
     return true;
 }
 
+static inline bool open_item(const struct tg_page *p, struct tl_reader *r, struct tl_object *ret)
+{
+    return tl_object_open_planned(p->shape.schema, r, p->shape.plan, TG_PAGE_PLANS, ret);
+}
+
 static tg_code read_messages(struct tg_page *p, struct tl_reader *r, struct tg_page_info *info,
                              struct tg_error *err)
 {
@@ -129,7 +134,7 @@ static tg_code read_messages(struct tg_page *p, struct tl_reader *r, struct tg_p
     while (n--) {
         const uint8_t *at = r->at;
 
-        if (!tl_object_open(p->shape.schema, r, &o) || !keep_message(p, &o)) {
+        if (!open_item(p, r, &o) || !keep_message(p, &o)) {
             set_fault(p, TG_PAGE_BAD_MESSAGE, at, info);
             break;
         }
@@ -152,7 +157,7 @@ static tg_code read_peers(struct tg_page *p, struct tl_reader *r, uint16_t type,
     }
     while (n--) {
         at = r->at;
-        if (!tl_object_open(p->shape.schema, r, &o) || o.ctor->type != type ||
+        if (!open_item(p, r, &o) || o.ctor->type != type ||
             o.ctor->is_function) {
             set_fault(p, TG_PAGE_BAD_PEER, at, info);
             return TG_OK;

@@ -126,10 +126,20 @@ enum tg_message_field {
     X(user, last_name, STRING)                                                                     \
     X(user, username, STRING)                                                                      \
     X(user, usernames, VECTOR)                                                                     \
+    X(user, access_hash, LONG)                                                                     \
+    X(user, min, TRUE)                                                                             \
+    X(user, bot, TRUE)                                                                             \
+    X(user, deleted, TRUE)                                                                         \
     X(channel, id, LONG)                                                                           \
     X(channel, title, STRING)                                                                      \
     X(channel, username, STRING)                                                                   \
-    X(channel, usernames, VECTOR)
+    X(channel, usernames, VECTOR)                                                                  \
+    X(channel, access_hash, LONG)                                                                  \
+    X(channel, min, TRUE)                                                                          \
+    X(channel, megagroup, TRUE)                                                                    \
+    X(channel, forum, TRUE)                                                                        \
+    X(channel, noforwards, TRUE)                                                                   \
+    X(channel, left, TRUE)
 
 #define TG_PAGE_INDEX(ctor, field, kind) int8_t ctor##_##field;
 
@@ -141,6 +151,11 @@ struct tg_page_entity {
     char text[58]; /* {"type":"bold","offset": */
 };
 
+/** Constructors whose objects are opened by a plan. */
+#define TG_PAGE_PLANNED(X) X(message) X(messageService) X(user) X(channel) X(reactionCount)
+#define TG_PAGE_PLAN(ctor) TG_PLAN_##ctor,
+enum { TG_PAGE_PLANNED(TG_PAGE_PLAN) TG_PAGE_PLANS };
+
 /** Where things stand in the objects of one schema. */
 struct tg_page_shape {
     const struct tl_schema *schema;
@@ -149,6 +164,7 @@ struct tg_page_shape {
     uint16_t page_type, message_type, chat_type, user_type; /* indexes of tl_type */
     int8_t message[2][TG_M_COUNT];               /* 0 message, 1 messageService */
     int8_t empty_id;                             /* of messageEmpty.id */
+    struct tl_plan plan[TG_PAGE_PLANS];          /* of the objects that pages consist of */
     struct {
         TG_PAGE_FIELDS(TG_PAGE_INDEX)
     } ix;
@@ -164,9 +180,8 @@ struct tg_page_message {
 };
 
 struct tg_page_peer {
-    int64_t id; /* marked */
-    const uint8_t *start;
     struct tg_str first, last, username; /* a chat's title is first */
+    struct tg_peer is;                   /* but for its texts */
 };
 
 /** What is needed only while a row is filled; a page is const then, its scratch is not. */

@@ -31,35 +31,88 @@ static bool grow(struct tg_page *p)
     return true;
 }
 
+static void take_user(const struct tg_page_shape *shape, const struct tl_object *o,
+                      struct tg_page_peer *ret)
+{
+    ret->first = tl_at_str(o, shape->ix.user_first_name);
+    ret->last = tl_at_str(o, shape->ix.user_last_name);
+    ret->username = tl_at_str(o, shape->ix.user_username);
+    if (!ret->username.len)
+        ret->username = active_username(o, shape->ix.user_usernames);
+    ret->is = (struct tg_peer){
+        .id = tl_at_i64(o, shape->ix.user_id, 0),
+        .access_hash = tl_at_i64(o, shape->ix.user_access_hash, 0),
+        .kind = TG_PEER_USER,
+        .min = tl_at_has(o, shape->ix.user_min),
+        .bot = tl_at_has(o, shape->ix.user_bot),
+        .deleted = tl_at_has(o, shape->ix.user_deleted),
+    };
+}
+
+static void take_channel(const struct tg_page_shape *shape, const struct tl_object *o,
+                         struct tg_page_peer *ret)
+{
+    ret->first = tl_at_str(o, shape->ix.channel_title);
+    ret->username = tl_at_str(o, shape->ix.channel_username);
+    if (!ret->username.len)
+        ret->username = active_username(o, shape->ix.channel_usernames);
+    ret->is = (struct tg_peer){
+        .id = -TG_CHANNEL_MARK - tl_at_i64(o, shape->ix.channel_id, 0),
+        .access_hash = tl_at_i64(o, shape->ix.channel_access_hash, 0),
+        .kind = tl_at_has(o, shape->ix.channel_megagroup) ? TG_PEER_SUPERGROUP : TG_PEER_CHANNEL,
+        .min = tl_at_has(o, shape->ix.channel_min),
+        .forum = tl_at_has(o, shape->ix.channel_forum),
+        .protected = tl_at_has(o, shape->ix.channel_noforwards),
+        .left = tl_at_has(o, shape->ix.channel_left),
+    };
+}
+
+static int64_t migrated_to(const struct tl_object *o)
+{
+    struct tl_object to;
+    int64_t id;
+
+    if (o->ctor->name != TLN_chat || !tl_field_object(o, TLN_migrated_to, &to))
+        return 0;
+    id = tl_field_i64(&to, TLN_channel_id, 0);
+    return id ? -TG_CHANNEL_MARK - id : 0;
+}
+
+/* The rare ones: basic groups, and chats that are forbidden. */
+static void take_other(const struct tl_object *o, struct tg_page_peer *ret)
+{
+    bool channel = o->ctor->name == TLN_channelForbidden;
+    int64_t id = tl_field_i64(o, TLN_id, 0);
+
+    ret->first = tl_field_str(o, TLN_title);
+    ret->is = (struct tg_peer){
+        .id = channel ? -TG_CHANNEL_MARK - id : -id,
+        .access_hash = tl_field_i64(o, TLN_access_hash, 0),
+        .kind = !channel                           ? TG_PEER_GROUP
+                : tl_field_has(o, TLN_megagroup) ? TG_PEER_SUPERGROUP
+                                                   : TG_PEER_CHANNEL,
+        .deleted = tl_field_has(o, TLN_deactivated),
+        .protected = tl_field_has(o, TLN_noforwards),
+        .left = tl_field_has(o, TLN_left) || o->ctor->name != TLN_chat,
+        .migrated_to = migrated_to(o),
+    };
+}
+
 bool tg_page_peer_add(struct tg_page *p, const struct tl_object *o)
 {
-    const struct tg_page_shape *shape = &p->shape;
-    struct tg_page_peer peer = { .start = o->start };
+    struct tg_page_peer peer = { 0 };
 
     switch (o->ctor->name) {
     case TLN_user:
-        peer.id = tl_at_i64(o, shape->ix.user_id, 0);
-        peer.first = tl_at_str(o, shape->ix.user_first_name);
-        peer.last = tl_at_str(o, shape->ix.user_last_name);
-        peer.username = tl_at_str(o, shape->ix.user_username);
-        if (!peer.username.len)
-            peer.username = active_username(o, shape->ix.user_usernames);
+        take_user(&p->shape, o, &peer);
         break;
     case TLN_channel:
-        peer.id = -TG_CHANNEL_MARK - tl_at_i64(o, shape->ix.channel_id, 0);
-        peer.first = tl_at_str(o, shape->ix.channel_title);
-        peer.username = tl_at_str(o, shape->ix.channel_username);
-        if (!peer.username.len)
-            peer.username = active_username(o, shape->ix.channel_usernames);
+        take_channel(&p->shape, o, &peer);
         break;
     case TLN_channelForbidden:
-        peer.id = -TG_CHANNEL_MARK - tl_field_i64(o, TLN_id, 0);
-        peer.first = tl_field_str(o, TLN_title);
-        break;
     case TLN_chat:
     case TLN_chatForbidden:
-        peer.id = -tl_field_i64(o, TLN_id, 0);
-        peer.first = tl_field_str(o, TLN_title);
+        take_other(o, &peer);
         break;
     default:
         return true; /* userEmpty, chatEmpty and the like tell nothing */
@@ -95,7 +148,7 @@ bool tg_page_peer_index(struct tg_page *p)
         memset(p->slot, 0, (p->slot_mask + 1) * sizeof *p->slot);
     }
     for (size_t k = 0; k < p->n_peers; k++) {
-        uint32_t i = hash_id(p->peer[k].id) & p->slot_mask;
+        uint32_t i = hash_id(p->peer[k].is.id) & p->slot_mask;
 
         while (p->slot[i])
             i = (i + 1) & p->slot_mask;
@@ -107,36 +160,12 @@ bool tg_page_peer_index(struct tg_page *p)
 const struct tg_page_peer *tg_page_peer_of(const struct tg_page *p, int64_t id)
 {
     for (uint32_t i = hash_id(id) & p->slot_mask; p->slot[i]; i = (i + 1) & p->slot_mask)
-        if (p->peer[p->slot[i] - 1].id == id)
+        if (p->peer[p->slot[i] - 1].is.id == id)
             return &p->peer[p->slot[i] - 1];
     return NULL;
 }
 
 /* ---- for the peer cache ---- */
-
-static enum tg_peer_kind kind_of(const struct tl_object *o)
-{
-    switch (o->ctor->name) {
-    case TLN_user:
-        return TG_PEER_USER;
-    case TLN_chat:
-    case TLN_chatForbidden:
-        return TG_PEER_GROUP;
-    default:
-        return tl_field_has(o, TLN_megagroup) ? TG_PEER_SUPERGROUP : TG_PEER_CHANNEL;
-    }
-}
-
-static int64_t migrated_to(const struct tl_object *o)
-{
-    struct tl_object to;
-    int64_t id;
-
-    if (o->ctor->name != TLN_chat || !tl_field_object(o, TLN_migrated_to, &to))
-        return 0;
-    id = tl_field_i64(&to, TLN_channel_id, 0);
-    return id ? -TG_CHANNEL_MARK - id : 0;
-}
 
 /* Writes name and username as NUL-terminated texts. @return false out of memory */
 static bool put_texts(struct tg_buf *b, const struct tg_page_peer *from, struct tg_peer *ret)
@@ -163,25 +192,10 @@ void tg_page_peers(const struct tg_page *p, void (*seen)(void *ctx, const struct
                    void *ctx)
 {
     for (size_t i = 0; i < p->n_peers; i++) {
-        struct tl_reader r = tl_reader_of(p->peer[i].start,
-                                          (size_t)(p->body + p->len - p->peer[i].start));
-        struct tg_peer peer = { .id = p->peer[i].id };
-        struct tl_object o;
+        struct tg_peer peer = p->peer[i].is;
 
-        if (!peer.id || !tl_object_open(p->shape.schema, &r, &o) ||
-            !put_texts(&p->scratch->json, &p->peer[i], &peer))
-            continue;
-        peer.kind = kind_of(&o);
-        peer.access_hash = tl_field_i64(&o, TLN_access_hash, 0);
-        peer.min = tl_field_has(&o, TLN_min);
-        peer.bot = peer.kind == TG_PEER_USER && tl_field_has(&o, TLN_bot);
-        peer.deleted = tl_field_has(&o, TLN_deleted) || tl_field_has(&o, TLN_deactivated);
-        peer.forum = tl_field_has(&o, TLN_forum);
-        peer.protected = tl_field_has(&o, TLN_noforwards);
-        peer.left = tl_field_has(&o, TLN_left) || o.ctor->name == TLN_channelForbidden ||
-                    o.ctor->name == TLN_chatForbidden;
-        peer.migrated_to = migrated_to(&o);
-        seen(ctx, &peer);
+        if (peer.id && put_texts(&p->scratch->json, &p->peer[i], &peer))
+            seen(ctx, &peer);
     }
     tg_buf_clear(&p->scratch->json);
 }

@@ -104,6 +104,7 @@ bool tg_page_shape_of(struct tg_page_shape *shape, const struct tl_schema *s)
 {
 #define RESOLVE(ctor, field, kind) shape->ix.ctor##_##field =                                      \
     resolve(s, TLN_##ctor, TLN_##field, TL_KIND_##kind);
+#define PLAN(ctor) tl_plan_of(s, tl_ctor_by_name(s, TLN_##ctor), &shape->plan[TG_PLAN_##ctor]);
 #define RESOLVE_MESSAGE(name, kind)                                                                \
     shape->message[0][TG_M_##name] = resolve(s, TLN_message, TLN_##name, TL_KIND_##kind);          \
     shape->message[1][TG_M_##name] = resolve(s, TLN_messageService, TLN_##name, TL_KIND_##kind);
@@ -123,6 +124,7 @@ bool tg_page_shape_of(struct tg_page_shape *shape, const struct tl_schema *s)
     shape->empty_id = resolve(s, TLN_messageEmpty, TLN_id, TL_KIND_INT);
     TG_MESSAGE_FIELDS(RESOLVE_MESSAGE)
     TG_PAGE_FIELDS(RESOLVE)
+    TG_PAGE_PLANNED(PLAN)
     add_entities(shape);
     return shape->page_type != TL_NONE && shape->message_type != TL_NONE &&
            shape->chat_type != TL_NONE && shape->user_type != TL_NONE && shape->peer_user &&

@@ -157,7 +157,9 @@ void tg_fill_reactions(struct tg_fill *f)
     if (!n)
         return;
     tg_buf_byte(out, '[');
-    for (; n && tl_object_open(shape->schema, &list, &one); n--, skip = 0) {
+    for (; n && tl_object_open_planned(shape->schema, &list, &shape->plan[TG_PLAN_reactionCount], 1,
+                                       &one);
+         n--, skip = 0) {
         tg_buf_add(out, head + skip, sizeof head - 1 - skip);
         put_reaction(shape, tl_at(&one, shape->ix.reactionCount_reaction), out);
         tg_buf_add(out, count, sizeof count - 1);

@@ -224,6 +224,16 @@ bool tl_skip_type(const struct tl_schema *s, struct tl_reader *r, uint16_t type)
     return finish(r, r->bad ? NULL : skip_value(&w, &s->type[type], r->at, 0));
 }
 
+static inline const uint8_t *skip_field(const struct walk *w, const struct tl_field *f,
+                                        const uint8_t *p)
+{
+    if (f->size && f->kind != TL_KIND_BOOL)
+        return f->size <= left(w, p) ? p + f->size : NULL;
+    if (f->kind == TL_KIND_OBJECT)
+        return skip_object(w, f->type, p, 1);
+    return skip_value(w, &w->s->type[f->type], p, 1);
+}
+
 /* Notes where each field begins, up to field number `last`. */
 static const uint8_t *open_fields(const struct walk *w, struct tl_object *o, const uint8_t *p,
                                   int last)
@@ -239,17 +249,47 @@ static const uint8_t *open_fields(const struct walk *w, struct tl_object *o, con
         o->field[i] = at;
         if (!at || f->kind == TL_KIND_TRUE)
             continue;
-        if (f->size && f->kind != TL_KIND_BOOL)
-            p = f->size <= left(w, p) ? p + f->size : NULL;
-        else if (f->kind == TL_KIND_OBJECT)
-            p = skip_object(w, f->type, p, 1);
-        else
-            p = skip_value(w, &w->s->type[f->type], p, 1);
+        p = skip_field(w, f, p);
         if (!p)
             return NULL;
     }
     for (; i < n; i++)
         o->field[i] = NULL;
+    return p;
+}
+
+/* The fields that a flags word brings. */
+static inline uint64_t fields_of(const uint64_t of_bit[32], uint32_t flags)
+{
+    uint64_t fields = 0;
+
+    for (; flags; flags &= flags - 1)
+        fields |= of_bit[__builtin_ctz(flags)];
+    return fields;
+}
+
+/* As open_fields, by a plan of the object's constructor. */
+static const uint8_t *open_planned(const struct walk *w, struct tl_object *o, const uint8_t *p,
+                                   const struct tl_plan *plan)
+{
+    const struct tl_field *field = tl_ctor_fields(w->s, o->ctor);
+    uint32_t word = 0;
+
+    memset(o->field, 0, o->ctor->n_fields * sizeof *o->field);
+    for (uint64_t there = plan->always; there; there &= there - 1) {
+        int i = __builtin_ctzll(there);
+        const struct tl_field *f = &field[i];
+
+        o->field[i] = p;
+        if (f->kind == TL_KIND_FLAGS) {
+            if (left(w, p) < 4)
+                return NULL;
+            there |= fields_of(plan->word[word++].of_bit, tg_le32(p));
+            p += 4;
+        } else if (f->kind != TL_KIND_TRUE && !(p = skip_field(w, f, p))) {
+            return NULL;
+        }
+    }
     return p;
 }
 
@@ -266,6 +306,50 @@ bool tl_object_open_until(const struct tl_schema *s, struct tl_reader *r, int la
     ret->start = r->at;
     ret->end = open_fields(&w, ret, r->at + 4, last);
     return finish(r, ret->end);
+}
+
+void tl_plan_of(const struct tl_schema *s, const struct tl_ctor *c, struct tl_plan *ret)
+{
+    const struct tl_field *field = c ? tl_ctor_fields(s, c) : NULL;
+
+    *ret = (struct tl_plan){ 0 };
+    if (!c || c->n_fields > 64)
+        return;
+    for (uint8_t i = 0; i < c->n_fields; i++) {
+        uint32_t w = 0;
+
+        if (field[i].kind == TL_KIND_FLAGS && ret->n_words == TL_PLAN_WORDS)
+            return;
+        if (field[i].kind == TL_KIND_FLAGS)
+            ret->word[ret->n_words++].field = i;
+        if (field[i].word == TL_NO_FLAG) {
+            ret->always |= UINT64_C(1) << i;
+            continue;
+        }
+        while (ret->word[w].field != field[i].word)
+            w++;
+        assert(w < ret->n_words && field[i].word < i); /* the builder sees to it */
+        ret->word[w].of_bit[field[i].bit] |= UINT64_C(1) << i;
+    }
+    ret->ctor = c;
+}
+
+bool tl_object_open_planned(const struct tl_schema *s, struct tl_reader *r,
+                            const struct tl_plan *plan, size_t n_plans, struct tl_object *ret)
+{
+    struct walk w = { s, r->end };
+    const struct tl_ctor *c = r->bad || tl_left(r) < 4 ? NULL : tl_ctor_by_id(s, tg_le32(r->at));
+
+    for (size_t i = 0; c && i < n_plans; i++) {
+        if (plan[i].ctor != c)
+            continue;
+        ret->schema = s;
+        ret->ctor = c;
+        ret->start = r->at;
+        ret->end = open_planned(&w, ret, r->at + 4, &plan[i]);
+        return finish(r, ret->end);
+    }
+    return tl_object_open(s, r, ret);
 }
 
 bool tl_object_open(const struct tl_schema *s, struct tl_reader *r, struct tl_object *ret)

@@ -62,6 +62,24 @@ static void check_json(const struct tl_schema *s, const char *name)
     json_decref(root);
 }
 
+/* Opening by a plan finds what opening finds. */
+static void check_planned(const struct tl_schema *s, const uint8_t *bytes, size_t n)
+{
+    struct tl_reader r = tl_reader_of(bytes, n), r2 = r;
+    struct tl_object o, planned;
+    struct tl_plan plan;
+    bool whole = tl_object_open(s, &r, &o);
+
+    tl_plan_of(s, n < 4 ? NULL : tl_ctor_by_id(s, tg_le32(bytes)), &plan);
+    assert_int_equal(tl_object_open_planned(s, &r2, &plan, 1, &planned), whole);
+    assert_int_equal(r2.bad, !whole);
+    if (!whole)
+        return;
+    assert_ptr_equal(r2.at, r.at);
+    assert_true(planned.ctor == o.ctor && planned.start == o.start && planned.end == o.end);
+    assert_memory_equal(planned.field, o.field, o.ctor->n_fields * sizeof *o.field);
+}
+
 /* No proper beginning is a whole object; each is explained; copies make over-reads visible. */
 static void check_cut(const struct tl_schema *s, size_t n, struct tg_arena *scratch)
 {
@@ -77,6 +95,7 @@ static void check_cut(const struct tl_schema *s, size_t n, struct tg_arena *scra
     assert_true(r.bad);
     r = tl_reader_of(cut, n);
     assert_false(tl_object_open(s, &r, &o));
+    check_planned(s, cut, n);
     r = tl_reader_of(cut, n);
     tg_arena_clear(scratch);
     assert_null(tl_decode(s, &r, scratch));
@@ -102,6 +121,7 @@ static void check_ctor(const struct tl_schema *s, const struct tl_ctor *c, uint6
     assert_true(tl_object_open(s, &r, &o));
     assert_ptr_equal(o.end, wire.data + wire.len);
     assert_ptr_equal(o.ctor, c);
+    check_planned(s, wire.data, wire.len);
     assert_false(tl_explain(s, wire.data, wire.len, TL_NONE, &fault));
     r = tl_reader_of(wire.data, wire.len);
     const struct tl_value *v = tl_decode(s, &r, &arena);
@@ -183,6 +203,7 @@ static void flipped_bits_stay_inside(void **state)
             copy[tl_random_next(&random) % wire.len] ^= (uint8_t)(1 << tl_random_next(&random) % 8);
         struct tl_reader r = tl_reader_of(copy, wire.len), r2 = r, r3 = r;
         bool whole = tl_skip(s, &r);
+        check_planned(s, copy, wire.len);
         if (whole == tl_explain(s, copy, wire.len, TL_NONE, &fault))
             fail_msg("seed %llu: skip and explain differ", (unsigned long long)seed);
         if (whole != (tl_decode(s, &r2, &scratch) != NULL))
