@@ -121,7 +121,7 @@ static int32_t members_of(const struct tl_value *chats, int64_t id)
         const struct tl_value *chat = tl_item(chats, i);
         int64_t bare = tl_get_long(chat, TLN_id, 0);
 
-        if (id == -bare || id == -TG_CHANNEL_MARK - bare)
+        if (id && (id == tg_mark_group(bare) || id == tg_mark_channel(bare)))
             return tl_get_int(chat, TLN_participants_count, -1);
     }
     return -1;
@@ -262,7 +262,7 @@ static void on_left(void *ctx, const struct tgc_reply *reply)
     }
     list = tl_get_vector(v, TLN_chats);
     for (uint32_t i = 0; more && i < tl_len(list); i++)
-        more = tell(d, -TG_CHANNEL_MARK - tl_get_long(tl_item(list, i), TLN_id, 0), 0, v);
+        more = tell(d, tg_mark_channel(tl_get_long(tl_item(list, i), TLN_id, 0)), 0, v);
     d->offset += (int32_t)tl_len(list);
     if (!more || tl_name(v) != TLN_messages_chatsSlice || !tl_len(list) ||
         d->offset >= tl_get_int(v, TLN_count, 0))

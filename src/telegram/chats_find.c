@@ -125,13 +125,14 @@ static bool read_what(struct resolve *r, const char *what)
         if (strncmp(what, head[i], strlen(head[i])) == 0)
             what += strlen(head[i]);
     if (tg_i64_parse(what, &r->id))
-        return r->id != 0;
+        return r->id != 0 && r->id >= -TG_CHANNEL_MARK - TG_CHANNEL_ID_MAX &&
+               r->id <= TG_USER_ID_MAX;
     if (strncmp(what, "c/", 2) == 0) {
         char *end;
         long long bare = strtoll(what + 2, &end, 10);
 
-        r->id = -TG_CHANNEL_MARK - bare;
-        return bare > 0 && (*end == 0 || *end == '/');
+        r->id = tg_mark_channel(bare);
+        return r->id && (*end == 0 || *end == '/');
     }
     n = strcspn(what, "/?");
     if (n == 0 || n >= sizeof r->what)
@@ -292,9 +293,9 @@ static void read_full(const struct tl_value *chat, struct tg_chat_full *ret)
     int64_t from = tl_get_long(chat, TLN_migrated_from_chat_id, 0);
     int64_t linked = tl_get_long(chat, TLN_linked_chat_id, 0);
 
-    ret->migrated_from = -from;
+    ret->migrated_from = tg_mark_group(from);
     ret->migrated_max_id = tl_get_int(chat, TLN_migrated_from_max_id, 0);
-    ret->linked_chat = linked ? -TG_CHANNEL_MARK - linked : 0;
+    ret->linked_chat = tg_mark_channel(linked);
     ret->members = tl_get_int(chat, TLN_participants_count, -1);
     ret->available_min_id = tl_get_int(chat, TLN_available_min_id, 0);
     ret->pts = tl_get_int(chat, TLN_pts, 0);

@@ -48,15 +48,15 @@ static int64_t id_and_kind(const struct tl_object *o, enum tg_peer_kind *ret)
     switch (o->ctor->name) {
     case TLN_user:
         *ret = TG_PEER_USER;
-        return id;
+        return tg_mark_user(id);
     case TLN_chat:
     case TLN_chatForbidden:
         *ret = TG_PEER_GROUP;
-        return -id;
+        return tg_mark_group(id);
     case TLN_channel:
     case TLN_channelForbidden:
         *ret = tl_field_has(o, TLN_megagroup) ? TG_PEER_SUPERGROUP : TG_PEER_CHANNEL;
-        return -TG_CHANNEL_MARK - id;
+        return tg_mark_channel(id);
     default:
         return 0;
     }
@@ -110,7 +110,7 @@ static void learn_one(struct tg_peers *peers, const struct tl_object *o, struct 
     peer.left = tl_field_has(o, TLN_left) || o->ctor->name == TLN_channelForbidden ||
                 o->ctor->name == TLN_chatForbidden;
     if (tl_field_object(o, TLN_migrated_to, &to))
-        peer.migrated_to = -TG_CHANNEL_MARK - tl_field_i64(&to, TLN_channel_id, 0);
+        peer.migrated_to = tg_mark_channel(tl_field_i64(&to, TLN_channel_id, 0));
     tg_peers_put(peers, &peer);
 }
 

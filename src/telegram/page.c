@@ -294,9 +294,9 @@ int64_t tg_page_migration(const struct tg_page *p, size_t i)
     if (!r.at || !tl_object_open(p->shape.schema, &r, &action))
         return 0;
     if (action.ctor->name == TLN_messageActionChatMigrateTo)
-        return -TG_CHANNEL_MARK - tl_field_i64(&action, TLN_channel_id, 0);
+        return tg_mark_channel(tl_field_i64(&action, TLN_channel_id, 0));
     if (action.ctor->name == TLN_messageActionChannelMigrateFrom)
-        return -tl_field_i64(&action, TLN_chat_id, 0);
+        return tg_mark_group(tl_field_i64(&action, TLN_chat_id, 0));
     return 0;
 }
 

@@ -229,10 +229,10 @@ static inline int64_t tg_page_peer_id(const struct tg_page_shape *shape, const u
     if (id == 0)
         return 0;
     if (id == shape->peer_user)
-        return (int64_t)tg_le64(at + 4);
+        return tg_mark_user((int64_t)tg_le64(at + 4));
     if (id == shape->peer_channel)
-        return -TG_CHANNEL_MARK - (int64_t)tg_le64(at + 4);
-    return id == shape->peer_chat ? -(int64_t)tg_le64(at + 4) : 0;
+        return tg_mark_channel((int64_t)tg_le64(at + 4));
+    return id == shape->peer_chat ? tg_mark_group((int64_t)tg_le64(at + 4)) : 0;
 }
 
 static inline const uint8_t *tg_message_at(const struct tg_page_message *m, enum tg_message_field f)

@@ -40,7 +40,7 @@ static void take_user(const struct tg_page_shape *shape, const struct tl_object 
     if (!ret->username.len)
         ret->username = active_username(o, shape->ix.user_usernames);
     ret->is = (struct tg_peer){
-        .id = tl_at_i64(o, shape->ix.user_id, 0),
+        .id = tg_mark_user(tl_at_i64(o, shape->ix.user_id, 0)),
         .access_hash = tl_at_i64(o, shape->ix.user_access_hash, 0),
         .kind = TG_PEER_USER,
         .min = tl_at_has(o, shape->ix.user_min),
@@ -57,7 +57,7 @@ static void take_channel(const struct tg_page_shape *shape, const struct tl_obje
     if (!ret->username.len)
         ret->username = active_username(o, shape->ix.channel_usernames);
     ret->is = (struct tg_peer){
-        .id = -TG_CHANNEL_MARK - tl_at_i64(o, shape->ix.channel_id, 0),
+        .id = tg_mark_channel(tl_at_i64(o, shape->ix.channel_id, 0)),
         .access_hash = tl_at_i64(o, shape->ix.channel_access_hash, 0),
         .kind = tl_at_has(o, shape->ix.channel_megagroup) ? TG_PEER_SUPERGROUP : TG_PEER_CHANNEL,
         .min = tl_at_has(o, shape->ix.channel_min),
@@ -70,12 +70,10 @@ static void take_channel(const struct tg_page_shape *shape, const struct tl_obje
 static int64_t migrated_to(const struct tl_object *o)
 {
     struct tl_object to;
-    int64_t id;
 
     if (o->ctor->name != TLN_chat || !tl_field_object(o, TLN_migrated_to, &to))
         return 0;
-    id = tl_field_i64(&to, TLN_channel_id, 0);
-    return id ? -TG_CHANNEL_MARK - id : 0;
+    return tg_mark_channel(tl_field_i64(&to, TLN_channel_id, 0));
 }
 
 /* The rare ones: basic groups, and chats that are forbidden. */
@@ -86,7 +84,7 @@ static void take_other(const struct tl_object *o, struct tg_page_peer *ret)
 
     ret->first = tl_field_str(o, TLN_title);
     ret->is = (struct tg_peer){
-        .id = channel ? -TG_CHANNEL_MARK - id : -id,
+        .id = channel ? tg_mark_channel(id) : tg_mark_group(id),
         .access_hash = tl_field_i64(o, TLN_access_hash, 0),
         .kind = !channel                           ? TG_PEER_GROUP
                 : tl_field_has(o, TLN_megagroup) ? TG_PEER_SUPERGROUP

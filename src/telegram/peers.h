@@ -17,6 +17,10 @@
 enum tg_peer_kind { TG_PEER_USER = 1, TG_PEER_GROUP, TG_PEER_SUPERGROUP, TG_PEER_CHANNEL };
 
 #define TG_CHANNEL_MARK INT64_C(1000000000000)
+/* Bounds of ids as the server names them (core.telegram.org/api/bots/ids); channels have room. */
+#define TG_USER_ID_MAX INT64_C(0xffffffffff)
+#define TG_GROUP_ID_MAX (TG_CHANNEL_MARK - 1)
+#define TG_CHANNEL_ID_MAX (INT64_C(1) << 52)
 #define TG_PEERS_MAX 1000000
 
 struct tg_peer {
@@ -28,6 +32,22 @@ struct tg_peer {
     const char *name;     /* title or full name, NUL-terminated; owned by the cache; may be "" */
     const char *username; /* without @; NULL none */
 };
+
+/** Marked ids of what the server names; 0, which is nobody, if it names what cannot be. */
+static inline int64_t tg_mark_user(int64_t id)
+{
+    return id > 0 && id <= TG_USER_ID_MAX ? id : 0;
+}
+
+static inline int64_t tg_mark_group(int64_t id)
+{
+    return id > 0 && id <= TG_GROUP_ID_MAX ? -id : 0;
+}
+
+static inline int64_t tg_mark_channel(int64_t id)
+{
+    return id > 0 && id <= TG_CHANNEL_ID_MAX ? -TG_CHANNEL_MARK - id : 0;
+}
 
 struct tg_peers {
     struct tg_peers_table *table; /* opaque */

@@ -131,11 +131,11 @@ int64_t tg_peer_id(const struct tl_value *peer)
 {
     switch (tl_name(peer)) {
     case TLN_peerUser:
-        return tl_get_long(peer, TLN_user_id, 0);
+        return tg_mark_user(tl_get_long(peer, TLN_user_id, 0));
     case TLN_peerChat:
-        return -tl_get_long(peer, TLN_chat_id, 0);
+        return tg_mark_group(tl_get_long(peer, TLN_chat_id, 0));
     case TLN_peerChannel:
-        return -TG_CHANNEL_MARK - tl_get_long(peer, TLN_channel_id, 0);
+        return tg_mark_channel(tl_get_long(peer, TLN_channel_id, 0));
     default:
         return 0;
     }

@@ -48,8 +48,10 @@ class Verify(Case):
                 self.assertFalse(done.json()["complete"])
                 table = self.table(done)
                 self.assertEqual(set(table), {c["id"] for c in chats})
+                # killed between the first part and its checkpoint, not even one is known as begun
                 begun = [c for c in table.values() if c["begun"]]
-                self.assertEqual(len(begun), 1)
+                self.assertLessEqual(how == signal.SIGTERM, len(begun))
+                self.assertLessEqual(len(begun), 1)
                 for chat in table.values():
                     self.assertFalse(chat["complete"])
                     self.assertTrue(chat["title"])
