@@ -2,6 +2,8 @@
 /*
  * cmd_sim.c - tgdata sim: the simulated data centre as a process
  */
+#include <signal.h>
+
 #include "cli/cli.h"
 #include "cli/term.h"
 #include "sim/sim.h"
@@ -11,6 +13,16 @@ struct running {
     struct sim *sim;
 };
 
+/* SIGUSR1 asks for statistics; it waits until somebody watches for it. */
+static void hold_usr1(int how)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(how, &set, NULL);
+}
+
 /* The first line comes when the data centre watches for signals itself: one that came before has
  * only been counted. */
 static void on_line(void *ctx, const char *line)
@@ -19,6 +31,7 @@ static void on_line(void *ctx, const char *line)
     struct tg_buf text;
     char stamp[21];
 
+    hold_usr1(SIG_UNBLOCK);
     if (term_stopped())
         sim_stop(r->sim);
     if (!r->cli->verbose)
@@ -40,6 +53,7 @@ static tg_code run(struct cli *cli, struct tg_error *err)
         tg_fail(err, TG_USAGE, "no directory is given");
         return tg_hint(err, "say where its files may be written: --dir DIR");
     }
+    hold_usr1(SIG_BLOCK);
     code = sim_start(settings, &r.sim, err);
     if (code != TG_OK)
         return code;

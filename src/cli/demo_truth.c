@@ -66,9 +66,6 @@ static tg_code add_chat(struct truth *t, const char *dir, int64_t id, struct tg_
     struct tg_buf text;
     tg_code code;
 
-    for (size_t i = 0; i < t->n; i++)
-        if (t->chat[i].id == id)
-            return TG_OK; /* a group that became a supergroup is named by both */
     if (t->n == t->cap) {
         size_t cap = t->cap ? t->cap * 2 : 16;
         struct truth_chat *more = cap > CHATS_MAX ? NULL : realloc(t->chat, cap * sizeof *more);
@@ -90,9 +87,10 @@ static tg_code add_chat(struct truth *t, const char *dir, int64_t id, struct tg_
     return code;
 }
 
-/* One chat of world.json. */
+/* One chat of world.json. A group that became a supergroup is one of its own there, with its own
+ * members: somebody who joined later never sees it. */
 struct entry {
-    int64_t id, migrated_from;
+    int64_t id;
     bool member, kept_out;
 };
 
@@ -105,8 +103,6 @@ static void read_entry(struct tg_json_in *in, int64_t user_id, struct entry *e)
     for (tg_json_enter(in, '{'); tg_json_next_key(in, &key);) {
         if (tg_str_eq(key, TG_STR("id"))) {
             e->id = tg_json_take_i64(in);
-        } else if (tg_str_eq(key, TG_STR("migrated_from"))) {
-            e->migrated_from = tg_json_take_null(in) ? 0 : tg_json_take_i64(in);
         } else if (tg_str_eq(key, TG_STR("kind"))) {
             tg_json_take_str(in, &kind);
         } else if (tg_str_eq(key, TG_STR("members"))) {
@@ -124,13 +120,7 @@ static void read_entry(struct tg_json_in *in, int64_t user_id, struct entry *e)
 static tg_code take_entry(struct truth *t, const char *dir, const struct entry *e,
                           struct tg_error *err)
 {
-    tg_code code = TG_OK;
-
-    if (!e->member || e->kept_out)
-        return TG_OK;
-    if (e->migrated_from)
-        code = add_chat(t, dir, e->migrated_from, err);
-    return code == TG_OK ? add_chat(t, dir, e->id, err) : code;
+    return e->member && !e->kept_out ? add_chat(t, dir, e->id, err) : TG_OK;
 }
 
 tg_code truth_load(const char *dir, int64_t user_id, struct truth *ret, struct tg_error *err)

@@ -22,6 +22,10 @@ class Demo(Case):
                 self.assertIn("The process was killed with SIGKILL", done.out)
                 self.assertRegex(done.out, r"Went on behind the last commit: [1-9][\d,]* messages")
 
+    def test_groups_that_others_grew_from(self):
+        """A supergroup whose earlier group only others were in is whole without that."""
+        self.demo("--chats", 30, "--messages", 120)
+
     def test_without_a_kill(self):
         self.assertNotIn("SIGKILL", self.demo("--chats", 2, "--messages", 500, "--no-kill").out)
 

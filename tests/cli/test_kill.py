@@ -163,6 +163,12 @@ class DataCentre(Case):
         for i in range(12):
             Sim(self.dir / str(i), "--chats", "1", "--messages", "1").stop()  # waits for the end
 
+    def test_it_can_be_asked_the_moment_it_listens(self):
+        for i in range(12):
+            sim = Sim(self.dir / str(i), "--chats", "1", "--messages", "1")
+            self.assertIn("methods", sim.stats())
+            sim.stop()
+
 
 if __name__ == "__main__":
     main()
