@@ -157,6 +157,10 @@ static void stop_client(struct client *c)
     free(c->ids);
     for (uint64_t i = 0; i < c->n_bad && i < BAD_MAX; i++)
         free(c->bad[i].bytes);
+    /* of a session that is a copy only this is its own; nothing learned passes from seed to seed */
+    free(c->session->limit);
+    c->session->limit = NULL;
+    c->session->n_limits = 0;
 }
 
 /* ---- login, once ---- */

@@ -113,6 +113,7 @@ static void what_is_saved_is_loaded(void **state)
         assert_true(test_same_commit(&got.commit, &c.commit));
         assert_int_equal(got.number, n);
         assert_int_equal(got.at_us, (int64_t)n);
+        tg_checkpoint_done(&got);
     }
     /* somebody else has written meanwhile */
     c.number = 2;
@@ -226,6 +227,7 @@ static void other_parameters_are_refused_by_name(void **state)
             assert_true(k.err.hint[0] != 0);
         } else {
             assert_int_equal(tg_checkpoint_load(&k.store, &then, CHAT, &got, &k.err), TG_OK);
+            tg_checkpoint_done(&got);
         }
         kit_end(&k);
     }
