@@ -77,6 +77,7 @@ enum tg_error_type {
     X(PROTOCOL, BACKOFF, NETWORK, 6, "the peer broke the protocol")                                \
     X(SECURITY, NEVER, NETWORK, 6, "a security check failed")                                      \
     X(SERVER, BACKOFF, SERVER, 6, "server error")                                                  \
+    X(CIRCUIT, BACKOFF, SERVER, 6, "the circuit breaker is open")                                  \
     X(FLOOD, AFTER, RATE_LIMIT, 6, "rate limit")                                                   \
     X(BAD_REQUEST, NEVER, BAD_REQUEST, 6, "the server refused the request")                        \
     X(IO, NEVER, SINK, 7, "input/output error")                                                    \

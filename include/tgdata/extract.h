@@ -36,6 +36,10 @@ struct tg_batch_info {
     int64_t flood_wait_s;     /**< and the seconds that the server named */
     int32_t rate_limit_remaining; /**< requests that may leave at once when the batch is ready; 0
                                        during a flood wait; -1 while no limit is known */
+    const char *circuit_state; /**< of the account's breaker: "closed", "open", "half_open" */
+    double success_rate;       /**< share of the account's calls that went well in the last minute,
+                                    0..1; 1 without calls */
+    int64_t avg_response_us;   /**< how long they took, on average; 0 without calls */
     const char *checkpoint_id; /**< "job/chat/number" of the chat's newest checkpoint, "" before the
                                     first; valid until the next commit, at most during the
                                     callback */

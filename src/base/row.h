@@ -61,6 +61,9 @@ struct tg_batch {
     uint32_t n_flood_waits;    /* while it was fetched */
     int64_t flood_wait_s;
     int32_t rate_limit_remaining; /* tokens left for the method; -1 unknown */
+    const char *circuit_state;    /* static text; NULL unknown */
+    double success_rate;          /* of the last minute's calls, 0..1 */
+    int64_t response_us;          /* their mean */
 
     size_t n_taken;            /* rows that a callback has committed */
     char checkpoint_id[128];   /* "job/chat/number" of the newest checkpoint; "" before the first */

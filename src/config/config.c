@@ -70,6 +70,18 @@ static const struct tg_option account_table[] = {
             "error types that a call is tried again after"),
     ACCOUNT(retry_budget, "retry-budget", I64, "20", 0, 100, "PERCENT",
             "retries at most, as a share of all calls (and two a second); 0 does not limit them"),
+    ACCOUNT(circuit_failures, "circuit-failures", I64, "0", 0, 100000, "N",
+            "failures in a row that open the circuit breaker: nothing is asked for a while; 0 "
+            "never does"),
+    ACCOUNT(circuit_rate, "circuit-rate", I64, "0", 0, 100, "PERCENT",
+            "share of the last minute's calls that opens it as well, of ten at least; 0 is not "
+            "looked at"),
+    ACCOUNT(recovery_timeout_ms, "recovery-timeout", MS, "60s", 1, 86400000, "TIME",
+            "how long it stays open; a flood wait up to that is no failure"),
+    ACCOUNT(half_open_requests, "half-open-requests", I64, "3", 1, 1000, "N",
+            "calls that are tried then, and must succeed to close it"),
+    ACCOUNT(circuit_open, "circuit-open", CHOICE, "wait", 0, 0, "WHAT",
+            "what calls do while it is open", .choices = "wait|fail"),
     ACCOUNT(call_timeout_ms, "call-timeout", MS, "60s", 1000, 3600000, "TIME",
             "reconnect when a call had no reply for so long"),
     ACCOUNT(call_deadline_ms, "call-deadline", MS, "0s", 0, INT64_C(30) * 86400000, "TIME",

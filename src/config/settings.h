@@ -19,6 +19,11 @@ enum tg_setting_transport {
     TG_TRANSPORT_FULL,
 };
 
+enum tg_setting_circuit_open {
+    TG_CIRCUIT_OPEN_WAIT, /* calls wait until it may be tried */
+    TG_CIRCUIT_OPEN_FAIL, /* calls end at once */
+};
+
 enum tg_setting_strategy {
     TG_STRATEGY_TOKEN_BUCKET, /* a rate, configured or learned, that floods are avoided with */
     TG_STRATEGY_BACKOFF,      /* no pace; floods in a row are waited for longer and longer */
@@ -46,6 +51,9 @@ struct tg_account_settings {
     bool no_jitter;
     const char *retry_on;
     int64_t retry_budget;  /* percent; 0: no limit */
+    int64_t circuit_failures, circuit_rate; /* what opens the breaker; 0: not looked at */
+    int64_t recovery_timeout_ms, half_open_requests;
+    int64_t circuit_open;  /* enum tg_setting_circuit_open */
     int64_t call_timeout_ms, call_deadline_ms;
 };
 

@@ -21,6 +21,9 @@ void tg_batch_info(const struct tg_batch *b, struct tg_batch_info *ret)
         .flood_waits = b->n_flood_waits,
         .flood_wait_s = b->flood_wait_s,
         .rate_limit_remaining = b->rate_limit_remaining,
+        .circuit_state = b->circuit_state ? b->circuit_state : "closed",
+        .success_rate = b->success_rate,
+        .avg_response_us = b->response_us,
         .checkpoint_id = b->checkpoint_id,
         .last = b->last,
     };

@@ -76,7 +76,7 @@ tg_code tg_account_save(struct tg_account *a, struct tg_error *err)
     const char *name;
     tg_code code;
 
-    if (a->net && tgc_note_limits(tg_net_client(a->net), tg_net_now(a->net)))
+    if (a->net && tgc_note_learned(tg_net_client(a->net), tg_net_now(a->net)))
         a->dirty = true;
     if (!a->dirty || a->held)
         return TG_OK;
@@ -220,6 +220,19 @@ static void on_save(void *ctx)
                         a->save_error.message);
 }
 
+static void tell_circuit(struct tg_account *a, const struct tgc_notice *n)
+{
+    double wait_s = (double)n->wait_us / 1e6;
+
+    if (n->circuit == TG_BREAKER_OPEN)
+        tg_account_note(a, TG_NOTE_WARNING, wait_s, "circuit breaker open, nothing is asked for "
+                        "%.0f s: %s", wait_s, n->err->message);
+    else
+        tg_account_note(a, TG_NOTE_INFO, 0, "circuit breaker %s",
+                        n->circuit == TG_BREAKER_CLOSED ? "closed: all goes on"
+                                                        : "half open: a call is tried");
+}
+
 static void on_notice(void *ctx, const struct tgc_notice *n)
 {
     struct tg_account *a = ctx;
@@ -240,6 +253,9 @@ static void on_notice(void *ctx, const struct tgc_notice *n)
         break;
     case TGC_RETRY:
         tg_account_note(a, TG_NOTE_RETRY, wait_s, "%s", n->err->message);
+        break;
+    case TGC_CIRCUIT:
+        tell_circuit(a, n);
         break;
     case TGC_LOGGED_OUT:
         tg_account_note(a, TG_NOTE_WARNING, 0, "%s", n->err->message);
@@ -353,6 +369,17 @@ static struct tg_limiter_options limit_of(const struct tg_account_settings *s)
     return limit;
 }
 
+static struct tg_breaker_options breaker_of(const struct tg_account_settings *s)
+{
+    return (struct tg_breaker_options){
+        .failure_threshold = (uint32_t)s->circuit_failures,
+        .rate_permille = (uint32_t)s->circuit_rate * 10,
+        .calls_min = 10,
+        .recovery_timeout_us = s->recovery_timeout_ms * TG_MS_US,
+        .half_open_requests = (uint32_t)s->half_open_requests,
+    };
+}
+
 static tg_code retry_of(const struct tg_account_settings *s, struct tg_retry_policy *ret,
                         struct tg_error *err)
 {
@@ -378,6 +405,8 @@ static tg_code start_client(struct tg_account *a, struct tg_error *err)
         .transport = transport_of(s),
         .pfs = !s->no_pfs,
         .limit = limit_of(s),
+        .breaker = breaker_of(s),
+        .circuit_fails = s->circuit_open == TG_CIRCUIT_OPEN_FAIL,
         .call_deadline_us = s->call_deadline_ms * TG_MS_US,
         .call_timeout_us = s->call_timeout_ms * TG_MS_US,
     };

@@ -40,6 +40,7 @@ struct tgc *tgc_new(const struct tgc_options *options, int64_t now_us)
     if (!c->options.retry.retry_on)
         c->options.retry.retry_on = RETRY_ON;
     tg_retry_budget_init(&c->retry_budget, &c->options.retry, now_us);
+    tgc_circuit_init(c);
     return c;
 }
 
@@ -130,6 +131,7 @@ uint64_t tgc_call(struct tgc *c, const struct tgc_request *request, int64_t now_
 
 static void release(struct tgc *c, struct tgc_call_slot *call)
 {
+    tgc_circuit_forget(c, call);
     *(call->older ? &call->older->newer : &c->oldest) = call->newer;
     *(call->newer ? &call->newer->older : &c->newest) = call->older;
     explicit_bzero(call->body, call->request.len); /* may hold a code or a proof */
@@ -250,8 +252,10 @@ void tgc_requeue_link(struct tgc *c, int32_t dc)
     struct tg_error err;
 
     for (struct tgc_call_slot *call = c->oldest; call; call = call->newer)
-        if (call->state == TGC_CALL_SENT && call->sent_dc == dc)
+        if (call->state == TGC_CALL_SENT && call->sent_dc == dc) {
+            tgc_circuit_forget(c, call);
             call->state = TGC_CALL_WAITING;
+        }
     tg_fail(&err, TG_NET, "the connection to DC %d was lost while a call was on its way", dc);
     tgc_fail_calls(c, is_lost, dc, &err);
 }
@@ -276,7 +280,7 @@ static void flooded(struct tgc *c, struct tgc_call_slot *call, int64_t wait_s)
                                     tg_random_u64(c->options.random), c->now_us),
     };
 
-    if (!was_known && tg_limiter_learned(limiter) && tgc_note_limits(c, c->now_us))
+    if (!was_known && tg_limiter_learned(limiter) && tgc_note_learned(c, c->now_us))
         tgc_save(c); /* it cost floods to learn */
     c->stats.n_floods++;
     c->stats.flood_wait_s += wait_s;
@@ -413,9 +417,13 @@ static void on_rpc_error(struct tgc *c, struct tgc_link *link, struct tgc_call_s
 {
     struct tg_error err;
     struct tgc_reply reply = { .err = &err, .rpc_code = event->code, .rpc_text = event->text };
+    int64_t number;
 
     reply.code = tg_fail(&err, tgc_rpc_code(event->code, event->text), "%s: %s (%d)",
                          call->request.method, event->text, event->code);
+    if (tgc_judge(event->code, event->text, &number) == TGC_WAIT)
+        err.retry_after_s = TG_MAX(number, INT64_C(0));
+    tgc_circuit_verdict(c, call, &err);
     if (strcmp(event->text, "AUTH_KEY_DUPLICATED") == 0)
         tg_hint(&err, "this session was used by two connections at once; log in again");
     else if (reply.code == TG_AUTH)
@@ -445,6 +453,7 @@ void tgc_on_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *e
         return;
     }
     tg_limiter_passed(&call->gate->limiter, call->sent_us, c->now_us);
+    tgc_circuit_verdict(c, call, NULL);
     if (call->inited)
         link->inited = true;
     link->attempts = 0;

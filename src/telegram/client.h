@@ -18,6 +18,7 @@
 #ifndef TG_CLIENT_H
 #define TG_CLIENT_H
 
+#include "flow/breaker.h"
 #include "flow/limiter.h"
 #include "flow/retry.h"
 #include "mtproto/transport.h"
@@ -33,6 +34,8 @@ enum tgc_notice_kind {
     TGC_FLOOD,      /* method, wait_us: the server asked to wait */
     TGC_RETRY,      /* method, err, wait_us: a call will be repeated */
     TGC_LOGGED_OUT, /* the authorization is gone; err */
+    TGC_CIRCUIT,    /* the breaker changed its state: circuit; wait_us until it may be tried; err:
+                       the failure that opened it, else NULL */
     TGC_UNREADABLE, /* bytes, err: an object of a reply is left out; see tg_reply_value */
 };
 
@@ -42,6 +45,7 @@ struct tgc_notice {
     const char *method;
     int64_t wait_us;
     const struct tg_error *err;
+    enum tg_breaker_state circuit;
     const uint8_t *bytes; /* of the object, during the call */
     size_t len;
 };
@@ -72,6 +76,10 @@ struct tgc_options {
        before the first success) for connecting too. A call whose connection is lost goes again on
        the next one: that is no retry. retry_on 0: RateLimit, NetworkError, ServerError. */
     struct tg_retry_policy retry;
+    /* Counts how calls go; opens if it has a threshold or a rate. Zeroes: a window and a recovery
+       of 60 s, 3 trials. */
+    struct tg_breaker_options breaker;
+    bool circuit_fails;       /* calls end with TG_CIRCUIT while it is open; else they wait */
     int64_t call_timeout_us;  /* without any reply; 0: 60 s; then the call is repeated */
     int64_t call_deadline_us; /* from tgc_call to its end, at most; 0: none */
     const struct tl_schema *schema; /* layer that is announced and read; NULL: 228; borrowed */
@@ -130,11 +138,15 @@ void tgc_fail_all(struct tgc *c, const struct tg_error *why);
 void *tgc_keep(struct tgc *c);
 
 /**
- * Writes what the limiters have learned into the session data. What it says of a method at a DC is
- * taken up by the first call that asks there, unless it is older than 30 days.
+ * Writes into the session data what the limiters have learned and whether the breaker is open.
+ * What it says of a method at a DC is taken up by the first call that asks there, unless it is
+ * older than 30 days; of the breaker by the next client.
  * @return whether something changed that the owner should store
  */
-bool tgc_note_limits(struct tgc *c, int64_t now_us);
+bool tgc_note_learned(struct tgc *c, int64_t now_us);
+
+/** How the calls of the last minute went, and the breaker's state. */
+void tgc_health(const struct tgc *c, int64_t now_us, struct tg_breaker_health *ret);
 
 /** Sets the limits of one method; method NULL: the default. */
 void tgc_limit(struct tgc *c, const char *method, const struct tg_limiter_options *options,
@@ -159,7 +171,7 @@ void tgc_save(struct tgc *c);
 void tgc_forget_login(struct tgc *c);
 
 struct tgc_stats {
-    uint64_t n_requests, n_floods, n_retries, n_reconnects, bytes_in, bytes_out;
+    uint64_t n_requests, n_floods, n_retries, n_reconnects, n_circuit_opened, bytes_in, bytes_out;
     int64_t flood_wait_s;
     size_t n_open; /* calls without reply */
     int64_t rtt_us;

@@ -2,7 +2,8 @@
 /*
  * client_impl.h - the client's insides, shared by client.c (calls and what their answers
  * mean), client_send.c (gates, sending, time), client_link.c (one DC's connection, keys, session),
- * client_auth.c (logins on further DCs) and client_wire.c (wrappers and error texts)
+ * client_auth.c (logins on further DCs), client_circuit.c (the breaker) and client_wire.c (wrappers
+ * and error texts)
  *
  * Inside a session's callback no link is closed and no session freed: whoever wants that sets
  * `failed`, and the link is dropped when the bytes at hand are done with. A done callback may make,
@@ -42,6 +43,7 @@ struct tgc_call_slot {
     uint64_t mt_call;          /* the session's number while SENT */
     bool inited;               /* it carried initConnection */
     struct tg_retry_call retry;
+    uint64_t turn;             /* of the breaker, while SENT; 0: it awaits no verdict */
     uint32_t migrations;
     uint32_t n_floods;
     int64_t flood_wait_s;
@@ -108,6 +110,7 @@ struct tgc {
     struct tgc_gate **gate; /* each stays where it is */
     size_t n_gates;
     struct tg_retry_budget retry_budget;
+    struct tg_breaker breaker;
     struct tgc_link *link[TG_DC_MAX]; /* same index as session->dc; NULL: not needed so far */
     int64_t takeout_id;
     struct tg_dh_cache dh_cache; /* primes of servers that were tested */
@@ -172,6 +175,17 @@ void tgc_bind_when_due(struct tgc_link *link, int64_t now_us);
 void tgc_on_bind_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *event);
 /* The server has lost the permanent key. */
 void tgc_key_gone(struct tgc *c, struct tgc_link *link);
+
+/* client_circuit.c */
+void tgc_circuit_init(struct tgc *c);
+/* @return whether no call may leave now; err is filled then */
+bool tgc_circuit_refuses(struct tgc *c, struct tg_error *err);
+void tgc_circuit_take(struct tgc *c, struct tgc_call_slot *call);
+/* The call had its reply (err NULL) or its error; or neither counts any more. */
+void tgc_circuit_verdict(struct tgc *c, struct tgc_call_slot *call, const struct tg_error *err);
+void tgc_circuit_forget(struct tgc *c, struct tgc_call_slot *call);
+/* A connection failed, or could not be made. */
+void tgc_circuit_lost(struct tgc *c, const struct tg_error *why);
 
 /* client_auth.c: exports the login to a further DC; calls for it wait */
 void tgc_auth_import(struct tgc *c, struct tgc_link *link, int64_t now_us);

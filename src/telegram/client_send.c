@@ -97,9 +97,14 @@ void tgc_limit(struct tgc *c, const char *method, const struct tg_limiter_option
         init_gate(c, gate, options);
 }
 
-bool tgc_note_limits(struct tgc *c, int64_t now_us)
+bool tgc_note_learned(struct tgc *c, int64_t now_us)
 {
-    bool changed = false;
+    struct tg_breaker_record *kept = &c->options.session->breaker, now;
+    bool changed;
+
+    tg_breaker_save(&c->breaker, now_us, now_us, &now);
+    changed = now.open != kept->open || now.in_a_row != kept->in_a_row;
+    *kept = now;
 
     for (size_t i = 0; i < c->n_gates; i++) {
         int64_t learned = tg_limiter_learned(&c->gate[i]->limiter);
@@ -176,14 +181,21 @@ static bool push_call(struct tgc *c, struct tgc_call_slot *call)
         tgc_fail_call(c, call, &err);
         return false;
     }
+    if (tgc_circuit_refuses(c, &err)) {
+        if (c->options.circuit_fails)
+            tgc_fail_call(c, call, &err);
+        return !c->options.circuit_fails;
+    }
     tgc_link_want(c, link, c->now_us);
     if (!may_send(c, call, link))
         return true;
     call->gate = tgc_gate_of(c, call->request.method, link->dc);
     if (call->gate && tg_limiter_take(&call->gate->limiter, c->now_us))
         return true;
-    if (call->gate && send_call(c, call, link))
+    if (call->gate && send_call(c, call, link)) {
+        tgc_circuit_take(c, call);
         return true;
+    }
     tg_fail(&err, TG_NOMEM, "no memory to send %s", call->request.method);
     tgc_fail_call(c, call, &err);
     return false;
@@ -232,6 +244,7 @@ static bool check_reply(struct tgc *c, struct tgc_call_slot *call)
     tg_fail(&why, TG_TIMEOUT, "%s had no reply for %lld seconds", call->request.method,
             (long long)(c->options.call_timeout_us / TG_SECOND_US));
     tgc_link_drop(c, tgc_link_of(c, call->sent_dc), &why, c->now_us);
+    tgc_circuit_lost(c, &why);
     if (tgc_retry_wait(c, call, &why) >= 0) /* it goes with the next connection */
         return true;
     tgc_fail_call(c, call, &why);
@@ -250,12 +263,27 @@ static bool check_deadline(struct tgc *c, struct tgc_call_slot *call)
     return false;
 }
 
+/* What is on its way does not wait for a connection that may not be made. */
+static bool check_circuit(struct tgc *c, struct tgc_call_slot *call)
+{
+    const struct tgc_link *link = link_of(c, call);
+    struct tg_error why;
+
+    if (!c->options.circuit_fails || call->state != TGC_CALL_SENT || !link ||
+        link->state != TGC_DOWN || !tgc_circuit_refuses(c, &why))
+        return true;
+    tgc_fail_call(c, call, &why);
+    return false;
+}
+
 static void check_timeouts(struct tgc *c)
 {
     struct tgc_call_slot *call = c->oldest;
 
     while (call)
-        call = check_deadline(c, call) && check_reply(c, call) ? call->newer : c->oldest;
+        call = check_deadline(c, call) && check_reply(c, call) && check_circuit(c, call)
+                   ? call->newer
+                   : c->oldest;
 }
 
 static bool is_for(const struct tgc *c, const struct tgc_call_slot *call, int32_t dc)
@@ -288,7 +316,7 @@ void tgc_tick(struct tgc *c, int64_t now_us)
             struct mt_session_state state;
 
             mt_session_state(link->session, &state);
-            if (state.n_calls)
+            if (state.n_calls && !tg_breaker_peek(&c->breaker, now_us))
                 tgc_link_want(c, link, now_us);
         }
         tgc_link_tick(c, link, now_us);
@@ -308,6 +336,8 @@ static int64_t call_due(const struct tgc *c, const struct tgc_call_slot *call)
         return due;
     if (link->hopeless)
         return c->now_us;
+    if (call->state == TGC_CALL_WAITING || link->state == TGC_DOWN)
+        due = TG_MAX(due, c->now_us + tg_breaker_peek(&c->breaker, c->now_us));
     if (link->state == TGC_DOWN) /* what was sent before goes again on the next connection */
         return TG_MAX(due, link->retry_us);
     if (call->state == TGC_CALL_SENT)

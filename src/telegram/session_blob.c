@@ -11,6 +11,7 @@
  *                              n 4, then per DC   id 4 | host | port 2
  *                              n 4, then per key  modulus 256 | exponent 4
  *   n 4, then per learned limit  method | dc 4 | milli-requests a second 8 | when 8
+ *   breaker open 1 | until 8 | failures in a row 4
  *
  * `where` is 0 not known, 1 Telegram's own, 2 listed. It and what follows came with version 2;
  * version 1 ends before. A username's length is 0xffff if there is none. Readers take nothing on
@@ -156,6 +157,13 @@ static void put_limits(struct tg_buf *out, const struct tg_session_data *s)
     }
 }
 
+static void put_breaker(struct tg_buf *out, const struct tg_breaker_record *b)
+{
+    tg_buf_byte(out, b->open);
+    tg_buf_u64(out, (uint64_t)b->until_unix_us);
+    tg_buf_u32(out, b->in_a_row);
+}
+
 static void put_session(struct tg_buf *out, const struct tg_session_data *s)
 {
     size_t n = tg_peers_count(&s->peers);
@@ -177,6 +185,7 @@ static void put_session(struct tg_buf *out, const struct tg_session_data *s)
         put_peer(out, tg_peers_at(&s->peers, i));
     put_where(out, &s->where);
     put_limits(out, s);
+    put_breaker(out, &s->breaker);
     if (out->failed)
         return;
     head = out->data;
@@ -442,6 +451,17 @@ static bool take_limits(struct tl_reader *r, struct tg_session_data *s)
     return true;
 }
 
+static void take_breaker(struct tl_reader *r, struct tg_breaker_record *b)
+{
+    size_t open = take_byte(r);
+
+    b->open = open == 1;
+    b->until_unix_us = tl_read_i64(r);
+    b->in_a_row = tl_read_u32(r);
+    if (open > 1 || b->until_unix_us < 0)
+        tl_read_fail(r);
+}
+
 /* @return false out of memory; damage marks the reader */
 static bool take_session(struct tl_reader *r, unsigned version, struct tg_session_data *s)
 {
@@ -464,6 +484,8 @@ static bool take_session(struct tl_reader *r, unsigned version, struct tg_sessio
         take_dc(r, s);
     if (!take_peers(r, s) || (version >= 2 && !(take_where(r, s) && take_limits(r, s))))
         return false;
+    if (version >= 2)
+        take_breaker(r, &s->breaker);
     if (tl_left(r))
         tl_read_fail(r);
     return true;

@@ -130,6 +130,7 @@ bool tg_session_set_where(struct tg_session_data *s, struct tg_datacenter *where
         tg_peers_done(&s->peers);
         s->peers_of = s->home_dc = 0;
         s->n_limits = 0;
+        s->breaker = (struct tg_breaker_record){ 0 };
     }
     tg_datacenter_done(&s->where);
     s->where = *where;

@@ -125,6 +125,9 @@ static void start_client(struct client *c, const struct fixture *f, uint64_t see
         .limit = { 0, 1, true, 1000 },
         .retry.backoff = { 200 * TG_MS_US, 5 * TG_SECOND_US, 2000, true },
         .call_timeout_us = 20 * TG_SECOND_US,
+        .breaker = { .failure_threshold = seed % 3 ? 0 : 4,
+                     .recovery_timeout_us = 5 * TG_SECOND_US,
+                     .half_open_requests = 2 },
     };
     struct tg_error err;
     struct tg_dir *dir;

@@ -93,35 +93,37 @@ static const struct tl_value *refuse(struct script *s, struct rig_call *call)
     return NULL;
 }
 
-static void start_with(struct script *s, bool pfs, const struct tg_retry_policy *retry,
-                       int64_t deadline_us)
+/* A client in place of the one before, on the same session. */
+static void new_client(struct script *s, bool pfs, const struct tgc_options *more)
 {
-    struct tgc_options options;
+    struct tgc_options options = *more;
 
-    *s = (struct script){ .seed = 1, .answer = yes };
-    s->g = rig_start(rsa, pfs);
-    s->g->answer = on_query;
-    s->g->ctx = s;
     tgc_free(s->g->client);
-    options = (struct tgc_options){
-        .io = &s->g->io,
-        .random = &s->g->random,
-        .where = &s->g->where,
-        .session = &s->g->session,
-        .transport = { .framing = MT_INTERMEDIATE, .obfuscated = true },
-        .pfs = pfs,
-        .limit = { 0, 1, true, 1000 },
-        .retry = *retry,
-        .call_deadline_us = deadline_us,
-    };
+    options.io = &s->g->io;
+    options.random = &s->g->random;
+    options.where = &s->g->where;
+    options.session = &s->g->session;
+    options.transport = (struct mt_transport_options){ .framing = MT_INTERMEDIATE,
+                                                       .obfuscated = true };
+    options.pfs = pfs;
+    options.limit = (struct tg_limiter_options){ 0, 1, true, 1000, { 0 } };
     s->g->client = tgc_new(&options, s->g->now_us);
     assert_non_null(s->g->client);
     s->g->session.user_id = 1;
 }
 
+static void start_with(struct script *s, bool pfs, const struct tgc_options *more)
+{
+    *s = (struct script){ .seed = 1, .answer = yes };
+    s->g = rig_start(rsa, pfs);
+    s->g->answer = on_query;
+    s->g->ctx = s;
+    new_client(s, pfs, more);
+}
+
 static void start(struct script *s, bool pfs, uint32_t attempts_max)
 {
-    start_with(s, pfs, &(struct tg_retry_policy){ .attempts_max = attempts_max }, 0);
+    start_with(s, pfs, &(struct tgc_options){ .retry.attempts_max = attempts_max });
 }
 
 static void on_reply(void *ctx, const struct tgc_reply *reply)
@@ -353,7 +355,9 @@ static void test_policy_decides(void **state)
     for (size_t i = 0; i < TG_COUNT(row); i++) {
         struct script s;
 
-        start_with(&s, false, &row[i].policy, row[i].deadline_s * TG_SECOND_US);
+        start_with(&s, false,
+                   &(struct tgc_options){ .retry = row[i].policy,
+                                          .call_deadline_us = row[i].deadline_s * TG_SECOND_US });
         be_logged_in(&s);
         s.answer = refuse;
         s.error = row[i].error;
@@ -374,7 +378,7 @@ static void test_deadline_while_waiting(void **state)
     int64_t begun;
 
     (void)state;
-    start_with(&s, false, &(struct tg_retry_policy){ 0 }, 20 * TG_SECOND_US);
+    start_with(&s, false, &(struct tgc_options){ .call_deadline_us = 20 * TG_SECOND_US });
     be_logged_in(&s);
     s.answer = refuse;
     s.error = 420;
@@ -408,7 +412,7 @@ static void test_learned_limits_outlive_a_client(void **state)
     run(&s, 60);
     each_done_once(&s, TG_OK);
     assert_true(s.call[9].done_us - begun >= 4 * TG_SECOND_US);
-    assert_false(tgc_note_limits(s.g->client, s.g->now_us)); /* the same as before */
+    assert_false(tgc_note_learned(s.g->client, s.g->now_us)); /* the same as before */
     assert_int_equal(tgc_limit_wait(s.g->client, "contacts.resolveUsername", s.g->now_us), 0);
     rig_stop(s.g);
 }
@@ -429,6 +433,117 @@ static void test_strict_methods(void **state)
     each_done_once(&s, TG_OK);
     assert_true(s.call[19].done_us - begun < TG_SECOND_US);
     assert_in_range(s.call[21].done_us - begun, 9 * TG_SECOND_US, 11 * TG_SECOND_US);
+    rig_stop(s.g);
+}
+
+/* ---- the circuit breaker ---- */
+
+static const struct tgc_options guarded = {
+    .retry.backoff = { TG_SECOND_US, TG_SECOND_US, 1000, false },
+    .breaker = { .failure_threshold = 3, .window_us = 60 * TG_SECOND_US,
+                 .recovery_timeout_us = 60 * TG_SECOND_US, .half_open_requests = 2 },
+};
+
+static enum tg_breaker_state circuit_of(const struct script *s)
+{
+    struct tg_breaker_health health;
+
+    tgc_health(s->g->client, s->g->now_us, &health);
+    return health.state;
+}
+
+static void start_broken(struct script *s, const struct tgc_options *options, size_t refusals)
+{
+    start_with(s, false, options);
+    be_logged_in(s);
+    s->answer = refuse;
+    s->error = 500;
+    s->text = "INTERNAL";
+    s->n_left = refusals;
+}
+
+/* Three failures, then a minute's silence before each further try, and two successes close it. */
+static void test_open_circuit_waits(void **state)
+{
+    struct script s;
+    struct tgc_stats stats;
+    int64_t begun;
+
+    (void)state;
+    start_broken(&s, &guarded, 5);
+    begun = s.g->now_us;
+    make(&s, (struct tgc_request){ 0 });
+    run(&s, 30);
+    assert_int_equal(s.n_queries, 3);
+    assert_int_equal(circuit_of(&s), TG_BREAKER_OPEN);
+    make(&s, (struct tgc_request){ 0 });
+    run(&s, 31);
+    assert_int_equal(s.n_queries, 3);
+    run(&s, 200);
+    each_done_once(&s, TG_OK);
+    assert_int_equal(circuit_of(&s), TG_BREAKER_CLOSED);
+    assert_true(s.call[0].done_us - begun >= 120 * TG_SECOND_US);
+    tgc_stats(s.g->client, &stats);
+    assert_in_range(stats.n_circuit_opened, 2, 3);
+    rig_stop(s.g);
+}
+
+/* Calls end at once, also in the next run, until the minute is over. */
+static void test_open_circuit_fails_calls(void **state)
+{
+    struct tgc_options options = guarded;
+    struct script s;
+
+    (void)state;
+    options.circuit_fails = true;
+    start_broken(&s, &options, 3);
+    make(&s, (struct tgc_request){ 0 });
+    run(&s, 10);
+    make(&s, (struct tgc_request){ 0 });
+    run(&s, 1);
+    each_done_once(&s, TG_CIRCUIT);
+    assert_int_equal(s.n_queries, 3);
+    assert_true(s.g->session.breaker.open);
+
+    new_client(&s, false, &options);
+    s.n = 0;
+    make(&s, (struct tgc_request){ 0 });
+    run(&s, 1);
+    each_done_once(&s, TG_CIRCUIT);
+    assert_int_equal(s.n_queries, 3);
+    run(&s, 60);
+    s.n = 0;
+    make(&s, (struct tgc_request){ 0 });
+    make(&s, (struct tgc_request){ 0 });
+    run(&s, 5);
+    each_done_once(&s, TG_OK);
+    assert_int_equal(circuit_of(&s), TG_BREAKER_CLOSED);
+    rig_stop(s.g);
+}
+
+/* What cannot be reached is not dialled again and again. */
+static void test_open_circuit_dials_nobody(void **state)
+{
+    struct script s;
+    unsigned dials;
+
+    (void)state;
+    start_with(&s, false, &guarded);
+    be_logged_in(&s);
+    for (uint32_t i = 0; i < TG_DC_MAX; i++)
+        rig_cut(s.g, i);
+    s.g->refuse_dials = true;
+    make(&s, (struct tgc_request){ 0 });
+    run(&s, 20);
+    assert_int_equal(circuit_of(&s), TG_BREAKER_OPEN);
+    dials = s.g->n_dials;
+    run(&s, 35);
+    assert_int_equal(s.g->n_dials, dials);
+    run(&s, 20);
+    assert_int_equal(s.g->n_dials, dials + 1);
+    s.g->refuse_dials = false;
+    run(&s, 120);
+    each_done_once(&s, TG_OK);
     rig_stop(s.g);
 }
 
@@ -759,6 +874,9 @@ int main(void)
         cmocka_unit_test(test_deadline_while_waiting),
         cmocka_unit_test(test_learned_limits_outlive_a_client),
         cmocka_unit_test(test_strict_methods),
+        cmocka_unit_test(test_open_circuit_waits),
+        cmocka_unit_test(test_open_circuit_fails_calls),
+        cmocka_unit_test(test_open_circuit_dials_nobody),
         cmocka_unit_test(test_no_answer_ever),
         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_lost_keys),
