@@ -48,7 +48,6 @@ void tgc_logged_out(struct tgc *c, const struct tg_error *why)
 {
     struct tgc_notice notice = { .kind = TGC_LOGGED_OUT, .err = why };
 
-    c->logged_out = true;
     tgc_forget_login(c);
     tgc_notify(c, &notice);
     tgc_fail_calls(c, needs_login, 0, why);

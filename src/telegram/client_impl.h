@@ -116,7 +116,6 @@ struct tgc {
     struct tg_dh_cache dh_cache; /* primes of servers that were tested */
     struct tgc_stats stats;
     struct mt_session *replying; /* during a done callback: whose buffer may be kept */
-    bool logged_out;
     const struct tl_schema *schema;
     int64_t now_us;
 };

@@ -19,7 +19,6 @@
 #include "os/fs.h"
 #include "os/lockfile.h"
 #include "os/proc.h"
-#include "os/term.h"
 
 static struct tg_error err;
 
@@ -437,8 +436,6 @@ static void the_process_knows_itself(void **state)
     assert_non_null(strchr(name, ':'));
     tg_proc_name(small, sizeof small);
     assert_int_equal(strlen(small), 3);
-    assert_int_equal(tg_term_width(-1, 80), 80);
-    assert_false(tg_term_is_tty(-1));
 }
 
 int main(void)
