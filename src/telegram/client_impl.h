@@ -21,7 +21,7 @@
 #include "mtproto/session.h"
 #include "telegram/client.h"
 
-enum { TGC_CALL_MAX = 4096, TGC_CALL_CHUNK = 16, TGC_GATE_MAX = 128, TGC_RPC_TEXT_MAX = 96 };
+enum { TGC_CALL_MAX = 4096, TGC_CALL_CHUNK = 4, TGC_GATE_MAX = 128, TGC_RPC_TEXT_MAX = 96 };
 
 #define TGC_REST_US (5 * TG_SECOND_US) /* of silence, before memory is given back */
 
