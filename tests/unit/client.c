@@ -98,6 +98,8 @@ static void new_client(struct script *s, bool pfs, const struct tgc_options *mor
 {
     struct tgc_options options = *more;
 
+    for (uint32_t i = 0; i < TG_DC_MAX; i++)
+        rig_cut(s->g, i);
     tgc_free(s->g->client);
     options.io = &s->g->io;
     options.random = &s->g->random;
