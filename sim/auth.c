@@ -195,7 +195,7 @@ struct tl_value *sim_auth_bot(struct sim_call *c, const struct tl_value *q)
 struct tl_value *sim_auth_log_out(struct sim_call *c, const struct tl_value *q)
 {
     (void)q;
-    sim_keys_end(c->core->keys, c->login, SIM_LOGGED_OUT);
+    sim_core_end_login(c->core, c->login, SIM_LOGGED_OUT);
     return tl_obj(c->arena, TLN_auth_loggedOut);
 }
 
@@ -209,7 +209,7 @@ struct tl_value *sim_auth_reset_all(struct sim_call *c, const struct tl_value *q
     (void)q;
     for (struct sim_login *l = sim_keys_logins(c->core->keys); l; l = l->next) {
         if (mine(c, l) && l != c->login)
-            sim_keys_end(c->core->keys, l, SIM_REVOKED);
+            sim_core_end_login(c->core, l, SIM_REVOKED);
     }
     return tl_bool(c->arena, true);
 }
@@ -254,6 +254,6 @@ struct tl_value *sim_account_reset_authorization(struct sim_call *c, const struc
 
     if (!l || !mine(c, l) || l == c->login)
         return sim_fail(c, "HASH_INVALID");
-    sim_keys_end(c->core->keys, l, SIM_REVOKED);
+    sim_core_end_login(c->core, l, SIM_REVOKED);
     return tl_bool(c->arena, true);
 }

@@ -236,6 +236,12 @@ static bool used_twice(struct sim_call *c)
     return false;
 }
 
+void sim_core_end_login(struct sim_core *core, struct sim_login *login, enum sim_dead why)
+{
+    sim_takeout_login_ends(core, login);
+    sim_keys_end(core->keys, login, why);
+}
+
 static bool login_ok(struct sim_call *c, unsigned flags)
 {
     struct sim_login *l = c->login;
@@ -254,7 +260,7 @@ static bool login_ok(struct sim_call *c, unsigned flags)
     c->me = l->account;
     l->active_s = c->now_s;
     if (c->request->dc == c->me->home_dc && used_twice(c)) {
-        sim_keys_end(c->core->keys, l, SIM_DUPLICATED);
+        sim_core_end_login(c->core, l, SIM_DUPLICATED);
         return sim_fail(c, "AUTH_KEY_DUPLICATED");
     }
     return true;
@@ -320,19 +326,6 @@ static bool limits_ok(struct sim_call *c, const char *method)
     return sim_fail_number(c, "FLOOD_WAIT", wait);
 }
 
-static bool takeout_ok(struct sim_call *c, const char *method)
-{
-    struct sim_core *core = c->core;
-
-    if (c->wraps.takeout && (!c->login->takeout_id || c->wraps.takeout_id != c->login->takeout_id))
-        return sim_fail(c, "TAKEOUT_INVALID");
-    if (c->login->takeout_id && !c->wraps.takeout && c->symbol != TLN_account_initTakeoutSession) {
-        core->stats.takeout_unwrapped++;
-        sim_stats_method(&core->stats, method)->takeout_unwrapped++;
-    }
-    return sim_takeout_range_ok(c);
-}
-
 static bool account_ok(struct sim_call *c, const struct sim_method *m)
 {
     enum tl_access access = tl_method_access(c->symbol);
@@ -354,7 +347,8 @@ static bool may_call(struct sim_call *c, const struct sim_method *m, const char 
     if (c->wraps.after_failed)
         return sim_fail(c, "MSG_WAIT_FAILED");
     return connection_ok(c, flags) && login_ok(c, flags) && faults_ok(c, method) &&
-           limits_ok(c, method) && (!c->login || takeout_ok(c, method)) && account_ok(c, m);
+           limits_ok(c, method) && (!c->login || sim_takeout_ok(c, flags, method)) &&
+           account_ok(c, m);
 }
 
 /* ---- one query ---- */

@@ -199,6 +199,9 @@ const struct tl_schema *sim_core_schema(const struct sim_core *core, int32_t lay
 const struct tl_schema *sim_core_schema_of(const struct sim_core *core,
                                            const struct tl_schema *first, uint32_t id);
 
+/** Ends a login, and with it the takeout that is open in it. */
+void sim_core_end_login(struct sim_core *core, struct sim_login *login, enum sim_dead why);
+
 /* wrap.c */
 
 /** Peels wrappers off. @return false if malformed, after which c->error may be set */

@@ -34,6 +34,8 @@ struct sim_login {
     char device[64], system[32], version[32];
     /* takeout */
     int64_t takeout_id;      /* 0: none */
+    uint64_t takeout_session; /* MTProto session that began it */
+    bool takeout_used;       /* a call has named it: its number has arrived */
     int64_t takeout_from_us; /* when one may be started; 0: not asked yet */
 };
 

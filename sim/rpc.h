@@ -13,8 +13,9 @@
 #define SIM_CHANNEL_MARK INT64_C(-1000000000000)
 
 /* takeout.c */
-/** Whether the call's range, if it has one, is of its takeout; else the call is refused. */
-bool sim_takeout_range_ok(struct sim_call *c);
+/** Whether the call is wrapped as the takeout of its login demands; else it is refused. */
+bool sim_takeout_ok(struct sim_call *c, unsigned flags, const char *method);
+void sim_takeout_login_ends(struct sim_core *core, struct sim_login *login);
 struct tl_value *sim_takeout_init(struct sim_call *c, const struct tl_value *q);
 struct tl_value *sim_takeout_finish(struct sim_call *c, const struct tl_value *q);
 struct tl_value *sim_takeout_ranges(struct sim_call *c, const struct tl_value *q);

@@ -136,7 +136,7 @@ static bool on_destroy_key(void *ctx, const uint8_t id[8])
     if (!key)
         return false;
     if (key->login && !key->login->dead)
-        sim_keys_end(keys, key->login, SIM_LOGGED_OUT);
+        sim_core_end_login(&dc->sim->core, key->login, SIM_LOGGED_OUT);
     sim_keys_drop(keys, key);
     return true;
 }

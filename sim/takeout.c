@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * takeout.c - export sessions: begun, split into ranges of ids, finished
+ * takeout.c - export sessions: begun, enforced, split into ranges of ids, finished
  *
  * A login has at most one takeout; beginning another replaces it. Calls that carry another
- * takeout's id fail with TAKEOUT_INVALID (core.c). Two ranges are given, so that clients must go
- * through both; inside invokeWithMessagesRange only messages of that range exist. A range that was
- * not given, or that leaves one, is refused, and any outside a takeout.
+ * takeout's id fail with TAKEOUT_INVALID. While it is open, the MTProto session that began it must
+ * wrap every call but those that only make the connection; other sessions of the login may do
+ * either, so that a run that was killed keeps no later one out. Two ranges are given, so that
+ * clients must go through both; inside invokeWithMessagesRange only messages of that range exist. A
+ * range that was not given, or that leaves one, is refused, and any outside a takeout.
+ *
+ * A takeout that is replaced, or whose login ends, was never finished, and is counted. Not one that
+ * no call has named, replaced by the session that began it: there the answer was lost.
  *
  * Threads: none
  */
@@ -16,7 +21,21 @@ enum { RANGE_CUT = 1000, LEFT_PAGE = 100 };
 
 static const int32_t range[][2] = { { 1, RANGE_CUT }, { RANGE_CUT + 1, INT32_MAX } };
 
-bool sim_takeout_range_ok(struct sim_call *c)
+static void leave(struct sim_core *core, struct sim_login *l, bool finished)
+{
+    if (!l->takeout_id)
+        return;
+    l->takeout_id = 0;
+    core->stats.takeout_open--;
+    core->stats.takeout_unfinished += !finished;
+}
+
+void sim_takeout_login_ends(struct sim_core *core, struct sim_login *login)
+{
+    leave(core, login, false);
+}
+
+static bool range_ok(struct sim_call *c)
 {
     if (!c->wraps.ranged)
         return true;
@@ -27,6 +46,29 @@ bool sim_takeout_range_ok(struct sim_call *c)
             c->wraps.range_min <= c->wraps.range_max)
             return true;
     return sim_fail(c, "RANGES_INVALID");
+}
+
+static bool must_wrap(const struct sim_call *c, unsigned flags)
+{
+    return c->login->takeout_id && c->request->session_id == c->login->takeout_session &&
+           c->symbol != TLN_account_initTakeoutSession && !(flags & SIM_METHOD_UNBOUND);
+}
+
+bool sim_takeout_ok(struct sim_call *c, unsigned flags, const char *method)
+{
+    struct sim_login *l = c->login;
+    struct sim_stats *stats = &c->core->stats;
+
+    if (c->wraps.takeout) {
+        if (!l->takeout_id || c->wraps.takeout_id != l->takeout_id)
+            return sim_fail(c, "TAKEOUT_INVALID");
+        l->takeout_used = true;
+    } else if (must_wrap(c, flags)) {
+        stats->takeout_unwrapped++;
+        sim_stats_method(stats, method)->takeout_unwrapped++;
+        return sim_fail(c, "TAKEOUT_REQUIRED");
+    }
+    return range_ok(c);
 }
 
 struct tl_value *sim_takeout_init(struct sim_call *c, const struct tl_value *q)
@@ -43,7 +85,11 @@ struct tl_value *sim_takeout_init(struct sim_call *c, const struct tl_value *q)
     if (left_us > 0)
         return sim_fail_number(c, "TAKEOUT_INIT_DELAY",
                                (left_us + TG_SECOND_US - 1) / TG_SECOND_US);
+    leave(c->core, l, !l->takeout_used && l->takeout_session == c->request->session_id);
     l->takeout_id = (int64_t)(tg_random_u64(&c->core->random) >> 1 | 1);
+    l->takeout_session = c->request->session_id;
+    l->takeout_used = false;
+    c->core->stats.takeout_open++;
     v = tl_obj(c->arena, TLN_account_takeout);
     tl_set_long(v, TLN_id, l->takeout_id);
     return v;
@@ -54,7 +100,7 @@ struct tl_value *sim_takeout_finish(struct sim_call *c, const struct tl_value *q
     (void)q;
     if (!c->wraps.takeout)
         return sim_fail(c, "TAKEOUT_REQUIRED");
-    c->login->takeout_id = 0;
+    leave(c->core, c->login, true);
     return tl_bool(c->arena, true);
 }
 

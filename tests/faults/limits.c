@@ -238,6 +238,8 @@ static void test_export_session(void **state)
     assert_true(tg_takeout_finish(g.client, true, rig_answer, &g, tg_net_now(g.net)));
     assert_int_equal(rig_await(&g), TG_OK);
     assert_int_equal(g.sim->core.stats.takeout_unwrapped, 0);
+    assert_int_equal(g.sim->core.stats.takeout_open, 0);
+    assert_int_equal(g.sim->core.stats.takeout_unfinished, 0);
     assert_int_equal(rig_stats(&g, "account.finishTakeoutSession")->calls, 1);
     assert_int_equal(rig_stats(&g, "account.finishTakeoutSession")->errors, 0);
     rig_stop(&g);

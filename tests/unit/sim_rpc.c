@@ -174,8 +174,9 @@ static void takeout_is_enforced(void **state)
     int64_t id = k->takeout;
 
     k->takeout = 0;
-    kit_call(k, key, kit_obj(k, TLN_updates_getState));
+    kit_refused(k, key, kit_obj(k, TLN_updates_getState), 400, "TAKEOUT_REQUIRED");
     assert_int_equal(k->core.stats.takeout_unwrapped, 1);
+    kit_call(k, key, kit_obj(k, TLN_help_getConfig));
     k->range[0] = 1;
     k->range[1] = 1000;
     kit_refused(k, key, kit_obj(k, TLN_updates_getState), 400, "TAKEOUT_REQUIRED");
@@ -185,6 +186,61 @@ static void takeout_is_enforced(void **state)
     k->takeout = id;
     kit_call(k, key, kit_obj(k, TLN_account_finishTakeoutSession));
     kit_refused(k, key, kit_obj(k, TLN_updates_getState), 400, "TAKEOUT_INVALID");
+    assert_int_equal(k->core.stats.takeout_open, 0);
+    assert_int_equal(k->core.stats.takeout_unfinished, 0);
+    kit_free(k);
+}
+
+static int64_t takeout_begun(struct kit *k, struct sim_key *key)
+{
+    k->takeout = 0;
+    return tl_get_long(kit_call(k, key, kit_obj(k, TLN_account_initTakeoutSession)), TLN_id, 0);
+}
+
+static void check_takeouts(const struct kit *k, uint64_t open, uint64_t unfinished)
+{
+    assert_int_equal(k->core.stats.takeout_open, open);
+    assert_int_equal(k->core.stats.takeout_unfinished, unfinished);
+}
+
+static void other_sessions_are_not_locked_out(void **state)
+{
+    struct kit *k = kit_new("short=0", NULL);
+    const struct sim_account *a = kit_account(k, 2, false, false);
+    struct sim_key *key = kit_login(k, a), *other = kit_login(k, a);
+    int64_t first = takeout_begun(k, key), second;
+
+    (void)state;
+    kit_refused(k, key, kit_obj(k, TLN_updates_getState), 400, "TAKEOUT_REQUIRED");
+    kit_call(k, other, kit_obj(k, TLN_updates_getState)); /* another login */
+    k->link = 2;                                          /* another session of the first */
+    k->now_us += 60 * TG_SECOND_US;
+    kit_call(k, key, kit_obj(k, TLN_updates_getState));
+    k->takeout = first;
+    kit_call(k, key, kit_obj(k, TLN_updates_getState));
+    assert_int_equal(k->core.stats.takeout_unwrapped, 1);
+    check_takeouts(k, 1, 0);
+
+    takeout_begun(k, key); /* the first is left: it was used, and by another session */
+    check_takeouts(k, 1, 1);
+    second = takeout_begun(k, key); /* as if that answer had been lost */
+    check_takeouts(k, 1, 1);
+    k->takeout = first;
+    kit_refused(k, key, kit_obj(k, TLN_updates_getState), 400, "TAKEOUT_INVALID");
+    k->takeout = second;
+    kit_call(k, key, kit_obj(k, TLN_updates_getState));
+    kit_call(k, key, kit_obj(k, TLN_account_finishTakeoutSession));
+    check_takeouts(k, 0, 1);
+
+    k->takeout = takeout_begun(k, key);
+    kit_call(k, key, kit_obj(k, TLN_auth_logOut));
+    check_takeouts(k, 0, 2);
+    k->takeout = 0;
+    k->link = 3;
+    takeout_begun(k, other);
+    k->link = 4;
+    kit_call(k, other, kit_obj(k, TLN_auth_logOut));
+    check_takeouts(k, 0, 3);
     kit_free(k);
 }
 
@@ -336,6 +392,7 @@ int main(void)
         cmocka_unit_test(cut_and_flipped_queries_never_harm),
         cmocka_unit_test(the_configuration_names_both_dcs),
         cmocka_unit_test(takeout_is_enforced),
+        cmocka_unit_test(other_sessions_are_not_locked_out),
         cmocka_unit_test(floods_and_server_errors),
         cmocka_unit_test(objects_are_made_unknown),
         cmocka_unit_test(there_is_nothing_new),
