@@ -74,44 +74,56 @@ const char tg_digit_pair[200] = "00010203040506070809101112131415161718192021222
                                 "606162636465666768697071727374757677787980818283848586878889"
                                 "90919293949596979899";
 
-/* @return how many digits u has: bits times log10(2), and one more if that power is reached */
-static inline size_t digits_of(uint64_t u)
+/*
+ * Eight digits of v < 10^8, the first in the lowest byte. Side by side in one word: two halves of
+ * four digits, four of two, eight of one; a division by 100 or 10 is a product and a shift that are
+ * exact for what a lane can hold, and the mask drops what the lane above shifted in.
+ */
+static inline uint64_t eight_digits(uint32_t v)
 {
-    static const uint64_t power[] = {
-        1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000,
-        UINT64_C(10000000000), UINT64_C(100000000000), UINT64_C(1000000000000),
-        UINT64_C(10000000000000), UINT64_C(100000000000000), UINT64_C(1000000000000000),
-        UINT64_C(10000000000000000), UINT64_C(100000000000000000), UINT64_C(1000000000000000000),
-        UINT64_C(10000000000000000000),
-    };
-    size_t least = (size_t)(64 - __builtin_clzll(u | 1)) * 1233 >> 12;
+    uint64_t x = v / 10000 | (uint64_t)(v % 10000) << 32, q;
 
-    return least + (u >= power[least]);
+    q = x * 5243 >> 19 & UINT64_C(0x0000007f0000007f);
+    x = q | (x - q * 100) << 16;
+    q = x * 103 >> 10 & UINT64_C(0x000f000f000f000f);
+    return q | (x - q * 10) << 8;
+}
+
+static inline uint8_t *put_eight(uint8_t *out, uint64_t digits, unsigned skip)
+{
+    tg_put_le64(out, (digits + UINT64_C(0x3030303030303030)) >> 8 * skip);
+    return out + 8 - skip;
+}
+
+/* As many digits as v has, but at least one. */
+static inline uint8_t *put_first(uint8_t *out, uint32_t v)
+{
+    uint64_t digits = eight_digits(v);
+
+    return put_eight(out, digits, (unsigned)__builtin_ctzll(digits | UINT64_C(1) << 56) / 8);
 }
 
 uint8_t *tg_put_i64_text(uint8_t *out, int64_t v)
 {
-    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-    uint8_t *end, *at;
+    enum { EIGHT = 100000000 };
+    uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v, high = u / EIGHT;
 
-    if (v < 0)
-        *out++ = '-';
-    end = at = out + TG_MAX(digits_of(u), (size_t)1);
-    while (u >= 100) {
-        at -= 2;
-        memcpy(at, tg_digit_pair + 2 * (u % 100), 2);
-        u /= 100;
+    *out = '-';
+    out += v < 0;
+    if (high == 0)
+        return put_first(out, (uint32_t)u);
+    if (high < EIGHT) {
+        out = put_first(out, (uint32_t)high);
+    } else {
+        out = put_first(out, (uint32_t)(high / EIGHT));
+        out = put_eight(out, eight_digits((uint32_t)(high % EIGHT)), 0);
     }
-    if (u >= 10)
-        memcpy(at - 2, tg_digit_pair + 2 * u, 2);
-    else
-        at[-1] = (uint8_t)('0' + u);
-    return end;
+    return put_eight(out, eight_digits((uint32_t)(u % EIGHT)), 0);
 }
 
 void tg_buf_i64_text(struct tg_buf *b, int64_t v)
 {
-    if (tg_buf_room(b, 20))
+    if (tg_buf_room(b, TG_I64_ROOM))
         b->len = (size_t)(tg_put_i64_text(b->data + b->len, v) - b->data);
 }
 

@@ -81,7 +81,9 @@ static inline void tg_buf_str(struct tg_buf *b, const char *s)
 void tg_buf_u32(struct tg_buf *b, uint32_t v); /* little endian */
 void tg_buf_u64(struct tg_buf *b, uint64_t v);
 void tg_buf_i64_text(struct tg_buf *b, int64_t v); /* decimal digits */
-/** Writes the decimal digits of v, at most 20 bytes, no NUL. @return behind the last */
+/** Writes the decimal digits of v, at most 20, no NUL; up to TG_I64_ROOM bytes are overwritten.
+ *  @return behind the last digit */
+enum { TG_I64_ROOM = 28 };
 uint8_t *tg_put_i64_text(uint8_t *out, int64_t v);
 
 /** "00" to "99", one behind the other, without an end. */

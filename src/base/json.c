@@ -2,9 +2,10 @@
 /*
  * json.c - see json.h
  *
- * Quoting is the hot loop. The text is first checked to be UTF-8 as a whole, so that only control
- * characters, the quote and the backslash are left to look for: sixteen at a time where SSE2 is
- * there, copied on the way. Text that is not well-formed is looked at byte by byte.
+ * Quoting is the hot loop. Text is copied sixteen bytes at a time where SSE2 is there, up to the
+ * first that is not ASCII or needs an escape; for most that is all. What remains is checked to be
+ * UTF-8 as a whole, so that only control characters, the quote and the backslash are left to look
+ * for, again while it is copied. Text that is not well-formed is looked at byte by byte.
  */
 #include "base/json.h"
 
@@ -12,10 +13,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
+#include "base/block16.h"
 #include "base/text.h"
 
 static void before_value(struct tg_json *j)
@@ -66,44 +64,22 @@ static inline bool is_plain(uint8_t c)
 
 #if defined(__SSE2__)
 
-/* @return 1..15 bytes, zeros behind them */
-static inline __m128i load_short(const uint8_t *s, size_t n)
-{
-    uint64_t low, high = 0;
-
-    if (n >= 8) {
-        memcpy(&low, s, 8);
-        memcpy(&high, s + n - 8, 8);
-        high = n == 8 ? 0 : high >> 8 * (16 - n);
-    } else if (n >= 4) {
-        uint32_t first, last;
-
-        memcpy(&first, s, 4);
-        memcpy(&last, s + n - 4, 4);
-        low = first | (uint64_t)last << 8 * (n - 4);
-    } else {
-        low = s[0] | (uint64_t)s[n / 2] << 8 * (n / 2) | (uint64_t)s[n - 1] << 8 * (n - 1);
-    }
-    return _mm_set_epi64x((long long)high, (long long)low);
-}
-
 /*
- * Copies leading bytes that need no escape. The caller has room for 16 bytes more than there are,
- * so that a block can be stored before it is known how much of it counts.
+ * Copies leading bytes that need no escape; `ascii`: and are ASCII. The caller has room for 16
+ * bytes more than there are, so that a block can be stored before it is known how much counts.
  *
  * @return how many were copied
  */
-static inline size_t copy_plain(uint8_t *out, const uint8_t *s, size_t n)
+static inline size_t copy_leading(uint8_t *out, const uint8_t *s, size_t n, bool ascii)
 {
     const __m128i last_control = _mm_set1_epi8(0x1f), quote = _mm_set1_epi8('"'),
                   back = _mm_set1_epi8('\\');
 
     for (size_t i = 0; i < n; i += 16) {
-        __m128i v = n - i >= 16 ? _mm_loadu_si128((const __m128i *)(const void *)(s + i))
-                                : load_short(s + i, n - i);
+        __m128i v = n - i >= 16 ? tg_load16(s + i) : tg_load_short(s + i, n - i);
         __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(v, last_control), v),
                                    _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, back)));
-        int mask = _mm_movemask_epi8(odd);
+        int mask = _mm_movemask_epi8(ascii ? _mm_or_si128(odd, v) : odd);
 
         _mm_storeu_si128((__m128i *)(void *)(out + i), v);
         if (mask)
@@ -114,16 +90,24 @@ static inline size_t copy_plain(uint8_t *out, const uint8_t *s, size_t n)
 
 #else
 
-static inline size_t copy_plain(uint8_t *out, const uint8_t *s, size_t n)
+static inline size_t copy_leading(uint8_t *out, const uint8_t *s, size_t n, bool ascii)
 {
     size_t i = 0;
 
-    for (; i < n && is_plain(s[i]); i++)
+    for (; i < n && is_plain(s[i]) && (!ascii || s[i] < 0x80); i++)
         out[i] = s[i];
     return i;
 }
 
 #endif
+
+static size_t copy_plain(uint8_t *out, const uint8_t *s, size_t n)
+{
+    return copy_leading(out, s, n, false);
+}
+
+/* Both quotes, an escape, and what copy_leading stores beyond its end. */
+enum { QUOTE_SLACK = 24 };
 
 /* @return length of the well-formed multi-byte sequence at s, 0 if there is none */
 static size_t utf8_run(const uint8_t *s, size_t n)
@@ -168,32 +152,44 @@ static uint8_t *escape(uint8_t *out, uint8_t c)
     return out + 5;
 }
 
-void tg_json_quote(struct tg_buf *b, const char *text, size_t len)
+/* Appends what is left of a text, and the quote behind it. */
+static void quote_rest(struct tg_buf *b, const uint8_t *s, const uint8_t *end)
 {
-    enum { SLACK = 24 }; /* both quotes, an escape, and what copy_plain stores beyond its end */
-    const uint8_t *s = (const uint8_t *)text, *end = s + len;
-    bool valid = tg_utf8_valid(s, len);
-    uint8_t *out;
+    size_t (*copy)(uint8_t *, const uint8_t *, size_t) =
+        tg_utf8_valid(s, (size_t)(end - s)) ? copy_plain : copy_well_formed;
 
-    if (len > SIZE_MAX / 8 || !tg_buf_room(b, len + SLACK))
-        return;
-    out = b->data + b->len;
-    *out++ = '"';
-    while (s < end) {
-        size_t n = (valid ? copy_plain : copy_well_formed)(out, s, (size_t)(end - s));
+    for (;;) {
+        size_t n;
 
-        out += n;
+        /* anew for each round: an escape takes up to 6 bytes where 1 was reckoned with */
+        if (!tg_buf_room(b, (size_t)(end - s) + QUOTE_SLACK))
+            return;
+        n = copy(b->data + b->len, s, (size_t)(end - s));
+        b->len += n;
         s += n;
         if (s == end)
             break;
-        /* an escape takes up to 6 bytes where 1 was reckoned with */
-        b->len = (size_t)(out - b->data);
-        if (!tg_buf_room(b, (size_t)(end - s) + SLACK))
-            return;
-        out = escape(b->data + b->len, *s++);
+        b->len = (size_t)(escape(b->data + b->len, *s++) - b->data);
     }
+    b->data[b->len++] = '"';
+}
+
+void tg_json_quote(struct tg_buf *b, const char *text, size_t len)
+{
+    const uint8_t *s = (const uint8_t *)text;
+    uint8_t *out;
+    size_t n;
+
+    if (len > SIZE_MAX / 8 || !tg_buf_room(b, len + QUOTE_SLACK))
+        return;
+    out = b->data + b->len;
     *out++ = '"';
-    b->len = (size_t)(out - b->data);
+    n = copy_leading(out, s, len, true);
+    if (n == len)
+        out[n++] = '"';
+    b->len += n + 1;
+    if (n < len)
+        quote_rest(b, s + n, s + len);
 }
 
 void tg_json_key(struct tg_json *j, const char *key)

@@ -163,7 +163,8 @@ struct tg_str tg_batch_text(struct tg_batch *b, const void *text, size_t len)
     return (struct tg_str){ copy, (uint32_t)len };
 }
 
-/* Writes the value of a field that is no text: at most 22 bytes. @return behind the last */
+/* Writes the value of a field that is no text; up to TG_I64_ROOM bytes are overwritten.
+ * @return behind the last */
 static uint8_t *put_value(uint8_t *at, enum tg_field_type type, int64_t v)
 {
     char time[21];
@@ -182,7 +183,7 @@ static uint8_t *put_value(uint8_t *at, enum tg_field_type type, int64_t v)
 
 void tg_row_json(const struct tg_row *row, struct tg_buf *out)
 {
-    enum { FIELD_MAX = sizeof field_key->text + 24 };
+    enum { FIELD_MAX = sizeof field_key->text + TG_I64_ROOM };
     size_t start = out->len;
 
     for (uint64_t left = row->present; left; left &= left - 1) {

@@ -11,16 +11,32 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* The digits of four bytes, the first in the lowest byte: the halves are spread, one to a byte, and
+ * those above 9 moved on to the letters. */
+static inline uint64_t eight_hex(uint32_t bytes)
+{
+    uint64_t x = bytes, letter;
+
+    x = (x | x << 16) & UINT64_C(0x0000ffff0000ffff);
+    x = (x | x << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    x = (x >> 4 | x << 8) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    letter = (x + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+    return x + UINT64_C(0x3030303030303030) + letter * ('a' - '0' - 10);
+}
+
 void tg_hex(char *out, const void *bytes, size_t n)
 {
-    static const char digit[] = "0123456789abcdef";
     const uint8_t *b = bytes;
 
-    for (size_t i = 0; i < n; i++) {
-        out[2 * i] = digit[b[i] >> 4];
-        out[2 * i + 1] = digit[b[i] & 15];
+    for (; n >= 4; n -= 4, b += 4, out += 8)
+        tg_put_le64(out, eight_hex(tg_le32(b)));
+    for (; n; n--, b++, out += 2) {
+        uint8_t digits[8];
+
+        tg_put_le64(digits, eight_hex(*b));
+        memcpy(out, digits, 2);
     }
-    out[2 * n] = 0;
+    *out = 0;
 }
 
 static int hex_value(char c)
@@ -123,34 +139,34 @@ static int64_t days_of(int64_t year, int month, int day)
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
-static void civil_of(int64_t days, int64_t *year, int *month, int *day)
+/* The other way, for years 1..9999; in 32 bits, as every row has a date. */
+static void civil_of(int64_t days, uint32_t *year, uint32_t *month, uint32_t *day)
 {
-    int64_t z = days + 719468;
-    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t of_era = z - era * 146097;
-    int64_t y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    int64_t of_year = of_era - (365 * y + y / 4 - y / 100);
-    int64_t m = (5 * of_year + 2) / 153;
+    uint32_t z = (uint32_t)(days + 719468), era = z / 146097, of_era = z - era * 146097;
+    uint32_t y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    uint32_t of_year = of_era - (365 * y + y / 4 - y / 100);
+    uint32_t m = (5 * of_year + 2) / 153;
 
-    *day = (int)(of_year - (153 * m + 2) / 5 + 1);
-    *month = (int)(m < 10 ? m + 3 : m - 9);
+    *day = of_year - (153 * m + 2) / 5 + 1;
+    *month = m < 10 ? m + 3 : m - 9;
     *year = y + era * 400 + (*month <= 2);
 }
 
-static void put_pair(char *out, int64_t v)
+static void put_pair(char *out, uint32_t v)
 {
     memcpy(out, tg_digit_pair + 2 * v, 2);
 }
 
 bool tg_time_utc(char out[21], int64_t unix_s)
 {
-    int64_t days = unix_s / 86400, second = unix_s % 86400, year;
-    int month, day;
+    int64_t days = unix_s / 86400, rest = unix_s % 86400;
+    uint32_t year, month, day, second;
 
-    if (second < 0) {
-        second += 86400;
+    if (rest < 0) {
+        rest += 86400;
         days--;
     }
+    second = (uint32_t)rest;
     if (days < -719162 || days > 2932896) /* 0001-01-01 .. 9999-12-31 */
         return false;
     civil_of(days, &year, &month, &day);
@@ -218,8 +234,9 @@ static bool take_clock(const char **at, int *ret_s)
 bool tg_time_parse(const char *text, int64_t *ret_unix_s)
 {
     const char *at = text;
-    int year, month, day, clock_s = 0, offset_s = 0, d, m;
-    int64_t days, y;
+    int year, month, day, clock_s = 0, offset_s = 0;
+    uint32_t y, m, d;
+    int64_t days;
 
     if (*at == '@')
         return tg_i64_parse(at + 1, ret_unix_s);
@@ -234,7 +251,7 @@ bool tg_time_parse(const char *text, int64_t *ret_unix_s)
         return false;
     days = days_of(year, month, day);
     civil_of(days, &y, &m, &d); /* 31 April does not come back as itself */
-    if (m != month || d != day)
+    if (m != (uint32_t)month || d != (uint32_t)day)
         return false;
     if (*at == 'T' || *at == ' ') {
         at++;

@@ -10,8 +10,9 @@
  * In Less Than One Instruction Per Byte", 2020.
  *
  * The bytes before are read from memory anew, so a block may begin anywhere: the last one simply
- * overlaps the one before it.
+ * overlaps the one before it. What is shorter than a block is judged with zeros behind it.
  */
+#include "base/block16.h"
 #include "base/text.h"
 
 #if defined(__x86_64__)
@@ -60,11 +61,6 @@ enum {
     SECOND = LONG | OVER_2 | CONTINUES,
 };
 
-TARGET static inline __m128i load(const uint8_t *p)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
 TARGET static inline __m128i upper_half(__m128i v)
 {
     return _mm_and_si128(_mm_srli_epi16(v, 4), _mm_set1_epi8(15));
@@ -97,29 +93,42 @@ TARGET static inline __m128i faults(__m128i b, __m128i b1, __m128i b2, __m128i b
     return _mm_xor_si128(wanted, pair);
 }
 
+TARGET static inline __m128i first_faults(__m128i b)
+{
+    return faults(b, _mm_slli_si128(b, 1), _mm_slli_si128(b, 2), _mm_slli_si128(b, 3));
+}
+
+TARGET static inline bool none(__m128i bad)
+{
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(bad, _mm_setzero_si128())) == 0xffff;
+}
+
 /* At least one block. */
 TARGET static bool valid_blocks(const uint8_t *s, size_t n)
 {
-    __m128i b = load(s), bad;
+    __m128i bad = first_faults(tg_load16(s));
 
-    bad = faults(b, _mm_slli_si128(b, 1), _mm_slli_si128(b, 2), _mm_slli_si128(b, 3));
     for (size_t i = BLOCK; i < n; i += BLOCK) {
         i = TG_MIN(i, n - BLOCK);
-        b = load(s + i);
         if (i < 3) /* the overlapping block of a text hardly longer than one */
             return valid_singly(s, s + n);
-        bad = _mm_or_si128(bad, faults(b, load(s + i - 1), load(s + i - 2), load(s + i - 3)));
+        bad = _mm_or_si128(bad, faults(tg_load16(s + i), tg_load16(s + i - 1), tg_load16(s + i - 2),
+                                       tg_load16(s + i - 3)));
     }
-    return _mm_movemask_epi8(_mm_cmpeq_epi8(bad, _mm_setzero_si128())) == 0xffff &&
-           s[n - 1] < 0xc0 && s[n - 2] < 0xe0 && s[n - 3] < 0xf0; /* nothing is left open */
+    return none(bad) && s[n - 1] < 0xc0 && s[n - 2] < 0xe0 && s[n - 3] < 0xf0; /* nothing is open */
+}
+
+/* Less than a block, at least a byte; what is left open at its end meets a zero. */
+TARGET static bool valid_short(const uint8_t *s, size_t n)
+{
+    return none(first_faults(tg_load_short(s, n)));
 }
 
 static size_t ascii_run(const uint8_t *s, size_t n)
 {
     size_t i = 0;
 
-    while (i + BLOCK <= n &&
-           !_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)(s + i))))
+    while (i + BLOCK <= n && !_mm_movemask_epi8(tg_load16(s + i)))
         i += BLOCK;
     return i;
 }
@@ -129,9 +138,11 @@ bool tg_utf8_valid(const void *bytes, size_t n)
     const uint8_t *s = bytes;
     size_t ascii = ascii_run(s, n);
 
-    if (n - ascii >= BLOCK && __builtin_cpu_supports("ssse3"))
-        return valid_blocks(s + ascii, n - ascii);
-    return valid_singly(s + ascii, s + n);
+    s += ascii;
+    n -= ascii;
+    if (!__builtin_cpu_supports("ssse3"))
+        return valid_singly(s, s + n);
+    return n >= BLOCK ? valid_blocks(s, n) : n == 0 || valid_short(s, n);
 }
 
 #else

@@ -8,25 +8,6 @@
  */
 #include "telegram/page.h"
 
-/* Room for the digits of any int, a comma and a key. */
-enum { NUMBER_MAX = 40 };
-
-static uint8_t *put_i32(uint8_t *out, int32_t v)
-{
-    char digit[12];
-    int n = 0;
-    uint32_t u = v < 0 ? 0u - (uint32_t)v : (uint32_t)v;
-
-    if (v < 0)
-        *out++ = '-';
-    do
-        digit[n++] = (char)('0' + u % 10);
-    while (u /= 10);
-    while (n)
-        *out++ = (uint8_t)digit[--n];
-    return out;
-}
-
 /* Appends type, offset and length, without the closing brace. */
 static void put_head(const struct tg_page_entity *e, int32_t offset, int32_t length,
                      struct tg_buf *out)
@@ -34,13 +15,13 @@ static void put_head(const struct tg_page_entity *e, int32_t offset, int32_t len
     static const char key[] = ",\"length\":";
     uint8_t *at;
 
-    if (!tg_buf_room(out, sizeof e->text + NUMBER_MAX))
+    if (!tg_buf_room(out, sizeof e->text + sizeof key + 2 * TG_I64_ROOM))
         return;
     at = out->data + out->len;
     memcpy(at, e->text, sizeof e->text);
-    at = put_i32(at + e->len, offset);
+    at = tg_put_i64_text(at + e->len, offset);
     memcpy(at, key, sizeof key - 1);
-    at = put_i32(at + sizeof key - 1, length);
+    at = tg_put_i64_text(at + sizeof key - 1, length);
     out->len = (size_t)(at - out->data);
 }
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -62,6 +63,31 @@ static void a_buffer_is_filled_and_shifted(void **state)
     assert_null(b.data);
     tg_buf_add(&b, "again", 5);
     assert_string_equal(tg_buf_cstr(&b), "again");
+    tg_buf_done(&b);
+}
+
+/* Around each power of ten, where the number of digits changes, on both sides of zero. */
+static void integers_are_written_as_printf_does(void **state)
+{
+    struct tg_buf b;
+    char want[24];
+
+    (void)state;
+    tg_buf_init(&b, 1000);
+    for (uint64_t power = 1, i = 0; i < 20; i++, power *= 10) {
+        for (int k = -2; k < 12; k++) {
+            uint64_t v = k < 3 ? power + (uint64_t)k : power / 10 * (uint64_t)k;
+
+            tg_buf_clear(&b);
+            tg_buf_i64_text(&b, (int64_t)v);
+            snprintf(want, sizeof want, "%lld", (long long)v);
+            assert_string_equal(tg_buf_cstr(&b), want);
+            tg_buf_clear(&b);
+            tg_buf_i64_text(&b, -(int64_t)(v / 2));
+            snprintf(want, sizeof want, "%lld", -(long long)(v / 2));
+            assert_string_equal(tg_buf_cstr(&b), want);
+        }
+    }
     tg_buf_done(&b);
 }
 
@@ -139,6 +165,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_buffer_never_passes_its_cap),
         cmocka_unit_test(a_buffer_is_filled_and_shifted),
+        cmocka_unit_test(integers_are_written_as_printf_does),
         cmocka_unit_test(an_arena_gives_zeroed_aligned_memory),
         cmocka_unit_test(an_arena_never_passes_its_cap),
         cmocka_unit_test(a_cleared_arena_asks_for_no_more),

@@ -19,8 +19,9 @@ static void hex_goes_both_ways(void **state)
         bool good;
     } row[] = { { "00ff7A", true }, { "00ff7", false }, { "00ff7a0", false }, { "00fg7a", false },
                 { "00ff7a00", false } };
+    static const uint8_t all[] = { 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x9a };
     uint8_t bytes[3];
-    char text[7];
+    char text[19];
 
     (void)state;
     for (size_t i = 0; i < TG_COUNT(row); i++)
@@ -28,6 +29,8 @@ static void hex_goes_both_ways(void **state)
     assert_true(tg_unhex(bytes, 3, "00ff7A", 6));
     tg_hex(text, bytes, 3);
     assert_string_equal(text, "00ff7a");
+    tg_hex(text, all, sizeof all);
+    assert_string_equal(text, "0123456789abcdef9a");
 }
 
 static void base64_as_in_rfc_4648(void **state)
