@@ -110,6 +110,10 @@ uint8_t *tg_put_i64_text(uint8_t *out, int64_t v)
 
     *out = '-';
     out += v < 0;
+    if (u >= 10 && u < 100) { /* most counts and lengths */
+        memcpy(out, tg_digit_pair + 2 * u, 2);
+        return out + 2;
+    }
     if (high == 0)
         return put_first(out, (uint32_t)u);
     if (high < EIGHT) {

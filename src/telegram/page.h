@@ -152,7 +152,7 @@ struct tg_page_entity {
 };
 
 /** Constructors whose objects are opened by a plan. */
-#define TG_PAGE_PLANNED(X) X(message) X(messageService) X(user) X(channel) X(reactionCount)
+#define TG_PAGE_PLANNED(X) X(message) X(messageService) X(user) X(channel)
 #define TG_PAGE_PLAN(ctor) TG_PLAN_##ctor,
 enum { TG_PAGE_PLANNED(TG_PAGE_PLAN) TG_PAGE_PLANS };
 
@@ -160,7 +160,7 @@ enum { TG_PAGE_PLANNED(TG_PAGE_PLAN) TG_PAGE_PLANS };
 struct tg_page_shape {
     const struct tl_schema *schema;
     uint32_t peer_user, peer_chat, peer_channel; /* constructor ids; 0: not as expected */
-    uint32_t reaction_emoji, reaction_custom, reaction_paid;
+    uint32_t reaction_emoji, reaction_custom, reaction_paid, reaction_count;
     uint16_t page_type, message_type, chat_type, user_type; /* indexes of tl_type */
     int8_t message[2][TG_M_COUNT];               /* 0 message, 1 messageService */
     int8_t empty_id;                             /* of messageEmpty.id */

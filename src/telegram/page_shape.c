@@ -30,6 +30,21 @@ static uint32_t only_long(const struct tl_schema *s, uint32_t ctor)
     return c->id;
 }
 
+/* @return the id of reactionCount if it is flags, an int behind bit 0, the reaction, the count */
+static uint32_t plain_count(const struct tg_page_shape *shape)
+{
+    const struct tl_schema *s = shape->schema;
+    const struct tl_ctor *c = tl_ctor_by_name(s, TLN_reactionCount);
+    const struct tl_field *f = c ? tl_ctor_fields(s, c) : NULL;
+
+    if (!c || c->n_fields != 4 || shape->ix.reactionCount_reaction != 2 ||
+        shape->ix.reactionCount_count != 3 || f[0].kind != TL_KIND_FLAGS ||
+        f[1].kind != TL_KIND_INT || f[1].word != 0 || f[1].bit != 0 || f[2].word != TL_NO_FLAG ||
+        f[3].word != TL_NO_FLAG)
+        return 0;
+    return c->id;
+}
+
 void tg_page_snake(struct tg_buf *out, const char *name)
 {
     for (const char *at = name; *at; at++) {
@@ -125,6 +140,7 @@ bool tg_page_shape_of(struct tg_page_shape *shape, const struct tl_schema *s)
     TG_MESSAGE_FIELDS(RESOLVE_MESSAGE)
     TG_PAGE_FIELDS(RESOLVE)
     TG_PAGE_PLANNED(PLAN)
+    shape->reaction_count = plain_count(shape);
     add_entities(shape);
     return shape->page_type != TL_NONE && shape->message_type != TL_NONE &&
            shape->chat_type != TL_NONE && shape->user_type != TL_NONE && shape->peer_user &&

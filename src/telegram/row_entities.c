@@ -102,24 +102,53 @@ void tg_fill_entities(struct tg_fill *f)
 
 /* ---- reactions ---- */
 
-/* Appends the reaction as a JSON string: the emoji; the document id of a custom one; paid. */
-static void put_reaction(const struct tg_page_shape *shape, struct tl_reader r, struct tg_buf *out)
+/* Appends the reaction at the reader as a JSON string: the emoji; the document id of a custom one;
+ * paid. Moves behind it. */
+static void put_reaction(const struct tg_page_shape *shape, struct tl_reader *r, struct tg_buf *out)
 {
-    uint32_t id = tl_read_u32(&r);
+    uint32_t id = tl_peek_u32(r);
     struct tg_str text;
 
-    if (id == shape->reaction_emoji) {
-        text = tl_read_str(&r);
-        tg_json_quote(out, text.at, text.len);
-    } else if (id && id == shape->reaction_custom) {
-        tg_buf_byte(out, '"');
-        tg_buf_i64_text(out, tl_read_i64(&r));
-        tg_buf_byte(out, '"');
-    } else if (id == shape->reaction_paid) {
-        tg_buf_str(out, "\"paid\"");
-    } else {
-        tg_buf_str(out, "null");
+    if (id == 0 || (id != shape->reaction_emoji && id != shape->reaction_custom)) {
+        tg_buf_str(out, id && id == shape->reaction_paid ? "\"paid\"" : "null");
+        tl_skip(shape->schema, r);
+        return;
     }
+    tl_read_u32(r);
+    if (id == shape->reaction_emoji) {
+        text = tl_read_str(r);
+        tg_json_quote(out, text.at, text.len);
+    } else {
+        tg_buf_byte(out, '"');
+        tg_buf_i64_text(out, tl_read_i64(r));
+        tg_buf_byte(out, '"');
+    }
+}
+
+/*
+ * Appends the next of the list up to the reaction. In the usual layout that is read in place, as
+ * there are several to a message and the list is known to be whole.
+ *
+ * @return its count
+ */
+static int32_t put_counted(const struct tg_page_shape *shape, struct tl_reader *list,
+                           struct tg_buf *out)
+{
+    struct tl_object one;
+    struct tl_reader r;
+
+    if (tl_peek_u32(list) == shape->reaction_count) {
+        tl_read_u32(list);
+        if (tl_read_u32(list) & 1)
+            tl_read_u32(list); /* the order of the account's own reactions */
+        put_reaction(shape, list, out);
+        return tl_read_i32(list);
+    }
+    if (!tl_object_open(shape->schema, list, &one))
+        return 0;
+    r = tl_at(&one, shape->ix.reactionCount_reaction);
+    put_reaction(shape, &r, out);
+    return tl_at_i32(&one, shape->ix.reactionCount_count, 0);
 }
 
 void tg_fill_reactions(struct tg_fill *f)
@@ -127,26 +156,26 @@ void tg_fill_reactions(struct tg_fill *f)
     static const char head[] = ",{\"reaction\":", count[] = ",\"count\":";
     const struct tg_page_shape *shape = f->shape;
     struct tl_reader list;
-    struct tl_object one;
+    struct tl_object o;
     struct tg_buf *out = f->json;
-    size_t from = out->len, skip = 1;
+    size_t from = out->len;
+    int32_t times;
     uint32_t n;
 
     list = tg_page_enter(shape->schema, tg_message_reader(f->message, TG_M_reactions),
-                         TLN_messageReactions, shape->ix.messageReactions_results, &one);
+                         TLN_messageReactions, shape->ix.messageReactions_results, &o);
     n = list.at ? tl_read_vector(&list, 4) : 0;
     if (!n)
         return;
-    tg_buf_byte(out, '[');
-    for (; n && tl_object_open_planned(shape->schema, &list, &shape->plan[TG_PLAN_reactionCount], 1,
-                                       &one);
-         n--, skip = 0) {
-        tg_buf_add(out, head + skip, sizeof head - 1 - skip);
-        put_reaction(shape, tl_at(&one, shape->ix.reactionCount_reaction), out);
+    for (; n && !list.bad; n--) {
+        tg_buf_add(out, head, sizeof head - 1);
+        times = put_counted(shape, &list, out);
         tg_buf_add(out, count, sizeof count - 1);
-        tg_buf_i64_text(out, tl_at_i32(&one, shape->ix.reactionCount_count, 0));
+        tg_buf_i64_text(out, times);
         tg_buf_byte(out, '}');
     }
+    if (!out->failed)
+        out->data[from] = '['; /* over the first comma */
     tg_buf_byte(out, ']');
     TG_ROW_SET(f->row, reactions, tg_fill_take(f, from));
 }

@@ -233,6 +233,50 @@ static void file_json(struct tg_fill *f, bool spoiler, int32_t ttl_s, struct tg_
 
 /* ---- dispatch ---- */
 
+/* Whether a field of an object that was opened in part may stand behind that part. */
+static bool may_follow(const struct tl_object *o, int i)
+{
+    const struct tl_field *f = tl_ctor_fields(o->schema, o->ctor) + i;
+
+    if (i < 0 || o->field[i])
+        return false;
+    return f->word == TL_NO_FLAG || !o->field[f->word] ||
+           tg_le32(o->field[f->word]) >> f->bit & 1;
+}
+
+/*
+ * Opens media for `compose`. The file in a photo or document is long, and its own walk is still to
+ * come: if nothing is wanted of what stands behind it, the walk ends where it begins.
+ */
+static bool open_media(const struct tg_page_shape *shape, struct tl_reader r, uint32_t name,
+                       struct tl_object *ret)
+{
+    const int photo[] = { shape->ix.messageMediaPhoto_photo, shape->ix.messageMediaPhoto_spoiler,
+                          shape->ix.messageMediaPhoto_ttl_seconds };
+    const int document[] = {
+        shape->ix.messageMediaDocument_document, shape->ix.messageMediaDocument_spoiler,
+        shape->ix.messageMediaDocument_ttl_seconds, shape->ix.messageMediaDocument_video,
+        shape->ix.messageMediaDocument_round, shape->ix.messageMediaDocument_voice,
+    };
+    const int *wanted = name == TLN_messageMediaPhoto ? photo : document; /* the file is first */
+    size_t n = name == TLN_messageMediaPhoto ? TG_COUNT(photo) : TG_COUNT(document);
+    struct tl_reader whole = r;
+    bool more = false;
+
+    if ((name != TLN_messageMediaPhoto && name != TLN_messageMediaDocument) || wanted[0] < 0)
+        return tl_object_open(shape->schema, &r, ret);
+    if (!tl_object_open_until(shape->schema, &r, wanted[0] - 1, ret))
+        return false;
+    for (size_t i = 1; i < n; i++)
+        more |= may_follow(ret, wanted[i]);
+    if (more)
+        return tl_object_open(shape->schema, &whole, ret);
+    if (may_follow(ret, wanted[0]))
+        ret->field[wanted[0]] = ret->end;
+    ret->end = whole.end;
+    return true;
+}
+
 static void set_kind(struct tg_fill *f, const struct tl_ctor *c)
 {
     const char *name = tl_symbol_name(f->shape->schema, c->name);
@@ -319,7 +363,7 @@ void tg_fill_media(struct tg_fill *f)
     if (c && c->name == TLN_messageMediaWebPage) {
         TG_ROW_SET(f->row, media_kind, TG_STR("web_page"));
         tg_media_web_page(f, r, &j);
-    } else if (!tl_object_open(s, &r, &media) || !compose(f, &media, &j)) {
+    } else if (!c || !open_media(f->shape, r, c->name, &media) || !compose(f, &media, &j)) {
         f->json->len = from;
         fill_other(f, whole);
         return;
