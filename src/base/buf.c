@@ -95,12 +95,19 @@ static inline uint8_t *put_eight(uint8_t *out, uint64_t digits, unsigned skip)
     return out + 8 - skip;
 }
 
-/* As many digits as v has, but at least one. */
+/*
+ * As many digits of v < 10^8 as it has, but at least one. Their number comes from v itself and not
+ * from the digits: where the next text begins is then known before they are.
+ */
 static inline uint8_t *put_first(uint8_t *out, uint32_t v)
 {
-    uint64_t digits = eight_digits(v);
+    static const uint32_t power[] = { 1,      10,      100,      1000,     10000,
+                                      100000, 1000000, 10000000, 100000000 };
+    unsigned bits = 32 - (unsigned)__builtin_clz(v | 1), n = bits * 1233 >> 12; /* log10 of 2 */
 
-    return put_eight(out, digits, (unsigned)__builtin_ctzll(digits | UINT64_C(1) << 56) / 8);
+    n += v >= power[n];
+    n += n == 0;
+    return put_eight(out, eight_digits(v), 8 - n);
 }
 
 uint8_t *tg_put_i64_text(uint8_t *out, int64_t v)

@@ -58,8 +58,8 @@ static bool keep_message(struct tg_page *p, const struct tl_object *o)
         return false;
     m->start = o->start;
     m->end = o->end;
-    memset(m->at, 0, sizeof m->at);
     if (o->ctor->name == TLN_messageEmpty) {
+        memset(m->at, 0, sizeof m->at);
         m->kind = TG_MESSAGE_EMPTY;
         p->id[p->n++] = tl_at_i32(o, shape->empty_id, 0);
         return true;
@@ -68,9 +68,12 @@ static bool keep_message(struct tg_page *p, const struct tl_object *o)
     if (m->kind == TG_MESSAGE && o->ctor->name != TLN_message)
         return false;
     index = shape->message[m->kind];
-    for (size_t k = 0; k < TG_M_COUNT; k++)
-        if (index[k] >= 0 && o->field[index[k]])
-            m->at[k] = (uint32_t)(o->field[index[k]] - o->start);
+    for (size_t k = 0; k < TG_M_COUNT; k++) { /* no branch on what differs between messages */
+        const uint8_t *at = index[k] < 0 ? NULL : o->field[index[k]];
+        uint32_t offset = (uint32_t)((uintptr_t)at - (uintptr_t)o->start);
+
+        m->at[k] = at ? offset : 0;
+    }
     p->id[p->n++] = tl_at_i32(o, index[TG_M_id], 0);
     return true;
 }

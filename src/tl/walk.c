@@ -243,6 +243,14 @@ static inline const uint8_t *skip_field(const struct walk *w, const struct tl_fi
     return skip_value(w, &w->s->type[f->type], p, 1);
 }
 
+/* Numbers, and what takes no bytes. */
+static inline bool is_fixed(const struct tl_field *f)
+{
+    _Static_assert(TL_KIND_FLAGS == 0 && TL_KIND_INT256 + 1 == TL_KIND_STRING,
+                   "kinds of one size come first");
+    return f->kind < TL_KIND_STRING;
+}
+
 /* Notes where each field begins, up to field number `last`. */
 static const uint8_t *open_fields(const struct walk *w, struct tl_object *o, const uint8_t *p,
                                   int last)
@@ -251,16 +259,18 @@ static const uint8_t *open_fields(const struct walk *w, struct tl_object *o, con
     int n = o->ctor->n_fields, i;
 
     for (i = 0; i < n && i <= last; i++, f++) {
-        const uint8_t *at = p;
+        bool there = f->word == TL_NO_FLAG || tg_le32(o->field[f->word]) >> f->bit & 1;
 
-        if (f->word != TL_NO_FLAG && !(tg_le32(o->field[f->word]) >> f->bit & 1))
-            at = NULL;
-        o->field[i] = at;
-        if (!at || f->kind == TL_KIND_TRUE)
-            continue;
-        p = skip_field(w, f, p);
-        if (!p)
+        o->field[i] = there ? p : NULL;
+        if (is_fixed(f)) { /* no branch on whether it is there: that is hard to foresee */
+            size_t size = there ? f->size : 0;
+
+            if (left(w, p) < size)
+                return NULL;
+            p += size;
+        } else if (there && !(p = skip_field(w, f, p))) {
             return NULL;
+        }
     }
     for (; i < n; i++)
         o->field[i] = NULL;
@@ -292,12 +302,16 @@ static const uint8_t *open_planned(const struct walk *w, struct tl_object *o, co
         const struct tl_field *f = &field[i];
 
         o->field[i] = p;
-        if (f->kind == TL_KIND_FLAGS) {
+        if (plan->fixed >> i & 1) {
+            if (left(w, p) < f->size)
+                return NULL;
+            p += f->size;
+        } else if (f->kind == TL_KIND_FLAGS) {
             if (left(w, p) < 4)
                 return NULL;
             there |= fields_of(plan->word[word++].of_bit, tg_le32(p));
             p += 4;
-        } else if (f->kind != TL_KIND_TRUE && !(p = skip_field(w, f, p))) {
+        } else if (!(p = skip_field(w, f, p))) {
             return NULL;
         }
     }
@@ -333,6 +347,8 @@ void tl_plan_of(const struct tl_schema *s, const struct tl_ctor *c, struct tl_pl
             return;
         if (field[i].kind == TL_KIND_FLAGS)
             ret->word[ret->n_words++].field = i;
+        if (is_fixed(&field[i]) && field[i].kind != TL_KIND_FLAGS)
+            ret->fixed |= UINT64_C(1) << i;
         if (field[i].word == TL_NO_FLAG) {
             ret->always |= UINT64_C(1) << i;
             continue;

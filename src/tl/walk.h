@@ -90,6 +90,7 @@ bool tl_object_open_until(const struct tl_schema *s, struct tl_reader *r, int la
 struct tl_plan {
     const struct tl_ctor *ctor; /* NULL: of no use */
     uint64_t always;            /* fields without a condition, by number */
+    uint64_t fixed;             /* fields of one size, `true` flags too; not flags words */
     struct {
         uint8_t field;
         uint64_t of_bit[32];    /* fields that it brings; all behind the word */
