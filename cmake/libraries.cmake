@@ -6,11 +6,25 @@ pkg_check_modules(TG_CORE REQUIRED IMPORTED_TARGET
   libuv>=1.44 libcrypto>=3.0 sqlite3>=3.40 zlib jansson libxxhash libqrencode libdeflate)
 set(TG_LIBRARIES PkgConfig::TG_CORE Threads::Threads m)
 
+# Clients of servers are built in where their library is found; TG_REDIS=OFF leaves it out.
+option(TG_REDIS "build the Redis client, if hiredis is there" ON)
+if(TG_REDIS)
+  pkg_check_modules(TG_HIREDIS IMPORTED_TARGET hiredis>=0.14)
+endif()
+if(TG_REDIS AND TG_HIREDIS_FOUND)
+  list(APPEND TG_LIBRARIES PkgConfig::TG_HIREDIS)
+  set(TG_PC_OPTIONAL hiredis)
+  add_compile_definitions(TG_HAVE_HIREDIS)
+endif()
+
 # `tgdata version` names them.
 set(versions "")
 foreach(library libuv libcrypto sqlite3 zlib jansson libxxhash libqrencode libdeflate)
   list(APPEND versions "\"${library} ${TG_CORE_${library}_VERSION}\"")
 endforeach()
+if(TG_REDIS AND TG_HIREDIS_FOUND)
+  list(APPEND versions "\"hiredis ${TG_HIREDIS_VERSION}\"")
+endif()
 list(JOIN versions ", " TG_LIBRARY_VERSIONS)
 set_source_files_properties(src/etl/version.c PROPERTIES
   COMPILE_DEFINITIONS "TG_LIBRARY_VERSIONS=${TG_LIBRARY_VERSIONS}")

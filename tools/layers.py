@@ -26,7 +26,7 @@ ALLOWED = {
     "store": DRIVER,
     "queue": DRIVER,
     "stage": BASE | {"flow", "quality", "client"},
-    "source": TELEGRAM | {"os"},
+    "source": TELEGRAM | {"os", "client"},
     "etl": TELEGRAM | DRIVER | {"source", "sink", "store", "queue", "stage", "quality"},
     "observe": {"base", "os", "crypto"},
     "config": BASE,
@@ -40,7 +40,8 @@ ALSO = {
     "cli": {"sim/sim.h"},
 }
 # Libraries that one folder alone may see.
-OWNER = {"openssl": "crypto", "uv.h": "os", "sqlite3.h": "client", "pthread.h": "os"}
+OWNER = {"openssl": "crypto", "uv.h": "os", "pthread.h": "os", "sqlite3.h": "client",
+         "hiredis": "client"}
 # The kernel's doors: protocol and policy code gets sockets, time and threads from its caller.
 KERNEL = re.compile(r"(sys/(socket|epoll|poll|time|select)|netdb|netinet/.*|poll|threads|"
                     r"time|signal)\.h$")
