@@ -451,7 +451,7 @@ static inline void rig_begin(struct rig *g, int64_t chat_id)
         .chat_id = chat_id,
         .range = g->range,
         .n_ranges = g->n_ranges,
-        .resume = at ? at->cursor : (struct tg_cursor){ chat_id, 0, 0 },
+        .resume = at ? at->cursor : (struct tg_cursor){ chat_id, 0, 0, 0 },
         .rows_before = at ? at->rows : 0,
         .batches_before = at ? at->batches : 0,
     };

@@ -87,7 +87,22 @@ TG_API tg_code tg_batch_commit(struct tg_batch *batch, size_t n_rows,
  */
 typedef tg_code (*tg_batch_fn)(void *ctx, struct tg_batch *batch, struct tg_error *err);
 
-/** How far a run is. */
+/** How far one chat at work is. */
+struct tg_progress_chat {
+    int64_t chat_id;
+    const char *title;
+    const char *account;     /**< its session file */
+    const char *state;       /**< finding, starting, reading, waiting, moving, committing */
+    int64_t rows;            /**< committed in this run */
+    int64_t expected;        /**< rows that it is reckoned to have had left at the start; -1 */
+    double rows_per_s;       /**< over the last seconds */
+    double eta_s;            /**< -1 unknown */
+    double flood_wait_s;     /**< seconds left of a wait that the server named; 0 none */
+    const char *waiting_for; /**< method of that wait; NULL */
+};
+
+/** How far a run is. Where several chats are at work, the one that began first stands in the
+ *  fields for one. */
 struct tg_progress {
     int64_t chat_id;
     const char *title;
@@ -101,6 +116,8 @@ struct tg_progress {
     double flood_wait_s;         /**< seconds left of a wait that the server named; 0 none */
     const char *waiting_for;     /**< method of that wait, or "destination"; NULL */
     bool done;                   /**< the last call of the run */
+    const struct tg_progress_chat *at_work; /**< the chats at work, in the order they began */
+    size_t n_at_work, n_done, n_accounts;
 };
 /** Gets how far a run is, on the thread that runs it; what it is given is valid during the call. */
 typedef void (*tg_progress_fn)(void *ctx, const struct tg_progress *progress);

@@ -42,6 +42,8 @@ struct tg_cursor {
     int64_t chat_id; /* the chat that was asked for (a migrated group: the supergroup) */
     int32_t segment; /* 0: the chat; a migrated group: 0 the old group, 1 the supergroup */
     int64_t id;      /* last id covered; ids are of the segment's own chat */
+    int64_t owner;   /* user id of the account whose ids they are: private chats, basic groups; 0:
+                        they are the same for all */
 };
 
 struct tg_batch {

@@ -118,4 +118,14 @@ tg_code cli_open_account(struct cli *cli, struct tg_account **ret,
                          struct tg_error *err) TG_MUST_CHECK;
 void cli_close_account(struct tg_account *account);
 
+/** Asks for the passphrase of a session file once, where somebody can be asked, and sets it.
+ *  @param err  why it is needed: stays if nobody is there */
+tg_code cli_ask_passphrase(struct cli *cli, struct tg_error *err) TG_MUST_CHECK;
+
+/* ---- accounts.c ---- */
+
+/** Opens the accounts of a list "FILE,DIRECTORY,..." for a run; NULL: the one of the config. */
+tg_code cli_add_accounts(struct cli *cli, struct tg_parallel *p, const char *list,
+                         struct tg_error *err) TG_MUST_CHECK;
+
 #endif

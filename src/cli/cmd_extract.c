@@ -8,6 +8,7 @@
 
 struct own {
     bool all, json;
+    const char *accounts, *workers_from;
     int64_t progress; /* index into the choices: enum progress_mode */
 };
 
@@ -16,6 +17,17 @@ static const struct tg_option options[] = {
       .type = TG_OPT_BOOL,
       .offset = offsetof(struct own, all),
       .help = "all chats of the account, instead of named ones" },
+    { .name = "accounts",
+      .type = TG_OPT_STR,
+      .offset = offsetof(struct own, accounts),
+      .value = "LIST",
+      .help = "session files of several accounts, or a directory of NAME.session files, separated "
+              "by commas: the chats are shared out among them; instead of --session" },
+    { .name = "workers-from",
+      .type = TG_OPT_STR,
+      .offset = offsetof(struct own, workers_from),
+      .value = "FILE",
+      .help = "read --workers from that file, now and again at each SIGHUP" },
     { .name = "progress",
       .type = TG_OPT_CHOICE,
       .offset = offsetof(struct own, progress),
@@ -30,12 +42,60 @@ static const struct tg_option options[] = {
     { 0 },
 };
 
+/* ---- workers ---- */
+
+static tg_code read_workers(const char *path, unsigned *ret, struct tg_error *err)
+{
+    FILE *file = fopen(path, "re");
+    unsigned n;
+    bool read = file && fscanf(file, "%5u", &n) == 1 && n <= 10000;
+
+    if (file)
+        fclose(file);
+    if (!read) {
+        tg_fail(err, TG_USAGE, "there is no number of workers in '%s'", path);
+        return tg_hint(err, "write a number of 0 to 10000 into it");
+    }
+    *ret = n;
+    return TG_OK;
+}
+
+static tg_code set_workers(const struct cli *cli, struct tg_parallel *p, struct tg_error *err)
+{
+    const struct own *own = cli->own;
+    unsigned n;
+    tg_code code = read_workers(own->workers_from, &n, err);
+
+    if (code == TG_OK)
+        tg_parallel_workers(p, n);
+    return code;
+}
+
+/* ---- progress ---- */
+
+struct watch {
+    struct cli *cli;
+    struct tg_parallel *parallel;
+};
+
 static void on_progress(void *ctx, const struct tg_progress *now)
 {
-    struct cli *cli = ctx;
+    struct watch *w = ctx;
+    struct tg_error err;
 
-    progress_show(cli->progress, now);
+    if (term_hung_up() && set_workers(w->cli, w->parallel, &err) != TG_OK) {
+        progress_clear(w->cli->progress);
+        cli_report(w->cli, &err); /* and all goes on as it is */
+    }
+    progress_show(w->cli->progress, now);
 }
+
+static void stop_parallel(void *parallel)
+{
+    tg_parallel_stop(parallel);
+}
+
+/* ---- results ---- */
 
 static void put_json(struct tg_buf *out, const struct tg_extract_result *r, tg_code code)
 {
@@ -118,26 +178,49 @@ static tg_code check_chats(const struct cli *cli, struct tg_error *err)
                         "--all");
 }
 
+static tg_code prepare(struct cli *cli, struct tg_parallel *p, struct tg_error *err)
+{
+    const struct own *own = cli->own;
+    tg_code code = cli_add_accounts(cli, p, own->accounts, err);
+
+    for (size_t i = 0; code == TG_OK && i < cli->n_args; i++) {
+        const struct tg_task_request task = { .chat = cli->arg[i] };
+
+        code = tg_parallel_add(p, &task, NULL, err);
+    }
+    if (code == TG_OK && own->workers_from) {
+        term_watch_hangup();
+        code = set_workers(cli, p, err);
+    }
+    return code;
+}
+
 static tg_code run(struct cli *cli, struct tg_error *err)
 {
     static const enum progress_mode mode[] = { PROGRESS_AUTO, PROGRESS_PLAIN, PROGRESS_JSON,
                                                PROGRESS_NONE };
     const struct own *own = cli->own;
-    struct tg_extract_hooks hooks = { .progress = on_progress, .ctx = cli };
     struct tg_extract_result result = { 0 };
-    struct tg_account *account = NULL;
+    struct watch watch = { .cli = cli };
+    struct tg_parallel_hooks hooks = { .extract = { .progress = on_progress, .ctx = &watch } };
     struct cli_progress progress;
     tg_code code = check_chats(cli, err);
 
     if (code == TG_OK)
-        code = cli_open_account(cli, &account, err);
-    if (code != TG_OK)
+        code = tg_parallel_new(cli->config, &watch.parallel, err);
+    if (code == TG_OK)
+        code = prepare(cli, watch.parallel, err);
+    if (code != TG_OK) {
+        tg_parallel_free(watch.parallel);
         return code;
+    }
     progress_init(&progress, mode[own->progress], stderr);
     cli->progress = &progress;
     cli->notes_json = progress.mode == PROGRESS_JSON;
-    code = tg_extract(account, cli->config, cli->arg, cli->n_args, &hooks, &result, err);
-    cli_close_account(account);
+    term_stops(stop_parallel, watch.parallel);
+    code = tg_parallel_run(watch.parallel, &hooks, &result, err);
+    term_stops(NULL, NULL);
+    tg_parallel_free(watch.parallel);
     progress_done(&progress);
     cli->progress = NULL;
     return tell_result(cli, &result, code, err);
@@ -155,6 +238,7 @@ const struct cli_command cmd_extract = {
              "a second one ends it at once, and nothing that was committed is lost.",
     .examples = "  tgdata extract @durov --to ndjson:out\n"
                 "  tgdata extract --all --to ndjson:out --state sqlite:state.db --job nightly\n"
+                "  tgdata extract --all --to ndjson:out --accounts sessions/\n"
                 "  tgdata extract -1001234567890 --to ndjson:out --since 2024-01-01 --limit 10000\n"
                 "  tgdata extract @chat --to ndjson:out --progress json --json 2>progress.ndjson\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_EXTRACT,

@@ -6,7 +6,7 @@
 #include "cli/term.h"
 
 /* A sealed session file and no passphrase: asks for it once, where somebody can be asked. */
-static tg_code ask_passphrase(struct cli *cli, struct tg_error *err)
+tg_code cli_ask_passphrase(struct cli *cli, struct tg_error *err)
 {
     char text[512];
     struct tg_error asked;
@@ -22,22 +22,27 @@ static tg_code ask_passphrase(struct cli *cli, struct tg_error *err)
     return code;
 }
 
+static void stop_account(void *account)
+{
+    tg_account_stop(account);
+}
+
 tg_code cli_open_account(struct cli *cli, struct tg_account **ret, struct tg_error *err)
 {
     tg_code code = tg_account_open(cli->config, cli_note, cli, ret, err);
 
     if (code == TG_LOGIN && term_can_ask()) {
-        code = ask_passphrase(cli, err);
+        code = cli_ask_passphrase(cli, err);
         if (code == TG_OK)
             code = tg_account_open(cli->config, cli_note, cli, ret, err);
     }
     if (code == TG_OK)
-        term_stops(*ret);
+        term_stops(stop_account, *ret);
     return code;
 }
 
 void cli_close_account(struct tg_account *account)
 {
-    term_stops(NULL);
+    term_stops(NULL, NULL);
     tg_account_close(account);
 }

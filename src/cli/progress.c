@@ -170,6 +170,8 @@ static void show_json(struct cli_progress *p, const struct tg_progress *now)
     tg_json_key(&j, "title"), tg_json_cstr(&j, now->title);
     tg_json_key(&j, "chat_index"), tg_json_u64(&j, now->chat_index);
     tg_json_key(&j, "chats"), tg_json_u64(&j, now->n_chats);
+    tg_json_key(&j, "done"), tg_json_u64(&j, now->n_done);
+    tg_json_key(&j, "at_work"), tg_json_u64(&j, now->n_at_work);
     tg_json_key(&j, "rows"), tg_json_i64(&j, now->rows);
     tg_json_key(&j, "rows_total"), tg_json_i64(&j, now->rows_total);
     tg_json_key(&j, "expected"), tg_json_i64(&j, now->expected);

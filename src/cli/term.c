@@ -2,8 +2,9 @@
 /*
  * term.c - see term.h
  *
- * A signal handler may only touch what stands still: the account to stop and the terminal settings
- * to put back live here, as the program's only static state beside what the terminal can show.
+ * A signal handler may only touch what stands still: what is to be stopped and the terminal
+ * settings to put back live here, as the program's only static state beside what the terminal can
+ * show.
  */
 #include "cli/term.h"
 
@@ -22,8 +23,13 @@
 
 #include "base/text.h"
 
-static _Atomic(struct tg_account *) stopping_account;
-static volatile sig_atomic_t n_signals;
+/* What a signal stops: changed only while `stop_set` is off. */
+static struct {
+    void (*stop)(void *ctx);
+    void *ctx;
+} to_stop;
+static atomic_bool stop_set;
+static volatile sig_atomic_t n_signals, n_hangups, hangups_seen;
 static volatile sig_atomic_t echo_off; /* while set, `echo_fd` and `echo_saved` are good */
 static bool wide_text;
 static int echo_fd;
@@ -174,23 +180,48 @@ tg_code term_read_line(int fd, char *out, size_t n, struct tg_error *err)
 static void on_signal(int signum)
 {
     int saved = errno;
-    struct tg_account *account = atomic_load(&stopping_account);
 
     (void)signum;
     if (n_signals++) {
         echo_show();
         _exit(130);
     }
-    if (account)
-        tg_account_stop(account);
+    if (atomic_load(&stop_set))
+        to_stop.stop(to_stop.ctx);
     errno = saved;
 }
 
-void term_stops(struct tg_account *account)
+void term_stops(void (*stop)(void *ctx), void *ctx)
 {
-    atomic_store(&stopping_account, account);
-    if (account && n_signals)
-        tg_account_stop(account);
+    atomic_store(&stop_set, false);
+    to_stop.stop = stop;
+    to_stop.ctx = ctx;
+    atomic_store(&stop_set, stop != NULL);
+    if (stop && n_signals)
+        stop(ctx);
+}
+
+static void on_hangup(int signum)
+{
+    (void)signum;
+    n_hangups++;
+}
+
+void term_watch_hangup(void)
+{
+    struct sigaction count = { .sa_handler = on_hangup, .sa_flags = SA_RESTART };
+
+    sigemptyset(&count.sa_mask);
+    sigaction(SIGHUP, &count, NULL);
+}
+
+bool term_hung_up(void)
+{
+    sig_atomic_t n = n_hangups;
+    bool more = n != hangups_seen;
+
+    hangups_seen = n;
+    return more;
 }
 
 void term_signals(void)

@@ -2,12 +2,14 @@
 /*
  * term.h - the terminal, signals and the clock, as the program needs them
  *
- * Threads: one at a time; the signal handler touches only the account it was given
+ * Threads: one at a time; the signal handler touches only what it was given to stop
  */
 #ifndef TG_CLI_TERM_H
 #define TG_CLI_TERM_H
 
-#include "tgdata/account.h"
+#include <stddef.h>
+
+#include "tgdata/error.h"
 
 /** @return whether descriptor fd is a terminal */
 bool term_is_tty(int fd);
@@ -38,8 +40,15 @@ tg_code term_ask(const char *prompt, bool echo, char *out, size_t n,
 /** Reads one line from a descriptor. @return TG_USAGE if it cannot be read or is too long */
 tg_code term_read_line(int fd, char *out, size_t n, struct tg_error *err) TG_MUST_CHECK;
 
-/** Lets SIGINT and SIGTERM stop the account (NULL: none); the second one ends the program. */
-void term_stops(struct tg_account *account);
+/** Lets SIGINT and SIGTERM call `stop`, which a signal handler may do (NULL: nothing is called);
+ *  the second one ends the program. */
+void term_stops(void (*stop)(void *ctx), void *ctx);
+
+/** From now on SIGHUP is counted and does not end the program. */
+void term_watch_hangup(void);
+
+/** @return whether a SIGHUP came since this was asked last */
+bool term_hung_up(void);
 
 /** Installs the handler; broken pipes become write errors. */
 void term_signals(void);

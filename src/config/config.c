@@ -128,6 +128,8 @@ static const struct tg_option extract_table[] = {
     EXTRACT(allow_protected, "allow-protected", BOOL, NULL, 0, 0, NULL,
             "also read chats that forbid saving their content"),
     EXTRACT(raw, "raw", BOOL, NULL, 0, 0, NULL, "keep each whole message object in the field raw"),
+    EXTRACT(workers, "workers", I64, "0", 0, 10000, "N",
+            "chats read at once; 0: one, or four for each of several accounts"),
     EXTRACT(in_flight, "in-flight", I64, "12", 1, 64, "N", "history requests on their way at once"),
     EXTRACT(lease_ms, "lease", MS, "30s", 1000, 3600000, "TIME",
             "how long a run that died keeps others from its job"),

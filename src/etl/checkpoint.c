@@ -130,6 +130,8 @@ static void write_own(struct tg_json *j, const struct tg_extract_settings *job,
     tg_json_i64(j, m->cursor.segment);
     tg_json_key(j, "cursor");
     tg_json_i64(j, m->cursor.id);
+    tg_json_key(j, "owner");
+    tg_json_i64(j, m->cursor.owner);
     tg_json_key(j, "covered_from");
     tg_json_i64(j, m->covered_from);
     tg_json_key(j, "seq");
@@ -208,6 +210,7 @@ static bool read_commit(const json_t *o, struct tg_commit *m)
         !get_u64(o, "batches_completed", &m->batches) ||
         !get_u64(o, "total_messages_processed", &m->rows_total) ||
         !get_i64(own, "segment", &segment) || !get_i64(own, "cursor", &m->cursor.id) ||
+        !get_i64(own, "owner", &m->cursor.owner) ||
         !get_i64(own, "covered_from", &m->covered_from) || !get_u64(own, "seq", &m->seq) ||
         !get_u64(own, "rows", &m->rows) || !get_u64(own, "fence", &m->fence) || segment < 0 ||
         segment > 1)

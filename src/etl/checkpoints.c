@@ -186,7 +186,8 @@ static bool empty_record(json_t *o)
 {
     static const char *const zero[] = { "last_message_id", "batches_completed",
                                         "total_messages_processed" };
-    static const char *const own_zero[] = { "segment", "cursor", "covered_from", "seq", "rows" };
+    static const char *const own_zero[] = { "segment", "cursor", "owner", "covered_from", "seq",
+                                           "rows" };
     json_t *own = json_object_get(o, "tgdata");
     bool ok = json_object_set_new(o, "last_message_date", json_null()) == 0 &&
               json_object_set_new(own, "complete", json_false()) == 0 &&

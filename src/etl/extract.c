@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * extract.c - pattern 1, batches with checkpoints: one run over some chats of one account
+ * extract.c - pattern 1, batches with checkpoints: a run from its start to its end
  *
- *   TAKEOUT -> CHATS -> RANGES -> per chat: BEGIN -> RESUME -> READ -> ... -> END
+ *   ACCOUNTS -> NAMES -> READ -> END -> DONE
  *
- * The run is a step function on the account's loop. It owns the state store, the sink and the
- * pipeline; the history source asks it for batches.
+ * The run is a step function on the accounts' loop. It owns the state store, the sink and the
+ * pipeline; the lanes' sources ask it for batches. tg_extract is a run with one account;
+ * parallel.c has those with several.
  */
 #include "tgdata/extract.h"
 
@@ -19,283 +20,270 @@
 #define PROGRESS_US (200 * TG_MS_US)
 #define LEAVE_US (10 * TG_SECOND_US) /* for the answers that an end still needs */
 
-/* Failures of one chat let the others go on. */
 bool extract_only_this_chat(tg_code code)
 {
     return code == TG_NOT_FOUND || code == TG_FORBIDDEN || code == TG_BAD_REQUEST ||
            code == TG_UNSUPPORTED;
 }
 
-void extract_keep_failure(struct extract_run *r, const struct tg_error *err)
+void extract_keep_failure(struct extract_run *r, const struct tg_error *err, bool fatal)
 {
-    if (r->code != TG_OK && (!extract_only_this_chat(r->code) || extract_only_this_chat(err->code)))
+    if (r->code != TG_OK && (r->fatal || !fatal))
         return;
     r->code = err->code;
     r->err = *err;
-}
-
-void extract_chat_failed(struct extract_run *r, const char *name, const struct tg_error *err)
-{
-    extract_keep_failure(r, err);
-    if (extract_only_this_chat(err->code) && (!r->names || r->n_names > 1))
-        tg_account_note(r->account, TG_NOTE_WARNING, 0, "left out '%s': %s", name, err->message);
-}
-
-static bool has_failed(const struct extract_run *r)
-{
-    return r->code != TG_OK && !extract_only_this_chat(r->code);
+    r->fatal = fatal;
 }
 
 void extract_enter(struct extract_run *r, enum extract_phase phase)
 {
     r->phase = phase;
-    r->asked = false;
 }
 
 void extract_no_memory(struct extract_run *r)
 {
     struct tg_error err;
 
-    tg_fail(&err, TG_NOMEM, "no memory for the list of chats");
-    extract_keep_failure(r, &err);
-    extract_enter(r, PHASE_END);
+    tg_fail(&err, TG_NOMEM, "no memory for the chats of a run");
+    extract_keep_failure(r, &err, true);
 }
 
-/* ---- reading ---- */
-
-static struct tg_batch *take_batch(void *ctx)
+int64_t extract_now(void)
 {
-    return tg_pipeline_batch(((struct extract_run *)ctx)->pipeline);
+    return tg_clock_mono_us();
 }
 
-static void put_batch(void *ctx, struct tg_batch *batch)
+void extract_touch(struct extract_account *a)
 {
-    tg_pipeline_put(((struct extract_run *)ctx)->pipeline, batch);
+    if (a != a->run->stepping)
+        tg_net_wake(a->account->net);
 }
 
-static void return_batch(void *ctx, struct tg_batch *batch)
-{
-    tg_pipeline_return(((struct extract_run *)ctx)->pipeline, batch);
-}
+/* ---- what cannot be read ---- */
 
-static void bad_record(void *ctx, int64_t chat_id, int64_t id, const char *reason,
-                       const void *bytes, size_t len)
+void extract_bad_record(struct extract_run *r, int64_t chat_id, int64_t id, const char *reason,
+                        const void *bytes, size_t len)
 {
-    struct extract_run *r = ctx;
     struct tg_error err;
 
     r->result->quarantined++;
     if (tg_pipeline_quarantine(r->pipeline, chat_id, id, reason, bytes, len, &err) != TG_OK)
-        extract_keep_failure(r, &err);
+        extract_keep_failure(r, &err, true);
 }
 
-/* An object in a reply that told of chats, not of messages: chat 0 while none is at work. */
+/* An object in a reply that no source asked for itself: what a chat is, or the list of chats. It
+ * belongs to the chat at work if there is just one; to none (chat 0) if not. */
 static void unreadable(void *ctx, const char *what, const uint8_t *bytes, size_t len)
 {
-    struct extract_run *r = ctx;
+    struct extract_account *a = ctx;
+    struct extract_run *r = a->run;
+    struct tg_history_source *source = NULL;
     uint8_t hash[TG_SHA256];
 
+    for (size_t i = 0; a->n_lanes == 1 && i < r->n_lanes; i++)
+        if (r->lane[i]->account == a)
+            source = r->lane[i]->source;
     tg_sha256(hash, bytes, len);
-    if (r->source)
-        tg_source_unreadable(r->source, what, bytes, len);
+    if (source)
+        tg_source_unreadable(source, what, bytes, len);
     else if (tg_marks_add(&r->unreadable, tg_le64(hash)))
-        bad_record(r, 0, 0, what, bytes, len);
+        extract_bad_record(r, 0, 0, what, bytes, len);
 }
 
-static void warn(void *ctx, const char *line)
+/* ---- phases ---- */
+
+static void step_accounts(struct extract_run *r)
 {
-    struct extract_run *r = ctx;
-
-    tg_account_note(r->account, TG_NOTE_WARNING, 0, "%s", line);
+    for (size_t i = 0; i < r->n_accounts; i++)
+        if (r->account[i].phase < ACCOUNT_READY)
+            return;
+    extract_enter(r, RUN_NAMES);
 }
 
-static void on_source_done(void *ctx, const struct tg_error *err)
-{
-    struct extract_run *r = ctx;
-
-    r->source_done = true;
-    r->chat_failed = err != NULL;
-    if (err)
-        extract_chat_failed(r, r->chat[r->at_chat].title, err);
-}
-
-static void step_begin(struct extract_run *r)
+/* Writes the job's list down before the first chat is read. */
+static void step_names(struct extract_run *r)
 {
     struct tg_error err;
+    size_t n = 0;
 
-    if (r->at_chat == r->n_chats) {
-        extract_enter(r, PHASE_END);
-    } else if ((r->at_chat == 0 &&
-                tg_pipeline_list(r->pipeline, r->chat, r->n_chats, &err) != TG_OK) ||
-               tg_pipeline_begin(r->pipeline, r->chat[r->at_chat].id, &err) != TG_OK) {
-        extract_keep_failure(r, &err);
-        extract_enter(r, PHASE_END);
-    } else {
-        extract_enter(r, PHASE_RESUME);
-    }
-}
-
-static void step_resume(struct extract_run *r, int64_t now_us)
-{
-    struct tg_commit done;
-    struct tg_error err;
-    tg_code code = tg_pipeline_resume(r->pipeline, &done, &err);
-
-    if (code == TG_AGAIN)
+    if (!extract_find(r))
         return;
-    if (code != TG_OK) {
-        extract_keep_failure(r, &err);
-        extract_enter(r, PHASE_END);
-        return;
-    }
-    struct tg_source_options options = {
-        .client = tg_net_client(r->account->net),
-        .settings = r->settings,
-        .io = { r, take_batch, put_batch, return_batch, bad_record, warn, on_source_done },
-        .chat_id = r->chat[r->at_chat].id,
-        .range = r->range,
-        .n_ranges = r->n_ranges,
-        .resume = done.cursor,
-        .rows_before = done.rows_total,
-        .batches_before = done.batches,
-    };
-    r->source_done = false;
-    r->n_rates = 0;
-    r->source = tg_source_start(&options, now_us);
-    if (!r->source) {
+    extract_tasks_known(r);
+    r->list = calloc(r->n_tasks + 1, sizeof *r->list);
+    if (!r->list) {
         extract_no_memory(r);
         return;
     }
-    extract_enter(r, PHASE_READ);
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        struct extract_task *t = r->task[i];
+
+        if (t->state != TASK_WAITING)
+            continue;
+        t->chat.settings = &t->settings;
+        t->listed = true;
+        r->list[n++] = t->chat;
+    }
+    if (n && tg_pipeline_list(r->pipeline, r->list, n, &err) != TG_OK)
+        extract_keep_failure(r, &err, true);
+    extract_enter(r, RUN_READ);
 }
 
-/* Nothing in the range asked for is worth a word: it may be mistyped. */
-static void mind_empty(struct extract_run *r, const struct tg_source_state *state)
+static void step_lanes(struct extract_run *r, const struct extract_account *a, int64_t now_us)
 {
-    const struct tg_extract_settings *set = r->settings;
+    for (size_t i = 0; i < r->n_lanes;) {
+        struct extract_lane *lane = r->lane[i];
 
-    if (r->chat_failed || r->stopping || state->rows || state->n_bad ||
-        !(set->since || set->until || set->min_id || set->max_id))
-        return;
-    r->result->empty++;
-    tg_account_note(r->account, TG_NOTE_INFO, 0, "'%s' has no message in that range",
-                    r->chat[r->at_chat].title);
+        if (lane->account != a || !extract_lane_step(lane, now_us)) {
+            i++;
+            continue;
+        }
+        extract_task_over(r, lane);
+        extract_lane_free(lane);
+    }
 }
 
-static void step_read(struct extract_run *r, int64_t now_us)
+static void step_read(struct extract_run *r, const struct extract_account *a, int64_t now_us)
 {
-    struct tg_source_state state;
     struct tg_pipeline_state pipeline;
 
     tg_pipeline_state(r->pipeline, &pipeline);
     if (pipeline.failed)
-        extract_keep_failure(r, &pipeline.err);
-    if ((pipeline.failed || has_failed(r)) && !r->source_done) { /* also: no quarantine */
-        tg_source_free(r->source);
-        r->source = NULL;
-        extract_enter(r, PHASE_END);
-        return;
+        extract_keep_failure(r, &pipeline.err, true);
+    step_lanes(r, a, now_us);
+    if (!r->stopping)
+        extract_find(r);
+    extract_dispatch(r);
+    if (r->fatal) { /* what was put is still taken; no quarantine, no more reading */
+        while (r->n_lanes)
+            extract_lane_free(r->lane[r->n_lanes - 1]);
+        extract_enter(r, RUN_END);
+    } else if (!r->n_lanes && (r->stopping || r->n_ended == r->n_tasks)) {
+        extract_enter(r, RUN_END);
     }
-    if (r->stopping)
-        tg_source_stop(r->source, now_us);
-    else
-        tg_source_step(r->source, now_us);
-    if (!r->source_done)
-        return;
-    tg_source_state(r->source, &state);
-    tg_source_free(r->source);
-    r->source = NULL;
-    r->result->chats += !r->chat_failed;
-    mind_empty(r, &state);
-    if (r->stopping || has_failed(r)) {
-        extract_enter(r, PHASE_END);
-        return;
-    }
-    r->at_chat++;
-    extract_enter(r, PHASE_BEGIN);
 }
 
-/* ---- the run ---- */
-
-static void step_end(struct extract_run *r, int64_t now_us)
+static void step_end(struct extract_run *r, struct extract_account *a, int64_t now_us)
 {
-    if (!r->asked && !extract_finish_takeout(r, now_us))
-        extract_enter(r, PHASE_DONE);
+    bool awaited = extract_account_finish(a, now_us);
+
+    for (size_t i = 0; i < r->n_accounts; i++) {
+        struct extract_account *other = &r->account[i];
+
+        if (other->phase < ACCOUNT_FINISH) {
+            awaited = true;
+            extract_touch(other);
+        }
+        awaited |= other->asked;
+    }
+    if (!awaited)
+        extract_enter(r, RUN_DONE);
 }
+
+/* ---- the end ---- */
 
 /* Ends what is on its way; the callbacks know that nothing follows. */
-static void end_calls(struct extract_run *r, const char *why)
+static void end_calls(struct extract_account *a, const char *why)
 {
     struct tg_error err;
 
     tg_fail(&err, TG_CANCELLED, "%s", why);
-    tgc_fail_all(tg_net_client(r->account->net), &err);
+    tgc_fail_all(tg_net_client(a->account->net), &err);
 }
 
 /* Not at once if an export session is being opened: one that was opened must be ended. */
 static void stop(struct extract_run *r)
 {
     r->stopping = true;
-    if (r->phase >= PHASE_READ || (r->phase == PHASE_TAKEOUT && r->asked))
+    if (r->phase >= RUN_READ)
         return;
-    end_calls(r, "stopped");
-    extract_enter(r, PHASE_END);
+    for (size_t i = 0; i < r->n_accounts; i++)
+        if (r->account[i].phase != ACCOUNT_TAKEOUT || !r->account[i].asked)
+            end_calls(&r->account[i], "stopped");
+    extract_enter(r, RUN_END);
 }
 
 /* A server that does not answer does not keep a run from ending. */
-static void mind_the_end(struct extract_run *r, int64_t now_us)
+static void mind_the_end(struct extract_run *r, struct extract_account *a, int64_t now_us)
 {
+    int64_t left;
+
     if (!r->leave_us)
-        r->leave_us = now_us + LEAVE_US;
-    if (r->asked && now_us >= r->leave_us)
-        end_calls(r, "no answer before the run ended");
-    else if (r->asked)
-        tg_net_timer(r->account->net, r->leave_us);
+        r->leave_us = extract_now() + LEAVE_US;
+    left = r->leave_us - extract_now();
+    if (a->asked && left <= 0)
+        end_calls(a, "no answer before the run ended");
+    else if (a->asked)
+        tg_net_timer(a->account->net, now_us + left);
 }
 
-static tg_code run_step(void *ctx, int64_t now_us, struct tg_error *err)
+static bool is_stopped(const struct extract_run *r)
+{
+    for (size_t i = 0; i < r->n_accounts; i++)
+        if (tg_account_stopping(r->accounts[i]))
+            return true;
+    return false;
+}
+
+static struct extract_account *account_of(struct extract_run *r, const struct tg_account *account)
+{
+    size_t i = 0;
+
+    while (r->accounts[i] != account)
+        i++;
+    return &r->account[i];
+}
+
+static void tell(struct extract_run *r, const struct extract_account *a, int64_t now_us)
+{
+    int64_t now = extract_now();
+
+    if (now >= r->progress_us) {
+        extract_tell_progress(r, false);
+        r->progress_us = now + PROGRESS_US;
+    }
+    if (a->at == 0)
+        tg_net_timer(a->account->net, now_us + r->progress_us - now);
+}
+
+static tg_code run_step(void *ctx, struct tg_account *account, int64_t now_us,
+                        struct tg_error *err)
 {
     struct extract_run *r = ctx;
+    struct extract_account *a = account_of(r, account);
     enum extract_phase before;
 
-    if (tg_account_stopping(r->account) && !r->stopping)
+    r->stepping = a;
+    if (is_stopped(r) && !r->stopping)
         stop(r);
-    if (r->phase == PHASE_END || (r->stopping && r->phase < PHASE_READ))
-        mind_the_end(r, now_us);
-    if (now_us >= r->progress_us) {
-        extract_tell_progress(r, now_us, false);
-        r->progress_us = now_us + PROGRESS_US;
-    }
-    tg_net_timer(r->account->net, r->progress_us);
+    if (r->fatal && r->phase < RUN_READ)
+        extract_enter(r, RUN_END);
+    if (r->phase == RUN_END)
+        mind_the_end(r, a, now_us);
+    tell(r, a, now_us);
     do {
         before = r->phase;
         switch (r->phase) {
-        case PHASE_TAKEOUT:
-            extract_step_takeout(r, now_us);
+        case RUN_ACCOUNTS:
+            extract_account_step(a, now_us);
+            step_accounts(r);
             break;
-        case PHASE_CHATS:
-            extract_step_chats(r, now_us);
+        case RUN_NAMES:
+            step_names(r);
             break;
-        case PHASE_RANGES:
-            extract_step_ranges(r, now_us);
+        case RUN_READ:
+            step_read(r, a, now_us);
             break;
-        case PHASE_BEGIN:
-            step_begin(r);
+        case RUN_END:
+            step_end(r, a, now_us);
             break;
-        case PHASE_RESUME:
-            step_resume(r, now_us);
-            break;
-        case PHASE_READ:
-            step_read(r, now_us);
-            break;
-        case PHASE_END:
-            step_end(r, now_us);
-            break;
-        case PHASE_DONE:
+        case RUN_DONE:
             break;
         }
-    } while (r->phase != before || (r->phase == PHASE_CHATS && !r->asked));
-    if (r->phase != PHASE_DONE)
+        if (r->fatal && r->phase < RUN_READ)
+            extract_enter(r, RUN_END);
+    } while (r->phase != before);
+    r->stepping = NULL;
+    if (r->phase != RUN_DONE)
         return TG_AGAIN;
     if (r->code != TG_OK) {
         *err = r->err;
@@ -304,11 +292,13 @@ static tg_code run_step(void *ctx, int64_t now_us, struct tg_error *err)
     return r->stopping ? tg_fail(err, TG_CANCELLED, "stopped") : TG_OK;
 }
 
+/* From the taker's thread. */
 static void wake_loop(void *ctx)
 {
     struct extract_run *r = ctx;
 
-    tg_net_wake(r->account->net);
+    for (size_t i = 0; i < r->n_accounts; i++)
+        tg_net_wake(r->accounts[i]->net);
 }
 
 static int64_t sink_clock(void *ctx)
@@ -325,6 +315,7 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
         .store = &r->store,
         .callback = r->hooks->batch,
         .callback_ctx = r->hooks->ctx,
+        .n_chats = extract_workers(r),
         .nonce = (uint32_t)tg_random_u64(&random),
         .unix_us = tg_clock_unix_us,
         .wake = wake_loop,
@@ -350,33 +341,71 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
 
 static void close_all(struct extract_run *r)
 {
-    tg_source_free(r->source);
+    while (r->n_lanes)
+        extract_lane_free(r->lane[r->n_lanes - 1]);
+    free(r->lane);
     tg_pipeline_free(r->pipeline);
     if (r->has_sink)
         tg_sink_close(&r->sink);
     if (r->store.ops)
         tg_store_close(&r->store);
-    for (size_t i = 0; i < r->n_chats; i++)
-        free((void *)(uintptr_t)r->chat[i].title);
-    free(r->chat);
-    free(r->range);
+    for (size_t i = 0; i < r->n_accounts; i++)
+        free(r->account[i].range);
+    extract_tasks_free(r);
 }
 
-static void fill_result(struct extract_run *r, const struct tgc_stats *before)
+static void begin_accounts(struct extract_run *r)
+{
+    for (size_t i = 0; i < r->n_accounts; i++) {
+        struct extract_account *a = &r->account[i];
+
+        a->run = r;
+        a->account = r->accounts[i];
+        a->at = (uint32_t)i;
+        tgc_stats(tg_net_client(a->account->net), &a->before);
+        a->account->unreadable = unreadable;
+        a->account->unreadable_ctx = a;
+    }
+}
+
+/* @return the first failure to store what was learned */
+static tg_code end_accounts(struct extract_run *r, struct tg_error *err)
+{
+    tg_code code = TG_OK;
+
+    for (size_t i = 0; i < r->n_accounts; i++) {
+        struct tg_account *account = r->accounts[i];
+        struct tg_error late;
+
+        account->unreadable = NULL;
+        account->dirty = true; /* peers were learned */
+        if (tg_account_save(account, &late) != TG_OK && code == TG_OK) {
+            *err = late;
+            code = late.code;
+        }
+    }
+    return code;
+}
+
+static void fill_result(struct extract_run *r)
 {
     struct tg_pipeline_state state;
-    struct tgc_stats now;
 
     tg_pipeline_state(r->pipeline, &state);
-    tgc_stats(tg_net_client(r->account->net), &now);
     r->result->rows = state.rows;
     r->result->batches = state.batches;
     r->result->checkpoints = state.commits;
     r->result->bytes_out = state.bytes_out;
-    r->result->requests = now.n_requests - before->n_requests;
-    r->result->flood_waits = now.n_floods - before->n_floods;
-    r->result->flood_wait_s = (double)(now.flood_wait_s - before->flood_wait_s);
-    r->result->seconds = (double)(tg_clock_mono_us() - r->started_us) / 1e6;
+    for (size_t i = 0; i < r->n_accounts; i++) {
+        const struct extract_account *a = &r->account[i];
+        struct tgc_stats now;
+
+        tgc_stats(tg_net_client(a->account->net), &now);
+        r->result->requests += now.n_requests - a->before.n_requests;
+        r->result->flood_waits += now.n_floods - a->before.n_floods;
+        r->result->flood_wait_s += (double)(now.flood_wait_s - a->before.flood_wait_s);
+    }
+    r->result->seconds = (double)(extract_now() - r->started_us) / 1e6;
 }
 
 /* A range that no message can be in is a slip of the hand. */
@@ -394,65 +423,88 @@ static tg_code check_range(const struct tg_extract_settings *set, struct tg_erro
 }
 
 /* What no server would let a bot do is told before anything is opened. */
-static tg_code check_bot(const struct tg_extract_settings *set, size_t n_chats,
-                         struct tg_error *err)
+static tg_code check_bot(const struct tg_extract_settings *set, bool all, struct tg_error *err)
 {
     if (set->takeout) {
         tg_fail(err, TG_UNSUPPORTED, "a bot has no export sessions");
         return tg_hint(err, "leave out --takeout");
     }
-    if (n_chats)
+    if (!all)
         return TG_OK;
     tg_fail(err, TG_UNSUPPORTED, "Telegram lets no bot list its chats");
     return tg_hint(err, "name a channel or supergroup: tgdata extract @name");
+}
+
+/* What speaks against the run before anything is opened. */
+static tg_code check_run(struct extract_run *r, struct tg_error *err)
+{
+    tg_code code = check_range(r->settings, err);
+
+    for (size_t i = 0; code == TG_OK && i < r->n_accounts; i++) {
+        code = tg_account_who(r->accounts[i], err);
+        if (code == TG_OK && r->accounts[i]->session.is_bot)
+            code = check_bot(r->settings, r->all, err);
+    }
+    return code;
+}
+
+tg_code extract_go(struct extract_run *r, struct tg_error *err)
+{
+    struct tg_error late;
+    tg_code code, ended;
+
+    r->sink_env = (struct tg_sink_env){ r->settings->job, &tg_fs_system, sink_clock, NULL };
+    r->started_us = extract_now();
+    code = check_run(r, err);
+    if (code == TG_OK)
+        code = open_all(r, err);
+    if (code == TG_OK) {
+        begin_accounts(r);
+        code = tg_accounts_run(r->accounts, r->n_accounts, run_step, r, err);
+        ended = tg_pipeline_finish(r->pipeline, &late);
+        if (ended != TG_OK && (code == TG_OK || code == TG_CANCELLED)) {
+            *err = late;
+            code = ended;
+        }
+        fill_result(r);
+        extract_tell_progress(r, true);
+        if (end_accounts(r, &late) != TG_OK && code == TG_OK) {
+            *err = late;
+            code = late.code;
+        }
+    }
+    close_all(r);
+    return code;
+}
+
+void extract_init(struct extract_run *r, const struct tg_config *config,
+                  const struct tg_extract_hooks *hooks, struct tg_extract_result *result)
+{
+    *result = (struct tg_extract_result){ 0 };
+    memset(r, 0, sizeof *r);
+    r->settings = &config->extract;
+    r->hooks = hooks;
+    r->result = result;
+    atomic_store(&r->workers, (unsigned)r->settings->workers);
+    tg_tasks_init(&r->tasks, EXTRACT_TASKS_MAX);
 }
 
 tg_code tg_extract(struct tg_account *a, const struct tg_config *config, const char *const *chats,
                    size_t n, const struct tg_extract_hooks *hooks, struct tg_extract_result *ret,
                    struct tg_error *err)
 {
-    struct extract_run r = {
-        .account = a,
-        .settings = &config->extract,
-        .hooks = hooks,
-        .result = ret,
-        .names = n ? chats : NULL,
-        .n_names = n,
-        .sink_env = { config->extract.job, &tg_fs_system, sink_clock, NULL },
-        .started_us = tg_clock_mono_us(),
-    };
-    struct tgc_stats before;
-    struct tg_error late;
-    tg_code code, ended;
+    struct extract_run *r = malloc(sizeof *r);
+    tg_code code;
 
-    *ret = (struct tg_extract_result){ 0 };
-    code = check_range(r.settings, err);
-    if (code == TG_OK)
-        code = tg_account_who(a, err);
-    if (code == TG_OK && a->session.is_bot)
-        code = check_bot(&config->extract, n, err);
-    if (code != TG_OK)
-        return code;
-    code = open_all(&r, err);
-    if (code == TG_OK) {
-        tgc_stats(tg_net_client(a->net), &before);
-        a->unreadable = unreadable;
-        a->unreadable_ctx = &r;
-        code = tg_account_run(a, run_step, &r, err);
-        a->unreadable = NULL;
-        a->dirty = true; /* peers were learned */
-        ended = tg_pipeline_finish(r.pipeline, &late);
-        if (ended != TG_OK && (code == TG_OK || code == TG_CANCELLED)) {
-            *err = late;
-            code = ended;
-        }
-        fill_result(&r, &before);
-        extract_tell_progress(&r, tg_net_now(a->net), true);
-        if (tg_account_save(a, &late) != TG_OK && code == TG_OK) {
-            *err = late;
-            code = late.code;
-        }
-    }
-    close_all(&r);
+    if (!r)
+        return tg_fail(err, TG_NOMEM, "no memory for a run");
+    extract_init(r, config, hooks, ret);
+    r->accounts[r->n_accounts++] = a;
+    r->all = n == 0;
+    for (size_t i = 0; i < n; i++)
+        if (!extract_task_add(r, chats[i]))
+            extract_no_memory(r);
+    code = extract_go(r, err);
+    free(r);
     return code;
 }

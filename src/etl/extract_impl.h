@@ -1,90 +1,226 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * extract_impl.h - one extraction run from the inside: extract.c (phases, reading, start and end),
- * extract_chats.c (takeout and the list of chats), extract_progress.c (what is told meanwhile)
+ * extract_impl.h - one extraction run from the inside
  *
- * Threads: the account's loop
+ *   tasks (chats to read)  --dispatch-->  lanes (chats at work)  --batches-->  pipeline
+ *                                            |
+ *                                         accounts (each with a client; all on one loop)
+ *
+ *   extract.c           phases, start and end            RUN_ACCOUNTS .. RUN_DONE
+ *   extract_accounts.c  an account's takeout and list    ACCOUNT_TAKEOUT .. ACCOUNT_DONE
+ *   extract_tasks.c     which task is next, and with which account; what becomes of it
+ *   extract_lane.c      one chat at work                 LANE_FIND .. LANE_LEAVE
+ *   extract_progress.c  what is told meanwhile
+ *
+ * Everything is stepped after each event of an account: the run as a whole and that account's
+ * lanes. Whatever concerns another account wakes that one (extract_touch).
+ *
+ * Time: of tg_net_now of the account at hand for what its client is told, extract_now for the run.
+ *
+ * Threads: the loop's, but for `workers` and `stop`
  */
 #ifndef TG_EXTRACT_IMPL_H
 #define TG_EXTRACT_IMPL_H
 
 #include "base/marks.h"
 #include "etl/pipeline.h"
+#include "flow/tasks.h"
 #include "source/account_impl.h"
 #include "source/history_source.h"
-#include "tgdata/extract.h"
+#include "tgdata/parallel.h"
 
-enum { EXTRACT_RATE_SLOTS = 25 };
+enum { EXTRACT_RATE_SLOTS = 25, EXTRACT_ACCOUNTS_MAX = 64, EXTRACT_TASKS_MAX = 100000 };
+
+/* A wait that lets other work go first, and a chat go to another account. */
+#define EXTRACT_LONG_WAIT_US (60 * TG_SECOND_US)
 
 enum extract_phase {
-    PHASE_TAKEOUT,
-    PHASE_CHATS,
-    PHASE_RANGES,
-    PHASE_BEGIN,
-    PHASE_RESUME,
-    PHASE_READ,
-    PHASE_END,
-    PHASE_DONE
+    RUN_ACCOUNTS, /* takeouts are begun, chats are listed */
+    RUN_NAMES,    /* chats that were named are found */
+    RUN_READ,
+    RUN_END, /* takeouts are ended */
+    RUN_DONE
+};
+
+enum extract_account_phase {
+    ACCOUNT_TAKEOUT,
+    ACCOUNT_LIST,
+    ACCOUNT_RANGES,
+    ACCOUNT_READY,
+    ACCOUNT_FINISH, /* ends its takeout */
+    ACCOUNT_DONE
+};
+
+struct extract_account {
+    struct extract_run *run;
+    struct tg_account *account;
+    uint32_t at; /* number within the run */
+    enum extract_account_phase phase;
+    bool asked; /* a request of the phase is on its way */
+    bool left_listed, list_failed;
+    bool out;     /* its login is gone: nothing is asked of it any more */
+    bool finding; /* it looks a name up */
+    int64_t takeout_id, takeout_due_us;
+    struct tg_range *range;
+    size_t n_ranges;
+    struct tgc_stats before;
+    uint32_t n_lanes;
+};
+
+enum extract_task_state {
+    TASK_NEW,     /* not known yet which chat that is */
+    TASK_WAITING,
+    TASK_RUNNING,
+    TASK_DONE,
+};
+
+struct extract_task {
+    uint64_t number; /* from 1 */
+    char *what;      /* how an account finds the chat: as given, or its id */
+    struct tg_job_chat chat; /* its title is owned */
+    struct tg_extract_settings settings;
+    enum tg_priority priority;
+    uint32_t tenant;
+    uint64_t id; /* in the line of those that wait or run */
+    enum extract_task_state state;
+    uint64_t seen_by, not_by; /* accounts that have met it, that cannot see it: a bit each */
+    uint64_t only;            /* accounts that alone can read all of it; 0: any */
+    uint64_t shunned;         /* accounts that it failed with, or was taken from */
+    bool bound;               /* private chat or basic group: its ids belong to the account */
+    int64_t owner;            /* user whose account it was read with so far; 0: no matter */
+    bool listed;              /* in the job's list */
+    int64_t due_us;           /* not before */
+    uint32_t attempts;        /* that failed */
+    int64_t rows;             /* committed in this run */
+    int64_t begun_us;         /* first taken up; 0 not yet */
+};
+
+enum extract_lane_phase { LANE_FIND, LANE_BEGIN, LANE_RESUME, LANE_READ, LANE_LEAVE };
+
+/* A chat at work with an account. */
+struct extract_lane {
+    struct extract_run *run;
+    struct extract_account *account;
+    struct extract_task *task;
+    enum extract_lane_phase phase;
+    bool asked;
+    bool parked; /* a long wait: it counts for no worker */
+    bool moving; /* it is given up, so that another account goes on with the chat */
+    struct tg_history_source *source;
+    bool source_done;
+    bool failed;
+    struct tg_error err;
+    struct {
+        int64_t at_us, rows;
+    } rate[EXTRACT_RATE_SLOTS];
+    size_t n_rates;
+    double rows_per_s;
 };
 
 struct extract_run {
-    struct tg_account *account;
+    /* to be filled in between extract_init and extract_go; borrowed */
     const struct tg_extract_settings *settings;
     const struct tg_extract_hooks *hooks;
     struct tg_extract_result *result;
+    tg_task_fn on_task; /* may be NULL */
+    void *task_ctx;
+    struct tg_account *accounts[EXTRACT_ACCOUNTS_MAX];
+    size_t n_accounts;
+    bool all;     /* the chats that the accounts list, besides the tasks */
+    bool isolate; /* trouble of one chat is no reason to end the run */
+    atomic_uint workers; /* chats at work at most; 0: chosen by the number of accounts */
+
+    enum extract_phase phase;
+    struct extract_account account[EXTRACT_ACCOUNTS_MAX];
+    struct extract_account *stepping; /* whose event it is */
+    struct extract_task **task;
+    size_t n_tasks, cap_tasks, n_ended;
+    struct tg_tasks tasks; /* their order */
+    size_t next_name;      /* tasks before it were looked up */
+    struct tg_job_chat *list; /* of the tasks that were known when reading began */
+    struct extract_task *finding; /* the name that is looked up */
+    uint32_t finder;              /* account that does */
+    bool lost_account;            /* one was set aside since the tasks were looked at */
+    struct extract_lane **lane;
+    size_t n_lanes;
+
     struct tg_store store;
     struct tg_sink_env sink_env; /* lives as long as the sink */
     struct tg_sink sink;
     bool has_sink;
     struct tg_pipeline *pipeline;
+    struct tg_marks left_out;   /* chats that were told to be left out */
+    struct tg_marks unreadable; /* what of replies that belong to no chat is in quarantine */
 
-    enum extract_phase phase;
-    bool asked;               /* a request of the phase is on its way */
-    const char *const *names; /* as given; NULL: all chats */
-    size_t n_names, next_name;
-    bool left_listed, list_failed;
-    struct tg_job_chat *chat; /* titles are owned */
-    size_t n_chats, cap_chats, at_chat;
-    struct tg_range *range;
-    size_t n_ranges;
-    int64_t takeout_id, takeout_due_us;
-    struct tg_history_source *source;
-    bool source_done;
-    bool chat_failed;         /* the chat at work ended with a failure */
-    struct tg_marks unreadable; /* what of the replies before the first chat is in quarantine */
     tg_code code; /* the first failure that ends the run, else the first of a chat */
+    bool fatal;   /* it ends the run */
     struct tg_error err;
     bool stopping;
     int64_t leave_us; /* answers are not awaited any longer; 0: the end is not near */
-
-    int64_t started_us, progress_us;
-    double flood_until_us;
-    char flood_method[64];
-    struct {
-        int64_t at_us, rows;
-    } rate[EXTRACT_RATE_SLOTS];
-    size_t n_rates;
+    int64_t started_us, progress_us, rebalance_us;
+    char waiting_for[64]; /* a takeout's delay */
 };
 
-/* extract.c */
+/* ---- extract.c ---- */
+
+/** Makes a run without accounts and tasks; what is given is borrowed until it has ended. */
+void extract_init(struct extract_run *r, const struct tg_config *config,
+                  const struct tg_extract_hooks *hooks, struct tg_extract_result *result);
+/** Runs it to its end, and frees the tasks. */
+tg_code extract_go(struct extract_run *r, struct tg_error *err);
 void extract_enter(struct extract_run *r, enum extract_phase phase);
 /** Keeps the first failure to tell at the end; one that ends the run goes before one of a chat. */
-void extract_keep_failure(struct extract_run *r, const struct tg_error *err);
+void extract_keep_failure(struct extract_run *r, const struct tg_error *err, bool fatal);
+void extract_no_memory(struct extract_run *r);
 /** Whether a failure concerns one chat, so that the others go on. */
 bool extract_only_this_chat(tg_code code);
-void extract_no_memory(struct extract_run *r);
+/** Monotonic microseconds. */
+int64_t extract_now(void);
+/** Something changed for an account: it is stepped soon, unless that is what happens now. */
+void extract_touch(struct extract_account *a);
+/** Sets a record aside that cannot be decoded. */
+void extract_bad_record(struct extract_run *r, int64_t chat_id, int64_t id, const char *reason,
+                        const void *bytes, size_t len);
 
-/** As it is told at the end, and once a line now if other chats go on. */
-void extract_chat_failed(struct extract_run *r, const char *name, const struct tg_error *err);
+/* ---- extract_accounts.c ---- */
+void extract_account_step(struct extract_account *a, int64_t now_us);
+/** The account is set aside; its chats go to others. */
+void extract_account_out(struct extract_account *a, const struct tg_error *why);
+/** Ends its takeout, if it has one. @return whether that is awaited */
+bool extract_account_finish(struct extract_account *a, int64_t now_us);
 
-/* extract_chats.c: the steps before the first chat is read, and the takeout's end */
-void extract_step_takeout(struct extract_run *r, int64_t now_us);
-void extract_step_chats(struct extract_run *r, int64_t now_us);
-void extract_step_ranges(struct extract_run *r, int64_t now_us);
-/** @return whether the end of a takeout session is awaited */
-bool extract_finish_takeout(struct extract_run *r, int64_t now_us);
+/* ---- extract_tasks.c ---- */
+/** @return the new task, or NULL out of memory or past the limit */
+struct extract_task *extract_task_add(struct extract_run *r, const char *what);
+/** A chat of an account's list. @return false out of memory */
+bool extract_task_seen(struct extract_account *a, const struct tg_peer *peer);
+/** What the accounts have met of the tasks' chats, when all have listed theirs. */
+void extract_tasks_known(struct extract_run *r);
+/** Looks one name up after the other. @return whether all are found or given up */
+bool extract_find(struct extract_run *r);
+/** Starts what may run now. */
+void extract_dispatch(struct extract_run *r);
+/** The lane is over: the task has succeeded, waits for another try, or has failed. */
+void extract_task_over(struct extract_run *r, struct extract_lane *lane);
+/** @return chats at work at most */
+uint32_t extract_workers(const struct extract_run *r);
+/** Lets a task wait, whatever became of it, and stand in line then. @return false out of memory */
+bool extract_task_queue(struct extract_run *r, struct extract_task *t, int64_t delay_us);
+void extract_tasks_free(struct extract_run *r);
 
-/* extract_progress.c */
-void extract_tell_progress(struct extract_run *r, int64_t now_us, bool done);
+/* ---- extract_lane.c ---- */
+struct extract_lane *extract_lane_start(struct extract_task *t, struct extract_account *a);
+/** @return whether it is over: then extract_task_over, extract_lane_free */
+bool extract_lane_step(struct extract_lane *lane, int64_t now_us);
+void extract_lane_free(struct extract_lane *lane);
+/** @return how long its account must wait before its next request, microseconds */
+int64_t extract_lane_wait(const struct extract_lane *lane);
+/** @return whether another account could go on with the chat */
+bool extract_lane_movable(const struct extract_lane *lane);
+/** @return rows that the chat is reckoned to have left; -1 unknown */
+int64_t extract_lane_left(const struct extract_lane *lane);
+
+/* ---- extract_progress.c ---- */
+void extract_tell_progress(struct extract_run *r, bool done);
 
 #endif

@@ -1,62 +1,131 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * extract_progress.c - how far a run is: rows, rate over the last seconds, what it waits for
+ * extract_progress.c - how far a run is: rows, rates over the last seconds, what is waited for
  */
+#include <stdlib.h>
+
 #include "etl/extract_impl.h"
 
 #define RATE_WINDOW_US (5 * TG_SECOND_US)
 
-static double rate_of(struct extract_run *r, int64_t now_us, int64_t rows)
+static double rate_of(struct extract_lane *lane, int64_t now_us, int64_t rows)
 {
     int64_t span;
 
-    if (r->n_rates == EXTRACT_RATE_SLOTS) {
-        memmove(r->rate, r->rate + 1, sizeof r->rate - sizeof r->rate[0]);
-        r->n_rates--;
+    if (lane->n_rates == EXTRACT_RATE_SLOTS) {
+        memmove(lane->rate, lane->rate + 1, sizeof lane->rate - sizeof lane->rate[0]);
+        lane->n_rates--;
     }
-    while (r->n_rates && now_us - r->rate[0].at_us > RATE_WINDOW_US) {
-        memmove(r->rate, r->rate + 1, (r->n_rates - 1) * sizeof r->rate[0]);
-        r->n_rates--;
+    while (lane->n_rates && now_us - lane->rate[0].at_us > RATE_WINDOW_US) {
+        memmove(lane->rate, lane->rate + 1, (lane->n_rates - 1) * sizeof lane->rate[0]);
+        lane->n_rates--;
     }
-    r->rate[r->n_rates].at_us = now_us;
-    r->rate[r->n_rates++].rows = rows;
-    span = now_us - r->rate[0].at_us;
-    return span > 0 ? (double)(rows - r->rate[0].rows) * 1e6 / (double)span : 0;
+    lane->rate[lane->n_rates].at_us = now_us;
+    lane->rate[lane->n_rates++].rows = rows;
+    span = now_us - lane->rate[0].at_us;
+    return span > 0 ? (double)(rows - lane->rate[0].rows) * 1e6 / (double)span : 0;
 }
 
-void extract_tell_progress(struct extract_run *r, int64_t now_us, bool done)
+static const char *state_of(const struct extract_lane *lane)
 {
-    struct tg_progress p = { .expected = -1, .eta_s = -1, .n_chats = r->n_chats, .done = done };
-    struct tg_pipeline_state state;
+    static const char *const name[] = {
+        [LANE_FIND] = "finding", [LANE_BEGIN] = "starting",     [LANE_RESUME] = "starting",
+        [LANE_READ] = "reading", [LANE_LEAVE] = "committing",
+    };
+
+    return lane->moving ? "moving" : name[lane->phase];
+}
+
+static void fill_chat(struct extract_lane *lane, struct tg_progress_chat *ret)
+{
+    struct extract_run *r = lane->run;
     struct tg_source_state source;
     int64_t wait;
 
+    *ret = (struct tg_progress_chat){
+        .chat_id = lane->task->chat.id,
+        .title = lane->task->chat.title,
+        .account = lane->account->account->path,
+        .rows = lane->task->rows + tg_pipeline_rows(r->pipeline, lane->task->chat.id),
+        .expected = -1,
+        .eta_s = -1,
+        .state = state_of(lane),
+    };
+    ret->rows_per_s = rate_of(lane, extract_now(), ret->rows);
+    if (!lane->source)
+        return;
+    tg_source_state(lane->source, &source);
+    if (source.expected >= 0)
+        ret->expected = source.expected + lane->task->rows;
+    wait = extract_lane_wait(lane);
+    if (wait > TG_SECOND_US / 2) {
+        ret->flood_wait_s = (double)wait / 1e6;
+        ret->waiting_for = source.method;
+        ret->state = "waiting";
+    }
+    if (ret->expected >= 0 && ret->rows_per_s > 0)
+        ret->eta_s = (double)TG_MAX(ret->expected - ret->rows, INT64_C(0)) / ret->rows_per_s;
+}
+
+/* Of an export that may not begin yet. */
+static void mind_takeouts(const struct extract_run *r, struct tg_progress *p)
+{
+    for (size_t i = 0; i < r->n_accounts && !p->waiting_for; i++) {
+        const struct extract_account *a = &r->account[i];
+        int64_t left = a->takeout_due_us - tg_net_now(a->account->net);
+
+        if (a->phase != ACCOUNT_TAKEOUT || left <= 0)
+            continue;
+        p->flood_wait_s = (double)left / 1e6;
+        p->waiting_for = "account.initTakeoutSession";
+    }
+}
+
+/* The chat that has been at work the longest stands for all where one line is shown. */
+static void fill_first(const struct extract_run *r, struct tg_progress *p)
+{
+    const struct tg_progress_chat *first = p->at_work;
+    const struct extract_task *last = r->n_tasks ? r->task[r->n_tasks - 1] : NULL;
+
+    p->chat_index = TG_MIN(r->n_ended, p->n_chats ? p->n_chats - 1 : 0);
+    if (p->n_at_work) {
+        p->chat_id = first->chat_id;
+        p->title = first->title;
+        p->rows = first->rows;
+        p->expected = first->expected;
+        p->rows_per_s = first->rows_per_s;
+        p->eta_s = first->eta_s;
+        p->flood_wait_s = first->flood_wait_s;
+        p->waiting_for = first->waiting_for;
+    } else if (last) {
+        p->chat_id = last->chat.id;
+        p->title = last->chat.title;
+        p->rows = last->rows;
+    }
+}
+
+void extract_tell_progress(struct extract_run *r, bool done)
+{
+    struct tg_progress p = { .expected = -1, .eta_s = -1, .done = done };
+    struct tg_pipeline_state state;
+    struct tg_progress_chat *chat;
+
     if (!r->hooks->progress)
         return;
+    chat = calloc(r->n_lanes + 1, sizeof *chat);
+    if (!chat)
+        return; /* the next one may be told again */
     tg_pipeline_state(r->pipeline, &state);
-    p.rows = state.chat_rows;
     p.rows_total = (int64_t)state.rows;
     p.bytes_out = state.bytes_out;
-    p.chat_index = TG_MIN(r->at_chat, r->n_chats ? r->n_chats - 1 : 0);
-    if (r->n_chats) {
-        p.chat_id = r->chat[p.chat_index].id;
-        p.title = r->chat[p.chat_index].title;
-    }
-    p.rows_per_s = rate_of(r, now_us, p.rows);
-    if (r->source) {
-        tg_source_state(r->source, &source);
-        p.expected = source.expected;
-        wait = tgc_limit_wait(tg_net_client(r->account->net), source.method, now_us);
-        if (wait > TG_SECOND_US / 2) {
-            p.flood_wait_s = (double)wait / 1e6;
-            p.waiting_for = source.method;
-        }
-    }
-    if ((double)now_us < r->flood_until_us) {
-        p.flood_wait_s = (r->flood_until_us - (double)now_us) / 1e6;
-        p.waiting_for = r->flood_method;
-    }
-    if (p.expected >= 0 && p.rows_per_s > 0)
-        p.eta_s = (double)TG_MAX(p.expected - p.rows, INT64_C(0)) / p.rows_per_s;
+    p.n_accounts = r->n_accounts;
+    p.n_done = r->n_ended;
+    p.n_chats = r->phase < RUN_READ ? 0 : r->n_tasks;
+    p.at_work = chat;
+    for (size_t i = 0; i < r->n_lanes; i++)
+        fill_chat(r->lane[i], &chat[p.n_at_work++]);
+    fill_first(r, &p);
+    mind_takeouts(r, &p);
     r->hooks->progress(r->hooks->ctx, &p);
+    free(chat);
 }

@@ -41,7 +41,7 @@ static bool on_entry(void *ctx, const struct tg_log_entry *entry)
     json_array_foreach(chats, i, chat) {
         const json_t *id = json_object_get(chat, "id");
         const char *title = json_string_value(json_object_get(chat, "title"));
-        struct tg_job_chat found = { json_integer_value(id), title };
+        struct tg_job_chat found = { .id = json_integer_value(id), .title = title };
 
         if (!json_is_integer(id) || !title) {
             r->code = damaged(r);

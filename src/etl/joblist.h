@@ -18,9 +18,13 @@
 
 #include "store/store.h"
 
+struct tg_extract_settings;
+
 struct tg_job_chat {
-    int64_t id;  /* marked */
+    int64_t id;        /* marked */
     const char *title; /* "" unknown */
+    const struct tg_extract_settings *settings; /* the job's with what differs for this chat; NULL:
+                                                   the job's; not in the list */
 };
 
 /** Called for each chat, in the order in which they were asked for. @return false to stop */

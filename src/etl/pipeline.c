@@ -18,20 +18,27 @@
 #include "crypto/hash.h"
 #include "os/queue.h"
 
-enum { BATCHES_MAX = 8, ITEMS_MAX = 64 };
+enum { BATCHES_BEHIND = 8, ITEMS_MAX = 64 };
 /* A stored document holds 1 MiB; base64 makes four bytes of three. */
 enum { QUARANTINE_MAX = 1 << 20, QUARANTINE_BYTES = 700 << 10 };
 
-enum item_kind { ITEM_LIST, ITEM_CHAT, ITEM_BATCH, ITEM_BAD_RECORD };
+enum item_kind { ITEM_LIST, ITEM_CHAT, ITEM_BATCH, ITEM_LEAVE, ITEM_BAD_RECORD };
 
 struct item {
     enum item_kind kind;
     int64_t chat_id;
     struct tg_batch *batch;
-    const struct tg_job_chat *list;
+    const struct tg_job_chat *list; /* or the one chat that begins */
     size_t n_list;
     struct tg_buf record; /* quarantine entry */
     char name[48];        /* its key within the chat */
+};
+
+/* A chat between begin and left, as the loop thread sees it. */
+struct chat {
+    int64_t id, rows;
+    struct tg_commit resume;
+    bool resumed, left;
 };
 
 struct tg_pipeline {
@@ -43,12 +50,12 @@ struct tg_pipeline {
 
     pthread_mutex_t lock;
     struct tg_pipeline_state shared;
-    struct tg_commit resume;
-    bool resume_known;
+    struct chat *chat;
+    size_t n_chats, cap_chats;
     size_t n_queued;
     uint64_t bytes_out;
-    struct tg_batch *pool[BATCHES_MAX];
-    size_t n_pool;
+    struct tg_batch **pool;
+    size_t n_pool, batches_max;
 };
 
 /* ---- thread ---- */
@@ -57,25 +64,63 @@ static void give_back(struct tg_pipeline *p, struct tg_batch *b, uint64_t bytes)
 {
     tg_batch_clear(b);
     pthread_mutex_lock(&p->lock);
-    assert(p->n_pool < BATCHES_MAX && p->bytes_out >= bytes);
+    assert(p->n_pool < p->batches_max && p->bytes_out >= bytes);
     p->pool[p->n_pool++] = b;
     p->bytes_out -= bytes;
     p->shared.n_out--;
     pthread_mutex_unlock(&p->lock);
 }
 
-static tg_code take_chat(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err)
+/* Under the lock. */
+static struct chat *find_chat(struct tg_pipeline *p, int64_t chat_id)
+{
+    for (size_t i = 0; i < p->n_chats; i++)
+        if (p->chat[i].id == chat_id)
+            return &p->chat[i];
+    return NULL;
+}
+
+static tg_code take_chat(struct tg_pipeline *p, const struct tg_job_chat *chat,
+                         struct tg_error *err)
 {
     struct tg_commit there;
-    tg_code code = tg_taker_chat(&p->taker, chat_id, &there, err);
+    tg_code code = tg_taker_chat(&p->taker, chat, &there, err);
+    struct chat *c;
 
     if (code != TG_OK)
         return code;
     pthread_mutex_lock(&p->lock);
-    p->resume = there;
-    p->resume_known = true;
+    c = find_chat(p, chat->id);
+    c->resume = there;
+    c->resumed = true;
     pthread_mutex_unlock(&p->lock);
     return TG_OK;
+}
+
+static tg_code leave_chat(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err)
+{
+    int64_t rows;
+    tg_code code = tg_taker_leave(&p->taker, chat_id, &rows, err);
+    struct chat *c;
+
+    pthread_mutex_lock(&p->lock);
+    c = find_chat(p, chat_id);
+    c->rows = rows;
+    c->left = code == TG_OK;
+    pthread_mutex_unlock(&p->lock);
+    return code;
+}
+
+static tg_code take_batch(struct tg_pipeline *p, struct tg_batch *b, struct tg_error *err)
+{
+    int64_t chat_id = b->cursor.chat_id;
+    tg_code code = tg_taker_batch(&p->taker, b, err);
+    int64_t rows = tg_taker_rows(&p->taker, chat_id);
+
+    pthread_mutex_lock(&p->lock);
+    find_chat(p, chat_id)->rows = rows;
+    pthread_mutex_unlock(&p->lock);
+    return code;
 }
 
 static tg_code work(struct tg_pipeline *p, struct item *item, struct tg_error *err)
@@ -84,9 +129,11 @@ static tg_code work(struct tg_pipeline *p, struct item *item, struct tg_error *e
     case ITEM_LIST:
         return tg_taker_list(&p->taker, item->list, item->n_list, err);
     case ITEM_CHAT:
-        return take_chat(p, item->chat_id, err);
+        return take_chat(p, item->list, err);
     case ITEM_BATCH:
-        return tg_taker_batch(&p->taker, item->batch, err);
+        return take_batch(p, item->batch, err);
+    case ITEM_LEAVE:
+        return leave_chat(p, item->chat_id, err);
     case ITEM_BAD_RECORD:
         return tg_taker_bad_record(&p->taker, item->chat_id, item->name, &item->record, err);
     }
@@ -101,7 +148,6 @@ static void publish(struct tg_pipeline *p, const struct tg_error *failure)
 
     pthread_mutex_lock(&p->lock);
     p->shared.rows = p->taker.rows;
-    p->shared.chat_rows = p->taker.chat_rows;
     p->shared.batches = p->taker.batches;
     p->shared.commits = p->taker.commits;
     p->shared.bytes_out = bytes_out;
@@ -180,12 +226,11 @@ tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pip
         .nonce = options->nonce,
     };
     pthread_mutex_init(&p->lock, NULL);
-    code = tg_taker_start(&p->taker, err);
-    if (code == TG_OK) {
-        p->queue = tg_queue_new(ITEMS_MAX, UINT64_MAX);
-        if (!p->queue)
-            code = tg_fail(err, TG_NOMEM, "no memory for a queue");
-    }
+    p->batches_max = BATCHES_BEHIND - 1 + TG_MAX(options->n_chats, (size_t)1);
+    p->pool = calloc(p->batches_max, sizeof(struct tg_batch *));
+    p->queue = tg_queue_new(ITEMS_MAX + 4 * p->batches_max, UINT64_MAX);
+    code = p->pool && p->queue ? tg_taker_start(&p->taker, err)
+                               : tg_fail(err, TG_NOMEM, "no memory for a queue");
     if (code == TG_OK)
         code = tg_thread_start(&p->thread, "taker", taker_thread, p, err);
     if (code != TG_OK) {
@@ -227,32 +272,95 @@ tg_code tg_pipeline_list(struct tg_pipeline *p, const struct tg_job_chat *chat, 
     return TG_OK;
 }
 
-tg_code tg_pipeline_begin(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err)
+static bool add_chat(struct tg_pipeline *p, int64_t chat_id)
 {
-    struct item item = { .kind = ITEM_CHAT, .chat_id = chat_id };
+    struct chat *more = p->chat;
 
     pthread_mutex_lock(&p->lock);
-    p->resume_known = false;
+    assert(!find_chat(p, chat_id));
+    if (p->n_chats == p->cap_chats) {
+        size_t cap = TG_MAX(2 * p->cap_chats, (size_t)4);
+
+        more = reallocarray(p->chat, cap, sizeof *more);
+        if (more) {
+            p->chat = more;
+            p->cap_chats = cap;
+        }
+    }
+    if (more)
+        p->chat[p->n_chats++] = (struct chat){ .id = chat_id };
     pthread_mutex_unlock(&p->lock);
-    if (put_item(p, &item, 0) != TG_OK)
+    return more != NULL;
+}
+
+tg_code tg_pipeline_begin(struct tg_pipeline *p, const struct tg_job_chat *chat,
+                          struct tg_error *err)
+{
+    struct item item = { .kind = ITEM_CHAT, .list = chat };
+
+    if (!add_chat(p, chat->id) || put_item(p, &item, 0) != TG_OK)
         return tg_fail(err, TG_NOMEM, "no memory to start a chat");
     return TG_OK;
 }
 
-tg_code tg_pipeline_resume(struct tg_pipeline *p, struct tg_commit *ret, struct tg_error *err)
+tg_code tg_pipeline_resume(struct tg_pipeline *p, int64_t chat_id, struct tg_commit *ret,
+                           struct tg_error *err)
 {
     tg_code code = TG_AGAIN;
+    struct chat *c;
 
     pthread_mutex_lock(&p->lock);
+    c = find_chat(p, chat_id);
     if (p->shared.failed) {
         *err = p->shared.err;
         code = err->code;
-    } else if (p->resume_known) {
-        *ret = p->resume;
+    } else if (c && c->resumed) {
+        *ret = c->resume;
         code = TG_OK;
     }
     pthread_mutex_unlock(&p->lock);
     return code;
+}
+
+tg_code tg_pipeline_leave(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err)
+{
+    struct item item = { .kind = ITEM_LEAVE, .chat_id = chat_id };
+
+    if (put_item(p, &item, 0) != TG_OK)
+        return tg_fail(err, TG_NOMEM, "no memory to end a chat");
+    return TG_OK;
+}
+
+tg_code tg_pipeline_left(struct tg_pipeline *p, int64_t chat_id, int64_t *ret_rows,
+                         struct tg_error *err)
+{
+    tg_code code = TG_AGAIN;
+    struct chat *c;
+
+    pthread_mutex_lock(&p->lock);
+    c = find_chat(p, chat_id);
+    if (p->shared.failed) {
+        *err = p->shared.err;
+        code = err->code;
+    } else if (c->left) {
+        *ret_rows = c->rows;
+        *c = p->chat[--p->n_chats];
+        code = TG_OK;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return code;
+}
+
+int64_t tg_pipeline_rows(struct tg_pipeline *p, int64_t chat_id)
+{
+    const struct chat *c;
+    int64_t rows;
+
+    pthread_mutex_lock(&p->lock);
+    c = find_chat(p, chat_id);
+    rows = c ? c->rows : 0;
+    pthread_mutex_unlock(&p->lock);
+    return rows;
 }
 
 struct tg_batch *tg_pipeline_batch(struct tg_pipeline *p)
@@ -261,7 +369,7 @@ struct tg_batch *tg_pipeline_batch(struct tg_pipeline *p)
     bool credit;
 
     pthread_mutex_lock(&p->lock);
-    credit = p->shared.n_out < BATCHES_MAX &&
+    credit = p->shared.n_out < p->batches_max &&
              p->bytes_out < (uint64_t)p->options.job->credit_bytes && !p->shared.failed;
     if (credit && p->n_pool)
         b = p->pool[--p->n_pool];
@@ -340,6 +448,8 @@ void tg_pipeline_free(struct tg_pipeline *p)
     }
     for (size_t i = 0; i < p->n_pool; i++)
         tg_batch_free(p->pool[i]);
+    free(p->pool);
+    free(p->chat);
     tg_queue_free(p->queue);
     pthread_mutex_destroy(&p->lock);
     free(p);

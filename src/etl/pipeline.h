@@ -9,6 +9,10 @@
  *   tg_pipeline_batch  (credit)
  *   tg_pipeline_put    --batch-->    callback, sink write, commit, checkpoint
  *                      <--credit--   the batch, empty again
+ *   tg_pipeline_leave  --chat-->     what is left of it is committed
+ *                      <--left--     how many rows in all (tg_pipeline_left)
+ *
+ * Any number of chats may be begun at once. What is begun must be left before it is begun again.
  *
  * A batch is asked for only while credit is left, counted in batches and in bytes; that is all the
  * backpressure there is. Every `checkpoint_interval` rows the taker commits: lease checked, rows
@@ -16,7 +20,8 @@
  * commit.
  *
  * Threads: functions are the loop thread's; `wake` is called from the taker's thread
- * Limits:  settings: credit_bytes; 8 batches
+ * Limits:  settings: credit_bytes; 8 batches, and one more for each chat beyond the first that may
+ *          be at work at once
  */
 #ifndef TG_PIPELINE_H
 #define TG_PIPELINE_H
@@ -31,6 +36,7 @@ struct tg_pipeline_options {
     const struct tg_sink *sink;        /* NULL: a callback alone */
     tg_batch_fn callback;              /* NULL: a sink alone */
     void *callback_ctx;
+    size_t n_chats;                    /* that may be at work at once; 0: 1 */
     uint32_t nonce;                    /* random: tells this run from others (struct tg_fence) */
     int64_t (*unix_us)(void);
     void (*wake)(void *ctx);           /* something changed: look again */
@@ -46,12 +52,27 @@ tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pip
 tg_code tg_pipeline_list(struct tg_pipeline *p, const struct tg_job_chat *chat, size_t n,
                          struct tg_error *err);
 
-/** Starts a chat. The answer comes through wake and tg_pipeline_resume. */
-tg_code tg_pipeline_begin(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err);
+/** Starts a chat; what is given must stay until it is left. The answer comes through wake and
+ *  tg_pipeline_resume. */
+tg_code tg_pipeline_begin(struct tg_pipeline *p, const struct tg_job_chat *chat,
+                          struct tg_error *err);
 
 /** @return TG_OK with where the chat stands (zeroes: nothing yet); TG_AGAIN: not known yet; the
  *  failure that ended the pipeline */
-tg_code tg_pipeline_resume(struct tg_pipeline *p, struct tg_commit *ret, struct tg_error *err);
+tg_code tg_pipeline_resume(struct tg_pipeline *p, int64_t chat_id, struct tg_commit *ret,
+                           struct tg_error *err);
+
+/** Ends a chat: what was put is taken, what is not committed yet is. The answer comes through wake
+ *  and tg_pipeline_left. */
+tg_code tg_pipeline_leave(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err);
+
+/** @return TG_OK: it is left, ret_rows tells what of it was committed in this run, and the chat is
+ *  forgotten; TG_AGAIN: not yet; the failure that ended the pipeline */
+tg_code tg_pipeline_left(struct tg_pipeline *p, int64_t chat_id, int64_t *ret_rows,
+                         struct tg_error *err);
+
+/** @return rows of a begun chat committed in this run so far */
+int64_t tg_pipeline_rows(struct tg_pipeline *p, int64_t chat_id);
 
 /** @return an empty batch, or NULL without credit */
 struct tg_batch *tg_pipeline_batch(struct tg_pipeline *p);
@@ -66,7 +87,6 @@ struct tg_pipeline_state {
     bool failed;
     struct tg_error err;         /* if failed */
     bool idle;                   /* nothing is queued or worked on */
-    int64_t chat_rows;           /* of the present chat: committed in this run */
     uint64_t rows, batches, commits, bytes_out;
     uint32_t n_out;              /* batches that are out */
 };

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "os/proc.h"
 
@@ -77,54 +78,63 @@ tg_code tg_taker_renew(struct tg_taker *t, struct tg_error *err)
 
 /* ---- commits ---- */
 
-static tg_code save(struct tg_taker *t, struct tg_error *err)
+static struct tg_taker_chat *find_chat(const struct tg_taker *t, int64_t chat_id)
+{
+    for (size_t i = 0; i < t->n_chats; i++)
+        if (t->chat[i]->next.cursor.chat_id == chat_id)
+            return t->chat[i];
+    return NULL;
+}
+
+static tg_code save(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err)
 {
     tg_code code;
 
-    t->checkpoint.fence = t->lease.token;
-    code = tg_checkpoint_save(t->store, t->job, &t->checkpoint, t->unix_us(), err);
+    c->checkpoint.fence = t->lease.token;
+    code = tg_checkpoint_save(t->store, c->job, &c->checkpoint, t->unix_us(), err);
     /* Only who has the lease writes it: this run slept between the commit and here. */
     return code == TG_CONFLICT ? taken_over(t, err) : code;
 }
 
 /* The next commit begins where the last one with rows ended: one without leaves no trace in the
  * destination once another follows. */
-static void go_on_behind(struct tg_taker *t)
+static void go_on_behind(struct tg_taker_chat *c)
 {
-    if (t->next.rows || !t->next.seq)
-        t->next.covered_from = t->next.cursor.id + 1;
-    t->next.rows = 0;
-    t->dirty = false;
+    if (c->next.rows || !c->next.seq)
+        c->next.covered_from = c->next.cursor.id + 1;
+    c->next.rows = 0;
+    c->dirty = false;
 }
 
-static tg_code commit(struct tg_taker *t, bool complete, struct tg_error *err)
+static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete,
+                      struct tg_error *err)
 {
     const struct tg_sink *sink = t->sink;
     tg_code code = tg_taker_renew(t, err);
 
     if (code != TG_OK)
         return code;
-    t->next.seq = t->checkpoint.commit.seq + 1;
-    t->next.fence = t->lease.token;
-    t->next.complete = complete;
+    c->next.seq = c->checkpoint.commit.seq + 1;
+    c->next.fence = t->lease.token;
+    c->next.complete = complete;
     if (sink)
-        code = sink->ops->commit(sink->self, &t->next, err);
+        code = sink->ops->commit(sink->self, &c->next, err);
     if (code != TG_OK)
         return code;
-    t->checkpoint.commit = t->next;
-    code = save(t, err);
+    c->checkpoint.commit = c->next;
+    code = save(t, c, err);
     if (code != TG_OK)
         return code;
     t->commits++;
-    t->rows += t->next.rows;
-    t->chat_rows += (int64_t)t->next.rows;
-    go_on_behind(t);
+    t->rows += c->next.rows;
+    c->rows += (int64_t)c->next.rows;
+    go_on_behind(c);
     return TG_OK;
 }
 
 /* Writes rows from..to and counts them in. */
-static tg_code write_rows(struct tg_taker *t, const struct tg_batch *b, size_t from, size_t to,
-                          struct tg_error *err)
+static tg_code write_rows(struct tg_taker *t, struct tg_taker_chat *c, const struct tg_batch *b,
+                          size_t from, size_t to, struct tg_error *err)
 {
     const struct tg_row *last = &b->row[to - 1];
     const struct tg_sink *sink = t->sink;
@@ -135,29 +145,30 @@ static tg_code write_rows(struct tg_taker *t, const struct tg_batch *b, size_t f
         code = sink->ops->write(sink->self, b, from, to - from, err);
     if (code != TG_OK)
         return code;
-    t->next.rows += to - from;
-    t->next.rows_total += to - from;
-    t->next.last_id = last->id;
-    t->next.last_date = last->date;
-    t->next.cursor.id = last->id;
-    t->dirty = true;
+    c->next.rows += to - from;
+    c->next.rows_total += to - from;
+    c->next.last_id = last->id;
+    c->next.last_date = last->date;
+    c->next.cursor.id = last->id;
+    c->next.cursor.owner = b->cursor.owner;
+    c->dirty = true;
     return TG_OK;
 }
 
 /* Rows from..to, taken for good, go to the sink, cut where a checkpoint is due. */
-static tg_code take_rows(struct tg_taker *t, const struct tg_batch *b, size_t from, size_t to,
-                         struct tg_error *err)
+static tg_code take_rows(struct tg_taker *t, struct tg_taker_chat *c, const struct tg_batch *b,
+                         size_t from, size_t to, struct tg_error *err)
 {
-    uint64_t interval = (uint64_t)t->job->checkpoint_interval;
+    uint64_t interval = (uint64_t)c->job->checkpoint_interval;
 
-    assert(t->next.rows < interval);
+    assert(c->next.rows < interval);
     for (size_t at = from; at < to;) {
-        size_t piece = (size_t)TG_MIN(interval - t->next.rows, (uint64_t)(to - at));
-        tg_code code = write_rows(t, b, at, at + piece, err);
+        size_t piece = (size_t)TG_MIN(interval - c->next.rows, (uint64_t)(to - at));
+        tg_code code = write_rows(t, c, b, at, at + piece, err);
 
         at += piece;
-        if (code == TG_OK && t->next.rows == interval && at < to)
-            code = commit(t, false, err);
+        if (code == TG_OK && c->next.rows == interval && at < to)
+            code = commit(t, c, false, err);
         if (code != TG_OK)
             return code;
     }
@@ -166,36 +177,37 @@ static tg_code take_rows(struct tg_taker *t, const struct tg_batch *b, size_t fr
 
 /* ---- batches ---- */
 
-static void name_checkpoint(const struct tg_taker *t, struct tg_batch *b)
+static void name_checkpoint(const struct tg_taker_chat *c, struct tg_batch *b)
 {
     b->checkpoint_id[0] = 0;
-    if (t->checkpoint.number)
-        snprintf(b->checkpoint_id, sizeof b->checkpoint_id, "%s/%lld/%llu", t->job->job,
-                 (long long)b->cursor.chat_id, (unsigned long long)t->checkpoint.number);
+    if (c->checkpoint.number)
+        snprintf(b->checkpoint_id, sizeof b->checkpoint_id, "%s/%lld/%llu", c->job->job,
+                 (long long)b->cursor.chat_id, (unsigned long long)c->checkpoint.number);
 }
 
 /* A new segment (the supergroup behind a basic group): a commit never spans two. */
-static tg_code enter_segment(struct tg_taker *t, const struct tg_batch *b, struct tg_error *err)
+static tg_code enter_segment(struct tg_taker *t, struct tg_taker_chat *c,
+                             const struct tg_batch *b, struct tg_error *err)
 {
     tg_code code = TG_OK;
 
-    if (t->next.cursor.segment != b->cursor.segment) {
-        if (t->held)
+    if (c->next.cursor.segment != b->cursor.segment) {
+        if (c->held)
             return TG_OK; /* rows of the segment before were left behind */
-        if (t->dirty)
-            code = commit(t, false, err);
-        t->next.cursor.segment = b->cursor.segment;
-        t->next.cursor.id = b->covered_from - 1;
-        t->next.covered_from = b->covered_from;
-    } else if (t->checkpoint.commit.seq == 0 && !t->dirty) {
-        t->next.cursor.id = b->covered_from - 1;
-        t->next.covered_from = b->covered_from;
+        if (c->dirty)
+            code = commit(t, c, false, err);
+        c->next.cursor.segment = b->cursor.segment;
+        c->next.cursor.id = b->covered_from - 1;
+        c->next.covered_from = b->covered_from;
+    } else if (c->checkpoint.commit.seq == 0 && !c->dirty) {
+        c->next.cursor.id = b->covered_from - 1;
+        c->next.covered_from = b->covered_from;
     }
     return code;
 }
 
 /* The whole batch was taken: the cursor goes past what holds no rows, too. */
-static void finish_batch(struct tg_taker *t, const struct tg_batch *b)
+static void finish_batch(struct tg_taker_chat *c, const struct tg_batch *b)
 {
     const struct tg_batch_record record = {
         .id = b->seq,
@@ -204,23 +216,25 @@ static void finish_batch(struct tg_taker *t, const struct tg_batch *b)
         .rows = b->n,
     };
 
-    t->dirty |= t->next.cursor.id < b->cursor.id;
-    t->next.cursor.id = TG_MAX(t->next.cursor.id, b->cursor.id);
-    t->next.batches++;
-    t->counted = true;
-    tg_checkpoint_batch(&t->checkpoint, &record);
+    c->dirty |= c->next.cursor.id < b->cursor.id;
+    c->next.cursor.id = TG_MAX(c->next.cursor.id, b->cursor.id);
+    c->next.cursor.owner = b->cursor.owner;
+    c->next.batches++;
+    c->counted = true;
+    tg_checkpoint_batch(&c->checkpoint, &record);
 }
 
 /* Whether a commit would tell anything new. */
-static bool has_news(const struct tg_taker *t, bool complete)
+static bool has_news(const struct tg_taker_chat *c, bool complete)
 {
-    return t->dirty || (complete && !t->checkpoint.commit.complete);
+    return c->dirty || (complete && !c->checkpoint.commit.complete);
 }
 
 /* tg_batch_commit: rows up to n are durable in the sink and in the checkpoint, or it failed. */
 static tg_code commit_now(void *ctx, struct tg_batch *b, size_t n, struct tg_error *err)
 {
     struct tg_taker *t = ctx;
+    struct tg_taker_chat *c = find_chat(t, b->cursor.chat_id);
     bool whole = n == b->n;
     tg_code code = TG_OK;
 
@@ -228,24 +242,24 @@ static tg_code commit_now(void *ctx, struct tg_batch *b, size_t n, struct tg_err
         *err = t->broken;
         return err->code;
     }
-    if (t->held) {
+    if (c->held) {
         tg_fail(err, TG_USAGE, "batch %llu cannot be committed: rows before it were not",
                 (unsigned long long)b->seq);
         return tg_hint(err, "commit each batch before the next one; what was not comes again in "
                             "the next run");
     }
     if (n > b->n_taken)
-        code = take_rows(t, b, b->n_taken, n, err);
-    if (code == TG_OK && whole && !t->counted)
-        finish_batch(t, b);
-    if (code == TG_OK && has_news(t, whole && b->last))
-        code = commit(t, whole && b->last, err);
+        code = take_rows(t, c, b, b->n_taken, n, err);
+    if (code == TG_OK && whole && !c->counted)
+        finish_batch(c, b);
+    if (code == TG_OK && has_news(c, whole && b->last))
+        code = commit(t, c, whole && b->last, err);
     if (code != TG_OK) {
         t->broken = *err;
         return code;
     }
     b->n_taken = n;
-    name_checkpoint(t, b);
+    name_checkpoint(c, b);
     return TG_OK;
 }
 
@@ -276,45 +290,48 @@ static tg_code ask_callback(struct tg_taker *t, struct tg_batch *b, struct tg_er
 }
 
 /* A batch without rows needs no word of the callback, unless it refuses. */
-static tg_code offer_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *err)
+static tg_code offer_batch(struct tg_taker *t, struct tg_taker_chat *c, struct tg_batch *b,
+                           struct tg_error *err)
 {
     tg_code code = ask_callback(t, b, err);
     bool whole = b->n_taken == b->n;
 
-    if (code == TG_OK && whole && !t->held && !t->counted)
-        finish_batch(t, b);
-    t->held |= code != TG_OK || !whole;
+    if (code == TG_OK && whole && !c->held && !c->counted)
+        finish_batch(c, b);
+    c->held |= code != TG_OK || !whole;
     return code;
 }
 
-static tg_code take_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *err)
+static tg_code take_batch(struct tg_taker *t, struct tg_taker_chat *c, struct tg_batch *b,
+                          struct tg_error *err)
 {
     bool complete;
-    tg_code code = enter_segment(t, b, err);
+    tg_code code = enter_segment(t, c, b, err);
 
     if (code != TG_OK)
         return code;
-    name_checkpoint(t, b);
-    t->counted = false;
+    name_checkpoint(c, b);
+    c->counted = false;
     if (t->callback) {
-        code = offer_batch(t, b, err);
+        code = offer_batch(t, c, b, err);
     } else {
-        code = take_rows(t, b, 0, b->n, err);
+        code = take_rows(t, c, b, 0, b->n, err);
         if (code == TG_OK)
-            finish_batch(t, b);
+            finish_batch(c, b);
     }
     if (code != TG_OK)
         return code;
     t->batches++;
-    complete = b->last && !t->held;
-    if (t->dirty ? t->next.rows >= (uint64_t)t->job->checkpoint_interval || b->last
-                 : has_news(t, complete))
-        code = commit(t, complete, err);
+    complete = b->last && !c->held;
+    if (c->dirty ? c->next.rows >= (uint64_t)c->job->checkpoint_interval || b->last
+                 : has_news(c, complete))
+        code = commit(t, c, complete, err);
     return code;
 }
 
 /* The checkpoint tells why it goes no further; that it cannot be written changes nothing. */
-static void note_failure(struct tg_taker *t, const struct tg_batch *b, const struct tg_error *why)
+static void note_failure(struct tg_taker *t, struct tg_taker_chat *c, const struct tg_batch *b,
+                         const struct tg_error *why)
 {
     struct tg_batch_record record = {
         .id = b->seq,
@@ -329,21 +346,22 @@ static void note_failure(struct tg_taker *t, const struct tg_batch *b, const str
     if (tg_code_type(why->code) == TG_TYPE_STATE)
         return;
     snprintf(record.error, sizeof record.error, "%.159s", why->message);
-    tg_checkpoint_batch(&t->checkpoint, &record);
-    if (save(t, &ignored) != TG_OK) {
+    tg_checkpoint_batch(&c->checkpoint, &record);
+    if (save(t, c, &ignored) != TG_OK) {
         /* the run tells its failure all the same */
     }
 }
 
 tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *err)
 {
+    struct tg_taker_chat *c = find_chat(t, b->cursor.chat_id);
     tg_code code;
 
-    assert(!t->failed && b->cursor.chat_id == t->next.cursor.chat_id);
-    code = take_batch(t, b, err);
+    assert(!t->failed && c);
+    code = take_batch(t, c, b, err);
     if (code != TG_OK) {
         t->failed = true;
-        note_failure(t, b, err);
+        note_failure(t, c, b, err);
     }
     return code;
 }
@@ -353,7 +371,8 @@ tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *
 static bool same_commit(const struct tg_commit *a, const struct tg_commit *b)
 {
     return a->seq == b->seq && a->cursor.segment == b->cursor.segment &&
-           a->cursor.id == b->cursor.id && a->rows_total == b->rows_total &&
+           a->cursor.id == b->cursor.id && a->cursor.owner == b->cursor.owner &&
+           a->rows_total == b->rows_total &&
            a->complete == b->complete;
 }
 
@@ -387,15 +406,22 @@ static bool last_commit(void *ctx, const struct tg_commit *c)
     return true;
 }
 
-static tg_code check_chat(const struct tg_taker *t, int64_t chat_id, struct tg_error *err)
+static const struct tg_extract_settings *settings_of(const struct tg_taker *t,
+                                                     const struct tg_job_chat *chat)
+{
+    return chat->settings ? chat->settings : t->job;
+}
+
+static tg_code check_chat(const struct tg_taker *t, const struct tg_job_chat *chat,
+                          struct tg_error *err)
 {
     const struct tg_sink *sink = t->sink;
     struct tg_checkpoint stored = { 0 };
     struct tg_commit there = { 0 };
-    tg_code code = tg_checkpoint_load(t->store, t->job, chat_id, &stored, err);
+    tg_code code = tg_checkpoint_load(t->store, settings_of(t, chat), chat->id, &stored, err);
 
     if (code == TG_OK)
-        code = sink->ops->commits(sink->self, chat_id, last_commit, &there, err);
+        code = sink->ops->commits(sink->self, chat->id, last_commit, &there, err);
     if (code == TG_OK)
         code = check_behind(t, &stored, &there, err);
     tg_checkpoint_done(&stored);
@@ -403,47 +429,61 @@ static tg_code check_chat(const struct tg_taker *t, int64_t chat_id, struct tg_e
 }
 
 /* The destination's own last commit decides; the checkpoint is brought to it. */
-static tg_code take_up(struct tg_taker *t, int64_t chat_id, struct tg_commit *ret,
+static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat_id,
                        struct tg_error *err)
 {
     const struct tg_fence fence = { t->lease.token, t->nonce };
     const struct tg_sink *sink = t->sink;
-    struct tg_checkpoint stored = { .commit.cursor.chat_id = chat_id };
-    struct tg_commit there = { .cursor.chat_id = chat_id };
-    tg_code code = t->dirty ? commit(t, false, err) : TG_OK; /* of the chat before */
+    struct tg_checkpoint *stored = &c->checkpoint;
+    tg_code code = tg_taker_renew(t, err);
     bool moved;
 
+    stored->commit.cursor.chat_id = c->next.cursor.chat_id = chat_id;
     if (code == TG_OK)
-        code = tg_taker_renew(t, err);
-    if (code == TG_OK)
-        code = tg_checkpoint_load(t->store, t->job, chat_id, &stored, err);
+        code = tg_checkpoint_load(t->store, c->job, chat_id, stored, err);
     if (code != TG_OK && code != TG_END)
         return code;
     if (sink)
-        code = sink->ops->attach(sink->self, chat_id, &fence, &there, err);
+        code = sink->ops->attach(sink->self, chat_id, &fence, &c->next, err);
     else
-        there = stored.commit;
+        c->next = stored->commit;
     if (code == TG_OK || code == TG_END)
-        code = check_behind(t, &stored, &there, err);
-    if (code != TG_OK) {
-        tg_checkpoint_done(&stored);
+        code = check_behind(t, stored, &c->next, err);
+    if (code != TG_OK)
         return code;
+    moved = sink && (!stored->to || strcmp(stored->to, t->job->to) != 0);
+    if (moved || !same_commit(&stored->commit, &c->next)) {
+        stored->commit = c->next;
+        if (c->next.seq) /* killed between the destination's commit and the checkpoint, or moved */
+            code = save(t, c, err);
     }
-    tg_checkpoint_done(&t->checkpoint);
-    t->checkpoint = stored;
-    t->next = there;
-    t->held = false;
-    t->chat_rows = 0;
-    moved = sink && (!stored.to || strcmp(stored.to, t->job->to) != 0);
-    if (moved || !same_commit(&stored.commit, &there)) {
-        t->checkpoint.commit = there;
-        if (there.seq) /* killed between the destination's commit and the checkpoint, or moved */
-            code = save(t, err);
-    }
-    go_on_behind(t);
-    if (code == TG_OK)
-        *ret = there;
     return code;
+}
+
+static void drop_chat(struct tg_taker *t, struct tg_taker_chat *c)
+{
+    size_t i = 0;
+
+    while (t->chat[i] != c)
+        i++;
+    t->chat[i] = t->chat[--t->n_chats];
+    tg_checkpoint_done(&c->checkpoint);
+    free(c);
+}
+
+static struct tg_taker_chat *add_chat(struct tg_taker *t, const struct tg_job_chat *chat)
+{
+    struct tg_taker_chat **more = reallocarray(t->chat, t->n_chats + 1, sizeof *t->chat), *c;
+
+    if (!more)
+        return NULL;
+    t->chat = more;
+    c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->job = settings_of(t, chat);
+    t->chat[t->n_chats++] = c;
+    return c;
 }
 
 tg_code tg_taker_list(struct tg_taker *t, const struct tg_job_chat *chat, size_t n,
@@ -453,21 +493,51 @@ tg_code tg_taker_list(struct tg_taker *t, const struct tg_job_chat *chat, size_t
 
     assert(!t->failed);
     for (size_t i = 0; code == TG_OK && t->sink && i < n; i++)
-        code = check_chat(t, chat[i].id, err);
+        code = check_chat(t, &chat[i], err);
     if (code == TG_OK)
         code = tg_joblist_add(t->store, t->job->job, chat, n, t->unix_us(), err);
     t->failed = code != TG_OK;
     return code;
 }
 
-tg_code tg_taker_chat(struct tg_taker *t, int64_t chat_id, struct tg_commit *ret,
+tg_code tg_taker_chat(struct tg_taker *t, const struct tg_job_chat *chat, struct tg_commit *ret,
                       struct tg_error *err)
 {
+    struct tg_taker_chat *c;
     tg_code code;
 
-    assert(!t->failed);
-    code = take_up(t, chat_id, ret, err);
+    assert(!t->failed && !find_chat(t, chat->id));
+    c = add_chat(t, chat);
+    code = c ? take_up(t, c, chat->id, err) : tg_fail(err, TG_NOMEM, "no memory for a chat");
     t->failed = code != TG_OK;
+    if (code == TG_OK) {
+        *ret = c->next;
+        go_on_behind(c);
+    } else if (c) {
+        drop_chat(t, c);
+    }
+    return code;
+}
+
+int64_t tg_taker_rows(const struct tg_taker *t, int64_t chat_id)
+{
+    const struct tg_taker_chat *c = find_chat(t, chat_id);
+
+    return c ? c->rows : 0;
+}
+
+tg_code tg_taker_leave(struct tg_taker *t, int64_t chat_id, int64_t *ret_rows,
+                       struct tg_error *err)
+{
+    struct tg_taker_chat *c = find_chat(t, chat_id);
+    tg_code code = TG_OK;
+
+    assert(!t->failed && c);
+    if (c->dirty)
+        code = commit(t, c, false, err);
+    *ret_rows = c->rows;
+    t->failed = code != TG_OK;
+    drop_chat(t, c);
     return code;
 }
 
@@ -495,14 +565,20 @@ tg_code tg_taker_end(struct tg_taker *t, struct tg_error *err)
     struct tg_error ignored;
     tg_code code = TG_OK;
 
-    if (!t->failed && t->dirty)
-        code = commit(t, false, err);
-    t->dirty = false;
+    while (t->n_chats) {
+        struct tg_taker_chat *c = t->chat[t->n_chats - 1];
+
+        if (!t->failed && c->dirty)
+            code = commit(t, c, false, err);
+        t->failed |= code != TG_OK;
+        drop_chat(t, c);
+    }
+    free(t->chat);
+    t->chat = NULL;
     if (t->have_lease &&
         store->ops->release(store->self, t->lease_name, &t->lease, &ignored) != TG_OK) {
         /* it runs out by itself */
     }
     t->have_lease = false;
-    tg_checkpoint_done(&t->checkpoint);
     return code;
 }

@@ -6,7 +6,10 @@
  *   tg_taker_list                      the job's list of chats
  *   tg_taker_chat                      destination attached, checkpoint loaded and brought to it
  *   tg_taker_batch                     callback, sink write, a commit every interval of rows
- *   tg_taker_end                       commits what is left, gives the lease back
+ *   tg_taker_leave                     commits what is left of the chat
+ *   tg_taker_end                       commits what is left of all, gives the lease back
+ *
+ * Any number of chats may be taken up at once; each has a checkpoint and commits of its own.
  *
  * A commit is: lease checked, rows durable in the destination, then the checkpoint. Killed between
  * the two, the next run finds the destination ahead and brings the checkpoint to it. After any
@@ -24,6 +27,17 @@
 #include "etl/joblist.h"
 #include "tgdata/extract.h"
 
+/* One chat that was taken up. */
+struct tg_taker_chat {
+    const struct tg_extract_settings *job; /* with what differs for this chat */
+    struct tg_checkpoint checkpoint;
+    struct tg_commit next; /* what the next commit will say; rows counts up */
+    int64_t rows;          /* committed in this run */
+    bool dirty;            /* something is not committed yet */
+    bool held;             /* a callback left rows behind: nothing moves past them */
+    bool counted;          /* the batch in hand is taken whole, and counted */
+};
+
 struct tg_taker {
     /* to be filled in; borrowed */
     const struct tg_extract_settings *job;
@@ -35,19 +49,15 @@ struct tg_taker {
     uint32_t nonce;             /* random: tells this run from others (struct tg_fence) */
 
     uint64_t rows, batches, commits; /* done so far */
-    int64_t chat_rows;               /* of the chat at work: committed in this run */
     int64_t renew_us;                /* when the lease is to be renewed, by unix_us */
 
     /* own */
     struct tg_lease lease;
     char lease_name[80];
     bool have_lease;
-    struct tg_checkpoint checkpoint; /* of the chat at work */
-    struct tg_commit next;           /* what the next commit will say; rows counts up */
-    bool dirty;                      /* something is not committed yet */
-    bool held;                       /* a callback left rows behind: nothing moves past them */
-    bool counted;                    /* the batch in hand is taken whole, and counted */
-    struct tg_error broken;          /* why a callback's commit failed; code OK: none did */
+    struct tg_taker_chat **chat;
+    size_t n_chats;
+    struct tg_error broken; /* why a callback's commit failed; code OK: none did */
     bool failed;
 };
 
@@ -65,10 +75,18 @@ tg_code tg_taker_renew(struct tg_taker *t, struct tg_error *err);
 tg_code tg_taker_list(struct tg_taker *t, const struct tg_job_chat *chat, size_t n,
                       struct tg_error *err);
 
-/** Commits what is left of the chat before and takes up another. ret: where that one stands; zeroes
- *  but for the chat's id if nothing is there yet */
-tg_code tg_taker_chat(struct tg_taker *t, int64_t chat_id, struct tg_commit *ret,
+/** Takes a chat up; what is given must stay until it is left. ret: where it stands; zeroes but for
+ *  the chat's id if nothing is there yet */
+tg_code tg_taker_chat(struct tg_taker *t, const struct tg_job_chat *chat, struct tg_commit *ret,
                       struct tg_error *err);
+
+/** @return rows of the chat committed in this run, while it is taken up */
+int64_t tg_taker_rows(const struct tg_taker *t, int64_t chat_id);
+
+/** Commits what is left of a chat that was taken up and lays it down. ret_rows: as tg_taker_rows,
+ *  written in any case */
+tg_code tg_taker_leave(struct tg_taker *t, int64_t chat_id, int64_t *ret_rows,
+                       struct tg_error *err);
 
 /** Takes a batch of the chat. What a refusing callback had committed before stays. */
 tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *err);

@@ -142,11 +142,11 @@ static bool ask(struct server *s, int64_t now_us)
     return true;
 }
 
-static tg_code server_step(void *ctx, int64_t now_us, struct tg_error *err)
+static tg_code server_step(void *ctx, struct tg_account *a, int64_t now_us, struct tg_error *err)
 {
     struct server *s = ctx;
 
-    if (tg_account_stopping(s->v->account) && s->step != STEP_END) {
+    if (tg_account_stopping(a) && s->step != STEP_END) {
         tg_fail(err, TG_CANCELLED, "stopped");
         tgc_fail_all(client_of(s), err); /* nobody waits for the answers any more */
         return TG_CANCELLED;

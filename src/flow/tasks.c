@@ -396,6 +396,7 @@ tg_code tg_tasks_add(struct tg_tasks *t, const struct tg_task *task, int64_t now
                                         .tenant = task->tenant,
                                         .priority = task->priority,
                                         .attempts_max = task->attempts_max,
+                                        .ahead_us = task->ahead_us,
                                         .id = ++t->serial << SLOT_BITS | index },
                               .group = join_group(t, task->tenant, task->needs) };
     await(t, index, task->due_us, now_us);
@@ -406,7 +407,7 @@ tg_code tg_tasks_add(struct tg_tasks *t, const struct tg_task *task, int64_t now
 /* When its turn is, if it were alone: the lower the sooner. */
 static int64_t rank(const struct tg_task *task)
 {
-    return task->due_us + (int64_t)task->priority * TG_TASKS_AGE_US;
+    return task->due_us - task->ahead_us + (int64_t)task->priority * TG_TASKS_AGE_US;
 }
 
 static bool before(const struct tasks_slot *a, const struct tasks_slot *b)

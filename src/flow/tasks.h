@@ -33,12 +33,11 @@
 #define TG_TASKS_H
 
 #include "base/base.h"
+#include "tgdata/parallel.h" /* enum tg_priority */
 
 #define TG_TASKS_AGE_US (300 * TG_SECOND_US)
 
 enum { TG_TASKS_MAX = 1 << 20, TG_TASKS_TENANTS = 256, TG_TASKS_WEIGHT_MAX = 1000 };
-
-enum tg_priority { TG_PRIORITY_HIGH, TG_PRIORITY_NORMAL, TG_PRIORITY_LOW, TG_PRIORITIES };
 
 enum tg_task_state {
     TG_TASK_GONE,
@@ -56,6 +55,8 @@ struct tg_task {
     enum tg_priority priority;
     uint32_t attempts_max;  /* runs that may fail; 0: no end */
     int64_t due_us;         /* not before; once it is READY, since when */
+    int64_t ahead_us;       /* it stands as if it had become due that much earlier; all tasks of the
+                               same tenant and needs should have the same */
     /* kept */
     uint64_t id;            /* never 0, never given to another task */
     enum tg_task_state state;
@@ -137,8 +138,5 @@ bool tg_tasks_reschedule(struct tg_tasks *t, uint64_t id, int64_t delay_us,
  *  @return false: that was its last attempt, and it is gone; or it did not run */
 bool tg_tasks_failed(struct tg_tasks *t, uint64_t id, int64_t delay_us, enum tg_priority priority,
                      int64_t now_us);
-
-/** @return "high", "normal" or "low" */
-const char *tg_priority_name(enum tg_priority priority);
 
 #endif

@@ -30,6 +30,7 @@ static const struct {
     NUMBER("last_id", I64, last_id),
     NUMBER("last_date", I64, last_date),
     NUMBER("fence", U64, fence),
+    NUMBER("owner", I64, cursor.owner),
 };
 
 /* ,"self":"<64 hex digits>"}\n */

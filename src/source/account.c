@@ -269,66 +269,6 @@ static void on_notice(void *ctx, const struct tgc_notice *n)
     }
 }
 
-/* ---- running ---- */
-
-static void on_step(void *ctx, int64_t now_us)
-{
-    struct tg_account *a = ctx;
-
-    if (!a->step)
-        return;
-    a->result = a->step(a->step_ctx, now_us, a->result_err);
-    if (a->result == TG_AGAIN)
-        return;
-    a->step = NULL;
-    tg_net_stop(a->net);
-}
-
-/* What is still on its way would call back into an operation that is over. */
-static void leave_nothing(struct tg_account *a, struct tg_error *err)
-{
-    bool failed = a->result != TG_OK && a->result != TG_AGAIN;
-    struct tg_error kept = { 0 }, why;
-
-    if (failed)
-        kept = *err; /* the callbacks may write there too */
-    tg_fail(&why, TG_CANCELLED, "stopped");
-    tgc_fail_all(tg_net_client(a->net), &why);
-    if (failed)
-        *err = kept;
-}
-
-tg_code tg_account_run(struct tg_account *a,
-                       tg_code (*step)(void *ctx, int64_t now_us, struct tg_error *err), void *ctx,
-                       struct tg_error *err)
-{
-    struct tg_error ignored;
-
-    assert(!a->step);
-    a->step = step;
-    a->step_ctx = ctx;
-    a->result_err = err;
-    a->result = TG_AGAIN;
-    tg_net_run(a->net);
-    a->step = NULL;
-    leave_nothing(a, err);
-    if (a->result == TG_OK)
-        a->held = false;
-    if (a->result == TG_OK && a->dirty)
-        return tg_account_save(a, err);
-    if (tg_account_save(a, &ignored) != TG_OK) {
-        /* the first failure is the one to tell */
-    }
-    return a->result == TG_AGAIN ? tg_fail(err, TG_CANCELLED, "stopped") : a->result;
-}
-
-void tg_account_stop(struct tg_account *a)
-{
-    atomic_store_explicit(&a->stop, true, memory_order_relaxed);
-    if (a->net)
-        tg_net_wake(a->net);
-}
-
 /* ---- life ---- */
 
 static struct mt_transport_options transport_of(const struct tg_account_settings *s)
@@ -396,7 +336,11 @@ static tg_code retry_of(const struct tg_account_settings *s, struct tg_retry_pol
 static tg_code start_client(struct tg_account *a, struct tg_error *err)
 {
     const struct tg_account_settings *s = &a->settings;
-    struct tg_net_options net = { .ctx = a, .save = on_save, .notice = on_notice, .step = on_step };
+    struct tg_net_options net = { .loop = a->loop,
+                                  .ctx = a,
+                                  .save = on_save,
+                                  .notice = on_notice,
+                                  .step = tg_account_on_step };
     struct tgc_options client = {
         .random = &a->random,
         .where = &a->session.where,
@@ -495,8 +439,8 @@ static tg_code apply_settings(struct tg_account *a, bool force, struct tg_error 
     return TG_OK;
 }
 
-tg_code tg_account_open(const struct tg_config *config, tg_note_fn note, void *ctx,
-                        struct tg_account **ret, struct tg_error *err)
+tg_code tg_account_open_on(struct tg_loop *loop, const struct tg_config *config, tg_note_fn note,
+                           void *ctx, struct tg_account **ret, struct tg_error *err)
 {
     struct tg_account *a;
     tg_code code = tg_config_check(config, err);
@@ -507,6 +451,7 @@ tg_code tg_account_open(const struct tg_config *config, tg_note_fn note, void *c
     if (!a)
         return tg_fail(err, TG_NOMEM, "no memory for an account");
     a->settings = config->account;
+    a->loop = loop;
     a->note = note;
     a->note_ctx = ctx;
     a->random = tg_random_system();
@@ -533,6 +478,12 @@ tg_code tg_account_open(const struct tg_config *config, tg_note_fn note, void *c
     }
     *ret = a;
     return TG_OK;
+}
+
+tg_code tg_account_open(const struct tg_config *config, tg_note_fn note, void *ctx,
+                        struct tg_account **ret, struct tg_error *err)
+{
+    return tg_account_open_on(NULL, config, note, ctx, ret, err);
 }
 
 void tg_account_close(struct tg_account *a)

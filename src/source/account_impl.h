@@ -2,8 +2,8 @@
 /*
  * account_impl.h - an open account inside the library: session file, client, loop
  *
- * Work on an account is a step function that is called on the loop after every event until it says
- * that it is done.
+ * Work on an account, or on several that share a loop, is a step function that is called on the
+ * loop after every event until it says that it is done (account_run.c).
  *
  * Threads: one at a time; stop from anywhere
  */
@@ -38,21 +38,33 @@ struct tg_account {
     bool imported;              /* the login came from a session string */
     bool logged_in_now;         /* a login began while it is open */
     struct tg_error save_error; /* the last failure to write it */
-    /* the work that runs now */
-    tg_code (*step)(void *ctx, int64_t now_us, struct tg_error *err);
-    void *step_ctx;
-    tg_code result;
-    struct tg_error *result_err;
+    struct tg_loop *loop;           /* borrowed, shared with other accounts; NULL: its own */
+    struct tg_account_work *work;   /* what runs now; NULL: nothing */
 };
+
+/** What is done on the loop, after each event of an account: TG_AGAIN until it has ended. `now_us`
+ *  is that account's time. */
+typedef tg_code (*tg_account_step)(void *ctx, struct tg_account *account, int64_t now_us,
+                                   struct tg_error *err);
+
+/** tg_account_open on a loop that is shared. */
+tg_code tg_account_open_on(struct tg_loop *loop, const struct tg_config *config, tg_note_fn note,
+                           void *ctx, struct tg_account **ret, struct tg_error *err);
 
 /**
  * Runs `step` on the account's loop until it returns anything but TG_AGAIN.
  * @return what step returned; TG_CANCELLED after tg_account_stop, if step does not end by itself
  *         (it is told by tg_account_stopping)
  */
-tg_code tg_account_run(struct tg_account *a,
-                       tg_code (*step)(void *ctx, int64_t now_us, struct tg_error *err), void *ctx,
+tg_code tg_account_run(struct tg_account *a, tg_account_step step, void *ctx,
                        struct tg_error *err);
+
+/** The same for several accounts, all on one loop: step is called after each event of any. */
+tg_code tg_accounts_run(struct tg_account *const *a, size_t n, tg_account_step step, void *ctx,
+                        struct tg_error *err);
+
+/** What tg_net calls after each event; ctx is the account. */
+void tg_account_on_step(void *ctx, int64_t now_us);
 
 static inline bool tg_account_stopping(const struct tg_account *a)
 {

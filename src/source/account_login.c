@@ -76,11 +76,12 @@ static tg_code answer(struct login_op *l, int64_t now_us, struct tg_error *err)
     return code;
 }
 
-static tg_code login_step(void *ctx, int64_t now_us, struct tg_error *err)
+static tg_code login_step(void *ctx, struct tg_account *a, int64_t now_us, struct tg_error *err)
 {
     struct login_op *l = ctx;
     tg_code code;
 
+    (void)a;
     while (l->asking && l->login) {
         code = answer(l, now_us, err);
         if (code != TG_OK)

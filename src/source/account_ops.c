@@ -35,8 +35,9 @@ static void on_done(void *ctx, const struct tg_error *err)
     tg_account_op_done(ctx, err);
 }
 
-static tg_code plain_step(void *ctx, int64_t now_us, struct tg_error *err)
+static tg_code plain_step(void *ctx, struct tg_account *a, int64_t now_us, struct tg_error *err)
 {
+    (void)a;
     (void)now_us;
     return tg_account_op_step(ctx, err);
 }

@@ -124,6 +124,8 @@ bool source_ask(struct tg_history_source *s, const struct tg_history_request *re
 /** Sends the body of a request; fails the source if that cannot be. */
 bool source_call(struct tg_history_source *s, struct tgc_request *request,
                  const struct tg_buf *body, uint64_t *ret_call);
+/** The account's user id if the segment's message ids are its own; else 0. */
+int64_t source_owner(const struct tg_history_source *s);
 /** The method that pages are read with. */
 const char *source_method(const struct tg_history_source *s);
 

@@ -25,7 +25,7 @@ bool source_flush(struct tg_history_source *s, bool last)
     s->batch = NULL;
     s->told = s->covered;
     b->seq = ++s->batch_seq;
-    b->cursor = (struct tg_cursor){ s->options.chat_id, s->segment, s->covered };
+    b->cursor = (struct tg_cursor){ s->options.chat_id, s->segment, s->covered, source_owner(s) };
     b->ended_us = s->now_us;
     if (!b->started_us)
         b->started_us = s->now_us;
@@ -81,7 +81,7 @@ static tg_code add_row(struct tg_history_source *s, struct source_page *page, si
     size_t at = (size_t)page->entry[i].at;
     struct tg_row_options options = {
         .chat_id = s->segment_chat[s->segment],
-        .owner = s->segment_chat[s->segment] > -TG_CHANNEL_MARK ? s->owner : 0,
+        .owner = source_owner(s),
         .protected_chat = s->protected_chat,
         .forum = s->forum,
         .raw = s->options.settings->raw,

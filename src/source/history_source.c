@@ -101,6 +101,11 @@ bool source_ask(struct tg_history_source *s, const struct tg_history_request *q,
 
 /* ---- the chat ---- */
 
+int64_t source_owner(const struct tg_history_source *s)
+{
+    return s->segment_chat[s->segment] > -TG_CHANNEL_MARK ? s->owner : 0;
+}
+
 /* A number of rows is wanted and was reached, perhaps by an earlier run. */
 static bool has_enough(const struct tg_history_source *s)
 {
@@ -120,6 +125,11 @@ static void know_segments(struct tg_history_source *s, int64_t migrated_from)
         s->n_segments = 2;
         s->segment_chat[0] = migrated_from;
         s->segment_chat[1] = s->options.chat_id;
+    }
+    if (s->n_segments == 2 && s->options.resume.segment == 0 && s->options.resume.id &&
+        !s->options.resume.owner) { /* begun by an account that did not see the old group */
+        s->n_segments = 1;
+        s->segment_chat[0] = s->options.chat_id;
     }
     s->options.resume.segment = TG_MIN(s->options.resume.segment, s->n_segments - 1);
     s->segment = s->options.resume.segment;
@@ -452,4 +462,6 @@ void tg_source_state(const struct tg_history_source *s, struct tg_source_state *
     *ret = s->state;
     ret->method = source_method(s);
     ret->rows = s->rows_total;
+    ret->begun = s->n_segments > 0;
+    ret->owner = ret->begun ? source_owner(s) : 0;
 }

@@ -45,7 +45,8 @@ struct tg_source_options {
     int64_t chat_id;
     const struct tg_range *range; /* takeout's split ranges, borrowed; NULL: none */
     size_t n_ranges;
-    struct tg_cursor resume;      /* segment and id done so far; id 0 nothing */
+    struct tg_cursor resume;      /* segment and id done so far; id 0 nothing; its owner, if any, is
+                                     the client's user */
     uint64_t rows_before, batches_before;
 };
 
@@ -70,6 +71,8 @@ struct tg_source_state {
     uint64_t rows;    /* of the chat so far, with those of earlier runs */
     uint64_t n_requests, n_bad;
     const char *method; /* that pages are read with */
+    bool begun;         /* it is known what the chat is */
+    int64_t owner;      /* as tg_cursor.owner of what is being read */
 };
 void tg_source_state(const struct tg_history_source *s, struct tg_source_state *ret);
 

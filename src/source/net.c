@@ -58,7 +58,7 @@ struct tg_loop *tg_net_loop(struct tg_net *net)
 }
 
 /* What follows every event: the owner goes on, the client sends, the timer is set. */
-static void settle(struct tg_net *net)
+void tg_net_settle(struct tg_net *net)
 {
     int64_t now = tg_net_now(net), next;
 
@@ -80,7 +80,7 @@ static void settle(struct tg_net *net)
 
 static void on_timer(void *ctx)
 {
-    settle(ctx);
+    tg_net_settle(ctx);
 }
 
 /* ---- connections ---- */
@@ -106,7 +106,7 @@ static void on_opened(void *ctx, struct tg_conn *conn)
         tg_conn_write(conn, hello.data, hello.len);
         tg_buf_wipe(&hello);
     }
-    settle(net);
+    tg_net_settle(net);
 }
 
 static uint8_t *on_room(void *ctx, size_t *ret_n)
@@ -154,7 +154,7 @@ static void on_received(void *ctx, struct tg_conn *conn, size_t n)
         tgc_link_received(link->net->client, link->index, n, tg_net_now(link->net));
     else
         on_socks(link, n);
-    settle(link->net);
+    tg_net_settle(link->net);
 }
 
 static void on_closed(void *ctx, const struct tg_error *err)
@@ -162,7 +162,7 @@ static void on_closed(void *ctx, const struct tg_error *err)
     struct net_link *link = ctx;
 
     lost(link, err);
-    settle(link->net);
+    tg_net_settle(link->net);
 }
 
 static const struct tg_conn_events conn_events = {
@@ -244,7 +244,7 @@ static void on_signal(void *ctx, int signum)
     struct tg_net *net = ctx;
 
     net->options.on_signal(net->options.ctx, signum);
-    settle(net);
+    tg_net_settle(net);
 }
 
 tg_code tg_net_new(const struct tg_net_options *options, struct tgc_options *client,
@@ -317,7 +317,7 @@ void tg_net_free(struct tg_net *net)
 
 void tg_net_run(struct tg_net *net)
 {
-    settle(net);
+    tg_net_settle(net);
     tg_loop_run(net->loop);
 }
 

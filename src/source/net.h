@@ -59,7 +59,11 @@ struct tgc *tg_net_client(struct tg_net *net);
 struct tg_loop *tg_net_loop(struct tg_net *net);
 int64_t tg_net_now(const struct tg_net *net); /* the client's time */
 
-/** Runs the loop until tg_net_stop. */
+/** As after an event: `step` runs and the client's timer is set; to be done once before the loop
+ *  runs. */
+void tg_net_settle(struct tg_net *net);
+
+/** Settles, then runs the loop until tg_net_stop. */
 void tg_net_run(struct tg_net *net);
 void tg_net_stop(struct tg_net *net);
 

@@ -254,7 +254,7 @@ static void job_names_are_checked(void **state)
 #define HEAD "{\"group_id\":1,\"last_message_id\":2,\"last_message_date\":null,"
 #define TAIL                                                                                       \
     "\"batches_completed\":1,\"total_messages_processed\":2,\"tgdata\":{\"segment\":0,"            \
-    "\"cursor\":2,\"covered_from\":1,\"seq\":1,\"rows\":2,\"fence\":1}}"
+    "\"cursor\":2,\"owner\":0,\"covered_from\":1,\"seq\":1,\"rows\":2,\"fence\":1}}"
 
 static void hostile_records_are_told_from_good_ones(void **state)
 {
@@ -280,11 +280,13 @@ static void hostile_records_are_told_from_good_ones(void **state)
         { "own part is text", HEAD "\"batches_completed\":1,\"total_messages_processed\":2,"
                                    "\"tgdata\":\"x\"}", false },
         { "negative count", HEAD "\"batches_completed\":-1,\"total_messages_processed\":2,"
-                                 "\"tgdata\":{\"segment\":0,\"cursor\":2,\"covered_from\":1,"
-                                 "\"seq\":1,\"rows\":2,\"fence\":1}}", false },
+                                 "\"tgdata\":{\"segment\":0,\"cursor\":2,"
+                                 "\"owner\":0,\"covered_from\":1,\"seq\":1,"
+                                 "\"rows\":2,\"fence\":1}}", false },
         { "third segment", HEAD "\"batches_completed\":1,\"total_messages_processed\":2,"
-                                "\"tgdata\":{\"segment\":2,\"cursor\":2,\"covered_from\":1,"
-                                "\"seq\":1,\"rows\":2,\"fence\":1}}", false },
+                                "\"tgdata\":{\"segment\":2,\"cursor\":2,"
+                                "\"owner\":0,\"covered_from\":1,\"seq\":1,"
+                                 "\"rows\":2,\"fence\":1}}", false },
         { "no UTF-8", "{\"group_id\":1,\"x\":\"\377\"}", false },
         { "a zero byte", "{\"group_id\":1,\"x\":\"\\u0000\"}", false },
     };

@@ -35,7 +35,7 @@ static struct tg_job_chat *make(size_t n, char (*title)[64])
     for (size_t i = 0; i < n; i++) {
         snprintf(title[i], sizeof title[i], "%lld \"\\\" \xf0\x9f\x8e\xb6 and then some text",
                  -(long long)i - 1);
-        chat[i] = (struct tg_job_chat){ -(int64_t)i - 1, title[i] };
+        chat[i] = (struct tg_job_chat){ .id = -(int64_t)i - 1, .title = title[i] };
     }
     return chat;
 }

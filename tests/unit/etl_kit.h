@@ -31,6 +31,8 @@ struct kit {
     struct tg_extract_settings job;
     struct tg_pipeline_options options;
     struct tg_pipeline *pipeline;
+    struct tg_job_chat chat[8]; /* begun since the pipeline was made */
+    size_t n_chats;
     struct tg_error err;
     pthread_mutex_t lock;
     pthread_cond_t woken;
@@ -112,6 +114,7 @@ static inline void kit_end(struct kit *k)
 static inline void kit_run(struct kit *k)
 {
     assert_int_equal(tg_pipeline_new(&k->options, &k->pipeline, &k->err), TG_OK);
+    k->n_chats = 0;
 }
 
 /* Waits until the taker has told something since `seen` wake-ups. */
@@ -154,13 +157,33 @@ static inline void kit_idle(struct kit *k)
 /* Takes up the chat. */
 static inline tg_code kit_chat(struct kit *k, int64_t chat_id, struct tg_commit *ret)
 {
-    assert_int_equal(tg_pipeline_begin(k->pipeline, chat_id, &k->err), TG_OK);
+    struct tg_job_chat *chat = &k->chat[k->n_chats++];
+
+    assert_true(k->n_chats <= TG_COUNT(k->chat));
+    *chat = (struct tg_job_chat){ .id = chat_id, .title = "" };
+    assert_int_equal(tg_pipeline_begin(k->pipeline, chat, &k->err), TG_OK);
     for (;;) {
         uint64_t seen = kit_woken(k);
-        tg_code code = tg_pipeline_resume(k->pipeline, ret, &k->err);
+        tg_code code = tg_pipeline_resume(k->pipeline, chat_id, ret, &k->err);
 
         if (code != TG_AGAIN)
             return code;
+        kit_wait(k, seen);
+    }
+}
+
+/* Lays it down. @return rows of it that were committed in this run; -1: the pipeline failed */
+static inline int64_t kit_leave(struct kit *k, int64_t chat_id)
+{
+    int64_t rows;
+
+    assert_int_equal(tg_pipeline_leave(k->pipeline, chat_id, &k->err), TG_OK);
+    for (;;) {
+        uint64_t seen = kit_woken(k);
+        tg_code code = tg_pipeline_left(k->pipeline, chat_id, &rows, &k->err);
+
+        if (code != TG_AGAIN)
+            return code == TG_OK ? rows : -1;
         kit_wait(k, seen);
     }
 }
@@ -197,7 +220,9 @@ static inline bool kit_feed(struct kit *k, const struct kit_piece *piece, uint64
         id += (int64_t)n;
         if (id > piece->rows_to)
             id = piece->to + 1;
-        b->cursor = (struct tg_cursor){ piece->chat_id, piece->segment, id - 1 };
+        b->cursor = (struct tg_cursor){ .chat_id = piece->chat_id,
+                                        .segment = piece->segment,
+                                        .id = id - 1 };
         b->last = piece->last && id > piece->to;
         b->started_us = 1000000;
         b->ended_us = 2500000;

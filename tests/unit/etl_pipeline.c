@@ -158,7 +158,7 @@ static void a_destination_ahead_of_the_checkpoint_decides(void **state)
 static void a_destination_behind_the_checkpoint_is_refused(void **state)
 {
     static const struct tg_fence fence = { 50, 0 };
-    static const struct tg_job_chat chat = { CHAT, "" };
+    static const struct tg_job_chat chat = { .id = CHAT, .title = "" };
     struct tg_commit there, before, last;
     struct tg_buf text;
     struct kit k;
@@ -193,7 +193,7 @@ static void a_destination_behind_the_checkpoint_is_refused(void **state)
 
 static void another_destination_is_refused(void **state)
 {
-    static const struct tg_job_chat chat = { CHAT, "" };
+    static const struct tg_job_chat chat = { .id = CHAT, .title = "" };
     struct tg_commit there;
     struct kit k;
 
@@ -318,7 +318,7 @@ static void a_commit_never_spans_two_segments(void **state)
     kit_end(&k);
 }
 
-static void the_next_chat_commits_what_is_left_of_the_one_before(void **state)
+static void a_chat_that_is_left_commits_what_is_left(void **state)
 {
     static const struct kit_piece first = { CHAT, 1, 60, 60, 0, false },
                                   second = { 12, 1, 30, 30, 0, true };
@@ -333,6 +333,7 @@ static void the_next_chat_commits_what_is_left_of_the_one_before(void **state)
     assert_int_equal(kit_chat(&k, CHAT, &there), TG_OK);
     assert_true(kit_feed(&k, &first, &seq));
     seq = 0;
+    assert_int_equal(kit_leave(&k, CHAT), 60);
     assert_int_equal(kit_chat(&k, 12, &there), TG_OK);
     assert_true(kit_feed(&k, &second, &seq));
     assert_int_equal(kit_finish(&k), TG_OK);
@@ -344,6 +345,70 @@ static void the_next_chat_commits_what_is_left_of_the_one_before(void **state)
     assert_int_equal(all.n, 1);
     assert_true(all.at[0].complete);
     kit_end(&k);
+}
+
+/* Chats side by side, cut off by a failure anywhere: each goes on behind its own last commit. */
+static void chats_at_once_have_commits_of_their_own(void **state)
+{
+    enum { CHATS = 5, ROWS = 230, PIECE = 30 };
+
+    (void)state;
+    for (uint64_t nth = 1;; nth += 3) {
+        struct kit_commits all;
+        struct tg_commit there;
+        bool whole = true;
+        struct kit k;
+
+        kit_start(&k, 70, 20);
+        for (int run = 0; run < 2; run++) {
+            struct kit_piece piece[CHATS];
+            uint64_t seq[CHATS];
+            int left = 0;
+
+            k.options.n_chats = CHATS;
+            kit_run(&k);
+            if (run == 0)
+                tg_fs_memory_fail(k.memory, nth, TG_FULL, true);
+            whole = true;
+            for (int c = 0; c < CHATS && whole; c++) {
+                whole = kit_chat(&k, 100 + c, &there) == TG_OK;
+                piece[c] = (struct kit_piece){ .chat_id = 100 + c, .to = there.cursor.id };
+                seq[c] = there.batches;
+            }
+            for (int c = 0; c < CHATS && whole; c++)
+                left += piece[c].to < ROWS;
+            while (left && whole) {
+                for (int c = 0; c < CHATS && whole; c++) {
+                    if (piece[c].to == ROWS)
+                        continue;
+                    piece[c].from = piece[c].to + 1;
+                    piece[c].to = piece[c].rows_to = TG_MIN(piece[c].to + PIECE + c, ROWS);
+                    piece[c].last = piece[c].to == ROWS;
+                    whole = kit_feed(&k, &piece[c], &seq[c]);
+                    left -= piece[c].last;
+                    if (whole && piece[c].last)
+                        whole = kit_leave(&k, 100 + c) >= 0;
+                }
+            }
+            whole = kit_finish(&k) == TG_OK;
+            tg_fs_memory_fail(k.memory, 0, TG_IO, false);
+            if (run == 0 && whole)
+                break;
+            kit_close(&k);
+            kit_open(&k);
+        }
+        assert_true(whole);
+        for (int c = 0; c < CHATS; c++) {
+            kit_commits(&k, 100 + c, &all);
+            assert_true(all.at[all.n - 1].complete);
+            assert_int_equal(all.at[all.n - 1].rows_total, ROWS);
+            for (size_t i = 0, from = 1; i < all.n; from = (size_t)all.at[i++].cursor.id + 1)
+                assert_int_equal(all.at[i].covered_from, from);
+        }
+        kit_end(&k);
+        if (nth > 400)
+            break;
+    }
 }
 
 /* ---- callbacks ---- */
@@ -584,6 +649,7 @@ static void a_run_that_lost_its_lease_stops(void **state)
 {
     static const struct kit_piece first = { CHAT, 1, 100, 100, 0, false },
                                   more = { CHAT, 101, 300, 300, 0, true };
+    static const struct tg_job_chat second = { .id = 12, .title = "" };
     struct tg_lease other = { .owner = "elsewhere:1" };
     struct tg_commit there;
     struct tg_store store;
@@ -607,7 +673,7 @@ static void a_run_that_lost_its_lease_stops(void **state)
         if (asleep)
             kit_feed(&k, &more, &seq);
         else
-            assert_int_equal(tg_pipeline_begin(k.pipeline, 12, &k.err), TG_OK);
+            assert_int_equal(tg_pipeline_begin(k.pipeline, &second, &k.err), TG_OK);
         assert_int_equal(kit_finish(&k), TG_CONFLICT);
         assert_non_null(strstr(k.err.message, "taken over"));
         assert_true(k.err.hint[0] != 0);
@@ -751,7 +817,7 @@ static void after_a_failure_nothing_more_is_taken(void **state)
     tg_pipeline_state(k.pipeline, &told);
     assert_true(told.failed && told.n_out == 0 && told.rows == 100);
     assert_null(tg_pipeline_batch(k.pipeline));
-    assert_int_equal(tg_pipeline_resume(k.pipeline, &there, &k.err), TG_FULL);
+    assert_int_equal(tg_pipeline_resume(k.pipeline, CHAT, &there, &k.err), TG_FULL);
     tg_fs_memory_fail(k.memory, 0, TG_FULL, false);
     assert_int_equal(kit_finish(&k), TG_FULL);
     kit_check_rows(&k, 100);
@@ -769,7 +835,8 @@ int main(void)
         cmocka_unit_test(a_run_with_nothing_new_writes_nothing),
         cmocka_unit_test(commits_without_rows_leave_no_gap),
         cmocka_unit_test(a_commit_never_spans_two_segments),
-        cmocka_unit_test(the_next_chat_commits_what_is_left_of_the_one_before),
+        cmocka_unit_test(a_chat_that_is_left_commits_what_is_left),
+        cmocka_unit_test(chats_at_once_have_commits_of_their_own),
         cmocka_unit_test(nothing_passes_what_a_callback_left),
         cmocka_unit_test(what_a_callback_commits_is_durable_at_once),
         cmocka_unit_test(a_commit_that_fails_is_told_and_ends_the_run),

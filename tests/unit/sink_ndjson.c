@@ -47,7 +47,7 @@ static void data_is_safe_before_it_gets_its_name(void **state)
                          "create part-000001.ndjson." WRITER ".tmp\n"
                          "write part-000001.ndjson." WRITER ".tmp 80\n"
                          "create part-000001.json." WRITER ".tmp\n"
-                         "write part-000001.json." WRITER ".tmp 521\n"
+                         "write part-000001.json." WRITER ".tmp 531\n"
                          "fsync part-000001.ndjson." WRITER ".tmp\n"
                          "fsync part-000001.json." WRITER ".tmp\n"
                          "rename part-000001.json." WRITER ".tmp part-000001.json\n"
@@ -55,7 +55,7 @@ static void data_is_safe_before_it_gets_its_name(void **state)
                          "rename part-000001.ndjson." WRITER ".tmp part-000001.ndjson\n"
                          "sync_dir out/chat_-1009\n"
                          "create _cursor.json." WRITER ".tmp\n"
-                         "write _cursor.json." WRITER ".tmp 491\n"
+                         "write _cursor.json." WRITER ".tmp 501\n"
                          "fsync _cursor.json." WRITER ".tmp\n"
                          "rename _cursor.json." WRITER ".tmp _cursor.json\n"
                          "sync_dir out/chat_-1009\n");

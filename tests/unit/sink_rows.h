@@ -61,7 +61,8 @@ static inline struct tg_commit test_commit(const struct tg_commit *last, int64_t
 static inline bool test_same_commit(const struct tg_commit *a, const struct tg_commit *b)
 {
     return a->cursor.chat_id == b->cursor.chat_id && a->cursor.segment == b->cursor.segment &&
-           a->cursor.id == b->cursor.id && a->seq == b->seq && a->batches == b->batches &&
+           a->cursor.id == b->cursor.id && a->cursor.owner == b->cursor.owner &&
+           a->seq == b->seq && a->batches == b->batches &&
            a->rows == b->rows && a->rows_total == b->rows_total &&
            a->covered_from == b->covered_from && a->last_id == b->last_id &&
            a->last_date == b->last_date && a->fence == b->fence && a->complete == b->complete;

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * extract_lane.c - one chat at work: found by its account, taken up, read, left
+ *
+ *   FIND -> BEGIN -> RESUME -> READ -> LEAVE
+ *
+ * FIND asks only if the account has not met the chat yet: access hashes belong to an account. A
+ * lane that fails before BEGIN is over at once; after it the chat is left in any case, so that all
+ * that was read is committed.
+ */
+#include <stdlib.h>
+
+#include "crypto/hash.h"
+#include "etl/extract_impl.h"
+
+static struct tgc *client_of(const struct extract_lane *lane)
+{
+    return tg_net_client(lane->account->account->net);
+}
+
+static void enter(struct extract_lane *lane, enum extract_lane_phase phase)
+{
+    lane->phase = phase;
+    lane->asked = false;
+}
+
+static void fail(struct extract_lane *lane, const struct tg_error *err)
+{
+    if (!lane->failed)
+        lane->err = *err;
+    lane->failed = true;
+}
+
+/* ---- what the source asks for ---- */
+
+static struct tg_batch *take_batch(void *ctx)
+{
+    return tg_pipeline_batch(((struct extract_lane *)ctx)->run->pipeline);
+}
+
+static void put_batch(void *ctx, struct tg_batch *batch)
+{
+    tg_pipeline_put(((struct extract_lane *)ctx)->run->pipeline, batch);
+}
+
+static void return_batch(void *ctx, struct tg_batch *batch)
+{
+    tg_pipeline_return(((struct extract_lane *)ctx)->run->pipeline, batch);
+}
+
+static void bad_record(void *ctx, int64_t chat_id, int64_t id, const char *reason,
+                       const void *bytes, size_t len)
+{
+    extract_bad_record(((struct extract_lane *)ctx)->run, chat_id, id, reason, bytes, len);
+}
+
+static void warn(void *ctx, const char *line)
+{
+    struct extract_lane *lane = ctx;
+
+    tg_account_note(lane->account->account, TG_NOTE_WARNING, 0, "%s", line);
+}
+
+static void on_source_done(void *ctx, const struct tg_error *err)
+{
+    struct extract_lane *lane = ctx;
+
+    lane->source_done = true;
+    if (err)
+        fail(lane, err);
+}
+
+/* ---- steps ---- */
+
+static void on_found(void *ctx, const struct tg_peer *peer, const struct tg_error *err)
+{
+    struct extract_lane *lane = ctx;
+    struct tg_error other;
+
+    lane->asked = false;
+    if (peer && peer->id == lane->task->chat.id) {
+        enter(lane, LANE_BEGIN);
+        return;
+    }
+    if (peer) { /* a name that has changed hands meanwhile */
+        tg_fail(&other, TG_NOT_FOUND, "'%s' is another chat now", lane->task->what);
+        err = &other;
+    }
+    fail(lane, err);
+}
+
+static void step_find(struct extract_lane *lane, int64_t now_us)
+{
+    struct tg_buf known;
+    struct tg_error err;
+    bool found;
+
+    if (lane->asked || lane->failed)
+        return;
+    tg_buf_init(&known, 256);
+    found = tg_input_peer(&tgc_session(client_of(lane))->peers, lane->task->chat.id, &known);
+    tg_buf_done(&known);
+    if (found) {
+        enter(lane, LANE_BEGIN);
+        return;
+    }
+    lane->asked = true; /* the answer may come at once */
+    if (!tg_resolve_start(client_of(lane), lane->task->what, on_found, lane, now_us)) {
+        lane->asked = false;
+        tg_fail(&err, TG_NOMEM, "no memory to look for a chat");
+        fail(lane, &err);
+    }
+}
+
+static void step_begin(struct extract_lane *lane)
+{
+    struct extract_run *r = lane->run;
+    struct extract_task *t = lane->task;
+    struct tg_error err;
+
+    t->chat.settings = &t->settings;
+    if ((!t->listed && tg_pipeline_list(r->pipeline, &t->chat, 1, &err) != TG_OK) ||
+        tg_pipeline_begin(r->pipeline, &t->chat, &err) != TG_OK)
+        extract_keep_failure(r, &err, true);
+    t->listed = true;
+    enter(lane, LANE_RESUME);
+}
+
+/* Message ids of private chats and basic groups belong to the account. */
+static void other_owner(struct extract_lane *lane, int64_t owner)
+{
+    struct extract_task *t = lane->task;
+    struct tg_error err;
+
+    t->owner = owner;
+    tg_fail(&err, TG_FORBIDDEN, "'%.100s' was read by account %lld so far, and its message ids are "
+            "that account's own", t->chat.title, (long long)owner);
+    tg_hint(&err, "go on with that account's session, or start a series with another --job name");
+    fail(lane, &err);
+    lane->source_done = true;
+    enter(lane, LANE_READ);
+}
+
+static void step_resume(struct extract_lane *lane, int64_t now_us)
+{
+    struct extract_account *a = lane->account;
+    struct extract_task *t = lane->task;
+    struct tg_commit done;
+    struct tg_error err;
+    tg_code code = tg_pipeline_resume(lane->run->pipeline, t->chat.id, &done, &err);
+
+    if (code == TG_AGAIN)
+        return;
+    if (code != TG_OK) {
+        extract_keep_failure(lane->run, &err, true);
+        return;
+    }
+    if (done.cursor.owner && done.cursor.owner != a->account->session.user_id) {
+        other_owner(lane, done.cursor.owner);
+        return;
+    }
+    struct tg_source_options options = {
+        .client = client_of(lane),
+        .settings = &t->settings,
+        .io = { lane, take_batch, put_batch, return_batch, bad_record, warn, on_source_done },
+        .chat_id = t->chat.id,
+        .range = a->range,
+        .n_ranges = a->n_ranges,
+        .resume = done.cursor,
+        .rows_before = done.rows_total,
+        .batches_before = done.batches,
+    };
+    lane->source = tg_source_start(&options, now_us);
+    if (!lane->source)
+        extract_no_memory(lane->run);
+    enter(lane, LANE_READ);
+}
+
+/* Nothing in the range asked for is worth a word: it may be mistyped. */
+static void mind_empty(struct extract_lane *lane, const struct tg_source_state *state)
+{
+    const struct tg_extract_settings *set = &lane->task->settings;
+
+    if (lane->failed || lane->moving || lane->run->stopping || state->rows || state->n_bad ||
+        !(set->since || set->until || set->min_id || set->max_id))
+        return;
+    lane->run->result->empty++;
+    tg_account_note(lane->account->account, TG_NOTE_INFO, 0, "'%s' has no message in that range",
+                    lane->task->chat.title);
+}
+
+static void step_read(struct extract_lane *lane, int64_t now_us)
+{
+    struct extract_run *r = lane->run;
+    struct tg_source_state state;
+    struct tg_error err;
+
+    if (lane->source && (r->stopping || lane->moving))
+        tg_source_stop(lane->source, now_us);
+    else if (lane->source)
+        tg_source_step(lane->source, now_us);
+    if (!lane->source_done)
+        return;
+    if (lane->source) {
+        tg_source_state(lane->source, &state);
+        mind_empty(lane, &state);
+        tg_source_free(lane->source);
+        lane->source = NULL;
+    }
+    if (tg_pipeline_leave(r->pipeline, lane->task->chat.id, &err) != TG_OK)
+        extract_keep_failure(r, &err, true);
+    enter(lane, LANE_LEAVE);
+}
+
+/* @return whether it is left */
+static bool step_leave(struct extract_lane *lane)
+{
+    struct tg_error err;
+    int64_t rows;
+    tg_code code = tg_pipeline_left(lane->run->pipeline, lane->task->chat.id, &rows, &err);
+
+    if (code == TG_AGAIN)
+        return false;
+    if (code == TG_OK)
+        lane->task->rows += rows;
+    else
+        extract_keep_failure(lane->run, &err, true);
+    return code == TG_OK;
+}
+
+bool extract_lane_step(struct extract_lane *lane, int64_t now_us)
+{
+    enum extract_lane_phase before;
+
+    do {
+        before = lane->phase;
+        if (lane->run->fatal)
+            return false; /* the run is about to end, with all lanes as they are */
+        switch (lane->phase) {
+        case LANE_FIND:
+            if (!lane->asked && (lane->run->stopping || lane->moving))
+                return true;
+            step_find(lane, now_us);
+            break;
+        case LANE_BEGIN:
+            step_begin(lane);
+            break;
+        case LANE_RESUME:
+            step_resume(lane, now_us);
+            break;
+        case LANE_READ:
+            step_read(lane, now_us);
+            break;
+        case LANE_LEAVE:
+            return step_leave(lane);
+        }
+    } while (lane->phase != before);
+    return lane->phase == LANE_FIND && lane->failed;
+}
+
+struct extract_lane *extract_lane_start(struct extract_task *t, struct extract_account *a)
+{
+    struct extract_run *r = a->run;
+    struct extract_lane **more = reallocarray(r->lane, r->n_lanes + 1, sizeof *more), *lane;
+
+    if (!more)
+        return NULL;
+    r->lane = more;
+    lane = calloc(1, sizeof *lane);
+    if (!lane)
+        return NULL;
+    lane->run = r;
+    lane->account = a;
+    lane->task = t;
+    a->n_lanes++;
+    r->lane[r->n_lanes++] = lane;
+    extract_touch(a);
+    return lane;
+}
+
+void extract_lane_free(struct extract_lane *lane)
+{
+    struct extract_run *r = lane->run;
+
+    for (size_t i = 0; i < r->n_lanes; i++)
+        if (r->lane[i] == lane)
+            memmove(&r->lane[i], &r->lane[i + 1], (--r->n_lanes - i) * sizeof r->lane[0]);
+    lane->account->n_lanes--;
+    tg_source_free(lane->source);
+    free(lane);
+}
+
+int64_t extract_lane_wait(const struct extract_lane *lane)
+{
+    struct tg_source_state state;
+
+    if (!lane->source)
+        return 0;
+    tg_source_state(lane->source, &state);
+    return tgc_limit_wait(client_of(lane), state.method, tg_net_now(lane->account->account->net));
+}
+
+bool extract_lane_movable(const struct extract_lane *lane)
+{
+    struct tg_source_state state;
+
+    if (!lane->source || lane->moving || lane->phase != LANE_READ)
+        return false;
+    tg_source_state(lane->source, &state);
+    return state.begun && !state.owner;
+}
+
+int64_t extract_lane_left(const struct extract_lane *lane)
+{
+    struct tg_source_state state;
+
+    if (!lane->source)
+        return -1;
+    tg_source_state(lane->source, &state);
+    return state.expected < 0 ? -1
+                              : TG_MAX(state.expected - tg_pipeline_rows(lane->run->pipeline,
+                                                                         lane->task->chat.id),
+                                       INT64_C(0));
+}
