@@ -387,6 +387,12 @@ void tg_limiter_recall(struct tg_limiter *l, int64_t learned_milli, int64_t now_
     l->since_us = now_us;
 }
 
+void tg_limiter_probe(struct tg_limiter *l, int64_t now_us)
+{
+    assert(l->phase == TG_LIMIT_KNOWN);
+    l->probe_at_us = now_us;
+}
+
 int64_t tg_limiter_learned(const struct tg_limiter *l)
 {
     return l->phase >= TG_LIMIT_KNOWN ? l->learned_milli : 0;

@@ -103,6 +103,9 @@ int64_t tg_limiter_flood(struct tg_limiter *l, int64_t sent_us, int64_t wait_s, 
 void tg_limiter_recall(struct tg_limiter *l, int64_t learned_milli, int64_t now_us);
 int64_t tg_limiter_learned(const struct tg_limiter *l);
 
+/** Makes the next request the first of a probe, whenever that was due; a rate must be known. */
+void tg_limiter_probe(struct tg_limiter *l, int64_t now_us);
+
 /** @return the rate that is kept now, milli-requests per second; 0 unlimited */
 int64_t tg_limiter_rate(const struct tg_limiter *l);
 
