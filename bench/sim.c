@@ -39,7 +39,7 @@ static struct tl_value *query(const struct sim_core *core, struct tg_arena *aren
 /* Serves all pages. @return CPU seconds; a negative number if one failed */
 static double serve(struct sim_core *core, struct sim_key *key, size_t *ret_packed)
 {
-    struct sim_request request = { .dc = key->dc, .link = 1, .key_id = key->key.id,
+    struct sim_request request = { .dc = key->dc, .key_id = key->key.id,
                                    .session_id = 1, .now_us = INT64_C(1700000000000000) };
     struct tg_arena arena;
     struct tg_buf bytes;

@@ -263,9 +263,12 @@ struct tl_value *sim_auth_bind(struct sim_call *c, const struct tl_value *q)
         return sim_fail(c, "ENCRYPTED_MESSAGE_INVALID");
     if (c->key->perm && c->key->perm != perm)
         return sim_fail(c, "TEMP_AUTH_KEY_ALREADY_BOUND");
-    /* One permanent key has one temporary key: the older one is forgotten. */
-    for (struct sim_key *k = sim_keys_first(core->keys); k; k = k->next) {
-        if (k != c->key && k->perm == perm && !k->dropped)
+    /* One permanent key has one temporary key, the newer one, but for those of media DCs. One in
+     * use on another connection is known until that is closed: it shows two programs at work. */
+    c->key->media = !c->request->use;
+    for (struct sim_key *k = sim_keys_first(core->keys); k && c->request->use; k = k->next) {
+        if (k != c->key && k->perm == perm && !k->dropped && !k->media &&
+            !sim_use_elsewhere(k, c->request->use))
             sim_keys_drop(core->keys, k);
     }
     sim_keys_bind(core->keys, c->key, perm);

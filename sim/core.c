@@ -220,20 +220,11 @@ static const struct sim_method *method_of(const struct sim_core *core, uint32_t 
     return symbol < TLN_COUNT && core->row[symbol] ? &sim_methods[core->row[symbol] - 1] : NULL;
 }
 
-/* A key belongs to one connection at a time: the older one speaking up again while the newer one is
- * in use means two programs with one session. */
+/* Two programs with one login, at a DC that is no media DC. */
 static bool used_twice(struct sim_call *c)
 {
-    const struct sim_request *r = c->request;
-    struct sim_use *use = c->key->use;
-
-    if (use[0].link == r->link)
-        return false;
-    if (use[1].link == r->link && use[0].session_id != r->session_id)
-        return true;
-    use[1] = use[0];
-    use[0] = (struct sim_use){ .link = r->link, .session_id = r->session_id };
-    return false;
+    return c->request->use &&
+           !sim_use_note(c->request->use, c->perm, c->key, c->request->session_id);
 }
 
 void sim_core_end_login(struct sim_core *core, struct sim_login *login, enum sim_dead why)
@@ -259,7 +250,8 @@ static bool login_ok(struct sim_call *c, unsigned flags)
         return (flags & SIM_METHOD_ANON) || sim_fail(c, "AUTH_KEY_UNREGISTERED");
     c->me = l->account;
     l->active_s = c->now_s;
-    if (c->request->dc == c->me->home_dc && used_twice(c)) {
+    if (used_twice(c)) {
+        c->core->stats.duplicated++;
         sim_core_end_login(c->core, l, SIM_DUPLICATED);
         return sim_fail(c, "AUTH_KEY_DUPLICATED");
     }

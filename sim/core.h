@@ -78,7 +78,7 @@ struct sim_core {
     struct sim_keys *keys;
     struct tg_random random;
     char host[64];
-    uint16_t port[SIM_DCS + 1]; /* by DC id */
+    uint16_t port[SIM_DCS + 1], media_port[SIM_DCS + 1]; /* by DC id */
     /* Sends an update to a session that is connected; may be NULL. */
     void (*push)(void *ctx, int dc, const struct sim_token *to, const struct tg_buf *body);
     void *push_ctx;
@@ -110,7 +110,7 @@ struct sim_core {
 /** One query as it came. */
 struct sim_request {
     int dc;
-    uint64_t link;    /* number of the connection */
+    struct sim_use *use; /* the connection's, until it is closed; NULL: to a media DC */
     const uint8_t *key_id;
     uint64_t session_id, msg_id;
     const uint8_t *body;

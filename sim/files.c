@@ -81,7 +81,7 @@ tg_code sim_files_identity(struct sim *sim, struct tg_error *err)
 
 /* ---- datacenter.json ---- */
 
-static void write_dc(struct tg_json *j, const struct sim *sim, int id)
+static void write_dc(struct tg_json *j, const struct sim *sim, int id, uint16_t port)
 {
     tg_json_object(j);
     tg_json_key(j, "id");
@@ -89,7 +89,7 @@ static void write_dc(struct tg_json *j, const struct sim *sim, int id)
     tg_json_key(j, "host");
     tg_json_cstr(j, sim->core.host);
     tg_json_key(j, "port");
-    tg_json_i64(j, sim->core.port[id]);
+    tg_json_i64(j, port);
     tg_json_end_object(j);
 }
 
@@ -144,7 +144,12 @@ tg_code sim_files_datacenter(const struct sim *sim, struct tg_error *err)
     tg_json_key(&j, "dcs");
     tg_json_array(&j);
     for (int id = 1; id <= SIM_DCS; id++)
-        write_dc(&j, sim, id);
+        write_dc(&j, sim, id, sim->core.port[id]);
+    tg_json_end_array(&j);
+    tg_json_key(&j, "media_dcs");
+    tg_json_array(&j);
+    for (int id = 1; id <= SIM_DCS; id++)
+        write_dc(&j, sim, id, sim->core.media_port[id]);
     tg_json_end_array(&j);
     tg_json_key(&j, "public_key");
     if (!tg_rsa_key_write(tg_rsa_private_public(sim->rsa), TG_RSA_PKCS1, &pem))

@@ -420,3 +420,43 @@ struct sim_login *sim_keys_login_by_hash(const struct sim_keys *k, uint64_t hash
         l = l->next;
     return l;
 }
+
+/* ---- connections ---- */
+
+void sim_use_end(struct sim_use *use)
+{
+    if (!use->perm)
+        return;
+    *(use->prev ? &use->prev->next : &use->perm->uses) = use->next;
+    if (use->next)
+        use->next->prev = use->prev;
+    *use = (struct sim_use){ .perm = NULL };
+}
+
+bool sim_use_note(struct sim_use *use, struct sim_key *perm, const struct sim_key *key,
+                  uint64_t session_id)
+{
+    bool alone = true;
+
+    if (use->perm == perm)
+        for (const struct sim_use *later = use->prev; later; later = later->prev)
+            alone = alone && later->session_id == session_id;
+    sim_use_end(use);
+    *use = (struct sim_use){ .perm = perm,
+                             .key = key,
+                             .session_id = session_id,
+                             .next = perm->uses };
+    if (perm->uses)
+        perm->uses->prev = use;
+    perm->uses = use;
+    return alone;
+}
+
+bool sim_use_elsewhere(const struct sim_key *temp, const struct sim_use *mine)
+{
+    const struct sim_use *use = temp->perm->uses;
+
+    while (use && (use == mine || use->key != temp))
+        use = use->next;
+    return use != NULL;
+}

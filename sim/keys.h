@@ -39,9 +39,12 @@ struct sim_login {
     int64_t takeout_from_us; /* when one may be started; 0: not asked yet */
 };
 
-/* Which connection used a key last, to see one key used on two at once. */
+/* A connection to an ordinary DC, as user of a permanent key; the connection's, zeroed at first. */
 struct sim_use {
-    uint64_t link, session_id;
+    struct sim_key *perm;      /* NULL: nothing yet */
+    const struct sim_key *key; /* that it came with: perm, or a temporary key of it */
+    uint64_t session_id;
+    struct sim_use *next, *prev; /* of the same permanent key; whoever spoke last is first */
 };
 
 struct sim_key {
@@ -56,7 +59,8 @@ struct sim_key {
     int32_t layer;           /* 0: no initConnection yet */
     int32_t api_id;
     char device[64], system[32], version[32];
-    struct sim_use use[2];   /* latest first */
+    struct sim_use *uses;    /* of a permanent key: connections that are open */
+    bool media;              /* of a temporary key: bound at a media DC */
     /* a login under way */
     const struct sim_account *pending; /* phone code given, password still due */
     uint64_t srp_id;
@@ -85,6 +89,18 @@ struct sim_login *sim_keys_login(struct sim_keys *k, struct sim_key *key,
                                  const struct sim_account *account, uint64_t hash, int64_t now_s);
 void sim_keys_authorize(struct sim_keys *k, struct sim_key *key, struct sim_login *login);
 void sim_keys_end(struct sim_keys *k, struct sim_login *login, enum sim_dead why);
+
+/**
+ * A connection speaks with a key.
+ * @return false: the permanent key is used by two at once: this connection spoke before, then one
+ *         of another session, and both are open
+ */
+bool sim_use_note(struct sim_use *use, struct sim_key *perm, const struct sim_key *key,
+                  uint64_t session_id);
+/** @return whether an open connection other than `mine` spoke with that temporary key last */
+bool sim_use_elsewhere(const struct sim_key *temp, const struct sim_use *mine);
+/** The connection is closed. */
+void sim_use_end(struct sim_use *use);
 
 /** All keys and logins, newest first. */
 struct sim_key *sim_keys_first(const struct sim_keys *k);

@@ -27,6 +27,7 @@ static void link_free(struct sim_link *link)
     sim->n_links--;
     sim->n_freed++;
     sim_late_forget(sim, link);
+    sim_use_end(&link->use);
     mt_server_conn_free(link->mt);
     tg_buf_done(&link->slow);
     free(link);
@@ -185,7 +186,7 @@ void sim_link_query(void *ctx, struct mt_server_conn *conn, const struct mt_quer
     struct sim *sim = dc->sim;
     struct sim_link *link = mt_server_conn_user(conn);
     struct sim_request request = { .dc = dc->id,
-                                   .link = link->number,
+                                   .use = dc->media ? NULL : &link->use,
                                    .key_id = query->key_id,
                                    .session_id = query->session_id,
                                    .msg_id = query->msg_id,
@@ -252,7 +253,7 @@ static bool route(struct sim_link *link, const uint8_t *bytes, size_t n, size_t 
     mt_obfuscation_done(&obfuscation);
     id = abs((int)said.dc) % 10000;
     if (id >= 1 && id <= SIM_DCS)
-        link->dc = &sim->dc[id];
+        link->dc = said.dc < 0 ? &sim->media[id] : &sim->dc[id];
     link->mt = mt_server_conn_new(link->dc->mt, link);
     return link->mt != NULL;
 }
@@ -285,9 +286,9 @@ static void on_received(void *ctx, struct tg_conn *conn, size_t n)
     (void)conn;
     assert(n <= SIM_IN_BYTES);
     sim->core.stats.bytes_in += n;
-    link->busy = true;
+    link->busy = sim->feeding = true;
     code = feed(link, sim->in, n, &err);
-    link->busy = false;
+    link->busy = sim->feeding = false;
     if (link->closed) {
         link_free(link);
         return;

@@ -8,14 +8,14 @@
 
 enum { HOUR_S = 3600 };
 
-static void add_dc(struct sim_call *c, struct tl_value *list, int dc)
+static void add_dc(struct sim_call *c, struct tl_value *list, int dc, bool media)
 {
     struct tl_value *option = tl_add_new(list, TLN_dcOption);
 
-    tl_set_true(option, TLN_static, true);
+    tl_set_true(option, media ? TLN_media_only : TLN_static, true);
     tl_set_int(option, TLN_id, dc);
     tl_set_cstr(option, TLN_ip_address, c->core->host);
-    tl_set_int(option, TLN_port, c->core->port[dc]);
+    tl_set_int(option, TLN_port, media ? c->core->media_port[dc] : c->core->port[dc]);
 }
 
 /* Limits that clients read out of the configuration. */
@@ -66,8 +66,8 @@ struct tl_value *sim_help_config(struct sim_call *c, const struct tl_value *q)
     tl_set_bool(v, TLN_test_mode, false);
     tl_set_int(v, TLN_this_dc, c->request->dc);
     dcs = tl_set_vector(v, TLN_dc_options);
-    for (int dc = 1; dc <= SIM_DCS; dc++)
-        add_dc(c, dcs, dc);
+    for (int i = 0; i < 2 * SIM_DCS; i++) /* some clients take the first of a number */
+        add_dc(c, dcs, i % SIM_DCS + 1, i >= SIM_DCS);
     set_limits(v);
     tl_set_cstr(v, TLN_dc_txt_domain_name, "invalid");
     tl_set_cstr(v, TLN_me_url_prefix, "https://t.me/");

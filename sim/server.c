@@ -124,7 +124,9 @@ static const struct mt_key *find_key(void *ctx, const uint8_t id[8])
     struct sim_dc *dc = ctx;
     struct sim_key *key = sim_keys_find(dc->sim->core.keys, dc->id, id);
 
-    return key && !key_lost(dc->sim, key) ? &key->key : NULL;
+    if (!key || (dc->sim->feeding && key_lost(dc->sim, key)))
+        return NULL;
+    return &key->key; /* what is answered meanwhile is still sent */
 }
 
 static bool on_destroy_key(void *ctx, const uint8_t id[8])
@@ -177,9 +179,9 @@ static void say(void *ctx, const char *line)
 
 /* ---- starting ---- */
 
-static tg_code dc_start(struct sim *sim, int id, uint16_t port, struct tg_error *err)
+static tg_code dc_start(struct sim *sim, int id, bool media, uint16_t port, struct tg_error *err)
 {
-    struct sim_dc *dc = &sim->dc[id];
+    struct sim_dc *dc = media ? &sim->media[id] : &sim->dc[id];
     struct mt_server_options options = {
         .random = &sim->random,
         .rsa = sim->rsa,
@@ -196,11 +198,12 @@ static tg_code dc_start(struct sim *sim, int id, uint16_t port, struct tg_error 
 
     dc->sim = sim;
     dc->id = id;
+    dc->media = media;
     dc->mt = mt_server_new(&options);
     if (!dc->mt)
         return tg_fail(err, TG_NOMEM, "data centre %d", id);
     return tg_listen(sim->loop, sim->core.host, port, sim_link_accept, dc, &dc->listener,
-                     &sim->core.port[id], err);
+                     media ? &sim->core.media_port[id] : &sim->core.port[id], err);
 }
 
 /* "127.0.0.1:4430" or "[::1]:4430" */
@@ -213,7 +216,7 @@ static tg_code listen_parse(struct sim *sim, uint16_t *ret_port, struct tg_error
     size_t len;
     int64_t port;
 
-    if (!colon || !tg_i64_parse(colon + 1, &port) || port < 0 || port > 65534)
+    if (!colon || !tg_i64_parse(colon + 1, &port) || port < 0 || port > 65536 - 2 * SIM_DCS)
         return tg_fail(err, TG_USAGE, "an address to listen on is HOST:PORT, not '%.80s'", text);
     len = (size_t)(colon - from);
     if (bracket && (len == 0 || from[--len] != ']'))
@@ -265,8 +268,8 @@ static tg_code net_start(struct sim *sim, struct tg_error *err)
         code = tg_loop_new(&sim->loop, err);
     if (code == TG_OK)
         code = tg_timer_new(sim->loop, on_timer, sim, &sim->timer, err);
-    for (int id = 1; id <= SIM_DCS && code == TG_OK; id++)
-        code = dc_start(sim, id, port ? (uint16_t)(port + id - 1) : 0, err);
+    for (int i = 0; i < 2 * SIM_DCS && code == TG_OK; i++)
+        code = dc_start(sim, i % SIM_DCS + 1, i >= SIM_DCS, port ? (uint16_t)(port + i) : 0, err);
     return code;
 }
 
@@ -348,8 +351,9 @@ tg_code sim_run(struct sim *sim, void (*on_line)(void *ctx, const char *line), v
         code = tg_signals_also(sim->loop, SIGUSR1, err);
     if (code != TG_OK)
         return code;
-    sim_say(sim, "listening on %s: DC 1 at port %u, DC 2 at port %u", sim->core.host,
-            sim->core.port[1], sim->core.port[2]);
+    sim_say(sim, "listening on %s: DC 1 at port %u, DC 2 at port %u; for media %u and %u",
+            sim->core.host, sim->core.port[1], sim->core.port[2], sim->core.media_port[1],
+            sim->core.media_port[2]);
     tg_loop_run(sim->loop);
     return sim_files_stats(sim, err);
 }
@@ -365,10 +369,14 @@ void sim_free(struct sim *sim)
         return;
     while (sim->links)
         sim_link_close(sim->links, false);
-    for (int id = 1; id <= SIM_DCS; id++)
+    for (int id = 1; id <= SIM_DCS; id++) {
         tg_listener_close(sim->dc[id].listener);
-    for (int id = 1; id <= SIM_DCS; id++)
+        tg_listener_close(sim->media[id].listener);
+    }
+    for (int id = 1; id <= SIM_DCS; id++) {
         mt_server_free(sim->dc[id].mt);
+        mt_server_free(sim->media[id].mt);
+    }
     sim_late_done(sim);
     tg_timer_free(sim->timer);
     tg_wake_free(sim->wake);

@@ -2,8 +2,8 @@
 /*
  * server.h - inside the simulated data centre: sockets, connections, answers that are late
  *
- *   sim --- dc[1] --- mt_server, listener
- *       \-- dc[2] --- ...
+ *   sim --- dc[1], media[1] --- mt_server, listener each
+ *       \-- dc[2], media[2] --- ...
  *       \-- links: one per TCP connection, each with its mt_server_conn
  *       \-- late: answers by the time they are due
  *
@@ -28,6 +28,7 @@ enum {
 struct sim_dc {
     struct sim *sim;
     int id;
+    bool media;           /* its media DC: the same keys, as many connections as one likes */
     struct tg_listener *listener;
     struct mt_server *mt;
 };
@@ -45,6 +46,7 @@ struct sim_link {
     uint64_t number;
     uint64_t ticked;           /* the round of ticks that it was last part of */
     uint64_t session_id;  /* of its last query */
+    struct sim_use use;
     enum sim_ending ending;
     bool busy;            /* inside mt_server_conn_input: output follows */
     bool closed;          /* freed when no longer busy */
@@ -76,7 +78,7 @@ struct sim {
     struct tg_timer *timer;
     int64_t timer_at_us;
     struct tg_wake *wake;
-    struct sim_dc dc[SIM_DCS + 1]; /* by id */
+    struct sim_dc dc[SIM_DCS + 1], media[SIM_DCS + 1]; /* by id */
     struct sim_link *links;
     size_t n_links;
     uint64_t n_accepted, n_freed, n_rounds;
@@ -87,6 +89,7 @@ struct sim {
     void (*on_line)(void *ctx, const char *line);
     void *line_ctx;
     bool core_started;
+    bool feeding; /* bytes of a client are being read */
 };
 
 /** @return the clock that clients are told, Unix microseconds */

@@ -112,6 +112,7 @@ static void write_totals(const struct sim_stats *s, struct tg_json *j)
     number(j, "takeout_unwrapped", s->takeout_unwrapped);
     number(j, "takeout_open", s->takeout_open);
     number(j, "takeout_unfinished", s->takeout_unfinished);
+    number(j, "duplicated", s->duplicated);
     number(j, "short_pages", s->short_pages);
     number(j, "cached", s->cached);
 }

@@ -7,11 +7,12 @@
  *   { "connections": 3, "handshakes": 1, "queries": 120, "answers": 118, "errors": 2,
  *     "bytes_in": 31000, "bytes_out": 3000000, "messages": 11800, "messages_again": 0,
  *     "floods": 2, "early_repeats": 0, "takeout_unwrapped": 0, "takeout_open": 0,
- *     "takeout_unfinished": 0, "short_pages": 1, "cached": 0,
+ *     "takeout_unfinished": 0, "duplicated": 0, "short_pages": 1, "cached": 0,
  *     "unwrapped_methods": ["..."], "faults": {"drop": 1, ...},
  *     "methods": {"messages.getHistory": {"calls": 118, "errors": 2, "floods": 2,
  *                                         "early_repeats": 0, "bytes_out": 2900000}, ...} }
  *
+ * "duplicated" are logins that ended since two connections used them at once.
  * "takeout_open" are open now, "takeout_unfinished" were left without being finished.
  * "messages_again" counts messages that one authorization was given more than once by a history
  * method: one bit per id, kept in pieces of 64 Ki ids.
@@ -34,7 +35,7 @@ struct sim_method_stats {
 struct sim_stats {
     uint64_t connections, handshakes, queries, answers, errors, bytes_in, bytes_out;
     uint64_t messages, messages_again, floods, early_repeats, takeout_unwrapped, short_pages;
-    uint64_t takeout_open, takeout_unfinished, cached;
+    uint64_t takeout_open, takeout_unfinished, duplicated, cached;
     struct sim_method_stats method[SIM_STATS_METHODS_MAX];
     size_t n_methods;
     struct sim_served *served;

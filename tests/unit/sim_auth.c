@@ -288,7 +288,7 @@ static struct tl_value *bind_query(struct kit *k, struct sim_key *temp, struct s
 {
     struct tl_value *q = kit_obj(k, TLN_auth_bindTempAuthKey);
     uint64_t next = ((uint64_t)(k->now_us / TG_SECOND_US) << 32) + (k->msg_id & UINT32_MAX) + 4;
-    struct mt_bind bind = { .nonce = 77, .msg_id = next, .temp_session_id = 100 + k->link,
+    struct mt_bind bind = { .nonce = 77, .msg_id = next, .temp_session_id = kit_session(k),
                             .expires_at = expires_at };
     struct tg_buf out;
 
@@ -337,21 +337,115 @@ static void temporary_keys_are_bound(void **state)
     kit_free(k);
 }
 
-static void one_session_on_two_connections_dies(void **state)
+/* A query on connection number `link`. */
+static void speak(struct kit *k, uint64_t link, struct sim_key *key)
+{
+    k->link = link;
+    kit_call(k, key, kit_obj(k, TLN_updates_getState));
+}
+
+static void check_dead(struct kit *k, uint64_t link, struct sim_key *key)
+{
+    k->link = link;
+    kit_refused(k, key, kit_obj(k, TLN_updates_getState), 406, "AUTH_KEY_DUPLICATED");
+}
+
+static void one_login_on_two_connections_dies(void **state)
 {
     struct kit *k = kit_new(NULL, NULL);
     const struct sim_account *a = kit_account(k, 2, false, false);
-    struct sim_key *key = kit_login(k, a);
+    struct sim_key *key = kit_login(k, a), *other = kit_login(k, a);
 
     (void)state;
-    kit_call(k, key, kit_obj(k, TLN_updates_getState));
-    k->link = 2; /* a reconnect */
-    kit_call(k, key, kit_obj(k, TLN_updates_getState));
-    kit_call(k, key, kit_obj(k, TLN_updates_getState));
-    k->link = 1; /* the older connection is still in use */
-    kit_refused(k, key, kit_obj(k, TLN_updates_getState), 406, "AUTH_KEY_DUPLICATED");
+    speak(k, 1, key);
+    speak(k, 2, key); /* a reconnect */
+    speak(k, 2, key);
+    sim_use_end(&k->use[1]); /* the older one is closed */
+    speak(k, 3, key);
+    speak(k, 4, key);
+    check_dead(k, 2, key); /* two others have spoken since */
+    check_dead(k, 4, key);
+    assert_int_equal(k->core.stats.duplicated, 1);
+    speak(k, 4, other); /* another login of the same account */
+    kit_free(k);
+}
+
+/* A session may go to another connection, and back. */
+static void a_session_moves_between_connections(void **state)
+{
+    struct kit *k = kit_new(NULL, NULL);
+    struct sim_key *key = kit_login(k, kit_account(k, 2, false, false));
+
+    (void)state;
+    k->session = 7;
+    for (uint64_t i = 0; i < 6; i++)
+        speak(k, 1 + i % 3, key);
+    k->session = 0;
+    speak(k, 4, key);
+    k->session = 7;
+    check_dead(k, 1, key);
+    kit_free(k);
+}
+
+static void media_dcs_take_several_connections(void **state)
+{
+    struct kit *k = kit_new(NULL, NULL);
+    struct sim_key *key = kit_login(k, kit_account(k, 2, false, false));
+
+    (void)state;
+    speak(k, 1, key);
+    k->media = true;
+    for (uint64_t i = 0; i < 6; i++)
+        speak(k, 2 + i % 3, key);
+    k->media = false;
+    speak(k, 1, key);
+    kit_free(k);
+}
+
+/* Two programs with copies of a session each make a temporary key of their own. */
+static void temporary_keys_do_not_hide_it(void **state)
+{
+    struct kit *k = kit_new(NULL, NULL);
+    int32_t end_s = (int32_t)(k->now_us / TG_SECOND_US) + 900;
+    struct sim_key *perm = kit_login(k, kit_account(k, 2, false, false));
+    struct sim_key *one = kit_key(k, 2, end_s), *two = kit_key(k, 2, end_s);
+    struct sim_key *media = kit_key(k, 2, end_s);
+
+    (void)state;
+    sim_use_end(&k->use[1]);
     k->link = 2;
-    kit_refused(k, key, kit_obj(k, TLN_updates_getState), 406, "AUTH_KEY_DUPLICATED");
+    kit_call(k, one, bind_query(k, one, perm, end_s));
+    speak(k, 2, one);
+    k->media = true; /* a media DC has keys of its own */
+    k->link = 5;
+    kit_call(k, media, bind_query(k, media, perm, end_s));
+    k->media = false;
+    k->link = 3;
+    kit_call(k, two, bind_query(k, two, perm, end_s));
+    speak(k, 3, two);
+    assert_non_null(sim_keys_find(k->core.keys, 2, media->key.id));
+    check_dead(k, 2, one);
+    check_dead(k, 3, two);
+    kit_free(k);
+}
+
+/* One program that makes its next temporary key in time: the connection before is closed. */
+static void temporary_keys_are_renewed(void **state)
+{
+    struct kit *k = kit_new(NULL, NULL);
+    int32_t end_s = (int32_t)(k->now_us / TG_SECOND_US) + 900;
+    struct sim_key *perm = kit_login(k, kit_account(k, 2, false, false)), *temp;
+
+    (void)state;
+    for (uint64_t link = 1; link < TG_COUNT(k->use); link++) {
+        sim_use_end(&k->use[link - 1]);
+        k->link = link;
+        temp = kit_key(k, 2, end_s);
+        kit_call(k, temp, bind_query(k, temp, perm, end_s));
+        speak(k, link, temp);
+        speak(k, link, temp);
+    }
+    assert_int_equal(k->core.stats.duplicated, 0);
     kit_free(k);
 }
 
@@ -384,7 +478,11 @@ int main(void)
         cmocka_unit_test(a_test_may_accept_tokens_too),
         cmocka_unit_test(authorizations_travel_to_the_other_dc),
         cmocka_unit_test(temporary_keys_are_bound),
-        cmocka_unit_test(one_session_on_two_connections_dies),
+        cmocka_unit_test(one_login_on_two_connections_dies),
+        cmocka_unit_test(a_session_moves_between_connections),
+        cmocka_unit_test(media_dcs_take_several_connections),
+        cmocka_unit_test(temporary_keys_do_not_hide_it),
+        cmocka_unit_test(temporary_keys_are_renewed),
         cmocka_unit_test(logins_are_listed_and_ended),
     };
 

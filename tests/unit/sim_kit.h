@@ -34,7 +34,10 @@ struct kit {
     bool init;        /* wrap in invokeWithLayer(initConnection) */
     int64_t takeout;  /* wrap in invokeWithTakeout */
     int32_t range[2]; /* wrap in invokeWithMessagesRange unless {0, 0} */
-    uint64_t link;
+    uint64_t link;    /* number of the connection; media: to a media DC */
+    bool media;
+    uint64_t session; /* 0: one for each connection */
+    struct sim_use use[8]; /* of connections, by number */
     /* of the last call */
     struct sim_answer answer;
     struct tg_buf plain; /* its bytes without gzip_packed */
@@ -81,6 +84,8 @@ static inline struct kit *kit_new(const char *faults, const char *flood)
     snprintf(k->core.host, sizeof k->core.host, "127.0.0.1");
     k->core.port[1] = 4431;
     k->core.port[2] = 4432;
+    k->core.media_port[1] = 4433;
+    k->core.media_port[2] = 4434;
     assert_int_equal(sim_world_new(&options, &k->core.world, &err), TG_OK);
     assert_int_equal(sim_keys_new(NULL, NULL, k->core.world, &k->core.keys, &err), TG_OK);
     if (sim_core_start(&k->core, &err) != TG_OK)
@@ -168,13 +173,18 @@ static inline const uint8_t *kit_unpack(struct kit *k, size_t *ret_n)
     return bytes;
 }
 
+static inline uint64_t kit_session(const struct kit *k)
+{
+    return k->session ? k->session : 100 + k->link;
+}
+
 /* Sends raw request bytes. */
 static inline void kit_send(struct kit *k, struct sim_key *key, const void *bytes, size_t n)
 {
     struct sim_request request = { .dc = key->dc,
-                                   .link = k->link,
+                                   .use = k->media ? NULL : &k->use[k->link],
                                    .key_id = key->key.id,
-                                   .session_id = 100 + k->link,
+                                   .session_id = kit_session(k),
                                    .body = bytes,
                                    .len = n,
                                    .now_us = k->now_us };

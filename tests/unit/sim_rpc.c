@@ -112,19 +112,26 @@ static void cut_and_flipped_queries_never_harm(void **state)
 
 /* ---- configuration ---- */
 
-static void the_configuration_names_both_dcs(void **state)
+static void the_configuration_names_all_dcs(void **state)
 {
     struct kit *k = kit_new(NULL, NULL);
     struct sim_key *key = kit_key(k, 1, 0);
+    static const struct {
+        int32_t id, port;
+        bool media;
+    } row[] = { { 1, 4431, false }, { 2, 4432, false }, { 1, 4433, true }, { 2, 4434, true } };
     const struct tl_value *v, *dcs;
 
     (void)state;
     v = kit_call(k, key, kit_obj(k, TLN_help_getConfig));
     assert_int_equal(tl_get_int(v, TLN_this_dc, 0), 1);
     dcs = tl_get_vector(v, TLN_dc_options);
-    assert_int_equal(tl_len(dcs), 2);
-    assert_int_equal(tl_get_int(tl_item(dcs, 1), TLN_id, 0), 2);
-    assert_int_equal(tl_get_int(tl_item(dcs, 1), TLN_port, 0), 4432);
+    assert_int_equal(tl_len(dcs), TG_COUNT(row));
+    for (uint32_t i = 0; i < TG_COUNT(row); i++) {
+        assert_int_equal(tl_get_int(tl_item(dcs, i), TLN_id, 0), row[i].id);
+        assert_int_equal(tl_get_int(tl_item(dcs, i), TLN_port, 0), row[i].port);
+        assert_int_equal(tl_get_bool(tl_item(dcs, i), TLN_media_only), row[i].media);
+    }
     kit_free(k);
 }
 
@@ -390,7 +397,7 @@ int main(void)
         cmocka_unit_test(layers_are_chosen),
         cmocka_unit_test(nonsense_is_refused_by_name),
         cmocka_unit_test(cut_and_flipped_queries_never_harm),
-        cmocka_unit_test(the_configuration_names_both_dcs),
+        cmocka_unit_test(the_configuration_names_all_dcs),
         cmocka_unit_test(takeout_is_enforced),
         cmocka_unit_test(other_sessions_are_not_locked_out),
         cmocka_unit_test(floods_and_server_errors),
