@@ -99,6 +99,8 @@ tg_code cli_flush(struct tg_error *err) TG_MUST_CHECK;
 /** Writes a buffer with a line end to stdout. */
 tg_code cli_print(struct tg_buf *text, struct tg_error *err) TG_MUST_CHECK;
 
+/* ---- shown.c ---- */
+
 /** Copies text that a peer wrote so that it cannot steer a terminal, cut to `columns`.
  *  @return columns that it takes */
 size_t cli_clean(struct tg_buf *out, const char *text, size_t columns);

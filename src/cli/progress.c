@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "cli/term.h"
 
-enum { LINE_MAX_BYTES = 16 << 10, PLAIN_EVERY_S = 5, TITLE_MAX = 28, BAR_MAX = 32, BAR_MIN = 8 };
+enum { LINE_MAX_BYTES = 16 << 20, PLAIN_EVERY_S = 5, TITLE_MAX = 28, BAR_MAX = 32, BAR_MIN = 8 };
 
 void progress_init(struct cli_progress *p, enum progress_mode mode, FILE *to)
 {
@@ -34,9 +34,12 @@ void progress_done(struct cli_progress *p)
 
 void progress_clear(struct cli_progress *p)
 {
+    tg_buf_clear(&p->line);
+    table_clear(&p->table, &p->line, term_width(fileno(p->to), 80));
     if (p->drawn)
-        fputs("\r\033[K", p->to);
+        tg_buf_str(&p->line, "\r\033[K");
     p->drawn = false;
+    fputs(tg_buf_cstr(&p->line), p->to);
     fflush(p->to);
 }
 
@@ -132,6 +135,37 @@ static void show_bar(struct cli_progress *p, const struct tg_progress *now)
     tg_buf_done(&facts);
 }
 
+static void show_table(struct cli_progress *p, const struct tg_progress *now)
+{
+    struct table_look look = { .width = term_width(fileno(p->to), 80),
+                               .height = term_height(fileno(p->to), 24),
+                               .indent = p->indent,
+                               .colour = p->colour };
+
+    if (p->drawn)
+        progress_clear(p);
+    tg_buf_clear(&p->line);
+    table_draw(&p->table, &p->line, now, &look);
+    fputs(tg_buf_cstr(&p->line), p->to);
+    fflush(p->to);
+}
+
+/* Of several chats at work their sum is told. */
+static void show_plain_sum(struct cli_progress *p, const struct tg_progress *now)
+{
+    double at = term_clock();
+    char stamp[21];
+
+    if (now->n_chats == 0 || now->done || at < p->plain_due)
+        return;
+    p->plain_due = at + PLAIN_EVERY_S;
+    term_now(stamp);
+    tg_buf_clear(&p->line);
+    table_total(&p->line, now);
+    fprintf(p->to, "%*s%s %s\n", (int)p->indent, "", stamp, tg_buf_cstr(&p->line));
+    fflush(p->to);
+}
+
 static void show_plain(struct cli_progress *p, const struct tg_progress *now)
 {
     double at = term_clock();
@@ -158,6 +192,22 @@ static void show_plain(struct cli_progress *p, const struct tg_progress *now)
     tg_buf_done(&title);
 }
 
+static void put_chat(struct tg_json *j, const struct tg_progress_chat *chat)
+{
+    tg_json_object(j);
+    tg_json_key(j, "chat_id"), tg_json_i64(j, chat->chat_id);
+    tg_json_key(j, "title"), tg_json_cstr(j, chat->title);
+    tg_json_key(j, "account"), tg_json_cstr(j, chat->account);
+    tg_json_key(j, "state"), tg_json_cstr(j, chat->state);
+    tg_json_key(j, "rows"), tg_json_i64(j, chat->rows);
+    tg_json_key(j, "expected"), tg_json_i64(j, chat->expected);
+    tg_json_key(j, "rows_per_s"), tg_json_double(j, chat->rows_per_s);
+    tg_json_key(j, "eta_s"), tg_json_double(j, chat->eta_s);
+    tg_json_key(j, "flood_wait_s"), tg_json_double(j, chat->flood_wait_s);
+    tg_json_key(j, "waiting_for"), tg_json_cstr(j, chat->waiting_for);
+    tg_json_end_object(j);
+}
+
 static void show_json(struct cli_progress *p, const struct tg_progress *now)
 {
     struct tg_json j;
@@ -180,6 +230,12 @@ static void show_json(struct cli_progress *p, const struct tg_progress *now)
     tg_json_key(&j, "bytes_out"), tg_json_u64(&j, now->bytes_out);
     tg_json_key(&j, "flood_wait_s"), tg_json_double(&j, now->flood_wait_s);
     tg_json_key(&j, "waiting_for"), tg_json_cstr(&j, now->waiting_for);
+    tg_json_key(&j, "accounts"), tg_json_u64(&j, now->n_accounts);
+    tg_json_key(&j, "chats_at_work");
+    tg_json_array(&j);
+    for (size_t i = 0; i < now->n_at_work; i++)
+        put_chat(&j, &now->at_work[i]);
+    tg_json_end_array(&j);
     tg_json_end_object(&j);
     tg_buf_byte(&p->line, '\n');
     fputs(tg_buf_cstr(&p->line), p->to);
@@ -188,15 +244,21 @@ static void show_json(struct cli_progress *p, const struct tg_progress *now)
 
 void progress_show(struct cli_progress *p, const struct tg_progress *now)
 {
+    p->tabled = p->tabled || now->n_at_work > 1;
     switch (p->mode) {
     case PROGRESS_BAR:
         if (now->done)
             progress_clear(p);
+        else if (p->tabled)
+            show_table(p, now);
         else
             show_bar(p, now);
         break;
     case PROGRESS_PLAIN:
-        show_plain(p, now);
+        if (p->tabled)
+            show_plain_sum(p, now);
+        else
+            show_plain(p, now);
         break;
     case PROGRESS_JSON:
         show_json(p, now);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * progress.h - how far a run is, as one line that is redrawn, plain lines, or JSON lines
+ * progress.h - how far a run is, as one line that is redrawn, or a table of the chats at work where
+ * there are several, as plain lines, or JSON lines
  *
  * Threads: the thread that runs the call
  */
 #ifndef TG_CLI_PROGRESS_H
 #define TG_CLI_PROGRESS_H
 
-#include "cli/cli.h"
+#include "cli/table.h"
 
 enum progress_mode { PROGRESS_AUTO, PROGRESS_PLAIN, PROGRESS_JSON, PROGRESS_NONE, PROGRESS_BAR };
 
@@ -18,6 +19,8 @@ struct cli_progress {
     bool drawn;            /* a line without its end stands on the terminal */
     double plain_due;      /* of term_clock: when the next plain line is written */
     int64_t plain_chat;
+    bool tabled;           /* there were several chats at work at once */
+    struct cli_table table;
     size_t indent;         /* columns left free at the beginning of a line */
     struct tg_buf line;
 };

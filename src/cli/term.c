@@ -49,6 +49,15 @@ size_t term_width(int fd, size_t fallback)
     return size.ws_col;
 }
 
+size_t term_height(int fd, size_t fallback)
+{
+    struct winsize size;
+
+    if (ioctl(fd, TIOCGWINSZ, &size) < 0 || size.ws_row == 0)
+        return fallback;
+    return size.ws_row;
+}
+
 void term_init(void)
 {
     setlocale(LC_CTYPE, "");

@@ -17,6 +17,9 @@ bool term_is_tty(int fd);
 /** @return columns of fd's terminal; `fallback` if it does not tell */
 size_t term_width(int fd, size_t fallback);
 
+/** @return lines of fd's terminal; `fallback` if it does not tell */
+size_t term_height(int fd, size_t fallback);
+
 /** Looks once what the terminal can show. */
 void term_init(void);
 
