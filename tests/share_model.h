@@ -88,6 +88,7 @@ static inline void model_flood(struct model *m, int id, const struct tg_share_as
     } else {
         m->learned = (m->learned ? m->learned : r) * 98 / 100;
         m->rate = TG_MAX(r * 98 / 100, INT64_C(1));
+        m->probe_at = now + TG_MAX(m->every, 600 * TG_SHARE_PERIOD_US);
     }
 }
 

@@ -34,7 +34,7 @@ static bool same_name(const char *a, const char *b)
 const struct tg_option *tg_option_find(const struct tg_option *table, const char *name)
 {
     for (; table && table->name; table++)
-        if (same_name(table->name, name))
+        if (same_name(table->name, name) || (table->also && same_name(table->also, name)))
             return table;
     return NULL;
 }

@@ -42,6 +42,7 @@ struct tg_option {
     const char *value;   /* word for the value in help: "FILE" */
     const char *help;    /* one line, lower case, no full stop */
     const char *choices; /* for TG_OPT_CHOICE: "auto|plain|json|none" */
+    const char *also;    /* another name that is taken for it; NULL if none */
     const char *env;     /* environment variable read when the option is absent; NULL if none */
 };
 

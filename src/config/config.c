@@ -58,6 +58,10 @@ static const struct tg_option account_table[] = {
             .choices = "token_bucket|exponential_backoff|server_wait"),
     ACCOUNT(rate_use, "rate-use", I64, "100", 1, 100, "PERCENT",
             "share of the configured or learned rate that is used"),
+    ACCOUNT(coordinate, "coordinate", SECRET, NULL, 0, 0, "URL",
+            "share rate limits with all that work on this account and name the same "
+            "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]",
+            .also = "coordinate-across-workers", .env = "TGDATA_COORDINATE"),
     ACCOUNT(attempts, "attempts", I64, "12", 1, 1000, "N",
             "how often a call is tried that meets server trouble; flood waits do not count"),
     ACCOUNT(backoff_multiplier, "backoff-multiplier", I64, "2", 1, 10, "N",

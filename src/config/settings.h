@@ -46,6 +46,7 @@ struct tg_account_settings {
     int64_t burst;
     int64_t rate_strategy; /* enum tg_setting_strategy */
     int64_t rate_use;      /* percent of a configured or learned rate */
+    const char *coordinate; /* URL of the Redis through which workers share limits; NULL: none */
     int64_t attempts;
     int64_t backoff_multiplier, backoff_max_ms;
     bool no_jitter;

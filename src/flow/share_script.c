@@ -87,6 +87,7 @@ const char tg_share_script[] =
     "    else\n"
     "      h.learned = floor((get('learned') == 0 and r or h.learned) * 98 / 100)\n"
     "      h.rate = max(floor(r * 98 / 100), 1)\n"
+    "      h.probe_at = now + max(get('every'), 600 * P)\n"
     "    end\n"
     "  end\n"
     "end\n"

@@ -233,6 +233,17 @@ static void tell_circuit(struct tg_account *a, const struct tgc_notice *n)
                                                         : "half open: a call is tried");
 }
 
+static void tell_apart(struct tg_account *a, const struct tgc_notice *n)
+{
+    if (n->rate_milli)
+        tg_account_note(a, TG_NOTE_WARNING, 0, "limits are not shared now (%s): one of %lld "
+                        "workers, this one keeps to its part, %.2f %s a second", n->err->message,
+                        (long long)n->workers, (double)n->rate_milli / 1000, n->method);
+    else
+        tg_account_note(a, TG_NOTE_WARNING, 0, "limits are not shared now (%s): this worker goes "
+                        "by its own flood waits", n->err->message);
+}
+
 static void on_notice(void *ctx, const struct tgc_notice *n)
 {
     struct tg_account *a = ctx;
@@ -256,6 +267,12 @@ static void on_notice(void *ctx, const struct tgc_notice *n)
         break;
     case TGC_CIRCUIT:
         tell_circuit(a, n);
+        break;
+    case TGC_APART:
+        tell_apart(a, n);
+        break;
+    case TGC_TOGETHER:
+        tg_account_note(a, TG_NOTE_INFO, 0, "limits are shared again");
         break;
     case TGC_LOGGED_OUT:
         tg_account_note(a, TG_NOTE_WARNING, 0, "%s", n->err->message);
@@ -358,8 +375,14 @@ static tg_code start_client(struct tg_account *a, struct tg_error *err)
 
     if (code == TG_OK && s->proxy)
         code = tg_proxy_parse(s->proxy, &net.proxy, err);
+    if (code == TG_OK && s->coordinate)
+        code = tg_coordinate_new(s->coordinate, &a->random, &a->coordinate, err);
+    if (a->coordinate)
+        client.share = tg_coordinate_io(a->coordinate);
     if (code == TG_OK)
         code = tg_net_new(&net, &client, &a->net, err);
+    if (code == TG_OK && a->coordinate)
+        code = tg_coordinate_start(a->coordinate, a->net, err);
     explicit_bzero(&net.proxy, sizeof net.proxy);
     return code;
 }
@@ -495,6 +518,7 @@ void tg_account_close(struct tg_account *a)
     if (a->net && tg_account_save(a, &ignored) != TG_OK)
         tg_account_note(a, TG_NOTE_WARNING, 0, "the session could not be stored: %s",
                         ignored.message);
+    tg_coordinate_free(a->coordinate);
     tg_net_free(a->net);
     tg_session_data_done(&a->session);
     tl_schema_free(a->schema);

@@ -14,6 +14,7 @@
 
 #include "config/settings.h"
 #include "os/lockfile.h"
+#include "source/coordinate.h"
 #include "source/net.h"
 #include "tgdata/account.h"
 
@@ -24,6 +25,7 @@ struct tg_account {
     struct tl_schema *schema;   /* loaded; NULL: the built-in one */
     struct tg_session_data session;
     struct tg_random random;
+    struct tg_coordinate *coordinate; /* limits are shared; NULL: not */
     struct tg_net *net;
     tg_note_fn note;
     void *note_ctx;

@@ -20,6 +20,7 @@ void tg_account_on_step(void *ctx, int64_t now_us)
     struct tg_account *a = ctx;
     struct tg_account_work *work = a->work;
 
+    tg_coordinate_poll(a->coordinate);
     if (!work || work->result != TG_AGAIN)
         return;
     work->result = work->step(work->ctx, a, now_us, work->err);

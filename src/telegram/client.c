@@ -229,8 +229,10 @@ void tgc_free(struct tgc *c)
     tgc_fail_all(c, &why); /* what waits for an answer is freed by its callback */
     for (size_t i = 0; i < TG_DC_MAX; i++)
         tgc_link_free(c->link[i]);
-    for (size_t i = 0; i < c->n_gates; i++)
+    for (size_t i = 0; i < c->n_gates; i++) {
+        free(c->gate[i]->share);
         free(c->gate[i]);
+    }
     free(c->gate);
     while (c->oldest)
         release(c, c->oldest);
@@ -270,14 +272,13 @@ static void repeat(struct tgc *c, struct tgc_call_slot *call, int64_t wait_us)
 
 static void flooded(struct tgc *c, struct tgc_call_slot *call, int64_t wait_s)
 {
-    struct tg_limiter *limiter = &call->gate->limiter;
+    const struct tg_limiter *limiter = &call->gate->limiter;
     bool was_known = tg_limiter_learned(limiter) != 0;
     struct tgc_notice notice = {
         .kind = TGC_FLOOD,
         .dc = tgc_call_dc(c, call),
         .method = call->request.method,
-        .wait_us = tg_limiter_flood(limiter, call->sent_us, wait_s,
-                                    tg_random_u64(c->options.random), c->now_us),
+        .wait_us = tgc_gate_flood(c, call->gate, call->sent_us, wait_s),
     };
 
     if (!was_known && tg_limiter_learned(limiter) && tgc_note_learned(c, c->now_us))

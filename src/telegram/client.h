@@ -21,6 +21,7 @@
 #include "flow/breaker.h"
 #include "flow/limiter.h"
 #include "flow/retry.h"
+#include "flow/share.h"
 #include "mtproto/transport.h"
 #include "telegram/session_data.h"
 #include "tl/schema.h"
@@ -36,6 +37,9 @@ enum tgc_notice_kind {
     TGC_LOGGED_OUT, /* the authorization is gone; err */
     TGC_CIRCUIT,    /* the breaker changed its state: circuit; wait_us until it may be tried; err:
                        the failure that opened it, else NULL */
+    TGC_APART,      /* limits are not shared any more; err: why; method, rate_milli, workers: the
+                       rate that is kept meanwhile of one method, and how many shared it */
+    TGC_TOGETHER,   /* they are shared again */
     TGC_UNREADABLE, /* bytes, err: an object of a reply is left out; see tg_reply_value */
 };
 
@@ -46,6 +50,7 @@ struct tgc_notice {
     int64_t wait_us;
     const struct tg_error *err;
     enum tg_breaker_state circuit;
+    int64_t rate_milli, workers;
     const uint8_t *bytes; /* of the object, during the call */
     size_t len;
 };
@@ -61,6 +66,24 @@ struct tgc_io {
     void (*notice)(void *ctx, const struct tgc_notice *notice);
 };
 
+/** An ask of a gate: flow/share.h. */
+struct tgc_share_query {
+    struct tg_share_ask ask;
+    int64_t account;       /* user id */
+    bool test;             /* of the test servers */
+    const char *method;    /* static text */
+    int32_t dc;
+    uint64_t number;       /* for the reply; 0: none is awaited */
+};
+
+/** The way to the store that holds the limits which several workers share. */
+struct tgc_share_io {
+    void *ctx;
+    /** Passes an ask on without waiting. Unless number is 0, tgc_share_reply or tgc_share_gone is
+     *  called later. @return false, with why, if it cannot be passed on */
+    bool (*ask)(void *ctx, const struct tgc_share_query *query, struct tg_error *err);
+};
+
 struct tgc_options {
     const struct tgc_io *io;
     const struct tg_random *random;
@@ -72,6 +95,7 @@ struct tgc_options {
     struct tg_limiter_options limit; /* for every method, unless tgc_limit sets another; methods
                                         that Telegram limits far below others are held to a lower
                                         rate if it is adaptive */
+    const struct tgc_share_io *share; /* limits are shared with other workers; NULL: not */
     /* For 5xx and time-outs; its backoff (base_us 0: the default) and its attempts (5 are enough
        before the first success) for connecting too. A call whose connection is lost goes again on
        the next one: that is no retry. retry_on 0: RateLimit, NetworkError, ServerError. */
@@ -154,6 +178,16 @@ void tgc_limit(struct tgc *c, const char *method, const struct tg_limiter_option
 /** Tokens left for a method at the home DC; -1 unknown. And how long a call would wait now. */
 int32_t tgc_limit_remaining(const struct tgc *c, const char *method, int64_t now_us);
 int64_t tgc_limit_wait(const struct tgc *c, const char *method, int64_t now_us);
+
+/* ---- limits that are shared ---- */
+void tgc_share_reply(struct tgc *c, uint64_t number, const struct tg_share_reply *reply,
+                     int64_t now_us);
+void tgc_share_gone(struct tgc *c, uint64_t number, const struct tg_error *why, int64_t now_us);
+/** Another worker was told to wait. */
+void tgc_share_closed(struct tgc *c, const char *method, int32_t dc, int64_t wait_us,
+                      int64_t now_us);
+/** Gives back what is left: to be called once, before the end. */
+void tgc_share_leave(struct tgc *c);
 
 /** All calls from now on are wrapped in invokeWithTakeout(id); 0 ends that. */
 void tgc_set_takeout(struct tgc *c, int64_t takeout_id);

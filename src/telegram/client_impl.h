@@ -2,8 +2,8 @@
 /*
  * client_impl.h - the client's insides, shared by client.c (calls and what their answers
  * mean), client_send.c (gates, sending, time), client_link.c (one DC's connection, keys, session),
- * client_auth.c (logins on further DCs), client_circuit.c (the breaker) and client_wire.c (wrappers
- * and error texts)
+ * client_auth.c (logins on further DCs), client_circuit.c (the breaker), client_share.c (limits
+ * that workers share) and client_wire.c (wrappers and error texts)
  *
  * Inside a session's callback no link is closed and no session freed: whoever wants that sets
  * `failed`, and the link is dropped when the bytes at hand are done with. A done callback may make,
@@ -54,6 +54,8 @@ struct tgc_gate {
     const char *method;
     int32_t dc;
     struct tg_limiter limiter;
+    struct tg_share *share; /* owned; NULL: the limiter alone decides */
+    uint64_t asked;         /* number of the ask whose reply is awaited; 0: none */
 };
 
 enum tgc_link_state {
@@ -109,6 +111,8 @@ struct tgc {
     uint64_t last_number;
     struct tgc_gate **gate; /* each stays where it is */
     size_t n_gates;
+    uint64_t asked;         /* the last ask for a share */
+    bool apart;             /* limits are meant to be shared, but the store is gone */
     struct tg_retry_budget retry_budget;
     struct tg_breaker breaker;
     struct tgc_link *link[TG_DC_MAX]; /* same index as session->dc; NULL: not needed so far */
@@ -146,6 +150,16 @@ int64_t tgc_retry_wait(struct tgc *c, struct tgc_call_slot *call, struct tg_erro
 
 /* client_send.c */
 struct tgc_gate *tgc_gate_of(struct tgc *c, const char *method, int32_t dc);
+
+/* client_share.c */
+/* Its limiter begins anew. @return false out of memory */
+bool tgc_gate_begin(struct tgc *c, struct tgc_gate *gate);
+int64_t tgc_gate_take(struct tgc *c, struct tgc_gate *gate); /* as tg_limiter_take */
+int64_t tgc_gate_peek(const struct tgc *c, const struct tgc_gate *gate, int64_t now_us);
+int64_t tgc_gate_flood(struct tgc *c, struct tgc_gate *gate, int64_t sent_us, int64_t wait_s);
+int32_t tgc_gate_remaining(const struct tgc *c, const struct tgc_gate *gate, int64_t now_us);
+void tgc_share_tick(struct tgc *c);
+int64_t tgc_share_deadline(const struct tgc *c);
 
 /* client_link.c */
 struct tgc_link *tgc_link_of(struct tgc *c, int32_t dc); /* NULL: no such DC */

@@ -48,7 +48,7 @@ static struct tg_limiter_options options_of(const struct tgc *c, const char *met
     return o;
 }
 
-static void init_gate(struct tgc *c, struct tgc_gate *gate, const struct tg_limiter_options *o)
+static bool init_gate(struct tgc *c, struct tgc_gate *gate, const struct tg_limiter_options *o)
 {
     const struct tg_limit_record *known =
         tg_session_limit(c->options.session, gate->method, gate->dc);
@@ -56,6 +56,7 @@ static void init_gate(struct tgc *c, struct tgc_gate *gate, const struct tg_limi
     tg_limiter_init(&gate->limiter, o, c->now_us);
     if (known && c->now_us / TG_SECOND_US - known->at_s < LEARNED_MAX_S)
         tg_limiter_recall(&gate->limiter, known->learned_milli, c->now_us);
+    return tgc_gate_begin(c, gate);
 }
 
 /* As find_gate, made if absent. Past the bound all further methods share the last one. NULL out of
@@ -75,10 +76,13 @@ struct tgc_gate *tgc_gate_of(struct tgc *c, const char *method, int32_t dc)
     gate = more ? calloc(1, sizeof *gate) : NULL;
     if (!gate)
         return NULL;
-    c->gate[c->n_gates++] = gate;
     gate->method = method;
     gate->dc = dc;
-    init_gate(c, gate, &o);
+    if (!init_gate(c, gate, &o)) {
+        free(gate);
+        return NULL;
+    }
+    c->gate[c->n_gates++] = gate;
     return gate;
 }
 
@@ -94,7 +98,7 @@ void tgc_limit(struct tgc *c, const char *method, const struct tg_limiter_option
     }
     gate = tgc_gate_of(c, method, c->options.session->home_dc);
     if (gate)
-        init_gate(c, gate, options);
+        (void)init_gate(c, gate, options); /* it has its memory already */
 }
 
 bool tgc_note_learned(struct tgc *c, int64_t now_us)
@@ -120,14 +124,14 @@ int32_t tgc_limit_remaining(const struct tgc *c, const char *method, int64_t now
 {
     const struct tgc_gate *gate = find_gate(c, method, c->options.session->home_dc);
 
-    return gate ? tg_limiter_remaining(&gate->limiter, now_us) : -1;
+    return gate ? tgc_gate_remaining(c, gate, now_us) : -1;
 }
 
 int64_t tgc_limit_wait(const struct tgc *c, const char *method, int64_t now_us)
 {
     const struct tgc_gate *gate = find_gate(c, method, c->options.session->home_dc);
 
-    return gate ? tg_limiter_peek(&gate->limiter, now_us) : 0;
+    return gate ? tgc_gate_peek(c, gate, now_us) : 0;
 }
 
 /* ---- sending ---- */
@@ -190,7 +194,7 @@ static bool push_call(struct tgc *c, struct tgc_call_slot *call)
     if (!may_send(c, call, link))
         return true;
     call->gate = tgc_gate_of(c, call->request.method, link->dc);
-    if (call->gate && tg_limiter_take(&call->gate->limiter, c->now_us))
+    if (call->gate && tgc_gate_take(c, call->gate))
         return true;
     if (call->gate && send_call(c, call, link)) {
         tgc_circuit_take(c, call);
@@ -306,6 +310,7 @@ void tgc_tick(struct tgc *c, int64_t now_us)
     c->now_us = now_us;
     check_timeouts(c);
     push_calls(c);
+    tgc_share_tick(c);
     for (size_t i = 0; i < TG_DC_MAX; i++) {
         struct tgc_link *link = c->link[i];
 
@@ -346,13 +351,13 @@ static int64_t call_due(const struct tgc *c, const struct tgc_call_slot *call)
         return INT64_MAX; /* what is awaited has a deadline of its own */
     gate = find_gate(c, call->request.method, link->dc);
     if (gate)
-        due = TG_MAX(due, c->now_us + tg_limiter_peek(&gate->limiter, c->now_us));
+        due = TG_MAX(due, c->now_us + tgc_gate_peek(c, gate, c->now_us));
     return due;
 }
 
 int64_t tgc_deadline(const struct tgc *c)
 {
-    int64_t soonest = INT64_MAX, at;
+    int64_t soonest = tgc_share_deadline(c), at;
 
     for (const struct tgc_call_slot *call = c->oldest; call; call = call->newer) {
         at = call_due(c, call);

@@ -18,7 +18,7 @@
 
 #include "tests/share_model.h"
 
-enum { WORKERS = 8, LANES = 12, STEP_US = 1000, BINS = 400 };
+enum { WORKERS = 8, LANES = 12, STEP_US = 1000, BINS = 1000 };
 
 struct worker {
     struct tg_share share;
@@ -375,6 +375,9 @@ static void an_unknown_rate(void **state)
         g.burst = TG_MAX(g.burst, g.rate);
         g.level = g.burst;
         g.warm = 90 * TG_SECOND_US;
+        run(&g, 12);
+        if (seed % 3 == 0 && g.n > 1 && g.store.learner >= 0)
+            g.w[g.store.learner].dead = true; /* killed while it learns: another goes on */
         run(&g, 240);
         share = used(&g, 90, 240);
         if (share < 0.94 || g.floods_since > 12 || g.early)
@@ -383,11 +386,30 @@ static void an_unknown_rate(void **state)
         n++;
         least = TG_MIN(least, share);
         for (int i = 0; i < g.n; i++)
-            if (tg_limiter_learned(&g.w[i].limiter) == 0)
+            if (!g.w[i].dead && tg_limiter_learned(&g.w[i].limiter) == 0)
                 report(seed, &g, "not all know it", share);
     }
     print_message("a rate that was learned: at least %.1f%% used, 98%% in %d of %d draws\n",
                   least * 100, good, n);
+}
+
+/* Nobody knows that the limit rose until one looks alone, ten minutes after it was learned. */
+static void a_limit_that_rises_or_falls(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 600; seed < 606; seed++) {
+        struct world g;
+        double factor = seed % 2 ? 1.5 : 0.6;
+
+        world_init(&g, seed, false);
+        g.burst = TG_MAX(g.burst, g.rate) * 2;
+        run(&g, 120);
+        serve(&g);
+        g.rate *= factor;
+        run(&g, factor > 1 ? 900 : 300);
+        if (used(&g, factor > 1 ? 860 : 260, factor > 1 ? 900 : 300) < 0.9 || g.early)
+            report(seed, &g, "a limit that changed", used(&g, 260, 300));
+    }
 }
 
 int main(void)
@@ -396,6 +418,7 @@ int main(void)
         cmocka_unit_test(all_want_all),      cmocka_unit_test(some_want_little),
         cmocka_unit_test(late_and_lost_replies), cmocka_unit_test(a_killed_worker),
         cmocka_unit_test(a_store_that_is_gone),  cmocka_unit_test(an_unknown_rate),
+        cmocka_unit_test(a_limit_that_rises_or_falls),
     };
 
     return cmocka_run_group_tests(test, NULL, NULL);
