@@ -315,6 +315,7 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
         .store = &r->store,
         .callback = r->hooks->batch,
         .callback_ctx = r->hooks->ctx,
+        .by_chat = r->by_chat,
         .n_chats = extract_workers(r),
         .nonce = (uint32_t)tg_random_u64(&random),
         .unix_us = tg_clock_unix_us,

@@ -127,6 +127,7 @@ struct extract_run {
     struct tg_account *accounts[EXTRACT_ACCOUNTS_MAX];
     size_t n_accounts;
     bool all;     /* the chats that the accounts list, besides the tasks */
+    bool by_chat; /* others work at the same job at the same time */
     bool isolate; /* trouble of one chat is no reason to end the run */
     atomic_uint workers; /* chats at work at most; 0: chosen by the number of accounts */
 

@@ -141,6 +141,22 @@ static void other_owner(struct extract_lane *lane, int64_t owner)
     enter(lane, LANE_READ);
 }
 
+/* The destination's side failed: of this chat alone, or of all. */
+static void give_up(struct extract_lane *lane, const struct tg_error *err)
+{
+    struct tg_error why;
+
+    if (!tg_pipeline_chat_failed(lane->run->pipeline, lane->task->chat.id, &why)) {
+        extract_keep_failure(lane->run, err, true);
+        return;
+    }
+    fail(lane, &why);
+    tg_source_free(lane->source);
+    lane->source = NULL;
+    lane->source_done = true;
+    enter(lane, LANE_READ);
+}
+
 static void step_resume(struct extract_lane *lane, int64_t now_us)
 {
     struct extract_account *a = lane->account;
@@ -152,7 +168,7 @@ static void step_resume(struct extract_lane *lane, int64_t now_us)
     if (code == TG_AGAIN)
         return;
     if (code != TG_OK) {
-        extract_keep_failure(lane->run, &err, true);
+        give_up(lane, &err);
         return;
     }
     if (done.cursor.owner && done.cursor.owner != a->account->session.user_id) {
@@ -195,7 +211,9 @@ static void step_read(struct extract_lane *lane, int64_t now_us)
     struct tg_source_state state;
     struct tg_error err;
 
-    if (lane->source && (r->stopping || lane->moving))
+    if (lane->source && tg_pipeline_chat_failed(r->pipeline, lane->task->chat.id, &err))
+        give_up(lane, &err);
+    else if (lane->source && (r->stopping || lane->moving))
         tg_source_stop(lane->source, now_us);
     else if (lane->source)
         tg_source_step(lane->source, now_us);

@@ -555,6 +555,9 @@ static void lane_failed(struct extract_run *r, struct extract_lane *lane)
         extract_task_queue(r, t, delay);
         tg_account_note(a->account, TG_NOTE_RETRY, (double)delay / 1e6, "'%s' is tried again: %s",
                         t->chat.title, err->message);
+    } else if (r->by_chat && (err->code == TG_BUSY || err->code == TG_CONFLICT ||
+                              err->code == TG_GAP || err->code == TG_USAGE)) {
+        task_failed(r, t, a, err);
     } else if (r->isolate && tg_code_retry(err->code) != TG_RETRY_NEVER &&
                tg_code_type(err->code) != TG_TYPE_SINK &&
                tg_code_type(err->code) != TG_TYPE_STATE) {

@@ -39,6 +39,8 @@ struct chat {
     int64_t id, rows;
     struct tg_commit resume;
     bool resumed, left;
+    bool failed; /* it alone: what comes of it is dropped until it is left */
+    struct tg_error err;
 };
 
 struct tg_pipeline {
@@ -80,47 +82,71 @@ static struct chat *find_chat(struct tg_pipeline *p, int64_t chat_id)
     return NULL;
 }
 
-static tg_code take_chat(struct tg_pipeline *p, const struct tg_job_chat *chat,
-                         struct tg_error *err)
+/* What became of a chat's item. @return what ends the pipeline */
+static tg_code note_chat(struct tg_pipeline *p, int64_t chat_id, const struct chat *news,
+                         tg_code code, const struct tg_error *err)
 {
-    struct tg_commit there;
-    tg_code code = tg_taker_chat(&p->taker, chat, &there, err);
-    struct chat *c;
-
-    if (code != TG_OK)
-        return code;
-    pthread_mutex_lock(&p->lock);
-    c = find_chat(p, chat->id);
-    c->resume = there;
-    c->resumed = true;
-    pthread_mutex_unlock(&p->lock);
-    return TG_OK;
-}
-
-static tg_code leave_chat(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err)
-{
-    int64_t rows;
-    tg_code code = tg_taker_leave(&p->taker, chat_id, &rows, err);
+    bool only_chat = code != TG_OK && tg_taker_only_chat(&p->taker, code);
     struct chat *c;
 
     pthread_mutex_lock(&p->lock);
     c = find_chat(p, chat_id);
-    c->rows = rows;
-    c->left = code == TG_OK;
+    c->rows = news->rows;
+    if (news->resumed && code == TG_OK) {
+        c->resume = news->resume;
+        c->resumed = true;
+    }
+    c->left |= news->left && (code == TG_OK || only_chat);
+    if (only_chat) {
+        c->failed = true;
+        c->err = *err;
+    }
     pthread_mutex_unlock(&p->lock);
-    return code;
+    return only_chat ? TG_OK : code;
+}
+
+static bool has_failed(struct tg_pipeline *p, int64_t chat_id)
+{
+    bool failed;
+
+    pthread_mutex_lock(&p->lock);
+    failed = find_chat(p, chat_id)->failed;
+    pthread_mutex_unlock(&p->lock);
+    return failed;
+}
+
+static tg_code take_chat(struct tg_pipeline *p, const struct tg_job_chat *chat,
+                         struct tg_error *err)
+{
+    struct chat news = { .resumed = true };
+    tg_code code = tg_taker_chat(&p->taker, chat, &news.resume, err);
+
+    return note_chat(p, chat->id, &news, code, err);
 }
 
 static tg_code take_batch(struct tg_pipeline *p, struct tg_batch *b, struct tg_error *err)
 {
     int64_t chat_id = b->cursor.chat_id;
-    tg_code code = tg_taker_batch(&p->taker, b, err);
-    int64_t rows = tg_taker_rows(&p->taker, chat_id);
+    struct chat news = { 0 };
+    tg_code code;
 
-    pthread_mutex_lock(&p->lock);
-    find_chat(p, chat_id)->rows = rows;
-    pthread_mutex_unlock(&p->lock);
-    return code;
+    if (has_failed(p, chat_id))
+        return TG_OK;
+    code = tg_taker_batch(&p->taker, b, err);
+    news.rows = tg_taker_rows(&p->taker, chat_id);
+    return note_chat(p, chat_id, &news, code, err);
+}
+
+static tg_code leave_chat(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err)
+{
+    struct chat news = { .left = true };
+    tg_code code = TG_OK;
+
+    if (has_failed(p, chat_id))
+        news.rows = tg_pipeline_rows(p, chat_id);
+    else
+        code = tg_taker_leave(&p->taker, chat_id, &news.rows, err);
+    return note_chat(p, chat_id, &news, code, err);
 }
 
 static tg_code work(struct tg_pipeline *p, struct item *item, struct tg_error *err)
@@ -224,6 +250,7 @@ tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pip
         .callback_ctx = options->callback_ctx,
         .unix_us = options->unix_us,
         .nonce = options->nonce,
+        .by_chat = options->by_chat,
     };
     pthread_mutex_init(&p->lock, NULL);
     p->batches_max = BATCHES_BEHIND - 1 + TG_MAX(options->n_chats, (size_t)1);
@@ -311,8 +338,8 @@ tg_code tg_pipeline_resume(struct tg_pipeline *p, int64_t chat_id, struct tg_com
 
     pthread_mutex_lock(&p->lock);
     c = find_chat(p, chat_id);
-    if (p->shared.failed) {
-        *err = p->shared.err;
+    if (p->shared.failed || (c && c->failed)) {
+        *err = p->shared.failed ? p->shared.err : c->err;
         code = err->code;
     } else if (c && c->resumed) {
         *ret = c->resume;
@@ -361,6 +388,20 @@ int64_t tg_pipeline_rows(struct tg_pipeline *p, int64_t chat_id)
     rows = c ? c->rows : 0;
     pthread_mutex_unlock(&p->lock);
     return rows;
+}
+
+bool tg_pipeline_chat_failed(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err)
+{
+    const struct chat *c;
+    bool failed;
+
+    pthread_mutex_lock(&p->lock);
+    c = find_chat(p, chat_id);
+    failed = c && c->failed;
+    if (failed)
+        *err = c->err;
+    pthread_mutex_unlock(&p->lock);
+    return failed;
 }
 
 struct tg_batch *tg_pipeline_batch(struct tg_pipeline *p)

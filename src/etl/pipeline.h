@@ -36,6 +36,7 @@ struct tg_pipeline_options {
     const struct tg_sink *sink;        /* NULL: a callback alone */
     tg_batch_fn callback;              /* NULL: a sink alone */
     void *callback_ctx;
+    bool by_chat;                      /* see struct tg_taker */
     size_t n_chats;                    /* that may be at work at once; 0: 1 */
     uint32_t nonce;                    /* random: tells this run from others (struct tg_fence) */
     int64_t (*unix_us)(void);
@@ -58,7 +59,7 @@ tg_code tg_pipeline_begin(struct tg_pipeline *p, const struct tg_job_chat *chat,
                           struct tg_error *err);
 
 /** @return TG_OK with where the chat stands (zeroes: nothing yet); TG_AGAIN: not known yet; the
- *  failure that ended the pipeline */
+ *  failure that ended the chat or the pipeline */
 tg_code tg_pipeline_resume(struct tg_pipeline *p, int64_t chat_id, struct tg_commit *ret,
                            struct tg_error *err);
 
@@ -70,6 +71,9 @@ tg_code tg_pipeline_leave(struct tg_pipeline *p, int64_t chat_id, struct tg_erro
  *  forgotten; TG_AGAIN: not yet; the failure that ended the pipeline */
 tg_code tg_pipeline_left(struct tg_pipeline *p, int64_t chat_id, int64_t *ret_rows,
                          struct tg_error *err);
+
+/** @return whether that chat alone failed (by_chat), with why: it is to be left */
+bool tg_pipeline_chat_failed(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err);
 
 /** @return rows of a begun chat committed in this run so far */
 int64_t tg_pipeline_rows(struct tg_pipeline *p, int64_t chat_id);

@@ -2,79 +2,12 @@
 /*
  * taker.c - see taker.h
  */
-#include "etl/taker.h"
+#include "etl/taker_impl.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "os/proc.h"
-
-/* ---- lease ---- */
-
-static tg_code take_lease(struct tg_taker *t, struct tg_error *err)
-{
-    int64_t ttl_us = t->job->lease_ms * TG_MS_US, now = t->unix_us();
-    tg_code code = t->store->ops->lease(t->store->self, t->lease_name, now, ttl_us, &t->lease, err);
-
-    if (code == TG_OK)
-        t->renew_us = now + ttl_us / 3;
-    return code;
-}
-
-tg_code tg_taker_start(struct tg_taker *t, struct tg_error *err)
-{
-    const struct tg_store *store = t->store;
-    tg_code code;
-
-    assert(t->sink || t->callback);
-    snprintf(t->lease_name, sizeof t->lease_name, "job/%s", t->job->job);
-    t->lease = (struct tg_lease){ 0 };
-    tg_proc_name(t->lease.owner, sizeof t->lease.owner);
-    code = take_lease(t, err);
-    /* A run of this machine that was killed need not be waited for. */
-    if (code == TG_BUSY && tg_proc_gone(t->lease.owner)) {
-        code = store->ops->release(store->self, t->lease_name, &t->lease, err);
-        if (code != TG_OK)
-            return code;
-        t->lease = (struct tg_lease){ 0 };
-        tg_proc_name(t->lease.owner, sizeof t->lease.owner);
-        code = take_lease(t, err);
-    }
-    if (code == TG_BUSY)
-        tg_hint(err, "wait for it to end, stop it, or use another --job name");
-    t->have_lease = code == TG_OK;
-    return code;
-}
-
-static tg_code taken_over(const struct tg_taker *t, struct tg_error *err)
-{
-    tg_fail(err, TG_CONFLICT, "job '%s' was taken over by another run", t->job->job);
-    return tg_hint(err, "this run has stopped; what it had committed is kept, and the other run "
-                        "goes on from there");
-}
-
-/*
- * Before each commit, and when its time comes: a run that slept past its lease must not go on. A
- * store that cannot be reached for a moment costs the lease only when it has run out.
- */
-tg_code tg_taker_renew(struct tg_taker *t, struct tg_error *err)
-{
-    int64_t now = t->unix_us();
-    tg_code code;
-
-    assert(t->have_lease);
-    if (now < t->renew_us)
-        return TG_OK;
-    code = take_lease(t, err);
-    if (code == TG_CONFLICT) {
-        taken_over(t, err);
-    } else if (code == TG_STATE && now < t->lease.expires_us) {
-        t->renew_us = TG_MIN(now + TG_SECOND_US, t->lease.expires_us);
-        code = TG_OK;
-    }
-    return code;
-}
 
 /* ---- commits ---- */
 
@@ -90,10 +23,10 @@ static tg_code save(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error
 {
     tg_code code;
 
-    c->checkpoint.fence = t->lease.token;
+    c->checkpoint.fence = c->fence;
     code = tg_checkpoint_save(t->store, c->job, &c->checkpoint, t->unix_us(), err);
     /* Only who has the lease writes it: this run slept between the commit and here. */
-    return code == TG_CONFLICT ? taken_over(t, err) : code;
+    return code == TG_CONFLICT ? tg_taker_taken_over(t, c, err) : code;
 }
 
 /* The next commit begins where the last one with rows ended: one without leaves no trace in the
@@ -112,10 +45,12 @@ static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete
     const struct tg_sink *sink = t->sink;
     tg_code code = tg_taker_renew(t, err);
 
+    if (code == TG_OK)
+        code = tg_taker_renew_chat(t, c, err);
     if (code != TG_OK)
         return code;
     c->next.seq = c->checkpoint.commit.seq + 1;
-    c->next.fence = t->lease.token;
+    c->next.fence = c->fence;
     c->next.complete = complete;
     if (sink)
         code = sink->ops->commit(sink->self, &c->next, err);
@@ -329,6 +264,25 @@ static tg_code take_batch(struct tg_taker *t, struct tg_taker_chat *c, struct tg
     return code;
 }
 
+static void drop_chat(struct tg_taker *t, struct tg_taker_chat *c)
+{
+    size_t i = 0;
+
+    while (t->chat[i] != c)
+        i++;
+    t->chat[i] = t->chat[--t->n_chats];
+    tg_taker_release_chat(t, c);
+    tg_checkpoint_done(&c->checkpoint);
+    free(c);
+}
+
+/* Lays the chat down as it is; unless the failure is this chat's alone, nothing more is done. */
+static void chat_failed(struct tg_taker *t, struct tg_taker_chat *c, tg_code code)
+{
+    t->failed |= !tg_taker_only_chat(t, code);
+    drop_chat(t, c);
+}
+
 /* The checkpoint tells why it goes no further; that it cannot be written changes nothing. */
 static void note_failure(struct tg_taker *t, struct tg_taker_chat *c, const struct tg_batch *b,
                          const struct tg_error *why)
@@ -360,8 +314,8 @@ tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *
     assert(!t->failed && c);
     code = take_batch(t, c, b, err);
     if (code != TG_OK) {
-        t->failed = true;
         note_failure(t, c, b, err);
+        chat_failed(t, c, code);
     }
     return code;
 }
@@ -432,13 +386,16 @@ static tg_code check_chat(const struct tg_taker *t, const struct tg_job_chat *ch
 static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat_id,
                        struct tg_error *err)
 {
-    const struct tg_fence fence = { t->lease.token, t->nonce };
     const struct tg_sink *sink = t->sink;
     struct tg_checkpoint *stored = &c->checkpoint;
+    struct tg_fence fence;
     tg_code code = tg_taker_renew(t, err);
     bool moved;
 
     stored->commit.cursor.chat_id = c->next.cursor.chat_id = chat_id;
+    if (code == TG_OK)
+        code = tg_taker_lease_chat(t, c, err);
+    fence = (struct tg_fence){ c->fence, t->nonce };
     if (code == TG_OK)
         code = tg_checkpoint_load(t->store, c->job, chat_id, stored, err);
     if (code != TG_OK && code != TG_END)
@@ -458,17 +415,6 @@ static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat
             code = save(t, c, err);
     }
     return code;
-}
-
-static void drop_chat(struct tg_taker *t, struct tg_taker_chat *c)
-{
-    size_t i = 0;
-
-    while (t->chat[i] != c)
-        i++;
-    t->chat[i] = t->chat[--t->n_chats];
-    tg_checkpoint_done(&c->checkpoint);
-    free(c);
 }
 
 static struct tg_taker_chat *add_chat(struct tg_taker *t, const struct tg_job_chat *chat)
@@ -509,12 +455,13 @@ tg_code tg_taker_chat(struct tg_taker *t, const struct tg_job_chat *chat, struct
     assert(!t->failed && !find_chat(t, chat->id));
     c = add_chat(t, chat);
     code = c ? take_up(t, c, chat->id, err) : tg_fail(err, TG_NOMEM, "no memory for a chat");
-    t->failed = code != TG_OK;
     if (code == TG_OK) {
         *ret = c->next;
         go_on_behind(c);
     } else if (c) {
-        drop_chat(t, c);
+        chat_failed(t, c, code);
+    } else {
+        t->failed = true;
     }
     return code;
 }
@@ -536,15 +483,18 @@ tg_code tg_taker_leave(struct tg_taker *t, int64_t chat_id, int64_t *ret_rows,
     if (c->dirty)
         code = commit(t, c, false, err);
     *ret_rows = c->rows;
-    t->failed = code != TG_OK;
-    drop_chat(t, c);
+    if (code == TG_OK)
+        drop_chat(t, c);
+    else
+        chat_failed(t, c, code);
     return code;
 }
 
 tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *name,
                             const struct tg_buf *record, struct tg_error *err)
 {
-    struct tg_doc stamp = { .at_us = t->unix_us(), .fence = t->lease.token };
+    const struct tg_taker_chat *c = find_chat(t, chat_id);
+    struct tg_doc stamp = { .at_us = t->unix_us(), .fence = c ? c->fence : t->lease.token };
     const struct tg_store *store = t->store;
     char key[192];
     tg_code code;
@@ -561,8 +511,6 @@ tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *nam
 
 tg_code tg_taker_end(struct tg_taker *t, struct tg_error *err)
 {
-    const struct tg_store *store = t->store;
-    struct tg_error ignored;
     tg_code code = TG_OK;
 
     while (t->n_chats) {
@@ -570,15 +518,13 @@ tg_code tg_taker_end(struct tg_taker *t, struct tg_error *err)
 
         if (!t->failed && c->dirty)
             code = commit(t, c, false, err);
-        t->failed |= code != TG_OK;
-        drop_chat(t, c);
+        if (code != TG_OK && !t->failed)
+            chat_failed(t, c, code);
+        else
+            drop_chat(t, c);
     }
     free(t->chat);
     t->chat = NULL;
-    if (t->have_lease &&
-        store->ops->release(store->self, t->lease_name, &t->lease, &ignored) != TG_OK) {
-        /* it runs out by itself */
-    }
-    t->have_lease = false;
+    tg_taker_release(t);
     return code;
 }

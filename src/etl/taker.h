@@ -2,7 +2,7 @@
 /*
  * taker.h - what is done with each batch: lease, callback, sink, commit, checkpoint
  *
- *   tg_taker_start                     takes the job's lease
+ *   tg_taker_start                     takes the job's lease (taker_lease.c)
  *   tg_taker_list                      the job's list of chats
  *   tg_taker_chat                      destination attached, checkpoint loaded and brought to it
  *   tg_taker_batch                     callback, sink write, a commit every interval of rows
@@ -33,6 +33,10 @@ struct tg_taker_chat {
     struct tg_checkpoint checkpoint;
     struct tg_commit next; /* what the next commit will say; rows counts up */
     int64_t rows;          /* committed in this run */
+    uint64_t fence;        /* its writer's token */
+    struct tg_lease lease; /* of the chat alone (by_chat) */
+    int64_t renew_us;
+    bool have_lease;
     bool dirty;            /* something is not committed yet */
     bool held;             /* a callback left rows behind: nothing moves past them */
     bool counted;          /* the batch in hand is taken whole, and counted */
@@ -47,9 +51,10 @@ struct tg_taker {
     void *callback_ctx;
     int64_t (*unix_us)(void);
     uint32_t nonce;             /* random: tells this run from others (struct tg_fence) */
+    bool by_chat;               /* others work at the same job: leases are of single chats */
 
     uint64_t rows, batches, commits; /* done so far */
-    int64_t renew_us;                /* when the lease is to be renewed, by unix_us */
+    int64_t renew_us;                /* when a lease is to be renewed, by unix_us */
 
     /* own */
     struct tg_lease lease;
@@ -61,11 +66,15 @@ struct tg_taker {
     bool failed;
 };
 
-/** Takes the job's lease. @return TG_BUSY if the job runs elsewhere */
+/** Takes the job's lease, unless chats have leases of their own. @return TG_BUSY if the job runs
+ *  elsewhere */
 tg_code tg_taker_start(struct tg_taker *t, struct tg_error *err);
 
-/** Renews the lease if it is time. @return TG_CONFLICT if another run has it */
+/** Renews what leases it is time for. @return TG_CONFLICT if another run has the job */
 tg_code tg_taker_renew(struct tg_taker *t, struct tg_error *err);
+
+/** Whether a failure is one chat's alone, which was laid down with it: others go on. */
+bool tg_taker_only_chat(const struct tg_taker *t, tg_code code);
 
 /**
  * Looks whether the destination has all that was delivered of these chats, then writes down that

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -71,4 +72,12 @@ void tg_proc_name(char *out, size_t n)
     if (gethostname(host, sizeof host - 1) < 0)
         host[0] = 0;
     snprintf(out, n, "%s:%ld", host[0] ? host : "localhost", (long)getpid());
+}
+
+void tg_sleep_us(int64_t us)
+{
+    struct timespec left = { us / TG_SECOND_US, us % TG_SECOND_US * 1000 };
+
+    while (nanosleep(&left, &left) < 0 && errno == EINTR) {
+    }
 }

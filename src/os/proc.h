@@ -25,4 +25,7 @@ void tg_proc_name(char *out, size_t n);
  *  false also if that cannot be told */
 bool tg_proc_gone(const char *name);
 
+/** Sleeps that long; not for the loop's thread. */
+void tg_sleep_us(int64_t us);
+
 #endif

@@ -95,6 +95,20 @@ static inline void kit_start(struct kit *k, int64_t interval, int64_t batch_size
     kit_open(k);
 }
 
+/* Another process at the same job: state and destination are those of `first`. */
+static inline void kit_join(struct kit *k, const struct kit *first)
+{
+    *k = *first;
+    k->options.store = &k->store;
+    k->options.sink = &k->sink;
+    k->options.wake_ctx = k;
+    k->options.nonce++;
+    k->env.ctx = NULL;
+    pthread_mutex_init(&k->lock, NULL);
+    pthread_cond_init(&k->woken, NULL);
+    kit_open(k);
+}
+
 static inline void kit_end(struct kit *k)
 {
     static const char *const more[] = { "", "-wal", "-shm" };
@@ -154,14 +168,9 @@ static inline void kit_idle(struct kit *k)
     }
 }
 
-/* Takes up the chat. */
-static inline tg_code kit_chat(struct kit *k, int64_t chat_id, struct tg_commit *ret)
+/* Where a chat stands that was begun. */
+static inline tg_code kit_resume(struct kit *k, int64_t chat_id, struct tg_commit *ret)
 {
-    struct tg_job_chat *chat = &k->chat[k->n_chats++];
-
-    assert_true(k->n_chats <= TG_COUNT(k->chat));
-    *chat = (struct tg_job_chat){ .id = chat_id, .title = "" };
-    assert_int_equal(tg_pipeline_begin(k->pipeline, chat, &k->err), TG_OK);
     for (;;) {
         uint64_t seen = kit_woken(k);
         tg_code code = tg_pipeline_resume(k->pipeline, chat_id, ret, &k->err);
@@ -170,6 +179,29 @@ static inline tg_code kit_chat(struct kit *k, int64_t chat_id, struct tg_commit 
             return code;
         kit_wait(k, seen);
     }
+}
+
+/* Waits until so many rows of a chat are committed. */
+static inline void kit_wait_rows(struct kit *k, int64_t chat_id, int64_t rows)
+{
+    for (;;) {
+        uint64_t seen = kit_woken(k);
+
+        if (tg_pipeline_rows(k->pipeline, chat_id) >= rows)
+            return;
+        kit_wait(k, seen);
+    }
+}
+
+/* Takes up the chat. */
+static inline tg_code kit_chat(struct kit *k, int64_t chat_id, struct tg_commit *ret)
+{
+    struct tg_job_chat *chat = &k->chat[k->n_chats++];
+
+    assert_true(k->n_chats <= TG_COUNT(k->chat));
+    *chat = (struct tg_job_chat){ .id = chat_id, .title = "" };
+    assert_int_equal(tg_pipeline_begin(k->pipeline, chat, &k->err), TG_OK);
+    return kit_resume(k, chat_id, ret);
 }
 
 /* Lays it down. @return rows of it that were committed in this run; -1: the pipeline failed */

@@ -645,6 +645,57 @@ static void a_job_runs_once_at_a_time(void **state)
     kit_end(&k);
 }
 
+/* Workers: a lease for each chat. Who finds a chat taken, or lost, goes on with the others. */
+static void workers_share_a_job_chat_by_chat(void **state)
+{
+    static const struct kit_piece mine = { 100, 1, 50, 50, 0, false },
+                                  more = { 100, 51, 90, 90, 0, true },
+                                  other = { 101, 1, 40, 40, 0, true };
+    static const struct tg_job_chat chat = { .id = 100, .title = "" };
+    struct kit_commits all;
+    struct tg_commit there;
+    struct kit k, second;
+    uint64_t seq = 0, seq2 = 0, fence;
+
+    (void)state;
+    kit_start(&k, 10, 10);
+    k.options.by_chat = true;
+    kit_run(&k);
+    assert_int_equal(kit_chat(&k, 100, &there), TG_OK);
+    assert_true(kit_feed(&k, &mine, &seq));
+    kit_join(&second, &k);
+    kit_run(&second);
+    /* it is taken */
+    assert_int_equal(kit_chat(&second, 100, &there), TG_BUSY);
+    assert_int_equal(kit_leave(&second, 100), 0);
+    assert_int_equal(kit_chat(&second, 101, &there), TG_OK);
+    assert_true(kit_feed(&second, &other, &seq2));
+    assert_int_equal(kit_leave(&second, 101), 40);
+    /* the first one sleeps past its lease */
+    kit_wait_rows(&k, 100, 50);
+    atomic_fetch_add(&kit_clock_us, 2 * k.job.lease_ms * TG_MS_US);
+    assert_int_equal(tg_pipeline_begin(second.pipeline, &chat, &k.err), TG_OK);
+    assert_int_equal(kit_resume(&second, 100, &there), TG_OK);
+    assert_int_equal(there.cursor.id, 50);
+    fence = there.fence;
+    kit_feed(&k, &more, &seq);
+    assert_true(kit_leave(&k, 100) >= 0);
+    assert_int_equal(k.err.code, TG_OK);
+    seq2 = there.batches;
+    assert_true(kit_feed(&second, &more, &seq2));
+    assert_int_equal(kit_leave(&second, 100), 40);
+    /* and goes on with another chat */
+    assert_int_equal(kit_chat(&k, 101, &there), TG_OK);
+    assert_int_equal(there.cursor.id, 40);
+    assert_int_equal(kit_finish(&k), TG_OK);
+    assert_int_equal(kit_finish(&second), TG_OK);
+    kit_commits(&k, 100, &all);
+    assert_int_equal(all.at[all.n - 1].rows_total, 90);
+    assert_true(all.at[all.n - 1].complete && all.at[all.n - 1].fence > fence);
+    kit_close(&second);
+    kit_end(&k);
+}
+
 static void a_run_that_lost_its_lease_stops(void **state)
 {
     static const struct kit_piece first = { CHAT, 1, 100, 100, 0, false },
@@ -842,6 +893,7 @@ int main(void)
         cmocka_unit_test(a_commit_that_fails_is_told_and_ends_the_run),
         cmocka_unit_test(a_batch_is_committed_inside_its_callback_only),
         cmocka_unit_test(a_job_runs_once_at_a_time),
+        cmocka_unit_test(workers_share_a_job_chat_by_chat),
         cmocka_unit_test(a_run_that_lost_its_lease_stops),
         cmocka_unit_test(a_store_that_is_away_for_a_moment_is_asked_again),
         cmocka_unit_test(credit_is_counted_in_batches_and_bytes),

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * taker_impl.h - the taker's insides: taker.c (chats, batches, commits), taker_lease.c
+ */
+#ifndef TG_TAKER_IMPL_H
+#define TG_TAKER_IMPL_H
+
+#include "etl/taker.h"
+
+/* ---- taker_lease.c ---- */
+
+/** What a writer is told that wakes up and finds another in its place; c NULL: of the whole job. */
+tg_code tg_taker_taken_over(const struct tg_taker *t, const struct tg_taker_chat *c,
+                            struct tg_error *err);
+
+/** Gives the chat its fencing token, and its lease if chats have leases of their own.
+ *  @return TG_BUSY if another has it, or the whole job */
+tg_code tg_taker_lease_chat(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err);
+
+/** Renews that lease if it is time. @return TG_CONFLICT if another has it */
+tg_code tg_taker_renew_chat(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err);
+
+/** Give them back. */
+void tg_taker_release_chat(struct tg_taker *t, struct tg_taker_chat *c);
+void tg_taker_release(struct tg_taker *t);
+
+#endif
