@@ -10,5 +10,6 @@
 #include "tgdata/parallel.h"
 #include "tgdata/row.h"
 #include "tgdata/version.h"
+#include "tgdata/worker.h"
 
 #endif

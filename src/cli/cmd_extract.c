@@ -2,171 +2,20 @@
 /*
  * cmd_extract.c - tgdata extract: chats into files, resumably
  */
-#include "base/json.h"
-#include "cli/progress.h"
-#include "cli/term.h"
-
-struct own {
-    bool all, json;
-    const char *accounts, *workers_from;
-    int64_t progress; /* index into the choices: enum progress_mode */
-};
+#include "cli/run.h"
 
 static const struct tg_option options[] = {
     { .name = "all",
       .type = TG_OPT_BOOL,
-      .offset = offsetof(struct own, all),
+      .offset = offsetof(struct run_own, all),
       .help = "all chats of the account, instead of named ones" },
-    { .name = "accounts",
-      .type = TG_OPT_STR,
-      .offset = offsetof(struct own, accounts),
-      .value = "LIST",
-      .help = "session files of several accounts, or a directory of NAME.session files, separated "
-              "by commas: the chats are shared out among them; instead of --session" },
-    { .name = "workers-from",
-      .type = TG_OPT_STR,
-      .offset = offsetof(struct own, workers_from),
-      .value = "FILE",
-      .help = "read --workers from that file, now and again at each SIGHUP" },
-    { .name = "progress",
-      .type = TG_OPT_CHOICE,
-      .offset = offsetof(struct own, progress),
-      .fallback = "auto",
-      .value = "MODE",
-      .choices = "auto|plain|json|none",
-      .help = "how progress is told on stderr: a live line, plain lines, JSON lines, not at all" },
-    { .name = "json",
-      .type = TG_OPT_BOOL,
-      .offset = offsetof(struct own, json),
-      .help = "print the summary on stdout as a JSON object" },
+    RUN_OPTIONS,
     { 0 },
 };
 
-/* ---- workers ---- */
-
-static tg_code read_workers(const char *path, unsigned *ret, struct tg_error *err)
-{
-    FILE *file = fopen(path, "re");
-    unsigned n;
-    bool read = file && fscanf(file, "%5u", &n) == 1 && n <= 10000;
-
-    if (file)
-        fclose(file);
-    if (!read) {
-        tg_fail(err, TG_USAGE, "there is no number of workers in '%s'", path);
-        return tg_hint(err, "write a number of 0 to 10000 into it");
-    }
-    *ret = n;
-    return TG_OK;
-}
-
-static tg_code set_workers(const struct cli *cli, struct tg_parallel *p, struct tg_error *err)
-{
-    const struct own *own = cli->own;
-    unsigned n;
-    tg_code code = read_workers(own->workers_from, &n, err);
-
-    if (code == TG_OK)
-        tg_parallel_workers(p, n);
-    return code;
-}
-
-/* ---- progress ---- */
-
-struct watch {
-    struct cli *cli;
-    struct tg_parallel *parallel;
-};
-
-static void on_progress(void *ctx, const struct tg_progress *now)
-{
-    struct watch *w = ctx;
-    struct tg_error err;
-
-    if (term_hung_up() && set_workers(w->cli, w->parallel, &err) != TG_OK) {
-        progress_clear(w->cli->progress);
-        cli_report(w->cli, &err); /* and all goes on as it is */
-    }
-    progress_show(w->cli->progress, now);
-}
-
-static void stop_parallel(void *parallel)
-{
-    tg_parallel_stop(parallel);
-}
-
-/* ---- results ---- */
-
-static void put_json(struct tg_buf *out, const struct tg_extract_result *r, tg_code code)
-{
-    struct tg_json j;
-
-    tg_json_init(&j, out);
-    tg_json_object(&j);
-    tg_json_key(&j, "status"), tg_json_cstr(&j, tg_code_name(code));
-    tg_json_key(&j, "chats"), tg_json_u64(&j, r->chats);
-    tg_json_key(&j, "rows"), tg_json_u64(&j, r->rows);
-    tg_json_key(&j, "batches"), tg_json_u64(&j, r->batches);
-    tg_json_key(&j, "checkpoints"), tg_json_u64(&j, r->checkpoints);
-    tg_json_key(&j, "requests"), tg_json_u64(&j, r->requests);
-    tg_json_key(&j, "flood_waits"), tg_json_u64(&j, r->flood_waits);
-    tg_json_key(&j, "flood_wait_s"), tg_json_double(&j, r->flood_wait_s);
-    tg_json_key(&j, "seconds"), tg_json_double(&j, r->seconds);
-    tg_json_key(&j, "rows_per_s");
-    tg_json_double(&j, r->seconds > 0 ? (double)r->rows / r->seconds : 0);
-    tg_json_key(&j, "bytes_out"), tg_json_u64(&j, r->bytes_out);
-    tg_json_key(&j, "quarantined"), tg_json_u64(&j, r->quarantined);
-    tg_json_key(&j, "empty"), tg_json_u64(&j, r->empty);
-    tg_json_end_object(&j);
-}
-
-static void put_text(struct tg_buf *out, const struct tg_extract_result *r)
-{
-    char rows[32], bytes[32], rate[32], time[32];
-
-    cli_number(rows, r->rows);
-    cli_bytes(bytes, r->bytes_out);
-    cli_number(rate, (uint64_t)(r->seconds > 0 ? (double)r->rows / r->seconds : 0));
-    cli_duration(time, r->seconds);
-    tg_buf_printf(out, "%s messages of %llu chat%s in %s (%s/s), %s written", rows,
-                  (unsigned long long)r->chats, r->chats == 1 ? "" : "s", time, rate, bytes);
-    cli_number(rows, r->requests);
-    tg_buf_printf(out, "; %s requests, %llu checkpoint%s", rows, (unsigned long long)r->checkpoints,
-                  r->checkpoints == 1 ? "" : "s");
-    if (r->flood_waits)
-        tg_buf_printf(out, ", %llu flood wait%s (%.0f s)", (unsigned long long)r->flood_waits,
-                      r->flood_waits == 1 ? "" : "s", r->flood_wait_s);
-    if (r->quarantined)
-        tg_buf_printf(out, ", %llu quarantined", (unsigned long long)r->quarantined);
-    if (r->empty && r->empty == r->chats)
-        tg_buf_str(out, "\nThere is no message in that range.");
-    else if (r->empty)
-        tg_buf_printf(out, "\n%llu of the chats have no message in that range.",
-                      (unsigned long long)r->empty);
-}
-
-static tg_code tell_result(const struct cli *cli, const struct tg_extract_result *result,
-                           tg_code ended, struct tg_error *err)
-{
-    const struct own *own = cli->own;
-    struct tg_buf out;
-    struct tg_error ignored;
-    tg_code code = TG_OK;
-
-    tg_buf_init(&out, 64 << 10);
-    if (own->json)
-        put_json(&out, result, ended);
-    else
-        put_text(&out, result);
-    if (own->json || ended == TG_OK || result->rows)
-        code = cli_print(&out, ended == TG_OK ? err : &ignored);
-    tg_buf_done(&out);
-    return ended == TG_OK ? code : ended;
-}
-
 static tg_code check_chats(const struct cli *cli, struct tg_error *err)
 {
-    const struct own *own = cli->own;
+    const struct run_own *own = cli->own;
 
     if (own->all && cli->n_args)
         tg_fail(err, TG_USAGE, "--all and named chats exclude each other");
@@ -178,52 +27,11 @@ static tg_code check_chats(const struct cli *cli, struct tg_error *err)
                         "--all");
 }
 
-static tg_code prepare(struct cli *cli, struct tg_parallel *p, struct tg_error *err)
-{
-    const struct own *own = cli->own;
-    tg_code code = cli_add_accounts(cli, p, own->accounts, err);
-
-    for (size_t i = 0; code == TG_OK && i < cli->n_args; i++) {
-        const struct tg_task_request task = { .chat = cli->arg[i] };
-
-        code = tg_parallel_add(p, &task, NULL, err);
-    }
-    if (code == TG_OK && own->workers_from) {
-        term_watch_hangup();
-        code = set_workers(cli, p, err);
-    }
-    return code;
-}
-
 static tg_code run(struct cli *cli, struct tg_error *err)
 {
-    static const enum progress_mode mode[] = { PROGRESS_AUTO, PROGRESS_PLAIN, PROGRESS_JSON,
-                                               PROGRESS_NONE };
-    const struct own *own = cli->own;
-    struct tg_extract_result result = { 0 };
-    struct watch watch = { .cli = cli };
-    struct tg_parallel_hooks hooks = { .extract = { .progress = on_progress, .ctx = &watch } };
-    struct cli_progress progress;
     tg_code code = check_chats(cli, err);
 
-    if (code == TG_OK)
-        code = tg_parallel_new(cli->config, &watch.parallel, err);
-    if (code == TG_OK)
-        code = prepare(cli, watch.parallel, err);
-    if (code != TG_OK) {
-        tg_parallel_free(watch.parallel);
-        return code;
-    }
-    progress_init(&progress, mode[own->progress], stderr);
-    cli->progress = &progress;
-    cli->notes_json = progress.mode == PROGRESS_JSON;
-    term_stops(stop_parallel, watch.parallel);
-    code = tg_parallel_run(watch.parallel, &hooks, &result, err);
-    term_stops(NULL, NULL);
-    tg_parallel_free(watch.parallel);
-    progress_done(&progress);
-    cli->progress = NULL;
-    return tell_result(cli, &result, code, err);
+    return code == TG_OK ? run_extraction(cli, NULL, err) : code;
 }
 
 const struct cli_command cmd_extract = {
@@ -243,7 +51,7 @@ const struct cli_command cmd_extract = {
                 "  tgdata extract @chat --to ndjson:out --progress json --json 2>progress.ndjson\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_EXTRACT,
     .option = options,
-    .size = sizeof(struct own),
+    .size = sizeof(struct run_own),
     .args_max = SIZE_MAX,
     .run = run,
 };

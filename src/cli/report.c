@@ -18,7 +18,7 @@
  * stopped, and only a command with an account has a list of chats. */
 static const char *default_hint(const struct cli_command *command, tg_code code)
 {
-    bool goes_on = command == &cmd_extract;
+    bool goes_on = command == &cmd_extract || command == &cmd_worker;
     bool has_chats = command && command->scopes & 1u << TG_SCOPE_ACCOUNT;
 
     switch (code) {

@@ -257,7 +257,7 @@ static tg_code refused(struct tg_redis *r, const char *text, struct tg_error *er
 {
     static const char *const login[] = { "WRONGPASS", "NOAUTH", "NOPERM", "ERR AUTH",
                                          "ERR invalid password", "ERR Client sent AUTH" };
-    static const char *const passing[] = { "LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN",
+    static const char *const passing[] = { "LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN",
                                            "MASTERDOWN", "READONLY" };
 
     for (size_t i = 0; i < TG_COUNT(passing); i++)

@@ -108,7 +108,7 @@ static void step_names(struct extract_run *r)
 
     if (!extract_find(r))
         return;
-    extract_tasks_known(r);
+    extract_tasks_known(r, NULL);
     r->list = calloc(r->n_tasks + 1, sizeof *r->list);
     if (!r->list) {
         extract_no_memory(r);
@@ -145,11 +145,16 @@ static void step_lanes(struct extract_run *r, const struct extract_account *a, i
 static void step_read(struct extract_run *r, const struct extract_account *a, int64_t now_us)
 {
     struct tg_pipeline_state pipeline;
+    bool more = false;
 
     tg_pipeline_state(r->pipeline, &pipeline);
     if (pipeline.failed)
         extract_keep_failure(r, &pipeline.err, true);
     step_lanes(r, a, now_us);
+    if (r->feed && !r->stopping && !r->fatal) {
+        extract_tasks_prune(r);
+        more = r->feed(r->feed_ctx);
+    }
     if (!r->stopping)
         extract_find(r);
     extract_dispatch(r);
@@ -157,7 +162,7 @@ static void step_read(struct extract_run *r, const struct extract_account *a, in
         while (r->n_lanes)
             extract_lane_free(r->lane[r->n_lanes - 1]);
         extract_enter(r, RUN_END);
-    } else if (!r->n_lanes && (r->stopping || r->n_ended == r->n_tasks)) {
+    } else if (!r->n_lanes && (r->stopping || (!more && r->n_ended == r->n_tasks))) {
         extract_enter(r, RUN_END);
     }
 }

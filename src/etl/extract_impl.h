@@ -8,6 +8,7 @@
  *
  *   extract.c           phases, start and end            RUN_ACCOUNTS .. RUN_DONE
  *   extract_accounts.c  an account's takeout and list    ACCOUNT_TAKEOUT .. ACCOUNT_DONE
+ *   extract_names.c     which chats the tasks' names are
  *   extract_tasks.c     which task is next, and with which account; what becomes of it
  *   extract_lane.c      one chat at work                 LANE_FIND .. LANE_LEAVE
  *   extract_progress.c  what is told meanwhile
@@ -127,6 +128,9 @@ struct extract_run {
     struct tg_account *accounts[EXTRACT_ACCOUNTS_MAX];
     size_t n_accounts;
     bool all;     /* the chats that the accounts list, besides the tasks */
+    bool (*feed)(void *ctx); /* adds tasks while it reads. @return whether more may come; NULL: none
+                                come */
+    void *feed_ctx;
     bool by_chat; /* others work at the same job at the same time */
     bool isolate; /* trouble of one chat is no reason to end the run */
     atomic_uint workers; /* chats at work at most; 0: chosen by the number of accounts */
@@ -136,6 +140,7 @@ struct extract_run {
     struct extract_account *stepping; /* whose event it is */
     struct extract_task **task;
     size_t n_tasks, cap_tasks, n_ended;
+    uint64_t serial; /* number of the newest task */
     struct tg_tasks tasks; /* their order */
     size_t next_name;      /* tasks before it were looked up */
     struct tg_job_chat *list; /* of the tasks that were known when reading began */
@@ -161,6 +166,11 @@ struct extract_run {
     int64_t started_us, progress_us, rebalance_us;
     char waiting_for[64]; /* a takeout's delay */
 };
+
+static inline uint64_t extract_bit(const struct extract_account *a)
+{
+    return UINT64_C(1) << a->at;
+}
 
 /* ---- extract.c ---- */
 
@@ -193,12 +203,23 @@ bool extract_account_finish(struct extract_account *a, int64_t now_us);
 /* ---- extract_tasks.c ---- */
 /** @return the new task, or NULL out of memory or past the limit */
 struct extract_task *extract_task_add(struct extract_run *r, const char *what);
+/** @return the task of that number; NULL */
+struct extract_task *extract_task_find(const struct extract_run *r, uint64_t number);
+/** Forgets tasks that are done: for runs without end. */
+void extract_tasks_prune(struct extract_run *r);
+/** @return the task of a chat, if there is one that is not over for good */
+struct extract_task *extract_task_of_chat(const struct extract_run *r, int64_t chat_id);
+/** The task's chat was found by that account. @return false out of memory */
+bool extract_task_named(struct extract_account *a, struct extract_task *t,
+                        const struct tg_peer *peer);
+/** The task is over; err NULL: it went well. */
+void extract_task_tell(struct extract_run *r, struct extract_task *t,
+                       const struct extract_account *a, const struct tg_error *err);
+/** It has failed, and others go on. */
+void extract_task_failed(struct extract_run *r, struct extract_task *t,
+                         const struct extract_account *a, const struct tg_error *err);
 /** A chat of an account's list. @return false out of memory */
 bool extract_task_seen(struct extract_account *a, const struct tg_peer *peer);
-/** What the accounts have met of the tasks' chats, when all have listed theirs. */
-void extract_tasks_known(struct extract_run *r);
-/** Looks one name up after the other. @return whether all are found or given up */
-bool extract_find(struct extract_run *r);
 /** Starts what may run now. */
 void extract_dispatch(struct extract_run *r);
 /** The lane is over: the task has succeeded, waits for another try, or has failed. */
@@ -208,6 +229,12 @@ uint32_t extract_workers(const struct extract_run *r);
 /** Lets a task wait, whatever became of it, and stand in line then. @return false out of memory */
 bool extract_task_queue(struct extract_run *r, struct extract_task *t, int64_t delay_us);
 void extract_tasks_free(struct extract_run *r);
+
+/* ---- extract_names.c ---- */
+/** What the accounts have met of the tasks' chats, when all have listed theirs; NULL: of all. */
+void extract_tasks_known(struct extract_run *r, struct extract_task *only);
+/** Looks one name up after the other. @return whether all are found or given up */
+bool extract_find(struct extract_run *r);
 
 /* ---- extract_lane.c ---- */
 struct extract_lane *extract_lane_start(struct extract_task *t, struct extract_account *a);

@@ -26,11 +26,6 @@ enum { TASK_ATTEMPTS = 3, LANES_PER_ACCOUNT = 4 };
 #define REBALANCE_US TG_SECOND_US
 #define REBALANCE_ROWS 2000 /* what is left must be worth reading some pages twice */
 
-static uint64_t bit(const struct extract_account *a)
-{
-    return UINT64_C(1) << a->at;
-}
-
 /* ---- tasks ---- */
 
 struct extract_task *extract_task_add(struct extract_run *r, const char *what)
@@ -60,29 +55,61 @@ struct extract_task *extract_task_add(struct extract_run *r, const char *what)
     t->priority = TG_PRIORITY_NORMAL;
     t->chat.title = "";
     r->task[r->n_tasks++] = t;
-    t->number = r->n_tasks;
+    t->number = ++r->serial;
     return t;
+}
+
+struct extract_task *extract_task_find(const struct extract_run *r, uint64_t number)
+{
+    size_t lo = 0, hi = r->n_tasks; /* they stand by number */
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (r->task[mid]->number < number)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < r->n_tasks && r->task[lo]->number == number ? r->task[lo] : NULL;
+}
+
+static void free_task(struct extract_task *t)
+{
+    if (*t->chat.title)
+        free((void *)(uintptr_t)t->chat.title);
+    free(t->what);
+    free(t);
+}
+
+void extract_tasks_prune(struct extract_run *r)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < r->n_tasks; i++) {
+        if (r->task[i]->state == TASK_DONE)
+            free_task(r->task[i]);
+        else
+            r->task[kept++] = r->task[i];
+    }
+    r->n_tasks = kept;
+    r->n_ended = r->next_name = 0;
 }
 
 void extract_tasks_free(struct extract_run *r)
 {
-    for (size_t i = 0; i < r->n_tasks; i++) {
-        struct extract_task *t = r->task[i];
-
-        if (*t->chat.title)
-            free((void *)(uintptr_t)t->chat.title);
-        free(t->what);
-        free(t);
-    }
+    for (size_t i = 0; i < r->n_tasks; i++)
+        free_task(r->task[i]);
     free(r->task);
     free(r->list);
     tg_tasks_done(&r->tasks);
 }
 
-static struct extract_task *find_task(const struct extract_run *r, int64_t chat_id)
+struct extract_task *extract_task_of_chat(const struct extract_run *r, int64_t chat_id)
 {
     for (size_t i = 0; i < r->n_tasks; i++)
-        if (r->task[i]->state != TASK_NEW && r->task[i]->chat.id == chat_id)
+        if (r->task[i]->state != TASK_NEW && r->task[i]->chat.id == chat_id &&
+            !(r->feed && r->task[i]->state == TASK_DONE)) /* asked for again */
             return r->task[i];
     return NULL;
 }
@@ -94,7 +121,7 @@ static uint64_t needs_of(const struct extract_run *r, const struct extract_task 
 
     for (size_t i = 0; t->owner && i < r->n_accounts; i++)
         if (r->accounts[i]->session.user_id == t->owner)
-            own |= bit(&r->account[i]);
+            own |= extract_bit(&r->account[i]);
     return (t->owner ? own : t->only ? t->only : all) & ~t->not_by;
 }
 
@@ -119,8 +146,8 @@ bool extract_task_queue(struct extract_run *r, struct extract_task *t, int64_t d
     return false;
 }
 
-/* The task's chat is known. @return false out of memory */
-static bool name_task(struct extract_account *a, struct extract_task *t, const struct tg_peer *peer)
+bool extract_task_named(struct extract_account *a, struct extract_task *t,
+                        const struct tg_peer *peer)
 {
     char *title = NULL;
 
@@ -133,58 +160,23 @@ static bool name_task(struct extract_account *a, struct extract_task *t, const s
     t->chat.title = title ? title : "";
     t->bound = peer->kind == TG_PEER_USER || peer->kind == TG_PEER_GROUP;
     if (t->bound)
-        t->only = bit(a);
-    t->seen_by |= bit(a);
+        t->only = extract_bit(a);
+    t->seen_by |= extract_bit(a);
     return extract_task_queue(a->run, t, 0);
-}
-
-/*
- * A supergroup that was a basic group begins with that group's messages: only accounts that were in
- * it can read those, and so the whole.
- */
-static void know_old_groups(struct extract_account *a)
-{
-    const struct tg_peers *peers = &a->account->session.peers;
-    struct extract_run *r = a->run;
-
-    for (size_t i = 0; i < tg_peers_count(peers); i++) {
-        const struct tg_peer *peer = tg_peers_at(peers, i);
-        struct extract_task *t = peer->migrated_to ? find_task(r, peer->migrated_to) : NULL;
-
-        if (t && t->state == TASK_WAITING) {
-            t->only |= bit(a);
-            extract_task_queue(r, t, 0);
-        }
-    }
-}
-
-void extract_tasks_known(struct extract_run *r)
-{
-    for (size_t i = 0; r->n_accounts > 1 && i < r->n_accounts; i++) {
-        struct extract_account *a = &r->account[i];
-
-        for (size_t j = 0; j < r->n_tasks; j++) {
-            struct extract_task *t = r->task[j];
-
-            if (t->state == TASK_WAITING && tg_peers_get(&a->account->session.peers, t->chat.id))
-                t->seen_by |= bit(a);
-        }
-        know_old_groups(a);
-    }
 }
 
 bool extract_task_seen(struct extract_account *a, const struct tg_peer *peer)
 {
     struct extract_run *r = a->run;
-    struct extract_task *t = find_task(r, peer->id);
+    struct extract_task *t = extract_task_of_chat(r, peer->id);
     char what[64];
 
     if (t && !t->bound) {
-        t->seen_by |= bit(a);
+        t->seen_by |= extract_bit(a);
         return true;
     }
     if (t) { /* another account's chat of the same number: its messages are others */
-        if (!(t->seen_by & bit(a)))
+        if (!(t->seen_by & extract_bit(a)))
             tg_account_note(a->account, TG_NOTE_WARNING, 0,
                             "left out '%s' of session '%s': a private chat of that id is read with "
                             "another account; read this one with a job of its own",
@@ -196,13 +188,13 @@ bool extract_task_seen(struct extract_account *a, const struct tg_peer *peer)
     else
         snprintf(what, sizeof what, "%lld", (long long)peer->id);
     t = extract_task_add(r, what);
-    return t && name_task(a, t, peer);
+    return t && extract_task_named(a, t, peer);
 }
 
 /* ---- results ---- */
 
-static void tell(struct extract_run *r, struct extract_task *t, const struct extract_account *a,
-                 const struct tg_error *err)
+void extract_task_tell(struct extract_run *r, struct extract_task *t,
+                       const struct extract_account *a, const struct tg_error *err)
 {
     struct tg_task_result result = {
         .task = t->number,
@@ -227,89 +219,14 @@ static void tell(struct extract_run *r, struct extract_task *t, const struct ext
         r->on_task(r->task_ctx, &result);
 }
 
-static void task_failed(struct extract_run *r, struct extract_task *t,
-                        const struct extract_account *a, const struct tg_error *err)
+void extract_task_failed(struct extract_run *r, struct extract_task *t,
+                         const struct extract_account *a, const struct tg_error *err)
 {
     extract_keep_failure(r, err, false);
     if (r->all || r->n_tasks > 1)
         tg_account_note(a->account, TG_NOTE_WARNING, 0, "left out '%s': %s",
                         *t->chat.title ? t->chat.title : t->what, err->message);
-    tell(r, t, a, err);
-}
-
-/* ---- names ---- */
-
-/* The accounts take turns: resolveUsername is limited far below other methods. */
-static struct extract_account *next_finder(struct extract_run *r)
-{
-    for (size_t i = 0; i < r->n_accounts; i++) {
-        struct extract_account *a = &r->account[++r->finder % r->n_accounts];
-
-        if (!a->out && a->phase == ACCOUNT_READY && !(r->finding->not_by & bit(a)))
-            return a;
-    }
-    return NULL;
-}
-
-static void on_found(void *ctx, const struct tg_peer *peer, const struct tg_error *err)
-{
-    struct extract_account *a = ctx;
-    struct extract_run *r = a->run;
-    struct extract_task *t = r->finding, *twin = peer ? find_task(r, peer->id) : NULL;
-
-    a->finding = false;
-    if (twin) {
-        t->chat = twin->chat; /* read once */
-        t->chat.title = "";
-        tell(r, t, a, NULL);
-        r->finding = NULL;
-    } else if (peer) {
-        if (!name_task(a, t, peer))
-            extract_no_memory(r);
-        r->finding = NULL;
-    } else if (r->stopping) {
-        r->finding = NULL;
-    } else if (err->code == TG_AUTH) {
-        extract_account_out(a, err);
-    } else if (!extract_only_this_chat(err->code)) {
-        extract_keep_failure(r, err, true);
-        r->finding = NULL;
-    } else {
-        t->not_by |= bit(a);
-        if (next_finder(r))
-            return;
-        task_failed(r, t, a, err);
-        r->finding = NULL;
-    }
-}
-
-bool extract_find(struct extract_run *r)
-{
-    while (!r->fatal && !r->stopping) {
-        struct extract_account *a;
-
-        for (size_t i = r->next_name; !r->finding && i < r->n_tasks; i++) {
-            r->next_name = i + 1;
-            if (r->task[i]->state == TASK_NEW)
-                r->finding = r->task[i];
-        }
-        if (!r->finding)
-            return true;
-        for (size_t i = 0; i < r->n_accounts; i++)
-            if (r->account[i].finding)
-                return false;
-        a = next_finder(r);
-        if (!a)
-            return false; /* the last account was set aside: the run ends */
-        a->finding = true; /* the answer may come at once, from the cache */
-        extract_touch(a);
-        if (!tg_resolve_start(tg_net_client(a->account->net), r->finding->what, on_found, a,
-                              tg_net_now(a->account->net))) {
-            a->finding = false;
-            extract_no_memory(r);
-        }
-    }
-    return false;
+    extract_task_tell(r, t, a, err);
 }
 
 /* ---- dispatch ---- */
@@ -354,7 +271,7 @@ static bool may_run(void *ctx, uint64_t needs)
     const struct extract_run *r = ctx;
 
     for (size_t i = 0; i < r->n_accounts; i++)
-        if ((needs & bit(&r->account[i])) && is_free(&r->account[i]))
+        if ((needs & extract_bit(&r->account[i])) && is_free(&r->account[i]))
             return true;
     return false;
 }
@@ -368,10 +285,10 @@ static struct extract_account *choose(struct extract_run *r, const struct extrac
 
     for (size_t i = 0; i < r->n_accounts; i++) {
         struct extract_account *a = &r->account[i];
-        uint64_t score = (t->shunned & bit(a) ? UINT32_MAX : 0) + 2 * (uint64_t)a->n_lanes +
-                         (t->seen_by & bit(a) ? 0 : 1);
+        uint64_t score = (t->shunned & extract_bit(a) ? UINT32_MAX : 0) + 2 * (uint64_t)a->n_lanes +
+                         (t->seen_by & extract_bit(a) ? 0 : 1);
 
-        if ((needs & bit(a)) && is_free(a) && score < best_score) {
+        if ((needs & extract_bit(a)) && is_free(a) && score < best_score) {
             best = a;
             best_score = score;
         }
@@ -419,7 +336,7 @@ static struct extract_lane *movable(struct extract_run *r, const struct extract_
         int64_t left = extract_lane_left(lane);
 
         if (extract_lane_movable(lane) && lane->account->n_lanes > 1 && left > most &&
-            (needs_of(r, lane->task) & bit(to))) {
+            (needs_of(r, lane->task) & extract_bit(to))) {
             best = lane;
             most = left;
         }
@@ -456,7 +373,7 @@ static void fail_orphans(struct extract_run *r)
         bool served = false;
 
         for (size_t j = 0; t->state == TASK_WAITING && j < r->n_accounts; j++) {
-            if (!(needs_of(r, t) & bit(&r->account[j])))
+            if (!(needs_of(r, t) & extract_bit(&r->account[j])))
                 continue;
             last = &r->account[j];
             served |= !last->out;
@@ -465,7 +382,7 @@ static void fail_orphans(struct extract_run *r)
             continue;
         tg_fail(&err, TG_AUTH, "no account is left that can read it");
         tg_hint(&err, "log in again with `tgdata login --session %.150s`", last->account->path);
-        task_failed(r, t, last, &err);
+        extract_task_failed(r, t, last, &err);
     }
     r->lost_account = false;
 }
@@ -532,23 +449,23 @@ static void lane_failed(struct extract_run *r, struct extract_lane *lane)
 
     if (err->code == TG_AUTH) {
         extract_account_out(a, err);
-        t->not_by |= bit(a);
+        t->not_by |= extract_bit(a);
         if (needs_of(r, t) && !r->fatal)
             extract_task_queue(r, t, 0);
         else
-            task_failed(r, t, a, err);
+            extract_task_failed(r, t, a, err);
         return;
     }
     if (extract_only_this_chat(err->code)) {
-        t->not_by |= bit(a);
+        t->not_by |= extract_bit(a);
         if (needs_of(r, t))
             extract_task_queue(r, t, 0);
         else
-            task_failed(r, t, a, err);
+            extract_task_failed(r, t, a, err);
         return;
     }
     t->attempts++;
-    t->shunned |= bit(a);
+    t->shunned |= extract_bit(a);
     delay = retry_delay(r, t, err);
     if (delay >= 0) {
         t->priority = TG_PRIORITY_LOW;
@@ -557,14 +474,14 @@ static void lane_failed(struct extract_run *r, struct extract_lane *lane)
                         t->chat.title, err->message);
     } else if (r->by_chat && (err->code == TG_BUSY || err->code == TG_CONFLICT ||
                               err->code == TG_GAP || err->code == TG_USAGE)) {
-        task_failed(r, t, a, err);
+        extract_task_failed(r, t, a, err);
     } else if (r->isolate && tg_code_retry(err->code) != TG_RETRY_NEVER &&
                tg_code_type(err->code) != TG_TYPE_SINK &&
                tg_code_type(err->code) != TG_TYPE_STATE) {
-        task_failed(r, t, a, err);
+        extract_task_failed(r, t, a, err);
     } else {
         extract_keep_failure(r, err, true);
-        tell(r, t, a, err);
+        extract_task_tell(r, t, a, err);
     }
 }
 
@@ -576,16 +493,16 @@ void extract_task_over(struct extract_run *r, struct extract_lane *lane)
         lane_failed(r, lane);
     } else if (lane->failed) {
         extract_keep_failure(r, &lane->err, !extract_only_this_chat(lane->err.code));
-        tell(r, t, lane->account, &lane->err);
+        extract_task_tell(r, t, lane->account, &lane->err);
     } else if (r->stopping) {
         t->state = TASK_DONE; /* wherever it is: it goes on there next time */
         r->n_ended++;
         r->result->chats++;
     } else if (lane->moving) {
-        t->shunned |= bit(lane->account);
+        t->shunned |= extract_bit(lane->account);
         extract_task_queue(r, t, 0);
     } else {
         r->result->chats++;
-        tell(r, t, lane->account, NULL);
+        extract_task_tell(r, t, lane->account, NULL);
     }
 }

@@ -7,17 +7,7 @@
 
 #include <stdlib.h>
 
-#include "etl/extract_impl.h"
-
-struct tg_parallel {
-    const struct tg_config *config;
-    struct tg_loop *loop;
-    struct extract_run run;
-    struct tg_extract_result ignored; /* until there is a caller's */
-    char *tenant[TG_TASKS_TENANTS];   /* names; 0 is nobody in particular */
-    size_t n_tenants;
-    bool ran;
-};
+#include "etl/parallel_impl.h"
 
 tg_code tg_parallel_new(const struct tg_config *config, struct tg_parallel **ret,
                         struct tg_error *err)
@@ -140,7 +130,7 @@ tg_code tg_parallel_add(struct tg_parallel *p, const struct tg_task_request *q, 
 static struct extract_task *find_task(struct tg_parallel *p, uint64_t number, struct tg_error *err)
 {
     struct extract_run *r = &p->run;
-    struct extract_task *t = number && number <= r->n_tasks ? r->task[number - 1] : NULL;
+    struct extract_task *t = extract_task_find(r, number);
 
     if (t && t->chat.id && (t->state == TASK_DONE || t->state == TASK_WAITING))
         return t;
@@ -186,12 +176,12 @@ tg_code tg_parallel_run(struct tg_parallel *p, const struct tg_parallel_hooks *h
     r->result = ret;
     r->on_task = hooks->task;
     r->task_ctx = hooks->task_ctx;
-    r->all = r->n_tasks == 0;
-    r->isolate = extract_workers(r) > 1;
+    r->all = r->n_tasks == 0 && !r->feed;
+    r->isolate = extract_workers(r) > 1 || r->feed;
     return extract_go(r, err);
 }
 
-static void wake(struct tg_parallel *p)
+void tg_parallel_wake(struct tg_parallel *p)
 {
     for (size_t i = 0; i < p->run.n_accounts; i++)
         tg_net_wake(p->run.accounts[i]->net);
@@ -200,7 +190,7 @@ static void wake(struct tg_parallel *p)
 void tg_parallel_workers(struct tg_parallel *p, unsigned n)
 {
     atomic_store_explicit(&p->run.workers, n, memory_order_relaxed);
-    wake(p);
+    tg_parallel_wake(p);
 }
 
 void tg_parallel_stop(struct tg_parallel *p)

@@ -33,8 +33,8 @@ static void new_lease(struct tg_lease *lease)
     tg_proc_name(lease->owner, sizeof lease->owner);
 }
 
-/* Takes a lease that is free, or whose owner was a process of this machine that was killed: that one
- * need not be waited for. */
+/* Takes a lease that is free, or whose owner was a process of this machine that was killed: that
+ * one need not be waited for. */
 static tg_code take_lease(const struct tg_taker *t, const char *name, int64_t ttl_us,
                           struct tg_lease *lease, struct tg_error *err)
 {

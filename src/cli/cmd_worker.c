@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cmd_worker.c - tgdata worker: takes chats from a queue, with any number of others
+ */
+#include "cli/run.h"
+
+static const struct tg_option options[] = {
+    { .name = "queue",
+      .type = TG_OPT_STR,
+      .offset = offsetof(struct run_own, queue),
+      .value = "URL",
+      .env = "TGDATA_QUEUE",
+      .help = "where tasks come from, such as redis://HOST:PORT/0?queue=NAME" },
+    { .name = "until-empty",
+      .type = TG_OPT_BOOL,
+      .offset = offsetof(struct run_own, until_empty),
+      .help = "end when no task is waiting, put off, or taken by any worker" },
+    { .name = "task-attempts",
+      .type = TG_OPT_I64,
+      .offset = offsetof(struct run_own, attempts),
+      .fallback = "5",
+      .min = 1,
+      .max = 1000,
+      .value = "N",
+      .help = "a task that failed so often goes to the dead letters" },
+    RUN_OPTIONS,
+    { 0 },
+};
+
+static tg_code run(struct cli *cli, struct tg_error *err)
+{
+    const struct run_own *own = cli->own;
+    const struct tg_worker_options worker = {
+        .queue = own->queue,
+        .attempts_max = (uint32_t)own->attempts,
+        .until_empty = own->until_empty,
+    };
+
+    if (!own->queue) {
+        tg_fail(err, TG_USAGE, "no queue is named");
+        return tg_hint(err, "say where tasks come from: --queue redis://HOST:PORT/0");
+    }
+    return run_extraction(cli, &worker, err);
+}
+
+const struct cli_command cmd_worker = {
+    .name = "worker",
+    .help = "extract the chats that stand on a queue, together with other workers",
+    .usage = "--queue URL --to URL [OPTIONS]",
+    .about = "Takes tasks from a queue, that `tgdata enqueue` or any other program fills, and "
+             "extracts their chats. Any number of workers may run, on any number of machines, each "
+             "with its own accounts; those of one job share --state. A task is done when its rows "
+             "are committed; the tasks of a worker that dies go to others, which go on behind its "
+             "last commit. SIGINT and SIGTERM give back what is not done.",
+    .examples = "  tgdata enqueue @a @b @c --queue redis://127.0.0.1:6379/0\n"
+                "  tgdata worker --queue redis://127.0.0.1:6379/0 --accounts sessions/ \\\n"
+                "      --to ndjson:out --workers 8\n"
+                "  tgdata worker --queue redis://127.0.0.1:6379/0 --to ndjson:out --until-empty\n",
+    .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_EXTRACT,
+    .option = options,
+    .size = sizeof(struct run_own),
+    .args_max = 0,
+    .run = run,
+};

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run.h - what extract and worker share: accounts, workers, progress, the summary at the end
+ *
+ * Threads: main
+ */
+#ifndef TG_CLI_RUN_H
+#define TG_CLI_RUN_H
+
+#include "cli/cli.h"
+
+/** The settings of both commands. */
+struct run_own {
+    bool all, json;
+    const char *accounts, *workers_from;
+    int64_t progress; /* index into the choices */
+    /* of a worker */
+    const char *queue;
+    bool until_empty;
+    int64_t attempts;
+};
+
+/* The rows of both commands' option tables. */
+#define RUN_OPTIONS                                                                                \
+    { .name = "accounts",                                                                          \
+      .type = TG_OPT_STR,                                                                          \
+      .offset = offsetof(struct run_own, accounts),                                                \
+      .value = "LIST",                                                                             \
+      .help = "session files of several accounts, or a directory of NAME.session files, "          \
+              "separated by commas: the chats are shared out among them; instead of --session" },  \
+    { .name = "workers-from",                                                                      \
+      .type = TG_OPT_STR,                                                                          \
+      .offset = offsetof(struct run_own, workers_from),                                            \
+      .value = "FILE",                                                                             \
+      .help = "read --workers from that file, now and again at each SIGHUP" },                     \
+    { .name = "progress",                                                                          \
+      .type = TG_OPT_CHOICE,                                                                       \
+      .offset = offsetof(struct run_own, progress),                                                \
+      .fallback = "auto",                                                                          \
+      .value = "MODE",                                                                             \
+      .choices = "auto|plain|json|none",                                                           \
+      .help = "how progress is told on stderr: live, plain lines, JSON lines, not at all" },       \
+    { .name = "json",                                                                              \
+      .type = TG_OPT_BOOL,                                                                         \
+      .offset = offsetof(struct run_own, json),                                                    \
+      .help = "print the summary on stdout as a JSON object" }
+
+/** Runs the chats of the arguments, or of a queue, and tells how it ended. */
+tg_code run_extraction(struct cli *cli, const struct tg_worker_options *worker,
+                       struct tg_error *err) TG_MUST_CHECK;
+
+#endif
