@@ -61,8 +61,8 @@ static inline bool redis_up(const struct redis_rig *g)
     return up;
 }
 
-/* Starts the server at the port and with the directory that it has. */
-static inline void redis_again(struct redis_rig *g)
+/* @return whether it came up at its port: somebody else may have taken that meanwhile */
+static inline bool redis_try(struct redis_rig *g)
 {
     char port[16];
 
@@ -77,22 +77,41 @@ static inline void redis_again(struct redis_rig *g)
                (char *)NULL);
         _exit(127);
     }
-    for (int i = 0; i < 500 && !redis_up(g); i++) {
+    for (int i = 0; i < 2000; i++) {
         if (waitpid(g->pid, NULL, WNOHANG))
-            fail_msg("redis-server does not start");
+            return false;
+        if (redis_up(g))
+            return true;
         usleep(10000);
     }
-    assert_true(redis_up(g));
+    return false;
+}
+
+/* Starts the server again, at the port and with the directory that it had. */
+static inline void redis_again(struct redis_rig *g)
+{
+    if (!redis_try(g))
+        fail_msg("redis-server does not start; see %s/log", g->dir);
+}
+
+static inline void redis_begin(struct redis_rig *g)
+{
+    assert_non_null(mkdtemp(g->dir));
+    for (int tries = 0; tries < 5; tries++) {
+        g->port = redis_free_port();
+        if (redis_try(g)) {
+            snprintf(g->url, sizeof g->url, "redis://127.0.0.1:%d", g->port);
+            return;
+        }
+    }
+    fail_msg("redis-server does not start; see %s/log", g->dir);
 }
 
 static inline void redis_start(struct redis_rig *g, const char *password)
 {
     srandom((unsigned)getpid());
-    *g = (struct redis_rig){ .password = password, .port = redis_free_port(),
-                             .dir = "/tmp/tgdata-redis-XXXXXX" };
-    assert_non_null(mkdtemp(g->dir));
-    snprintf(g->url, sizeof g->url, "redis://127.0.0.1:%d", g->port);
-    redis_again(g);
+    *g = (struct redis_rig){ .password = password, .dir = "/tmp/tgdata-redis-XXXXXX" };
+    redis_begin(g);
 }
 
 static inline void redis_stop(struct redis_rig *g)
@@ -146,11 +165,8 @@ static inline void redis_start_cluster(struct redis_rig g[2])
 
     srandom((unsigned)getpid() + 77);
     for (int i = 0; i < 2; i++) {
-        g[i] = (struct redis_rig){ .cluster = true, .port = redis_free_port(),
-                                   .dir = "/tmp/tgdata-redis-XXXXXX" };
-        assert_non_null(mkdtemp(g[i].dir));
-        snprintf(g[i].url, sizeof g[i].url, "redis://127.0.0.1:%d", g[i].port);
-        redis_again(&g[i]);
+        g[i] = (struct redis_rig){ .cluster = true, .dir = "/tmp/tgdata-redis-XXXXXX" };
+        redis_begin(&g[i]);
         redis_do(&g[i], (const char *const[]){ "CLUSTER", "ADDSLOTSRANGE", i ? "8192" : "0",
                                                i ? "16383" : "8191", NULL });
     }

@@ -41,12 +41,14 @@ struct tg_note {
 typedef void (*tg_note_fn)(void *ctx, const struct tg_note *note);
 
 /**
- * Opens an account from the settings of scope ACCOUNT. Nothing is sent yet. A passphrase opens a
- * sealed session file and seals a new one; a plain one is sealed by tg_account_login only.
+ * Opens an account from the settings of scope ACCOUNT. Nothing is sent yet, but with the setting
+ * coordinate (also named coordinate_across_workers) the Redis that it names is connected to. A
+ * passphrase opens a sealed session file and seals a new one; a plain one is sealed by
+ * tg_account_login only.
  *
  * @param note  called on the thread that runs a call; may be NULL
  * @return TG_OK; TG_BUSY: the session file is in use; TG_CORRUPT; TG_LOGIN: wrong passphrase;
- *         TG_IO; TG_USAGE
+ *         TG_IO; TG_USAGE; TG_NET, TG_UNUSABLE: Redis cannot be reached, or refuses
  */
 TG_API tg_code tg_account_open(const struct tg_config *config, tg_note_fn note, void *ctx,
                                struct tg_account **ret, struct tg_error *err) TG_MUST_CHECK;

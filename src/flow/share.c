@@ -338,7 +338,7 @@ static void begin_limiter(struct tg_share *s, struct tg_limiter *l, int64_t rate
     if (rate_milli && (!o.rate_milli_per_s || o.rate_milli_per_s > rate_milli)) {
         o.rate_milli_per_s = rate_milli;
         o.use_permille = 1000; /* it is counted in already */
-        o.burst = 1;
+        o.burst = 0; /* what makes up for late timers */
     }
     tg_limiter_init(l, &o, now_us);
     tg_limiter_recall(l, learned_milli, now_us);

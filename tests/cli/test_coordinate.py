@@ -82,6 +82,14 @@ class Shared(kit.Case):
         self.workers.append(worker)
         return worker
 
+    def begin_all(self, warm_s):
+        """All at work for so long that blocks are dealt out among them."""
+        for i in range(WORKERS):
+            self.begin(i)
+        self.assertTrue(kit.wait_for(lambda: all("connected" in self.log(i)
+                                                 for i in range(WORKERS))))
+        time.sleep(warm_s)
+
     def log(self, i):
         return (self.dir / f"w{i}" / "log").read_text()
 
@@ -116,9 +124,7 @@ class Configured(Shared):
         self.more = ("--rate", str(RATE))
 
     def test_four_workers_a_kill_and_a_newcomer(self):
-        for i in range(WORKERS):
-            self.begin(i)
-        time.sleep(4)
+        self.begin_all(4)
         self.check_rate(12)
         for i in range(WORKERS):
             self.assertNotIn("flood", self.log(i))
@@ -133,9 +139,7 @@ class Configured(Shared):
         self.check_rate(8)
 
     def test_redis_gone_and_back(self):
-        for i in range(WORKERS):
-            self.begin(i)
-        time.sleep(4)
+        self.begin_all(4)
         self.check_rate(8)
         self.redis.stop()
         time.sleep(4)
@@ -153,15 +157,13 @@ class Configured(Shared):
         time.sleep(4)
         self.check_rate(8, least=0.95)
         self.redis.process.send_signal(signal.SIGCONT)
-        time.sleep(4)
+        time.sleep(6)
         self.check_rate(8)
 
 
 class Learned(Shared):
     def test_one_learns_for_all(self):
-        for i in range(WORKERS):
-            self.begin(i)
-        time.sleep(60)
+        self.begin_all(60)
         rate, floods = self.rate(20)
         self.assertGreaterEqual(rate, RATE * 0.95)
         self.assertLessEqual(rate, RATE * 1.02)

@@ -34,12 +34,24 @@ static const struct tg_option table[] = {
       .env = "TG_TEST_WAIT", .help = "longest wait" },
     { .name = "since", .type = TG_OPT_TIME, AT(since), .help = "from then on" },
     { .name = "progress", .type = TG_OPT_CHOICE, AT(progress), .fallback = "auto",
-      .choices = "auto|plain|json|none", .help = "how progress is shown" },
+      .choices = "auto|plain|json|none", .also = "show-progress", .help = "how progress is shown" },
     { .name = "takeout", .type = TG_OPT_BOOL, AT(takeout), .help = "as an export" },
     { .name = "color", .type = TG_OPT_BOOL, AT(color), .fallback = "yes", .help = "in color" },
     { .name = "also", .type = TG_OPT_LIST, AT(chats), .value = "CHAT", .help = "one more chat" },
     { 0 },
 };
+
+static void another_name_is_taken(void **state)
+{
+    struct settings s;
+    struct tg_error err;
+
+    (void)state;
+    assert_int_equal(tg_options_default(table, &s, &err), TG_OK);
+    assert_int_equal(tg_option_set(table, &s, "show_progress", "json", &err), TG_OK);
+    assert_int_equal(s.progress, 2);
+    assert_ptr_equal(tg_option_find(table, "show-progress"), tg_option_find(table, "progress"));
+}
 
 static void defaults_come_from_the_table(void **state)
 {
@@ -243,6 +255,7 @@ static void queries_of_urls_are_read(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(another_name_is_taken),
         cmocka_unit_test(defaults_come_from_the_table),
         cmocka_unit_test(values_are_read_and_checked),
         cmocka_unit_test(a_near_name_is_suggested),

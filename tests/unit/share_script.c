@@ -57,7 +57,7 @@ static void ask(struct tg_redis *r, int id, int64_t now, const struct tg_share_a
                                q->burst_micro, q->adaptive, q->known_milli, q->known_learned_milli,
                                q->apart, q->flood_us, q->found_milli, q->found_learned_milli,
                                q->gives_up };
-    char text[TG_COUNT(number)][24], name[8];
+    char text[TG_COUNT(number)][24], name[16];
     const char *word[ARGS + 2] = { "{1}x", name };
     struct redisReply *reply;
     struct tg_error err;
@@ -162,11 +162,44 @@ static void the_store_has_a_clock(void **state)
     redis_end(&g);
 }
 
+/* An account's keys are all at one node; its news is heard at any. */
+static void a_cluster_is_one_store(void **state)
+{
+    struct tg_share_ask q = { .want_micro = TG_SHARE_ALL, .cap_milli = 40000,
+                              .burst_micro = 2000000, .adaptive = true, .flood_us = 3000000 };
+    struct tg_redis *r[2] = { NULL }, *news = NULL;
+    struct tg_share_reply a;
+    struct redis_rig g[2];
+    struct tg_error err;
+    char *text;
+
+    (void)state;
+    script.text = tg_share_script;
+    redis_start_cluster(g);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(tg_redis_new(g[i].url, 5000, &news, &err), TG_OK);
+        assert_int_equal(tg_redis_subscribe(news, "news", &err), TG_OK);
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal(tg_redis_new(g[k].url, 5000, &r[k], &err), TG_OK);
+            ask(r[k], k, 0, &q, &a);
+            assert_int_equal(tg_redis_next(news, &text, &err), TG_OK);
+            assert_string_equal(text, "x 2 3000000");
+            free(text);
+            tg_redis_free(r[k]);
+        }
+        tg_redis_free(news);
+    }
+    assert_int_equal(a.workers, 2); /* both came to the same node */
+    redis_end(&g[0]);
+    redis_end(&g[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest test[] = {
         cmocka_unit_test(the_script_is_the_model),
         cmocka_unit_test(the_store_has_a_clock),
+        cmocka_unit_test(a_cluster_is_one_store),
     };
 
     return cmocka_run_group_tests(test, NULL, NULL);
