@@ -17,6 +17,16 @@ if(TG_REDIS AND TG_HIREDIS_FOUND)
   add_compile_definitions(TG_HAVE_HIREDIS)
 endif()
 
+option(TG_RABBITMQ "build the RabbitMQ client, if librabbitmq is there" ON)
+if(TG_RABBITMQ)
+  pkg_check_modules(TG_LIBRABBITMQ IMPORTED_TARGET librabbitmq>=0.11)
+endif()
+if(TG_RABBITMQ AND TG_LIBRABBITMQ_FOUND)
+  list(APPEND TG_LIBRARIES PkgConfig::TG_LIBRABBITMQ)
+  string(APPEND TG_PC_OPTIONAL " librabbitmq")
+  add_compile_definitions(TG_HAVE_RABBITMQ)
+endif()
+
 # `tgdata version` names them.
 set(versions "")
 foreach(library libuv libcrypto sqlite3 zlib jansson libxxhash libqrencode libdeflate)
@@ -24,6 +34,9 @@ foreach(library libuv libcrypto sqlite3 zlib jansson libxxhash libqrencode libde
 endforeach()
 if(TG_REDIS AND TG_HIREDIS_FOUND)
   list(APPEND versions "\"hiredis ${TG_HIREDIS_VERSION}\"")
+endif()
+if(TG_RABBITMQ AND TG_LIBRABBITMQ_FOUND)
+  list(APPEND versions "\"librabbitmq ${TG_LIBRABBITMQ_VERSION}\"")
 endif()
 list(JOIN versions ", " TG_LIBRARY_VERSIONS)
 set_source_files_properties(src/etl/version.c PROPERTIES

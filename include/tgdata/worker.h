@@ -18,6 +18,9 @@
  * Everything but the chat may be left out; times are Unix seconds.
  *
  * Queues: redis://HOST:PORT/DB?queue=NAME&visibility=60s&max-deliveries=5
+ *         amqp://USER:PASSWORD@HOST:PORT/VHOST?queue=NAME&visibility=60s&max-deliveries=5
+ *
+ * A program that uses RabbitMQ should ignore SIGPIPE: its library writes to closed connections.
  *
  * Threads: as parallel.h; tg_enqueue and tg_queue_look from any thread
  */
@@ -33,8 +36,9 @@ extern "C" {
 struct tg_worker_options {
     const char *queue;     /**< URL; borrowed for the call */
     uint32_t attempts_max; /**< a task that failed so often goes to the dead letters; 0: 5 */
-    bool until_empty;      /**< end when no task is waiting, put off, or taken by any worker; else
-                                only tg_parallel_stop ends it */
+    bool until_empty;      /**< end when no task is waiting, put off, or taken by any worker (where
+                                the queue cannot tell that: none came back for twice its
+                                visibility time); else only tg_parallel_stop ends it */
 };
 
 /**
@@ -57,7 +61,7 @@ TG_API tg_code tg_enqueue(const char *queue, const struct tg_task_request *task,
 /** How many tasks are where. */
 struct tg_queue_info {
     uint64_t waiting; /**< to be taken */
-    uint64_t taken;   /**< by workers, dead ones too */
+    uint64_t taken;   /**< by workers, dead ones too; 0 where it cannot be told (amqp) */
     uint64_t later;   /**< failed, not due yet */
     uint64_t dead;    /**< given up */
 };

@@ -53,6 +53,7 @@ struct worker {
     struct tg_broker broker;
     char who[WHO_MAX];
     pthread_t thread;
+    int64_t empty_us; /* the broker's thread: since when nothing is there; 0: something is */
 
     pthread_mutex_t lock; /* over what follows */
     struct job *job;
@@ -162,6 +163,7 @@ static tg_code take_job(struct worker *w, struct tg_error *err)
         free(j);
         return code;
     }
+    w->empty_us = 0;
     j->keep_us = tg_clock_mono_us() + ops->visibility_ms(w->broker.self) * TG_MS_US / 3;
     pthread_mutex_lock(&w->lock);
     j->next = w->job;
@@ -172,14 +174,23 @@ static tg_code take_job(struct worker *w, struct tg_error *err)
     return TG_OK;
 }
 
-/* Nothing waits here or will: all workers are done. */
+/* Nothing waits here or will: all workers are done. Where the broker cannot tell what others have
+ * taken, theirs would have come back in twice the visibility time if they had died. */
 static tg_code look_if_drained(struct worker *w, struct tg_error *err)
 {
-    struct tg_broker_depth depth;
+    int64_t enough_us = 2 * w->broker.ops->visibility_ms(w->broker.self) * TG_MS_US;
+    int64_t now_us = tg_clock_mono_us();
+    struct tg_broker_depth depth = { 0 };
     tg_code code = w->broker.ops->depth(w->broker.self, &depth, err);
 
-    if (code != TG_OK || depth.waiting || depth.taken || depth.later)
+    if (code != TG_OK || depth.waiting || depth.taken || depth.later) {
+        w->empty_us = 0;
         return code;
+    }
+    if (!w->empty_us)
+        w->empty_us = now_us;
+    if (!depth.taken_known && now_us - w->empty_us < enough_us)
+        return TG_OK;
     pthread_mutex_lock(&w->lock);
     w->drained = true;
     pthread_mutex_unlock(&w->lock);

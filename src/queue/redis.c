@@ -363,6 +363,7 @@ static tg_code redis_depth(void *self, struct tg_broker_depth *ret, struct tg_er
 
     if (code != TG_OK)
         return code;
+    ret->taken_known = true;
     ret->waiting = (uint64_t)tg_redis_i64(tg_redis_item(reply, 0), 0);
     ret->taken = (uint64_t)tg_redis_i64(tg_redis_item(reply, 1), 0);
     ret->later = (uint64_t)tg_redis_i64(tg_redis_item(reply, 2), 0);

@@ -6,9 +6,9 @@
 
 #include "queue/broker.h"
 
-extern const struct tg_broker_ops tg_broker_redis;
+extern const struct tg_broker_ops tg_broker_redis, tg_broker_amqp;
 
-const struct tg_broker_ops *const tg_brokers[] = { &tg_broker_redis, NULL };
+const struct tg_broker_ops *const tg_brokers[] = { &tg_broker_redis, &tg_broker_amqp, NULL };
 
 static const struct tg_driver *head(size_t i)
 {

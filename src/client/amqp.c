@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * amqp.c - see amqp.h; the only file that includes librabbitmq
+ *
+ * One channel, with publisher confirms. After any failure the connection is closed, and the next
+ * call makes another: the library offers no way back, and a channel that the server closed is of no
+ * use. A refusal is told from a lost connection by what the server said. The library writes without
+ * MSG_NOSIGNAL; the program ignores SIGPIPE (cli/term.c), and a library's user is asked to.
+ *
+ * Facts: rabbitmq.com/docs (quorum queues, dead lettering, publisher confirms), AMQP 0-9-1.
+ */
+#ifdef TG_HAVE_RABBITMQ
+
+#include "client/amqp.h"
+
+#include <amqp.h>
+#include <amqp_tcp_socket.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/time.h>
+
+#include "os/loop.h"
+
+enum { CHANNEL = 1, FRAME_MAX = 131072, ARGS_MAX = 6 };
+#define PAUSE_FIRST_US (100 * TG_MS_US)
+#define PAUSE_LAST_US (5 * TG_SECOND_US)
+
+struct tg_amqp {
+    char *text;                      /* the URL, cut up by the library */
+    struct amqp_connection_info where;
+    char name[128];                  /* "host:port", for messages */
+    int64_t timeout_ms, heartbeat_s;
+    amqp_connection_state_t c;       /* NULL: not connected */
+    uint64_t epoch, published;
+    int64_t pause_us, again_us;      /* the last pause; when the next try may be made */
+    struct tg_error why;
+};
+
+static amqp_bytes_t bytes_of(const char *text)
+{
+    return amqp_cstring_bytes(text);
+}
+
+static struct timeval time_of(int64_t ms)
+{
+    return (struct timeval){ ms / 1000, ms % 1000 * 1000 };
+}
+
+static void hang_up(struct tg_amqp *a)
+{
+    if (a->c)
+        amqp_destroy_connection(a->c); /* closes the socket; a goodbye could block */
+    a->c = NULL;
+}
+
+/* ---- failures ---- */
+
+/* What the server said when it closed channel or connection. */
+static tg_code refused(struct tg_amqp *a, const amqp_rpc_reply_t *r, struct tg_error *err)
+{
+    amqp_bytes_t text = { 0, NULL };
+
+    if (r->reply.id == AMQP_CONNECTION_CLOSE_METHOD)
+        text = ((amqp_connection_close_t *)r->reply.decoded)->reply_text;
+    else if (r->reply.id == AMQP_CHANNEL_CLOSE_METHOD)
+        text = ((amqp_channel_close_t *)r->reply.decoded)->reply_text;
+    return tg_fail(err, TG_UNUSABLE, "RabbitMQ at %s: %.*s", a->name, (int)TG_MIN(text.len, 200u),
+                   text.bytes ? (const char *)text.bytes : "refused");
+}
+
+static tg_code lost(struct tg_amqp *a, int status, struct tg_error *err)
+{
+    return tg_fail(err, TG_NET, "RabbitMQ at %s: %s", a->name, amqp_error_string2(status));
+}
+
+/* The end of a call that has a reply: a failure closes the connection. */
+static tg_code check(struct tg_amqp *a, amqp_rpc_reply_t r, struct tg_error *err)
+{
+    tg_code code = TG_OK;
+
+    if (r.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION)
+        code = refused(a, &r, err);
+    else if (r.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
+        code = lost(a, r.library_error, err);
+    else if (r.reply_type != AMQP_RESPONSE_NORMAL)
+        code = lost(a, AMQP_STATUS_UNEXPECTED_STATE, err);
+    if (code != TG_OK)
+        hang_up(a);
+    return code;
+}
+
+static tg_code check_status(struct tg_amqp *a, int status, struct tg_error *err)
+{
+    tg_code code = status == AMQP_STATUS_OK ? TG_OK : lost(a, status, err);
+
+    if (code != TG_OK)
+        hang_up(a);
+    return code;
+}
+
+/* ---- connecting ---- */
+
+tg_code tg_amqp_new(const char *url, int64_t timeout_ms, int64_t heartbeat_s, struct tg_amqp **ret,
+                    struct tg_error *err)
+{
+    struct tg_amqp *a = calloc(1, sizeof *a);
+
+    if (a)
+        a->text = strdup(url);
+    if (!a || !a->text) {
+        free(a);
+        return tg_fail(err, TG_NOMEM, "no memory for a connection");
+    }
+    a->timeout_ms = timeout_ms;
+    a->heartbeat_s = heartbeat_s;
+    amqp_default_connection_info(&a->where);
+    if (amqp_parse_url(a->text, &a->where) != AMQP_STATUS_OK || a->where.ssl) {
+        tg_amqp_free(a);
+        tg_fail(err, TG_USAGE, "the RabbitMQ URL cannot be read");
+        return tg_hint(err, "write it as amqp://USER:PASSWORD@HOST:PORT/VHOST");
+    }
+    snprintf(a->name, sizeof a->name, "%.100s:%d", a->where.host, a->where.port);
+    *ret = a;
+    return TG_OK;
+}
+
+void tg_amqp_free(struct tg_amqp *a)
+{
+    if (!a)
+        return;
+    hang_up(a);
+    explicit_bzero(a->text, strlen(a->text));
+    free(a->text);
+    free(a);
+}
+
+static tg_code open_socket(struct tg_amqp *a, struct tg_error *err)
+{
+    struct timeval timeout = time_of(a->timeout_ms);
+    amqp_socket_t *socket;
+
+    a->c = amqp_new_connection();
+    socket = a->c ? amqp_tcp_socket_new(a->c) : NULL;
+    if (!socket)
+        return tg_fail(err, TG_NOMEM, "no memory for a connection");
+    amqp_set_handshake_timeout(a->c, &timeout);
+    amqp_set_rpc_timeout(a->c, &timeout);
+    return check_status(a, amqp_socket_open_noblock(socket, a->where.host, a->where.port, &timeout),
+                        err);
+}
+
+static tg_code log_in(struct tg_amqp *a, struct tg_error *err)
+{
+    tg_code code = check(a, amqp_login(a->c, a->where.vhost, CHANNEL, FRAME_MAX,
+                                       (int)a->heartbeat_s, AMQP_SASL_METHOD_PLAIN, a->where.user,
+                                       a->where.password), err);
+
+    if (code == TG_NET && strstr(err->message, "connection closed")) { /* how it refuses a login */
+        code = err->code = TG_UNUSABLE;
+        tg_hint(err, "the URL's user, password and virtual host must be those of the server");
+    }
+    if (code == TG_OK) {
+        amqp_channel_open(a->c, CHANNEL);
+        code = check(a, amqp_get_rpc_reply(a->c), err);
+    }
+    if (code == TG_OK) {
+        amqp_confirm_select(a->c, CHANNEL);
+        code = check(a, amqp_get_rpc_reply(a->c), err);
+    }
+    return code;
+}
+
+tg_code tg_amqp_connect(struct tg_amqp *a, struct tg_error *err)
+{
+    int64_t now = tg_clock_mono_us();
+    tg_code code;
+
+    if (a->c)
+        return TG_OK;
+    if (now < a->again_us) {
+        *err = a->why;
+        return err->code;
+    }
+    code = open_socket(a, err);
+    if (code == TG_OK)
+        code = log_in(a, err);
+    if (code == TG_OK) {
+        a->pause_us = 0;
+        a->published = 0;
+        a->epoch++;
+        return TG_OK;
+    }
+    hang_up(a);
+    a->pause_us = a->pause_us ? TG_MIN(a->pause_us * 2, PAUSE_LAST_US) : PAUSE_FIRST_US;
+    a->again_us = now + a->pause_us;
+    a->why = *err;
+    return code;
+}
+
+uint64_t tg_amqp_epoch(const struct tg_amqp *a)
+{
+    return a->epoch;
+}
+
+/* ---- queues ---- */
+
+static void add_text(amqp_table_t *table, const char *key, const char *value)
+{
+    table->entries[table->num_entries++] = (amqp_table_entry_t){
+        .key = bytes_of(key),
+        .value = { .kind = AMQP_FIELD_KIND_UTF8, .value.bytes = bytes_of(value) },
+    };
+}
+
+static void add_number(amqp_table_t *table, const char *key, int64_t value)
+{
+    table->entries[table->num_entries++] = (amqp_table_entry_t){
+        .key = bytes_of(key),
+        .value = { .kind = AMQP_FIELD_KIND_I64, .value.i64 = value },
+    };
+}
+
+tg_code tg_amqp_declare(struct tg_amqp *a, const struct tg_amqp_queue *queue, uint64_t *ret_ready,
+                        struct tg_error *err)
+{
+    amqp_table_entry_t entry[ARGS_MAX];
+    amqp_table_t args = { 0, entry };
+    amqp_queue_declare_ok_t *ok;
+    tg_code code = tg_amqp_connect(a, err);
+
+    if (code != TG_OK)
+        return code;
+    if (queue->quorum)
+        add_text(&args, "x-queue-type", "quorum");
+    if (queue->delivery_limit)
+        add_number(&args, "x-delivery-limit", queue->delivery_limit);
+    if (queue->ttl_ms)
+        add_number(&args, "x-message-ttl", queue->ttl_ms);
+    if (queue->dead_to) {
+        add_text(&args, "x-dead-letter-exchange", "");
+        add_text(&args, "x-dead-letter-routing-key", queue->dead_to);
+    }
+    ok = amqp_queue_declare(a->c, CHANNEL, bytes_of(queue->name), 0, 1, 0, 0, args);
+    code = check(a, amqp_get_rpc_reply(a->c), err);
+    if (code == TG_OK && ret_ready)
+        *ret_ready = ok ? ok->message_count : 0;
+    if (a->c)
+        amqp_maybe_release_buffers(a->c);
+    return code;
+}
+
+/* ---- messages ---- */
+
+/* Waits for the server's word on what was published last. */
+static tg_code wait_confirm(struct tg_amqp *a, struct tg_error *err)
+{
+    int64_t until_us = tg_clock_mono_us() + a->timeout_ms * TG_MS_US;
+
+    for (;;) {
+        int64_t left_us = TG_MAX(until_us - tg_clock_mono_us(), INT64_C(0));
+        struct timeval timeout = time_of(left_us / TG_MS_US + 1);
+        amqp_frame_t frame;
+        tg_code code = check_status(a, amqp_simple_wait_frame_noblock(a->c, &frame, &timeout), err);
+
+        if (code != TG_OK)
+            return code;
+        if (frame.frame_type != AMQP_FRAME_METHOD)
+            continue;
+        switch (frame.payload.method.id) {
+        case AMQP_BASIC_ACK_METHOD:
+            amqp_maybe_release_buffers(a->c);
+            return TG_OK;
+        case AMQP_BASIC_NACK_METHOD:
+        case AMQP_BASIC_RETURN_METHOD:
+            tg_fail(err, TG_UNUSABLE, "RabbitMQ at %s did not take a message", a->name);
+            hang_up(a);
+            return err->code;
+        case AMQP_CHANNEL_CLOSE_METHOD:
+        case AMQP_CONNECTION_CLOSE_METHOD:
+            refused(a, &(amqp_rpc_reply_t){ .reply = frame.payload.method }, err);
+            hang_up(a);
+            return err->code;
+        default:
+            break;
+        }
+    }
+}
+
+tg_code tg_amqp_publish(struct tg_amqp *a, const char *queue, const void *body, size_t len,
+                        const struct tg_amqp_headers *headers, struct tg_error *err)
+{
+    amqp_table_entry_t entry[ARGS_MAX];
+    amqp_basic_properties_t p = { 0 };
+    amqp_bytes_t text = { len, (void *)(uintptr_t)body };
+    tg_code code = tg_amqp_connect(a, err);
+
+    if (code != TG_OK)
+        return code;
+    p._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG |
+               AMQP_BASIC_HEADERS_FLAG;
+    p.content_type = bytes_of("application/json");
+    p.delivery_mode = AMQP_DELIVERY_PERSISTENT;
+    p.headers = (amqp_table_t){ 0, entry };
+    add_number(&p.headers, "attempts", headers->attempts);
+    if (headers->reason)
+        add_text(&p.headers, "reason", headers->reason);
+    code = check_status(a, amqp_basic_publish(a->c, CHANNEL, amqp_empty_bytes, bytes_of(queue), 1,
+                                              0, &p, text), err);
+    return code == TG_OK ? wait_confirm(a, err) : code;
+}
+
+static int64_t header(const amqp_table_t *headers, const char *name)
+{
+    for (int i = 0; i < headers->num_entries; i++) {
+        const amqp_table_entry_t *e = &headers->entries[i];
+
+        if (e->key.len != strlen(name) || memcmp(e->key.bytes, name, e->key.len) != 0)
+            continue;
+        switch (e->value.kind) {
+        case AMQP_FIELD_KIND_I64:
+            return e->value.value.i64;
+        case AMQP_FIELD_KIND_U64:
+            return (int64_t)TG_MIN(e->value.value.u64, (uint64_t)INT64_MAX);
+        case AMQP_FIELD_KIND_I32:
+            return e->value.value.i32;
+        case AMQP_FIELD_KIND_U32:
+            return e->value.value.u32;
+        default:
+            return 0;
+        }
+    }
+    return 0;
+}
+
+static uint32_t count_of(int64_t v)
+{
+    return (uint32_t)TG_MAX(TG_MIN(v, INT64_C(1000000)), INT64_C(0));
+}
+
+tg_code tg_amqp_get(struct tg_amqp *a, const char *queue, struct tg_amqp_message *ret,
+                    struct tg_error *err)
+{
+    amqp_message_t message;
+    amqp_rpc_reply_t r;
+    tg_code code = tg_amqp_connect(a, err);
+
+    if (code != TG_OK)
+        return code;
+    r = amqp_basic_get(a->c, CHANNEL, bytes_of(queue), 0);
+    code = check(a, r, err);
+    if (code != TG_OK)
+        return code;
+    if (r.reply.id == AMQP_BASIC_GET_EMPTY_METHOD) {
+        amqp_maybe_release_buffers(a->c);
+        return TG_AGAIN;
+    }
+    ret->epoch = a->epoch;
+    ret->tag = ((amqp_basic_get_ok_t *)r.reply.decoded)->delivery_tag;
+    code = check(a, amqp_read_message(a->c, CHANNEL, &message, 0), err);
+    if (code != TG_OK)
+        return code;
+    ret->attempts = ret->deliveries = 0;
+    if (message.properties._flags & AMQP_BASIC_HEADERS_FLAG) {
+        ret->attempts = count_of(header(&message.properties.headers, "attempts"));
+        ret->deliveries = count_of(header(&message.properties.headers, "x-delivery-count"));
+    }
+    ret->deliveries++;
+    tg_buf_clear(&ret->body);
+    tg_buf_add(&ret->body, message.body.bytes, message.body.len);
+    amqp_destroy_message(&message);
+    amqp_maybe_release_buffers(a->c);
+    return TG_OK;
+}
+
+tg_code tg_amqp_ack(struct tg_amqp *a, const struct tg_amqp_message *m, struct tg_error *err)
+{
+    if (!a->c || m->epoch != a->epoch)
+        return tg_fail(err, TG_CONFLICT, "the connection that got the message is gone");
+    return check_status(a, amqp_basic_ack(a->c, CHANNEL, m->tag, 0), err);
+}
+
+tg_code tg_amqp_tick(struct tg_amqp *a, struct tg_error *err)
+{
+    struct timeval now = { 0, 0 };
+    amqp_frame_t frame;
+    int status;
+    tg_code code = tg_amqp_connect(a, err);
+
+    if (code != TG_OK)
+        return code;
+    status = amqp_simple_wait_frame_noblock(a->c, &frame, &now);
+    if (status == AMQP_STATUS_TIMEOUT)
+        return TG_OK;
+    if (status == AMQP_STATUS_OK) /* an answer to no question: a goodbye */
+        status = AMQP_STATUS_CONNECTION_CLOSED;
+    return check_status(a, status, err);
+}
+
+#else
+typedef int tg_amqp_is_absent; /* a translation unit may not be empty */
+#endif
