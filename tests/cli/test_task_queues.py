@@ -74,7 +74,7 @@ class TaskQueues(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue(wait_for(lambda: rows(self.dir / "out"), 60))
         os.killpg(workers[0].pid, signal.SIGKILL)  # with the program that it runs
-        self.assertTrue(wait_for(self.all_there, 120))
+        self.assertTrue(wait_for(self.all_there, 300))
         self.check_whole(self.chats)
 
     def test_rq(self):
@@ -86,7 +86,7 @@ class TaskQueues(Case):
                               env=self.env(self.sessions[0]), cwd=self.dir, check=False,
                               capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertTrue(wait_for(self.all_there, 120))
+        self.assertTrue(wait_for(self.all_there, 300))
         self.check_whole(self.chats)
 
 
