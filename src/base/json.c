@@ -3,9 +3,8 @@
  * json.c - see json.h
  *
  * Quoting is the hot loop. Text is copied sixteen bytes at a time where SSE2 is there, up to the
- * first that is not ASCII or needs an escape; for most that is all. What remains is checked to be
- * UTF-8 as a whole, so that only control characters, the quote and the backslash are left to look
- * for, again while it is copied. Text that is not well-formed is looked at byte by byte.
+ * first that is not ASCII or needs an escape; for most that is all. Behind it, bytes are checked to
+ * be UTF-8 while they are copied, up to the next one that needs an escape.
  */
 #include "base/json.h"
 
@@ -56,21 +55,15 @@ void tg_json_end_array(struct tg_json *j)
     close_level(j, ']');
 }
 
-/* Whether a byte stands for itself inside quotes, given that the text is well-formed UTF-8. */
-static inline bool is_plain(uint8_t c)
-{
-    return c >= 0x20 && c != '"' && c != '\\';
-}
-
 #if defined(__SSE2__)
 
 /*
- * Copies leading bytes that need no escape; `ascii`: and are ASCII. The caller has room for 16
- * bytes more than there are, so that a block can be stored before it is known how much counts.
+ * Copies leading ASCII that needs no escape. The caller has room for 16 bytes more than there are,
+ * so that a block can be stored before it is known how much counts.
  *
  * @return how many were copied
  */
-static inline size_t copy_leading(uint8_t *out, const uint8_t *s, size_t n, bool ascii)
+static inline size_t copy_leading(uint8_t *out, const uint8_t *s, size_t n)
 {
     const __m128i last_control = _mm_set1_epi8(0x1f), quote = _mm_set1_epi8('"'),
                   back = _mm_set1_epi8('\\');
@@ -79,7 +72,7 @@ static inline size_t copy_leading(uint8_t *out, const uint8_t *s, size_t n, bool
         __m128i v = n - i >= 16 ? tg_load16(s + i) : tg_load_short(s + i, n - i);
         __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(v, last_control), v),
                                    _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, back)));
-        int mask = _mm_movemask_epi8(ascii ? _mm_or_si128(odd, v) : odd);
+        int mask = _mm_movemask_epi8(_mm_or_si128(odd, v));
 
         _mm_storeu_si128((__m128i *)(void *)(out + i), v);
         if (mask)
@@ -90,44 +83,18 @@ static inline size_t copy_leading(uint8_t *out, const uint8_t *s, size_t n, bool
 
 #else
 
-static inline size_t copy_leading(uint8_t *out, const uint8_t *s, size_t n, bool ascii)
+static inline size_t copy_leading(uint8_t *out, const uint8_t *s, size_t n)
 {
-    size_t i = 0;
-
-    for (; i < n && is_plain(s[i]) && (!ascii || s[i] < 0x80); i++)
-        out[i] = s[i];
-    return i;
+    (void)out;
+    (void)s;
+    (void)n;
+    return 0;
 }
 
 #endif
 
-static size_t copy_plain(uint8_t *out, const uint8_t *s, size_t n)
-{
-    return copy_leading(out, s, n, false);
-}
-
-/* Both quotes, an escape, and what copy_leading stores beyond its end. */
+/* Both quotes, an escape, and what is stored beyond the end of a copy. */
 enum { QUOTE_SLACK = 24 };
-
-/* @return length of the well-formed multi-byte sequence at s, 0 if there is none */
-static size_t utf8_run(const uint8_t *s, size_t n)
-{
-    size_t run = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-
-    return run <= n && tg_utf8_valid(s, run) ? run : 0;
-}
-
-/* The same where the text is not all well-formed: stops where bytes are not. */
-static size_t copy_well_formed(uint8_t *out, const uint8_t *s, size_t n)
-{
-    size_t i = 0, run;
-
-    while (i < n && (run = s[i] < 0x80 ? is_plain(s[i]) : utf8_run(s + i, n - i)) > 0) {
-        memcpy(out + i, s + i, run);
-        i += run;
-    }
-    return i;
-}
 
 /* Writes the escape of one byte that is no plain ASCII and starts no sequence. */
 static uint8_t *escape(uint8_t *out, uint8_t c)
@@ -155,16 +122,13 @@ static uint8_t *escape(uint8_t *out, uint8_t c)
 /* Appends what is left of a text, and the quote behind it. */
 static void quote_rest(struct tg_buf *b, const uint8_t *s, const uint8_t *end)
 {
-    size_t (*copy)(uint8_t *, const uint8_t *, size_t) =
-        tg_utf8_valid(s, (size_t)(end - s)) ? copy_plain : copy_well_formed;
-
     for (;;) {
         size_t n;
 
         /* anew for each round: an escape takes up to 6 bytes where 1 was reckoned with */
         if (!tg_buf_room(b, (size_t)(end - s) + QUOTE_SLACK))
             return;
-        n = copy(b->data + b->len, s, (size_t)(end - s));
+        n = tg_utf8_copy(b->data + b->len, s, (size_t)(end - s));
         b->len += n;
         s += n;
         if (s == end)
@@ -184,7 +148,7 @@ void tg_json_quote(struct tg_buf *b, const char *text, size_t len)
         return;
     out = b->data + b->len;
     *out++ = '"';
-    n = copy_leading(out, s, len, true);
+    n = copy_leading(out, s, len);
     if (n == len)
         out[n++] = '"';
     b->len += n + 1;

@@ -61,4 +61,12 @@ bool tg_duration_parse(const char *text, int64_t *ret_ms);
 /** @return whether the bytes are well-formed UTF-8 (no surrogates, nothing above U+10FFFF) */
 bool tg_utf8_valid(const void *bytes, size_t n);
 
+/**
+ * Copies leading text that stands for itself inside the quotes of JSON: well-formed UTF-8 without
+ * control characters, quote and backslash. `out` has room for 16 bytes more than there are.
+ *
+ * @return bytes copied, n or up to the first that is none of that
+ */
+size_t tg_utf8_copy(uint8_t *out, const uint8_t *s, size_t n);
+
 #endif

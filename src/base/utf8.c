@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * utf8.c - tg_utf8_valid of text.h
+ * utf8.c - tg_utf8_valid and tg_utf8_copy of text.h
  *
  * Every text of every message goes through here. Where SSSE3 is there (asked at run time), sixteen
  * bytes are judged at once: three tables, by the upper and lower half of the byte before and by the
@@ -19,25 +19,45 @@
 #include <immintrin.h>
 #endif
 
+/* @return length of the well-formed character at s, of which `left` bytes are there, or 0 */
+static size_t character(const uint8_t *s, size_t left)
+{
+    size_t more = *s < 0x80 ? 0 : *s >= 0xf0 ? 3 : *s >= 0xe0 ? 2 : 1;
+    uint32_t v = more == 0 ? *s : *s & (0x3fu >> more);
+
+    if ((*s >= 0x80 && *s < 0xc2) || *s > 0xf4 || left <= more)
+        return 0;
+    for (size_t i = 1; i <= more; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        v = v << 6 | (s[i] & 0x3f);
+    }
+    if ((more == 2 && (v < 0x800 || (v >= 0xd800 && v <= 0xdfff))) ||
+        (more == 3 && (v < 0x10000 || v > 0x10ffff)))
+        return 0;
+    return more + 1;
+}
+
 static bool valid_singly(const uint8_t *s, const uint8_t *end)
 {
-    while (s < end) {
-        size_t more = *s < 0x80 ? 0 : *s >= 0xf0 ? 3 : *s >= 0xe0 ? 2 : 1;
-        uint32_t v = more == 0 ? *s : *s & (0x3fu >> more);
+    size_t n = 1;
 
-        if ((*s >= 0x80 && *s < 0xc2) || *s > 0xf4 || (size_t)(end - s) <= more)
-            return false;
-        for (size_t i = 1; i <= more; i++) {
-            if ((s[i] & 0xc0) != 0x80)
-                return false;
-            v = v << 6 | (s[i] & 0x3f);
-        }
-        if ((more == 2 && (v < 0x800 || (v >= 0xd800 && v <= 0xdfff))) ||
-            (more == 3 && (v < 0x10000 || v > 0x10ffff)))
-            return false;
-        s += more + 1;
+    for (; s < end && n; s += n)
+        n = character(s, (size_t)(end - s));
+    return n > 0;
+}
+
+static size_t copy_singly(uint8_t *out, const uint8_t *s, size_t n)
+{
+    size_t i = 0, len;
+
+    for (; i < n && s[i] >= 0x20 && s[i] != '"' && s[i] != '\\'; i += len) {
+        len = character(s + i, n - i);
+        if (len == 0)
+            break;
+        memcpy(out + i, s + i, len);
     }
-    return true;
+    return i;
 }
 
 #if defined(__x86_64__)
@@ -98,9 +118,10 @@ TARGET static inline __m128i first_faults(__m128i b)
     return faults(b, _mm_slli_si128(b, 1), _mm_slli_si128(b, 2), _mm_slli_si128(b, 3));
 }
 
-TARGET static inline bool none(__m128i bad)
+/* @return bits of the bytes where something is wrong */
+TARGET static inline int wrong(__m128i bad)
 {
-    return _mm_movemask_epi8(_mm_cmpeq_epi8(bad, _mm_setzero_si128())) == 0xffff;
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(bad, _mm_setzero_si128())) ^ 0xffff;
 }
 
 /* At least one block. */
@@ -115,13 +136,14 @@ TARGET static bool valid_blocks(const uint8_t *s, size_t n)
         bad = _mm_or_si128(bad, faults(tg_load16(s + i), tg_load16(s + i - 1), tg_load16(s + i - 2),
                                        tg_load16(s + i - 3)));
     }
-    return none(bad) && s[n - 1] < 0xc0 && s[n - 2] < 0xe0 && s[n - 3] < 0xf0; /* nothing is open */
+    /* and nothing is open at the end */
+    return !wrong(bad) && s[n - 1] < 0xc0 && s[n - 2] < 0xe0 && s[n - 3] < 0xf0;
 }
 
 /* Less than a block, at least a byte; what is left open at its end meets a zero. */
 TARGET static bool valid_short(const uint8_t *s, size_t n)
 {
-    return none(first_faults(tg_load_short(s, n)));
+    return !wrong(first_faults(tg_load_short(s, n)));
 }
 
 static size_t ascii_run(const uint8_t *s, size_t n)
@@ -145,11 +167,85 @@ bool tg_utf8_valid(const void *bytes, size_t n)
     return n >= BLOCK ? valid_blocks(s, n) : n == 0 || valid_short(s, n);
 }
 
+/* @return bits of the bytes that need an escape */
+TARGET static inline int escaped(__m128i v)
+{
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
+
+    return _mm_movemask_epi8(
+        _mm_or_si128(control, _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                                           _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')))));
+}
+
+TARGET static inline void store(uint8_t *out, __m128i v)
+{
+    _mm_storeu_si128((__m128i *)(void *)out, v);
+}
+
+/* Less than a block. @return whether all of it could be copied */
+TARGET static bool copy_short(uint8_t *out, const uint8_t *s, size_t n)
+{
+    __m128i v = tg_load_short(s, n);
+
+    store(out, v);
+    return !(escaped(v) & ((1 << n) - 1)) && !wrong(first_faults(v));
+}
+
+/* Whole blocks, the last one up to what needs an escape. @return bytes, perhaps within a character
+ * that is wrong or goes on behind them */
+TARGET static size_t copy_blocks(uint8_t *out, const uint8_t *s, size_t n)
+{
+    __m128i before = _mm_setzero_si128();
+    size_t i = 0;
+
+    for (; i + BLOCK <= n; i += BLOCK) {
+        __m128i v = tg_load16(s + i);
+        int stop = escaped(v), bad = 0;
+
+        store(out + i, v);
+        if (_mm_movemask_epi8(_mm_or_si128(v, before)))
+            bad = wrong(faults(v, _mm_alignr_epi8(v, before, 15), _mm_alignr_epi8(v, before, 14),
+                               _mm_alignr_epi8(v, before, 13)));
+        if (stop | bad) /* an escape behind nothing wrong ends what is good */
+            return stop && !(bad & (stop ^ (stop - 1))) ? i + (size_t)__builtin_ctz((unsigned)stop)
+                                                        : i;
+        before = v;
+    }
+    return i;
+}
+
+/* @return n, less the beginning of a character at the end of the text */
+static size_t before_open(const uint8_t *s, size_t n)
+{
+    for (size_t k = 1; k <= 3 && k <= n && s[n - k] >= 0x80; k++)
+        if (s[n - k] >= 0xc0)
+            return n - k;
+    return n;
+}
+
+size_t tg_utf8_copy(uint8_t *out, const uint8_t *s, size_t n)
+{
+    size_t i = 0;
+
+    if (!__builtin_cpu_supports("ssse3"))
+        return copy_singly(out, s, n);
+    if (n >= BLOCK)
+        i = before_open(s, copy_blocks(out, s, n));
+    if (n - i < BLOCK && n > i && copy_short(out + i, s + i, n - i))
+        return n;
+    return i + copy_singly(out + i, s + i, n - i);
+}
+
 #else
 
 bool tg_utf8_valid(const void *bytes, size_t n)
 {
     return valid_singly(bytes, (const uint8_t *)bytes + n);
+}
+
+size_t tg_utf8_copy(uint8_t *out, const uint8_t *s, size_t n)
+{
+    return copy_singly(out, s, n);
 }
 
 #endif

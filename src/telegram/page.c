@@ -47,34 +47,40 @@ void tg_page_free(struct tg_page *p)
 
 /* ---- messages ---- */
 
-/* Keeps where the fields that rows need stand in the message. @return false if it is none */
-static bool keep_message(struct tg_page *p, const struct tl_object *o)
+/* Notes where the fields that rows need stand in a message that is not empty. */
+static bool read_places(struct tg_page *p, struct tl_reader *r, enum tg_message_kind kind)
 {
     const struct tg_page_shape *shape = &p->shape;
     struct tg_page_message *m = &p->message[p->n];
-    const int8_t *index;
 
-    if (o->ctor->type != shape->message_type || o->ctor->is_function)
+    memset(m->at, 0, sizeof m->at);
+    m->start = r->at;
+    m->end = tl_object_places(shape->schema, r, &shape->plan[kind], shape->place[kind], m->at);
+    m->kind = kind;
+    if (!m->end)
         return false;
-    m->start = o->start;
-    m->end = o->end;
-    if (o->ctor->name == TLN_messageEmpty) {
-        memset(m->at, 0, sizeof m->at);
-        m->kind = TG_MESSAGE_EMPTY;
-        p->id[p->n++] = tl_at_i32(o, shape->empty_id, 0);
-        return true;
-    }
-    m->kind = o->ctor->name == TLN_messageService ? TG_MESSAGE_SERVICE : TG_MESSAGE;
-    if (m->kind == TG_MESSAGE && o->ctor->name != TLN_message)
-        return false;
-    index = shape->message[m->kind];
-    for (size_t k = 0; k < TG_M_COUNT; k++) { /* no branch on what differs between messages */
-        const uint8_t *at = index[k] < 0 ? NULL : o->field[index[k]];
-        uint32_t offset = (uint32_t)((uintptr_t)at - (uintptr_t)o->start);
+    p->id[p->n++] = tg_message_i32(m, TG_M_id);
+    return true;
+}
 
-        m->at[k] = at ? offset : 0;
-    }
-    p->id[p->n++] = tl_at_i32(o, index[TG_M_id], 0);
+/* Reads the next message. @return false if it is none, or none that this layer knows */
+static bool read_message(struct tg_page *p, struct tl_reader *r)
+{
+    const struct tg_page_shape *shape = &p->shape;
+    uint32_t id = tl_peek_u32(r);
+    struct tg_page_message *m;
+    struct tl_object o;
+
+    if (id && id == shape->message_id[TG_MESSAGE])
+        return read_places(p, r, TG_MESSAGE);
+    if (id && id == shape->message_id[TG_MESSAGE_SERVICE])
+        return read_places(p, r, TG_MESSAGE_SERVICE);
+    if (!tl_object_open(shape->schema, r, &o) || o.ctor->name != TLN_messageEmpty ||
+        o.ctor->type != shape->message_type || o.ctor->is_function)
+        return false;
+    m = &p->message[p->n];
+    *m = (struct tg_page_message){ .start = o.start, .end = o.end, .kind = TG_MESSAGE_EMPTY };
+    p->id[p->n++] = tl_at_i32(&o, shape->empty_id, 0);
     return true;
 }
 
@@ -117,15 +123,16 @@ static bool room_for_messages(struct tg_page *p, size_t n)
     return true;
 }
 
+/* Opens a user or chat. */
 static inline bool open_item(const struct tg_page *p, struct tl_reader *r, struct tl_object *ret)
 {
-    return tl_object_open_planned(p->shape.schema, r, p->shape.plan, TG_PAGE_PLANS, ret);
+    return tl_object_open_planned(p->shape.schema, r, &p->shape.plan[TG_PLAN_user],
+                                  TG_PAGE_PLANS - TG_PLAN_user, ret);
 }
 
 static tg_code read_messages(struct tg_page *p, struct tl_reader *r, struct tg_page_info *info,
                              struct tg_error *err)
 {
-    struct tl_object o;
     uint32_t n = tl_read_vector(r, 4);
 
     if (r->bad)
@@ -137,7 +144,7 @@ static tg_code read_messages(struct tg_page *p, struct tl_reader *r, struct tg_p
     while (n--) {
         const uint8_t *at = r->at;
 
-        if (!open_item(p, r, &o) || !keep_message(p, &o)) {
+        if (!read_message(p, r)) {
             set_fault(p, TG_PAGE_BAD_MESSAGE, at, info);
             break;
         }

@@ -58,6 +58,8 @@ enum tg_message_field {
         TG_M_COUNT
 };
 
+enum tg_message_kind { TG_MESSAGE, TG_MESSAGE_SERVICE, TG_MESSAGE_EMPTY };
+
 /* Fields of other constructors that hot code reads. constructor, field, kind */
 #define TG_PAGE_FIELDS(X)                                                                          \
     X(messageReplyHeader, reply_to_msg_id, INT)                                                    \
@@ -152,7 +154,7 @@ struct tg_page_entity {
 };
 
 /** Constructors whose objects are opened by a plan. */
-#define TG_PAGE_PLANNED(X) X(message) X(messageService) X(user) X(channel)
+#define TG_PAGE_PLANNED(X) X(message) X(messageService) X(user) X(channel) /* as tg_message_kind */
 #define TG_PAGE_PLAN(ctor) TG_PLAN_##ctor,
 enum { TG_PAGE_PLANNED(TG_PAGE_PLAN) TG_PAGE_PLANS };
 
@@ -162,7 +164,8 @@ struct tg_page_shape {
     uint32_t peer_user, peer_chat, peer_channel; /* constructor ids; 0: not as expected */
     uint32_t reaction_emoji, reaction_custom, reaction_paid, reaction_count;
     uint16_t page_type, message_type, chat_type, user_type; /* indexes of tl_type */
-    int8_t message[2][TG_M_COUNT];               /* 0 message, 1 messageService */
+    uint32_t message_id[2];                      /* by tg_message_kind; 0: not as expected */
+    uint8_t place[2][TL_FIELD_MAX];              /* tg_message_field of each field of theirs */
     int8_t empty_id;                             /* of messageEmpty.id */
     struct tl_plan plan[TG_PAGE_PLANS];          /* of the objects that pages consist of */
     struct {
@@ -171,12 +174,10 @@ struct tg_page_shape {
     struct tg_page_entity entity[TG_PAGE_ENTITY_SLOTS];
 };
 
-enum tg_message_kind { TG_MESSAGE, TG_MESSAGE_SERVICE, TG_MESSAGE_EMPTY };
-
 struct tg_page_message {
     const uint8_t *start, *end;
     enum tg_message_kind kind;
-    uint32_t at[TG_M_COUNT]; /* offset of the field from start; 0 absent */
+    uint32_t at[TG_M_COUNT + 1]; /* offset of the field from start; 0 absent; the last: others */
 };
 
 struct tg_page_peer {

@@ -115,14 +115,36 @@ static void add_entities(struct tg_page_shape *shape)
             add_entity(shape, &s->ctor[i]);
 }
 
+/* Resolves the fields of a kind of message. @return false if it has no id */
+static bool resolve_message(struct tg_page_shape *shape, enum tg_message_kind kind, uint32_t name)
+{
+#define WANTED(name, kind) { TLN_##name, TL_KIND_##kind },
+    static const struct {
+        uint32_t name;
+        enum tl_kind kind;
+    } wanted[] = { TG_MESSAGE_FIELDS(WANTED) }; /* as tg_message_field */
+    const struct tl_ctor *c = tl_ctor_by_name(shape->schema, name);
+    bool found_id = false;
+
+    if (c && c->type == shape->message_type && !c->is_function)
+        shape->message_id[kind] = c->id;
+    memset(shape->place[kind], TG_M_COUNT, sizeof shape->place[kind]);
+    for (uint8_t k = 0; k < TG_M_COUNT; k++) {
+        int i = resolve(shape->schema, name, wanted[k].name, wanted[k].kind);
+
+        if (i >= 0)
+            shape->place[kind][i] = k;
+        found_id |= i >= 0 && k == TG_M_id;
+    }
+    return found_id;
+}
+
 bool tg_page_shape_of(struct tg_page_shape *shape, const struct tl_schema *s)
 {
 #define RESOLVE(ctor, field, kind) shape->ix.ctor##_##field =                                      \
     resolve(s, TLN_##ctor, TLN_##field, TL_KIND_##kind);
 #define PLAN(ctor) tl_plan_of(s, tl_ctor_by_name(s, TLN_##ctor), &shape->plan[TG_PLAN_##ctor]);
-#define RESOLVE_MESSAGE(name, kind)                                                                \
-    shape->message[0][TG_M_##name] = resolve(s, TLN_message, TLN_##name, TL_KIND_##kind);          \
-    shape->message[1][TG_M_##name] = resolve(s, TLN_messageService, TLN_##name, TL_KIND_##kind);
+    bool whole;
 
     memset(shape, 0, sizeof *shape);
     shape->schema = s;
@@ -137,13 +159,13 @@ bool tg_page_shape_of(struct tg_page_shape *shape, const struct tl_schema *s)
     shape->chat_type = tl_type_by_name(s, TLN_Chat);
     shape->user_type = tl_type_by_name(s, TLN_User);
     shape->empty_id = resolve(s, TLN_messageEmpty, TLN_id, TL_KIND_INT);
-    TG_MESSAGE_FIELDS(RESOLVE_MESSAGE)
+    whole = resolve_message(shape, TG_MESSAGE, TLN_message);
+    whole &= resolve_message(shape, TG_MESSAGE_SERVICE, TLN_messageService);
     TG_PAGE_FIELDS(RESOLVE)
     TG_PAGE_PLANNED(PLAN)
     shape->reaction_count = plain_count(shape);
     add_entities(shape);
     return shape->page_type != TL_NONE && shape->message_type != TL_NONE &&
            shape->chat_type != TL_NONE && shape->user_type != TL_NONE && shape->peer_user &&
-           shape->empty_id >= 0 && shape->message[0][TG_M_id] >= 0 &&
-           shape->message[1][TG_M_id] >= 0;
+           shape->empty_id >= 0 && whole;
 }

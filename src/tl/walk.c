@@ -287,21 +287,26 @@ static inline uint64_t fields_of(const uint64_t of_bit[32], uint32_t flags)
     return fields;
 }
 
-/* As open_fields, by a plan of the object's constructor. */
-static const uint8_t *open_planned(const struct walk *w, struct tl_object *o, const uint8_t *p,
-                                   const struct tl_plan *plan)
+/*
+ * Walks the fields of an object by a plan of its constructor. Where each begins goes to `field`, or
+ * as an offset from `start` to its place in `offset`.
+ */
+static inline __attribute__((always_inline)) const uint8_t *
+walk_planned(const struct walk *w, const uint8_t *start, const struct tl_plan *plan,
+             const uint8_t **field, const uint8_t *place, uint32_t *offset)
 {
-    const struct tl_field *field = tl_ctor_fields(w->s, o->ctor);
+    const struct tl_field *first = tl_ctor_fields(w->s, plan->ctor);
+    const uint8_t *p = start + 4;
     uint32_t word = 0;
 
-    /* in steps of constant length, as that is several times faster than one of n_fields */
-    for (size_t i = 0; i < o->ctor->n_fields; i += 8)
-        memset(o->field + i, 0, 8 * sizeof *o->field);
     for (uint64_t there = plan->always; there; there &= there - 1) {
         int i = __builtin_ctzll(there);
-        const struct tl_field *f = &field[i];
+        const struct tl_field *f = &first[i];
 
-        o->field[i] = p;
+        if (field)
+            field[i] = p;
+        else
+            offset[place[i]] = (uint32_t)(p - start);
         if (plan->fixed >> i & 1) {
             if (left(w, p) < f->size)
                 return NULL;
@@ -316,6 +321,16 @@ static const uint8_t *open_planned(const struct walk *w, struct tl_object *o, co
         }
     }
     return p;
+}
+
+/* As open_fields, by a plan of the object's constructor. */
+static const uint8_t *open_planned(const struct walk *w, struct tl_object *o,
+                                   const struct tl_plan *plan)
+{
+    /* in steps of constant length, as that is several times faster than one of n_fields */
+    for (size_t i = 0; i < o->ctor->n_fields; i += 8)
+        memset(o->field + i, 0, 8 * sizeof *o->field);
+    return walk_planned(w, o->start, plan, o->field, NULL, NULL);
 }
 
 bool tl_object_open_until(const struct tl_schema *s, struct tl_reader *r, int last,
@@ -338,7 +353,7 @@ void tl_plan_of(const struct tl_schema *s, const struct tl_ctor *c, struct tl_pl
     const struct tl_field *field = c ? tl_ctor_fields(s, c) : NULL;
 
     *ret = (struct tl_plan){ 0 };
-    if (!c || c->n_fields > 64)
+    if (!c || c->n_fields > TL_PLAN_FIELDS)
         return;
     for (uint8_t i = 0; i < c->n_fields; i++) {
         uint32_t w = 0;
@@ -373,10 +388,29 @@ bool tl_object_open_planned(const struct tl_schema *s, struct tl_reader *r,
         ret->schema = s;
         ret->ctor = c;
         ret->start = r->at;
-        ret->end = open_planned(&w, ret, r->at + 4, &plan[i]);
+        ret->end = open_planned(&w, ret, &plan[i]);
         return finish(r, ret->end);
     }
     return tl_object_open(s, r, ret);
+}
+
+const uint8_t *tl_object_places(const struct tl_schema *s, struct tl_reader *r,
+                                const struct tl_plan *plan, const uint8_t place[TL_FIELD_MAX],
+                                uint32_t *ret)
+{
+    struct walk w = { s, r->end };
+    struct tl_object o;
+
+    if (plan->ctor && tl_peek_u32(r) == plan->ctor->id) {
+        o.end = walk_planned(&w, r->at, plan, NULL, place, ret);
+        return finish(r, o.end) ? o.end : NULL;
+    }
+    if (!tl_object_open(s, r, &o))
+        return NULL;
+    for (int i = 0; i < o.ctor->n_fields; i++)
+        if (o.field[i])
+            ret[place[i]] = (uint32_t)(o.field[i] - o.start);
+    return o.end;
 }
 
 bool tl_object_open(const struct tl_schema *s, struct tl_reader *r, struct tl_object *ret)

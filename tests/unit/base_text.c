@@ -246,6 +246,20 @@ static bool well_formed(const uint8_t *s, size_t n)
     return true;
 }
 
+/* @return bytes before the first that starts no character or needs an escape in JSON */
+static size_t plain(const uint8_t *s, size_t n)
+{
+    size_t i = 0, len = 1;
+
+    for (; i < n && s[i] >= 0x20 && s[i] != '"' && s[i] != '\\'; i += len) {
+        for (len = 1; len <= 4 && len <= n - i && !well_formed(s + i, len); len++)
+            continue;
+        if (len > 4 || len > n - i)
+            break;
+    }
+    return i;
+}
+
 /* Each pair and many triples of bytes, behind and before text of each length and kind. */
 static void utf8_blocks_judge_as_single_bytes_do(void **state)
 {
@@ -253,7 +267,7 @@ static void utf8_blocks_judge_as_single_bytes_do(void **state)
                                           "\xe2\x82\xac\xe2\x82\xac  ",
                                           "\xf0\x9f\x98\x80\xf0\x9f\x98\x80" };
     static const uint8_t third[] = { 'a', 0x80, 0xbf, 0xc3, 0xe2, 0xf0 };
-    uint8_t text[64];
+    uint8_t text[64], copy[64 + 16];
 
     (void)state;
     for (size_t round = 0; round < 65536 * TG_COUNT(third); round++) {
@@ -267,6 +281,8 @@ static void utf8_blocks_judge_as_single_bytes_do(void **state)
         text[before + 2] = third[round % TG_COUNT(third)];
         if (tg_utf8_valid(text, n) != well_formed(text, n))
             fail_msg("round %zu: %d", round, tg_utf8_valid(text, n));
+        if (tg_utf8_copy(copy, text, n) != plain(text, n) || memcmp(copy, text, plain(text, n)))
+            fail_msg("round %zu: %zu are copied", round, tg_utf8_copy(copy, text, n));
     }
 }
 

@@ -62,6 +62,30 @@ static void check_json(const struct tl_schema *s, const char *name)
     json_decref(root);
 }
 
+/* The places of its fields are those that opening finds, by a plan and without one. */
+static void check_places(const struct tl_schema *s, const uint8_t *bytes, size_t n,
+                         const struct tl_object *o)
+{
+    static const struct tl_plan none;
+    uint8_t place[TL_FIELD_MAX];
+    struct tl_plan plan;
+
+    tl_plan_of(s, n < 4 ? NULL : tl_ctor_by_id(s, tg_le32(bytes)), &plan);
+    for (size_t i = 0; i < TL_FIELD_MAX; i++)
+        place[i] = (uint8_t)(TL_FIELD_MAX - 1 - i);
+    for (int planned = 0; planned < 2; planned++) {
+        uint32_t at[TL_FIELD_MAX] = { 0 };
+        struct tl_reader r = tl_reader_of(bytes, n);
+        const uint8_t *end = tl_object_places(s, &r, planned ? &plan : &none, place, at);
+
+        assert_ptr_equal(end, o ? o->end : NULL);
+        assert_int_equal(r.bad, !o);
+        assert_ptr_equal(r.at, o ? o->end : bytes + n);
+        for (int i = 0; o && i < o->ctor->n_fields; i++)
+            assert_ptr_equal(at[place[i]] ? bytes + at[place[i]] : NULL, o->field[i]);
+    }
+}
+
 /* Opening by a plan finds what opening finds. */
 static void check_planned(const struct tl_schema *s, const uint8_t *bytes, size_t n)
 {
@@ -73,6 +97,7 @@ static void check_planned(const struct tl_schema *s, const uint8_t *bytes, size_
     tl_plan_of(s, n < 4 ? NULL : tl_ctor_by_id(s, tg_le32(bytes)), &plan);
     assert_int_equal(tl_object_open_planned(s, &r2, &plan, 1, &planned), whole);
     assert_int_equal(r2.bad, !whole);
+    check_places(s, bytes, n, whole ? &o : NULL);
     if (!whole)
         return;
     assert_ptr_equal(r2.at, r.at);
