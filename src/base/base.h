@@ -31,6 +31,13 @@
 #define TG_SECOND_US INT64_C(1000000)
 #define TG_MS_US INT64_C(1000)
 
+/* Asks for n bytes that are read soon to be brought into the cache; nothing else happens. */
+static inline void tg_fetch(const void *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i += 64)
+        __builtin_prefetch((const char *)bytes + i);
+}
+
 static inline uint32_t tg_le32(const void *p)
 {
     const uint8_t *b = p;

@@ -190,6 +190,27 @@ void tg_json_u64(struct tg_json *j, uint64_t v)
     tg_buf_printf(j->out, "%llu", (unsigned long long)v);
 }
 
+/* Numbers of few digits, such as coordinates: a millionth part that is the number again is what
+ * fifteen digits tell of it. @return false if it is none */
+static bool put_millionths(struct tg_buf *out, double v)
+{
+    double size = fabs(v), scaled = rint(size * 1e6);
+    uint64_t n, part;
+
+    if (!(size >= 1e-3 && size < 1e9) || scaled / 1e6 != size)
+        return false;
+    n = (uint64_t)scaled;
+    part = n % 1000000;
+    if (v < 0)
+        tg_buf_byte(out, '-');
+    tg_buf_i64_text(out, (int64_t)(n / 1000000));
+    if (part)
+        tg_buf_byte(out, '.');
+    for (uint64_t unit = 100000; part; part %= unit, unit /= 10)
+        tg_buf_byte(out, (uint8_t)('0' + part / unit));
+    return true;
+}
+
 void tg_json_double(struct tg_json *j, double v)
 {
     char text[32];
@@ -199,6 +220,8 @@ void tg_json_double(struct tg_json *j, double v)
         return;
     }
     before_value(j);
+    if (put_millionths(j->out, v))
+        return;
     for (int precision = 15; precision <= 17; precision++) {
         snprintf(text, sizeof text, "%.*g", precision, v);
         if (strtod(text, NULL) == v)

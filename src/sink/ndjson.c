@@ -23,6 +23,7 @@ enum {
     FLUSH_AT = BUFFER - 32 * 1024, /* so that a usual row never makes the buffer grow */
     ROW_MAX = 80 << 20,
     CHATS_MAX = 65536,
+    AHEAD_MAX = 512,
 };
 
 static const char suffix[] = ".ndjson";
@@ -161,6 +162,8 @@ static tg_code ndjson_write(void *self, const struct tg_batch *batch, size_t fro
         return code;
     s->owner = chat;
     for (size_t i = from; i < from + n; i++) {
+        if (i + 1 < batch->n) /* texts stand in the replies, which another thread has read */
+            tg_fetch(batch->row[i + 1].text.at, TG_MIN(batch->row[i + 1].text.len, AHEAD_MAX));
         tg_row_json(&batch->row[i], &s->buffer);
         tg_buf_byte(&s->buffer, '\n');
         s->buffered_rows++;

@@ -112,6 +112,15 @@ static tg_code add_row(struct tg_history_source *s, struct source_page *page, si
     return code;
 }
 
+/* The row that comes behind entry i is fetched while that one is filled. */
+static void look_ahead(const struct source_page *page, size_t i)
+{
+    const struct source_entry *next = i > 0 ? &page->entry[i - 1] : NULL; /* oldest first */
+
+    if (next && next->part >= 0)
+        tg_page_ahead(page->part[next->part].page, (size_t)next->at);
+}
+
 /* The batch takes over the buffers that its rows point into. */
 static tg_code adopt(struct tg_history_source *s, struct source_page *page, struct tg_error *err)
 {
@@ -150,6 +159,7 @@ static tg_code emit_piece(struct tg_history_source *s, struct tg_error *err)
             begin_page(s, page);
         fits = s->piece.page_done && s->batch->cap - s->batch->n >= n - s->next_entry;
         s->page_views |= fits;
+        look_ahead(page, i);
         code = add_row(s, page, i, !s->page_views, err);
         if (code == TG_OK) {
             s->next_entry++;

@@ -317,6 +317,15 @@ void tg_page_bytes(const struct tg_page *p, size_t i, const uint8_t **ret, size_
     *ret_len = (size_t)(p->message[i].end - p->message[i].start);
 }
 
+void tg_page_ahead(const struct tg_page *p, size_t i)
+{
+    enum { AHEAD_MAX = 1024 }; /* most messages are shorter */
+    const struct tg_page_message *m = &p->message[i];
+
+    assert(i < p->n);
+    tg_fetch(m->start, TG_MIN((size_t)(m->end - m->start), (size_t)AHEAD_MAX));
+}
+
 bool tg_page_bad(const struct tg_page *p, size_t i, const uint8_t **ret, size_t *ret_len)
 {
     for (size_t k = 0; k < p->pieces.n; k++) {

@@ -281,6 +281,7 @@ struct tg_fill {
     struct tg_row *row;
     struct tg_buf *json;    /* scratch for composed text */
     uint32_t media_hashed;  /* leading bytes of row->media that the content hash covers */
+    bool printed;           /* media or action_data holds an object as tl_print_json tells it */
     bool no_memory;
 };
 

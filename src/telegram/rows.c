@@ -42,6 +42,7 @@ struct tg_str tg_fill_object(struct tg_fill *f, struct tl_reader r)
     struct tg_json json;
     struct tg_str text;
 
+    f->printed = true;
     tg_json_init(&json, f->json);
     if (!c || !tl_print_json(s, &r, &json, NULL) || f->json->failed) {
         f->json->len = start;
@@ -220,15 +221,16 @@ static uint8_t *hash_text(uint8_t *at, enum tg_field_id id, struct tg_str text)
     return at + 5 + text.len;
 }
 
-/* Leaves out members that differ from one fetch or account to the next. */
-static struct tg_str without_references(struct tg_str json, uint8_t *to)
+/* Leaves out members that differ from one fetch or account to the next. Only objects that were
+ * printed field by field have them. */
+static struct tg_str without_references(const struct tg_fill *f, struct tg_str json, uint8_t *to)
 {
     static const char *const name[] = { "\"file_reference\":", "\"access_hash\":" };
     const char *at = json.at, *end = json.at + json.len;
     uint8_t *out = to;
 
-    if (!memmem(at, json.len, name[0], strlen(name[0])) &&
-        !memmem(at, json.len, name[1], strlen(name[1])))
+    if (!f->printed || (!memmem(at, json.len, name[0], strlen(name[0])) &&
+                        !memmem(at, json.len, name[1], strlen(name[1]))))
         return json;
     while (at < end) {
         size_t skip = 0;
@@ -287,11 +289,11 @@ static void fill_hash(struct tg_fill *f)
     HASH_INT(album_id)
     HASH_TEXT(media_kind, row->media_kind)
     HASH_INT(media_id)
-    HASH_TEXT(media, without_references(media, filter))
+    HASH_TEXT(media, without_references(f, media, filter))
     HASH_INT(via_bot_id)
     HASH_TEXT(post_author, row->post_author)
     HASH_TEXT(action, row->action)
-    HASH_TEXT(action_data, without_references(row->action_data, filter))
+    HASH_TEXT(action_data, without_references(f, row->action_data, filter))
     assert(at <= filter);
     XXH128_canonicalFromHash(&digest, XXH3_128bits(buf->data, (size_t)(at - buf->data)));
     tg_hex(hex, digest.digest, sizeof digest.digest);

@@ -72,6 +72,10 @@ struct tg_row_options {
 tg_code tg_page_row(const struct tg_page *p, size_t i, const struct tg_row_options *options,
                     struct tg_batch *batch, struct tg_error *err);
 
+/** Brings message i nearer to the processor, while the row before it is filled: a page waits for
+ *  those before it, and is cold by then. */
+void tg_page_ahead(const struct tg_page *p, size_t i);
+
 /** Raw bytes of message i, for quarantine. */
 void tg_page_bytes(const struct tg_page *p, size_t i, const uint8_t **ret, size_t *ret_len);
 

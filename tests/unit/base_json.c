@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/json.h"
 #include "base/json_read.h"
@@ -150,6 +152,8 @@ static void doubles_are_the_shortest_that_read_back(void **state)
         { 1.0 / 3, "0.3333333333333333" },
         { -1e300, "-1e+300" },
         { 48.8566, "48.8566" },
+        { -0.000123, "-0.000123" },
+        { 1e9, "1000000000" },
         { INFINITY, "null" },
         { NAN, "null" },
     };
@@ -163,6 +167,25 @@ static void doubles_are_the_shortest_that_read_back(void **state)
         tg_json_init(&j, &out);
         tg_json_double(&j, row[i].v);
         assert_string_equal(tg_buf_cstr(&out), row[i].want);
+    }
+    /* of few digits and of many, the same as when they are tried one after the other */
+    for (uint64_t random = 1, i = 0; i < 20000; i++) {
+        static const double unit[] = { 1, 1e1, 1e3, 1e5, 1e6, 1e7, 1e9, 7, 3e6 };
+        char want[32];
+        double v;
+
+        random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+        v = (double)(int64_t)random / (double)(1 << random % 31) / 1e6;
+        v = rint(v) / unit[i % TG_COUNT(unit)];
+        for (int precision = 15; precision <= 17; precision++) {
+            snprintf(want, sizeof want, "%.*g", precision, v);
+            if (strtod(want, NULL) == v)
+                break;
+        }
+        tg_buf_clear(&out);
+        tg_json_init(&j, &out);
+        tg_json_double(&j, v);
+        assert_string_equal(tg_buf_cstr(&out), want);
     }
     tg_buf_done(&out);
 }
