@@ -107,7 +107,7 @@ static bool has_block(const struct tg_share *s, int64_t at_us)
 static void add_block(struct tg_share *s, int64_t from_us, int64_t to_us, int64_t micro,
                       int64_t now_us)
 {
-    struct tg_share_block *free = NULL;
+    struct tg_share_block *slot = NULL;
 
     if (micro <= 0 || to_us <= now_us) {
         s->returned_micro += TG_MAX(micro, INT64_C(0));
@@ -115,12 +115,12 @@ static void add_block(struct tg_share *s, int64_t from_us, int64_t to_us, int64_
     }
     for (size_t i = 0; i < TG_SHARE_BLOCKS; i++)
         if (!s->block[i].to_us)
-            free = &s->block[i];
-    if (!free)
+            slot = &s->block[i];
+    if (!slot) /* no store deals out so many */
         return;
-    *free = (struct tg_share_block){ from_us, to_us, micro, 0 };
-    free->taken_micro = given(free, now_us);
-    s->returned_micro += free->taken_micro;
+    *slot = (struct tg_share_block){ from_us, to_us, micro, 0 };
+    slot->taken_micro = given(slot, now_us);
+    s->returned_micro += slot->taken_micro;
 }
 
 /* When the level reaches one token. */
@@ -271,11 +271,9 @@ void tg_share_fill(struct tg_share *s, const struct tg_limiter *l, size_t waitin
                    struct tg_share_ask *ret)
 {
     assert(!s->awaiting);
-    if (s->joined && s->mode != TG_SHARE_APART && s->wanted_us < now_us - IDLE_US &&
-        s->flood_until_us <= now_us) {
-        if (tg_share_leave(s, ret))
-            return;
-    }
+    if (s->mode != TG_SHARE_APART && s->wanted_us < now_us - IDLE_US &&
+        s->flood_until_us <= now_us && tg_share_leave(s, ret))
+        return;
     gather(s, now_us);
     if (s->starving_us != INT64_MAX) {
         count_starving(s, now_us);
@@ -292,12 +290,12 @@ void tg_share_fill(struct tg_share *s, const struct tg_limiter *l, size_t waitin
                          : 0,
         .burst_micro = s->options.burst * MICRO,
         .adaptive = s->options.adaptive,
-        .known_milli = s->seen ? (s->learned_milli ? s->rate_milli : 0) : l->rate_milli,
+        .known_milli = s->seen ? s->rate_milli : l->rate_milli,
         .known_learned_milli = s->seen ? s->learned_milli : tg_limiter_learned(l),
         .apart = s->mode == TG_SHARE_APART ? s->workers : 0,
         .flood_us = s->flood_until_us > now_us ? s->flood_until_us - now_us : -1,
     };
-    if (!ret->known_learned_milli)
+    if (!ret->known_learned_milli) /* it is configured, no more */
         ret->known_milli = 0;
     tell_found(s, l, now_us, ret);
     s->used_micro = s->returned_micro = 0;

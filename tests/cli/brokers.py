@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 
+import kit
 from kit import Case, rows, start, tgdata, wait_for
 
 
@@ -19,35 +20,10 @@ def free_port():
         return s.getsockname()[1]
 
 
-class Redis:
+class Redis(kit.Redis):
     """A redis-server."""
 
     counts_taken = True
-
-    def __init__(self, directory):
-        self.dir = pathlib.Path(directory)
-        self.dir.mkdir()
-        self.port = free_port()
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-             "--appendonly", "yes", "--appendfsync", "always", "--dir", str(self.dir)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        if not wait_for(lambda: self.cli("ping") == "PONG"):
-            raise RuntimeError("redis-server does not start")
-
-    def cli(self, *words):
-        return subprocess.run(["redis-cli", "-p", str(self.port), *map(str, words)], check=False,
-                              capture_output=True, text=True).stdout.strip()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(30)
-
-    def url(self):
-        return f"redis://127.0.0.1:{self.port}/0"
 
     def put_raw(self, queue, body):
         self.cli("XADD", f"{{tgdata:{queue}}}:tasks", "*", "body", body)

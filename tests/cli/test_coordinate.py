@@ -3,13 +3,8 @@
 """Workers that share an account's limits through a real Redis: four processes, each with a login of
 its own, against a server that counts them as one. Together they use the limit and never hit it; a
 killed one's share is taken over; with Redis gone each keeps to its part, and comes back."""
-import os
-import pathlib
-import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import time
 
 import kit
@@ -18,41 +13,12 @@ RATE, WORKERS = 40, 4
 METHOD = "messages.getHistory"
 
 
-class Redis:
-    """A redis-server on a free port, with a directory of its own."""
-
-    def __init__(self, directory, *args):
-        self.dir, self.args = pathlib.Path(directory), args
-        self.dir.mkdir(parents=True, exist_ok=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-             "--appendonly", "no", "--dir", str(self.dir), "--logfile", "log", *self.args])
-        if not kit.wait_for(self.answers):
-            raise RuntimeError("redis-server does not start")
-
-    def answers(self):
-        with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def stop(self):
-        self.process.send_signal(signal.SIGCONT)
-        self.process.terminate()
-        self.process.wait(30)
-
-
 class Shared(kit.Case):
     sim_args = None
 
     def setUp(self):
         super().setUp()
-        self.redis = Redis(self.dir / "redis")
+        self.redis = kit.Redis(self.dir / "redis", "--appendonly", "no")
         self.sim = kit.Sim(self.dir / "dc", "--chats", "1", "--messages", "200000", "--seed", "5",
                            "--latency-ms", "10", "--faults", "short=0", "--flood",
                            f"{METHOD}={RATE}/{RATE}")
@@ -75,7 +41,7 @@ class Shared(kit.Case):
         log = (out / "log").open("wb")
         worker = kit.start(
             "extract", self.chat, "--session", self.dir / f"w{i}.session", "--coordinate",
-            self.redis.url, "--to", f"ndjson:{out}/out", "--state", f"sqlite:{out}/state",
+            self.redis.url(), "--to", f"ndjson:{out}/out", "--state", f"sqlite:{out}/state",
             "--progress", "none", "--in-flight", "8", *self.more, *more,
             stdout=subprocess.DEVNULL, stderr=log)
         worker.stderr = log
@@ -182,7 +148,7 @@ class Errors(kit.Case):
         self.check_fails(self.extract("rediss://x"), 4, "TLS")
         self.assertIn("refused", self.extract("redis://127.0.0.1:1").err)
         self.assertEqual(self.extract("redis://127.0.0.1:1").code, 6)
-        redis = Redis(self.dir / "redis", "--requirepass", "right")
+        redis = kit.Redis(self.dir / "redis", "--requirepass", "right")
         try:
             wrong = self.extract(f"redis://:wrong@127.0.0.1:{redis.port}")
             self.check_fails(wrong, 8, "WRONGPASS")
@@ -195,6 +161,4 @@ class Errors(kit.Case):
 
 
 if __name__ == "__main__":
-    if not shutil.which("redis-server"):
-        os._exit(77)
-    kit.main()
+    kit.main(redis=True)

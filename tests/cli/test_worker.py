@@ -12,4 +12,4 @@ class OnRedis(Workers):
 del Workers  # the abstract one is no test
 
 if __name__ == "__main__":
-    main()
+    main(redis=True)
