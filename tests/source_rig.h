@@ -112,7 +112,7 @@ static inline void rig_notice(void *ctx, const struct tgc_notice *n)
 {
     struct rig *g = ctx;
 
-    if (g->n_notes < RIG_NOTES)
+    if (g->n_notes < RIG_NOTES && n->kind != TGC_ASKED && n->kind != TGC_ENDED)
         g->note[g->n_notes++] = (struct rig_note){ n->kind, vloop_elapsed_us(), n->wait_us };
     if (getenv("TG_TRACE"))
         printf("%.6f notice %d %s wait %.3f: %s\n", (double)vloop_elapsed_us() / 1e6, n->kind,

@@ -122,9 +122,18 @@ struct tg_progress {
 /** Gets how far a run is, on the thread that runs it; what it is given is valid during the call. */
 typedef void (*tg_progress_fn)(void *ctx, const struct tg_progress *progress);
 
+/**
+ * Is told of each wait that the server names (FLOOD_WAIT), when it begins, on the thread that runs
+ * it: whoever uses the rows can slow down or say so.
+ * @param account  session file of the account that must wait
+ * @param method   the method that must wait, such as "messages.getHistory"; others go on
+ */
+typedef void (*tg_wait_fn)(void *ctx, const char *account, const char *method, double seconds);
+
 struct tg_extract_hooks {
     tg_batch_fn batch;       /**< may be NULL when the config names a destination */
     tg_progress_fn progress; /**< several times a second; may be NULL */
+    tg_wait_fn wait;         /**< may be NULL */
     void *ctx;
 };
 

@@ -9,18 +9,20 @@
  *   tg_parallel_run(p, &hooks, &result, &err);
  *   tg_parallel_free(p);
  *
- * A task is one chat. `workers` chats are at work at a time, each with one account; the account
- * with the fewest chats at work that can see a chat reads it, so that the quotas of all accounts
- * are used up together. What is taken and committed, in which order, and how it is resumed is as in
- * extract.h: chats have checkpoints of their own, and batches of different chats come in turns.
+ * A task is one chat. `workers` chats are at work at a time, each with one account, chosen by
+ * the setting `workload` among those that can see it; that of a high priority task is
+ * high_priority, for which `reserved-share` keeps a part of each account's requests under way.
+ * What is taken and committed, in which order, and how it is resumed is as in extract.h: chats
+ * have checkpoints of their own, and batches of different chats come in turns.
  *
- * Trouble of one chat never touches another: a chat that one account cannot see is tried with the
- * next, network and server trouble is tried again (three times, with another account first), and
- * what then still fails is told as that task's result. An account whose login is gone is set aside,
- * and its chats go to others that can see them; private chats and basic groups, whose message ids
- * belong to their account, fail. While the server makes an account wait for more than 60 s, its
- * chats go to other accounts, or its worker does other work. Failures of destination and state
- * store end the run.
+ * Trouble of one chat never touches another: a chat that one account cannot see is tried with
+ * the next, network and server trouble is tried again (three times, with another account first),
+ * and what then still fails is told as that task's result. While an account's connection is down
+ * its chats go on with others, and it comes back by itself. An account whose login is gone is
+ * set aside, and its chats go to others that can see them; private chats and basic groups, whose
+ * message ids belong to their account, fail. While the server makes an account wait for more
+ * than 60 s, its chats go to other accounts, or its worker does other work. Failures of
+ * destination and state store end the run.
  *
  * Threads: one, but for tg_parallel_workers and tg_parallel_stop
  * Limits:  64 accounts, 100000 tasks, 255 tenants
@@ -85,7 +87,8 @@ TG_API void tg_parallel_free(struct tg_parallel *p);
 
 /**
  * Opens one more account, as tg_account_open does. Several sessions of one user are several
- * connections, but share that user's quota.
+ * connections of one account: they share its quota and its waits, and can all read its private
+ * chats.
  * @param config  borrowed for the call
  * @return as tg_account_open; TG_LIMIT: there are 64
  */

@@ -136,7 +136,8 @@ static tg_code prepare(struct cli *cli, struct tg_parallel *p, struct tg_error *
     tg_code code = cli_add_accounts(cli, p, own->accounts, err);
 
     for (size_t i = 0; code == TG_OK && i < cli->n_args; i++) {
-        const struct tg_task_request task = { .chat = cli->arg[i] };
+        const struct tg_task_request task = { .chat = cli->arg[i],
+                                              .priority = TG_PRIORITY_NORMAL };
 
         code = tg_parallel_add(p, &task, NULL, err);
     }

@@ -134,6 +134,12 @@ static const struct tg_option extract_table[] = {
     EXTRACT(raw, "raw", BOOL, NULL, 0, 0, NULL, "keep each whole message object in the field raw"),
     EXTRACT(workers, "workers", I64, "0", 0, 10000, "N",
             "chats read at once; 0: one, or four for each of several accounts"),
+    EXTRACT(workload, "workload", CHOICE, "bulk_historical", 0, 0, "NAME",
+            "which of several accounts reads a chat: the one with most of its rate left, or with "
+            "the shortest delay",
+            .choices = "bulk_historical|real_time|high_priority"),
+    EXTRACT(reserved_share, "reserved-share", I64, "0", 0, 90, "PERCENT",
+            "of the requests that each account has under way, kept for chats of high priority"),
     EXTRACT(in_flight, "in-flight", I64, "12", 1, 64, "N", "history requests on their way at once"),
     EXTRACT(lease_ms, "lease", MS, "30s", 1000, 3600000, "TIME",
             "how long a run that died keeps others from its job"),

@@ -73,9 +73,9 @@ void extract_bad_record(struct extract_run *r, int64_t chat_id, int64_t id, cons
 
 /* An object in a reply that no source asked for itself: what a chat is, or the list of chats. It
  * belongs to the chat at work if there is just one; to none (chat 0) if not. */
-static void unreadable(void *ctx, const char *what, const uint8_t *bytes, size_t len)
+static void unreadable(struct extract_account *a, const char *what, const uint8_t *bytes,
+                       size_t len)
 {
-    struct extract_account *a = ctx;
     struct extract_run *r = a->run;
     struct tg_history_source *source = NULL;
     uint8_t hash[TG_SHA256];
@@ -88,6 +88,22 @@ static void unreadable(void *ctx, const char *what, const uint8_t *bytes, size_t
         tg_source_unreadable(source, what, bytes, len);
     else if (tg_marks_add(&r->unreadable, tg_le64(hash)))
         extract_bad_record(r, 0, 0, what, bytes, len);
+}
+
+/* What the client of an account tells. */
+static void watch(void *ctx, const struct tgc_notice *n)
+{
+    struct extract_account *a = ctx;
+    const struct tg_extract_hooks *hooks = a->run->hooks;
+
+    if (n->kind == TGC_UNREADABLE)
+        unreadable(a, n->err->message, n->bytes, n->len);
+    else if (n->kind == TGC_LOGGED_OUT)
+        extract_account_out(a, n->err);
+    else if (n->kind == TGC_FLOOD && hooks->wait)
+        hooks->wait(hooks->ctx, a->account->path, n->method, (double)n->wait_us / 1e6);
+    else
+        extract_pool_notice(a, n);
 }
 
 /* ---- phases ---- */
@@ -357,10 +373,11 @@ static void close_all(struct extract_run *r)
         tg_store_close(&r->store);
     for (size_t i = 0; i < r->n_accounts; i++)
         free(r->account[i].range);
+    extract_pool_close(r);
     extract_tasks_free(r);
 }
 
-static void begin_accounts(struct extract_run *r)
+static tg_code begin_accounts(struct extract_run *r, struct tg_error *err)
 {
     for (size_t i = 0; i < r->n_accounts; i++) {
         struct extract_account *a = &r->account[i];
@@ -369,9 +386,10 @@ static void begin_accounts(struct extract_run *r)
         a->account = r->accounts[i];
         a->at = (uint32_t)i;
         tgc_stats(tg_net_client(a->account->net), &a->before);
-        a->account->unreadable = unreadable;
-        a->account->unreadable_ctx = a;
+        a->account->watch = watch;
+        a->account->watch_ctx = a;
     }
+    return extract_pool_open(r, err);
 }
 
 /* @return the first failure to store what was learned */
@@ -383,7 +401,7 @@ static tg_code end_accounts(struct extract_run *r, struct tg_error *err)
         struct tg_account *account = r->accounts[i];
         struct tg_error late;
 
-        account->unreadable = NULL;
+        account->watch = NULL;
         account->dirty = true; /* peers were learned */
         if (tg_account_save(account, &late) != TG_OK && code == TG_OK) {
             *err = late;
@@ -464,8 +482,9 @@ tg_code extract_go(struct extract_run *r, struct tg_error *err)
     code = check_run(r, err);
     if (code == TG_OK)
         code = open_all(r, err);
+    if (code == TG_OK)
+        code = begin_accounts(r, err);
     if (code == TG_OK) {
-        begin_accounts(r);
         code = tg_accounts_run(r->accounts, r->n_accounts, run_step, r, err);
         ended = tg_pipeline_finish(r->pipeline, &late);
         if (ended != TG_OK && (code == TG_OK || code == TG_CANCELLED)) {

@@ -31,6 +31,7 @@ void extract_account_out(struct extract_account *a, const struct tg_error *why)
     if (a->out)
         return;
     a->out = r->lost_account = true;
+    extract_pool_out(a);
     for (size_t i = 0; i < r->n_accounts; i++)
         left += !r->account[i].out;
     extract_keep_failure(r, why, left == 0);

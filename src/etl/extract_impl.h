@@ -9,7 +9,8 @@
  *   extract.c           phases, start and end            RUN_ACCOUNTS .. RUN_DONE
  *   extract_accounts.c  an account's takeout and list    ACCOUNT_TAKEOUT .. ACCOUNT_DONE
  *   extract_names.c     which chats the tasks' names are
- *   extract_tasks.c     which task is next, and with which account; what becomes of it
+ *   extract_tasks.c     the chats that are to be read, and what becomes of them
+ *   extract_pool.c      which task is next, and with which account; how the accounts are
  *   extract_lane.c      one chat at work                 LANE_FIND .. LANE_LEAVE
  *   extract_progress.c  what is told meanwhile
  *
@@ -25,12 +26,18 @@
 
 #include "base/marks.h"
 #include "etl/pipeline.h"
+#include "flow/pool.h"
 #include "flow/tasks.h"
 #include "source/account_impl.h"
 #include "source/history_source.h"
 #include "tgdata/parallel.h"
 
-enum { EXTRACT_RATE_SLOTS = 25, EXTRACT_ACCOUNTS_MAX = 64, EXTRACT_TASKS_MAX = 100000 };
+enum {
+    EXTRACT_RATE_SLOTS = 25,
+    EXTRACT_ACCOUNTS_MAX = 64,
+    EXTRACT_TASKS_MAX = 100000,
+    EXTRACT_ATTEMPTS = 3 /* of a task, before it has failed */
+};
 
 /* A wait that lets other work go first, and a chat go to another account. */
 #define EXTRACT_LONG_WAIT_US (60 * TG_SECOND_US)
@@ -66,6 +73,8 @@ struct extract_account {
     size_t n_ranges;
     struct tgc_stats before;
     uint32_t n_lanes;
+    uint32_t n_probes; /* that the pool awaits the end of; one call serves them all */
+    int64_t probed_us; /* the last of them */
 };
 
 enum extract_task_state {
@@ -86,7 +95,9 @@ struct extract_task {
     enum extract_task_state state;
     uint64_t seen_by, not_by; /* accounts that have met it, that cannot see it: a bit each */
     uint64_t only;            /* accounts that alone can read all of it; 0: any */
-    uint64_t shunned;         /* accounts that it failed with, or was taken from */
+    uint64_t shunned;         /* accounts that it failed with */
+    struct tg_pool_work work; /* while it is at work: whose it is to be */
+    bool placed;              /* it is in the pool */
     bool bound;               /* private chat or basic group: its ids belong to the account */
     int64_t owner;            /* user whose account it was read with so far; 0: no matter */
     bool listed;              /* in the job's list */
@@ -116,6 +127,7 @@ struct extract_lane {
     } rate[EXTRACT_RATE_SLOTS];
     size_t n_rates;
     double rows_per_s;
+    uint64_t charged; /* requests that its tenant was charged with */
 };
 
 struct extract_run {
@@ -142,6 +154,8 @@ struct extract_run {
     size_t n_tasks, cap_tasks, n_ended;
     uint64_t serial; /* number of the newest task */
     struct tg_tasks tasks; /* their order */
+    struct tg_pool pool;   /* members: the accounts, by their number within the run */
+    uint32_t chats_max;    /* of an account, at work */
     size_t next_name;      /* tasks before it were looked up */
     struct tg_job_chat *list; /* of the tasks that were known when reading began */
     struct extract_task *finding; /* the name that is looked up */
@@ -220,12 +234,13 @@ void extract_task_failed(struct extract_run *r, struct extract_task *t,
                          const struct extract_account *a, const struct tg_error *err);
 /** A chat of an account's list. @return false out of memory */
 bool extract_task_seen(struct extract_account *a, const struct tg_peer *peer);
-/** Starts what may run now. */
-void extract_dispatch(struct extract_run *r);
+/** An account was set aside: what nobody else can read has failed. */
+void extract_fail_orphans(struct extract_run *r);
+/** @return accounts that may be asked for the task's chat; that are sessions of a user */
+uint64_t extract_needs(const struct extract_run *r, const struct extract_task *t);
+uint64_t extract_sessions_of(const struct extract_run *r, int64_t user_id);
 /** The lane is over: the task has succeeded, waits for another try, or has failed. */
 void extract_task_over(struct extract_run *r, struct extract_lane *lane);
-/** @return chats at work at most */
-uint32_t extract_workers(const struct extract_run *r);
 /** Lets a task wait, whatever became of it, and stand in line then. @return false out of memory */
 bool extract_task_queue(struct extract_run *r, struct extract_task *t, int64_t delay_us);
 void extract_tasks_free(struct extract_run *r);
@@ -236,6 +251,28 @@ void extract_tasks_known(struct extract_run *r, struct extract_task *only);
 /** Looks one name up after the other. @return whether all are found or given up */
 bool extract_find(struct extract_run *r);
 
+/* ---- extract_pool.c ---- */
+/** Makes the accounts members of the pool. */
+tg_code extract_pool_open(struct extract_run *r, struct tg_error *err);
+void extract_pool_close(struct extract_run *r);
+/** Starts what may run now, moves what has to move, and sees how the accounts are. */
+void extract_dispatch(struct extract_run *r);
+/** @return chats at work at most */
+uint32_t extract_workers(const struct extract_run *r);
+/** What a client tells of calls and connections; other notices are nothing. */
+void extract_pool_notice(struct extract_account *a, const struct tgc_notice *n);
+/** Its connection failed, and did not come back so far. */
+bool extract_is_down(const struct extract_account *a);
+/** Its login has ended. */
+void extract_pool_out(struct extract_account *a);
+/** Another account goes on with a chat that was given up. */
+void extract_move_on(struct extract_lane *lane);
+/** The task's chat is not at work any more. */
+void extract_unplace(struct extract_run *r, struct extract_task *t);
+/** @return whether the lane's chat may have one more request under way: some are kept for high
+ *  priority */
+bool extract_may_ask(const struct extract_lane *lane);
+
 /* ---- extract_lane.c ---- */
 struct extract_lane *extract_lane_start(struct extract_task *t, struct extract_account *a);
 /** @return whether it is over: then extract_task_over, extract_lane_free */
@@ -243,8 +280,8 @@ bool extract_lane_step(struct extract_lane *lane, int64_t now_us);
 void extract_lane_free(struct extract_lane *lane);
 /** @return how long its account must wait before its next request, microseconds */
 int64_t extract_lane_wait(const struct extract_lane *lane);
-/** @return whether another account could go on with the chat */
-bool extract_lane_movable(const struct extract_lane *lane);
+/** @return the accounts that could go on with the chat as it is now, its own included */
+uint64_t extract_lane_needs(const struct extract_lane *lane);
 /** @return rows that the chat is reckoned to have left; -1 unknown */
 int64_t extract_lane_left(const struct extract_lane *lane);
 

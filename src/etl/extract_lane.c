@@ -61,6 +61,11 @@ static void warn(void *ctx, const char *line)
     tg_account_note(lane->account->account, TG_NOTE_WARNING, 0, "%s", line);
 }
 
+static bool may_ask(void *ctx)
+{
+    return extract_may_ask(ctx);
+}
+
 static void on_source_done(void *ctx, const struct tg_error *err)
 {
     struct extract_lane *lane = ctx;
@@ -178,7 +183,8 @@ static void step_resume(struct extract_lane *lane, int64_t now_us)
     struct tg_source_options options = {
         .client = client_of(lane),
         .settings = &t->settings,
-        .io = { lane, take_batch, put_batch, return_batch, bad_record, warn, on_source_done },
+        .io = { lane, take_batch, put_batch, return_batch, bad_record, warn, on_source_done,
+                may_ask },
         .chat_id = t->chat.id,
         .range = a->range,
         .n_ranges = a->n_ranges,
@@ -318,14 +324,18 @@ int64_t extract_lane_wait(const struct extract_lane *lane)
     return tgc_limit_wait(client_of(lane), state.method, tg_net_now(lane->account->account->net));
 }
 
-bool extract_lane_movable(const struct extract_lane *lane)
+uint64_t extract_lane_needs(const struct extract_lane *lane)
 {
+    const struct extract_run *r = lane->run;
+    uint64_t needs = extract_needs(r, lane->task);
     struct tg_source_state state;
 
-    if (!lane->source || lane->moving || lane->phase != LANE_READ)
-        return false;
+    if (lane->moving)
+        return needs;
+    if (!lane->source || lane->phase != LANE_READ)
+        return extract_bit(lane->account);
     tg_source_state(lane->source, &state);
-    return state.begun && !state.owner;
+    return state.owner ? needs & extract_sessions_of(r, state.owner) : needs;
 }
 
 int64_t extract_lane_left(const struct extract_lane *lane)

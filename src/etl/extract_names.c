@@ -12,7 +12,7 @@ static void know_old_group(struct extract_task *t, const struct extract_account 
                            const struct tg_peer *peer)
 {
     if (t && t->state == TASK_WAITING && peer->migrated_to == t->chat.id)
-        t->only |= extract_bit(a);
+        t->only |= extract_sessions_of(a->run, a->account->session.user_id);
 }
 
 /* What the accounts have met of a chat. */
@@ -51,16 +51,22 @@ void extract_tasks_known(struct extract_run *r, struct extract_task *only)
     }
 }
 
-/* The accounts take turns: resolveUsername is limited far below other methods. */
+/* The accounts take turns: resolveUsername is limited far below other methods. One whose network is
+ * down is asked if there is no other. */
 static struct extract_account *next_finder(struct extract_run *r)
 {
+    struct extract_account *down = NULL;
+
     for (size_t i = 0; i < r->n_accounts; i++) {
         struct extract_account *a = &r->account[++r->finder % r->n_accounts];
 
-        if (!a->out && a->phase == ACCOUNT_READY && !(r->finding->not_by & extract_bit(a)))
+        if (a->out || a->phase != ACCOUNT_READY || (r->finding->not_by & extract_bit(a)))
+            continue;
+        if (!extract_is_down(a))
             return a;
+        down = a;
     }
-    return NULL;
+    return down;
 }
 
 static void on_found(void *ctx, const struct tg_peer *peer, const struct tg_error *err)
@@ -86,6 +92,9 @@ static void on_found(void *ctx, const struct tg_peer *peer, const struct tg_erro
         r->finding = NULL;
     } else if (err->code == TG_AUTH) {
         extract_account_out(a, err);
+    } else if (r->isolate && tg_code_type(err->code) == TG_TYPE_NETWORK &&
+               ++t->attempts < EXTRACT_ATTEMPTS) {
+        return; /* asked again, with the next account */
     } else if (!extract_only_this_chat(err->code)) {
         extract_keep_failure(r, err, true);
         r->finding = NULL;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * extract_tasks.c - which chat is read next, with which account, and what becomes of a failure
+ * extract_tasks.c - the chats that are to be read, and what becomes of them
  *
- * flow/tasks.h keeps the order: shares between tenants, priorities, what is put off. What a task
- * needs is the set of accounts that may be asked for its chat. Among those the one with the fewest
- * chats at work gets it, so that all accounts' quotas are used; an account that the server makes
- * wait for long gets none.
+ * flow/tasks.h keeps their order: shares between tenants, priorities, what is put off. What a task
+ * needs is the set of accounts that may be asked for its chat; which of them reads it is the pool's
+ * choice (extract_pool.c).
  *
  *   one chat cannot be read    another account is tried, then the task has failed
  *   a login is gone            the account is set aside, its chats go to others
@@ -18,13 +17,10 @@
 #include "crypto/random.h"
 #include "etl/extract_impl.h"
 
-enum { TASK_ATTEMPTS = 3, LANES_PER_ACCOUNT = 4 };
 #define RETRY_US (2 * TG_SECOND_US)
 /* What one account alone can read goes before what others can as well, or that account would be
  * left with it at the end; but not before a higher priority. */
 #define BOUND_FIRST_US (TG_TASKS_AGE_US / 2)
-#define REBALANCE_US TG_SECOND_US
-#define REBALANCE_ROWS 2000 /* what is left must be worth reading some pages twice */
 
 /* ---- tasks ---- */
 
@@ -114,22 +110,32 @@ struct extract_task *extract_task_of_chat(const struct extract_run *r, int64_t c
     return NULL;
 }
 
-/* Accounts that may be asked for the chat. */
-static uint64_t needs_of(const struct extract_run *r, const struct extract_task *t)
+uint64_t extract_sessions_of(const struct extract_run *r, int64_t user_id)
 {
-    uint64_t all = r->n_accounts == 64 ? UINT64_MAX : (UINT64_C(1) << r->n_accounts) - 1, own = 0;
+    uint64_t set = 0;
 
-    for (size_t i = 0; t->owner && i < r->n_accounts; i++)
-        if (r->accounts[i]->session.user_id == t->owner)
-            own |= extract_bit(&r->account[i]);
-    return (t->owner ? own : t->only ? t->only : all) & ~t->not_by;
+    for (size_t i = 0; i < r->n_accounts; i++)
+        if (r->accounts[i]->session.user_id == user_id)
+            set |= extract_bit(&r->account[i]);
+    return set;
+}
+
+uint64_t extract_needs(const struct extract_run *r, const struct extract_task *t)
+{
+    uint64_t all = r->n_accounts == 64 ? UINT64_MAX : (UINT64_C(1) << r->n_accounts) - 1;
+
+    if (t->owner)
+        all = extract_sessions_of(r, t->owner);
+    else if (t->only)
+        all = t->only;
+    return all & ~t->not_by;
 }
 
 bool extract_task_queue(struct extract_run *r, struct extract_task *t, int64_t delay_us)
 {
     const struct tg_task line = {
         .of = t,
-        .needs = needs_of(r, t),
+        .needs = extract_needs(r, t),
         .tenant = t->tenant,
         .priority = t->priority,
         .due_us = extract_now() + delay_us,
@@ -160,7 +166,7 @@ bool extract_task_named(struct extract_account *a, struct extract_task *t,
     t->chat.title = title ? title : "";
     t->bound = peer->kind == TG_PEER_USER || peer->kind == TG_PEER_GROUP;
     if (t->bound)
-        t->only = extract_bit(a);
+        t->only = extract_sessions_of(a->run, a->account->session.user_id);
     t->seen_by |= extract_bit(a);
     return extract_task_queue(a->run, t, 0);
 }
@@ -171,16 +177,15 @@ bool extract_task_seen(struct extract_account *a, const struct tg_peer *peer)
     struct extract_task *t = extract_task_of_chat(r, peer->id);
     char what[64];
 
-    if (t && !t->bound) {
+    if (t && (!t->bound || (t->only & extract_bit(a)))) {
         t->seen_by |= extract_bit(a);
         return true;
     }
     if (t) { /* another account's chat of the same number: its messages are others */
-        if (!(t->seen_by & extract_bit(a)))
-            tg_account_note(a->account, TG_NOTE_WARNING, 0,
-                            "left out '%s' of session '%s': a private chat of that id is read with "
-                            "another account; read this one with a job of its own",
-                            peer->name, a->account->path);
+        tg_account_note(a->account, TG_NOTE_WARNING, 0,
+                        "left out '%s' of session '%s': a private chat of that id is read with "
+                        "another account; read this one with a job of its own",
+                        peer->name, a->account->path);
         return true;
     }
     if (peer->username)
@@ -229,142 +234,8 @@ void extract_task_failed(struct extract_run *r, struct extract_task *t,
     extract_task_tell(r, t, a, err);
 }
 
-/* ---- dispatch ---- */
-
-uint32_t extract_workers(const struct extract_run *r)
-{
-    uint32_t n = atomic_load_explicit(&r->workers, memory_order_relaxed);
-
-    return n ? n : r->n_accounts == 1 ? 1 : (uint32_t)r->n_accounts * LANES_PER_ACCOUNT;
-}
-
-/* Until its next request for messages may leave. */
-static int64_t wait_of(const struct extract_account *a)
-{
-    const char *method = a->account->session.is_bot ? "channels.getMessages"
-                                                    : "messages.getHistory";
-
-    return tgc_limit_wait(tg_net_client(a->account->net), method, tg_net_now(a->account->net));
-}
-
-static bool is_usable(const struct extract_account *a)
-{
-    return !a->out && a->phase == ACCOUNT_READY && wait_of(a) <= EXTRACT_LONG_WAIT_US;
-}
-
-/* Nor has it more than its share of the chats at work. */
-static bool is_free(const struct extract_account *a)
-{
-    const struct extract_run *r = a->run;
-    uint32_t usable = 0;
-
-    if (!is_usable(a))
-        return false;
-    for (size_t i = 0; i < r->n_accounts; i++)
-        usable += is_usable(&r->account[i]);
-    return a->n_lanes < (extract_workers(r) + usable - 1) / usable;
-}
-
-/* Whether one of these accounts may take up a chat now. */
-static bool may_run(void *ctx, uint64_t needs)
-{
-    const struct extract_run *r = ctx;
-
-    for (size_t i = 0; i < r->n_accounts; i++)
-        if ((needs & extract_bit(&r->account[i])) && is_free(&r->account[i]))
-            return true;
-    return false;
-}
-
-/* Few chats at work first; then one that has met the chat; one that it failed with comes last. */
-static struct extract_account *choose(struct extract_run *r, const struct extract_task *t)
-{
-    uint64_t needs = needs_of(r, t);
-    struct extract_account *best = NULL;
-    uint64_t best_score = UINT64_MAX;
-
-    for (size_t i = 0; i < r->n_accounts; i++) {
-        struct extract_account *a = &r->account[i];
-        uint64_t score = (t->shunned & extract_bit(a) ? UINT32_MAX : 0) + 2 * (uint64_t)a->n_lanes +
-                         (t->seen_by & extract_bit(a) ? 0 : 1);
-
-        if ((needs & extract_bit(a)) && is_free(a) && score < best_score) {
-            best = a;
-            best_score = score;
-        }
-    }
-    return best;
-}
-
-/* Chats that a worker is busy with. */
-static uint32_t count_busy(const struct extract_run *r)
-{
-    uint32_t n = 0;
-
-    for (size_t i = 0; i < r->n_lanes; i++)
-        n += !r->lane[i]->parked && r->lane[i]->phase != LANE_LEAVE;
-    return n;
-}
-
-/* Gives a chat up so that another account goes on with it. */
-static void move(struct extract_lane *lane)
-{
-    lane->moving = true;
-    extract_touch(lane->account);
-}
-
-/* A chat whose account must wait for long occupies no worker, and moves if it can. */
-static void mind_waits(struct extract_run *r)
-{
-    for (size_t i = 0; i < r->n_lanes; i++) {
-        struct extract_lane *lane = r->lane[i];
-
-        lane->parked = extract_lane_wait(lane) > EXTRACT_LONG_WAIT_US;
-        if (lane->parked && extract_lane_movable(lane) && choose(r, lane->task))
-            move(lane);
-    }
-}
-
-/* The chat with the most left, of an account that has several, that `to` may read. */
-static struct extract_lane *movable(struct extract_run *r, const struct extract_account *to)
-{
-    struct extract_lane *best = NULL;
-    int64_t most = REBALANCE_ROWS;
-
-    for (size_t i = 0; i < r->n_lanes; i++) {
-        struct extract_lane *lane = r->lane[i];
-        int64_t left = extract_lane_left(lane);
-
-        if (extract_lane_movable(lane) && lane->account->n_lanes > 1 && left > most &&
-            (needs_of(r, lane->task) & extract_bit(to))) {
-            best = lane;
-            most = left;
-        }
-    }
-    return best;
-}
-
-/* Nothing waits: an account without work takes a chat over from one that has several. */
-static void rebalance(struct extract_run *r)
-{
-    int64_t now = extract_now();
-
-    if (r->n_accounts < 2 || now < r->rebalance_us || r->tasks.n[TG_TASK_READY])
-        return;
-    r->rebalance_us = now + REBALANCE_US;
-    for (size_t i = 0; i < r->n_accounts; i++) {
-        struct extract_account *a = &r->account[i];
-        struct extract_lane *lane = a->n_lanes || !is_free(a) ? NULL : movable(r, a);
-
-        if (!lane)
-            continue;
-        move(lane);
-        return;
-    }
-}
-
 /* An account was set aside: what nobody else can read has failed. */
-static void fail_orphans(struct extract_run *r)
+void extract_fail_orphans(struct extract_run *r)
 {
     for (size_t i = 0; i < r->n_tasks; i++) {
         struct extract_task *t = r->task[i];
@@ -373,7 +244,7 @@ static void fail_orphans(struct extract_run *r)
         bool served = false;
 
         for (size_t j = 0; t->state == TASK_WAITING && j < r->n_accounts; j++) {
-            if (!(needs_of(r, t) & extract_bit(&r->account[j])))
+            if (!(extract_needs(r, t) & extract_bit(&r->account[j])))
                 continue;
             last = &r->account[j];
             served |= !last->out;
@@ -387,37 +258,6 @@ static void fail_orphans(struct extract_run *r)
     r->lost_account = false;
 }
 
-void extract_dispatch(struct extract_run *r)
-{
-    const struct tg_task *next;
-    uint32_t workers = extract_workers(r);
-    int64_t due;
-
-    if (r->lost_account && !r->fatal)
-        fail_orphans(r);
-    mind_waits(r);
-    while (!r->fatal && !r->stopping && count_busy(r) < workers &&
-           (next = tg_tasks_take(&r->tasks, may_run, r, extract_now()))) {
-        struct extract_task *t = next->of;
-        struct extract_account *a = choose(r, t);
-
-        if (!a) { /* free a moment ago, but it has to wait now */
-            extract_task_queue(r, t, TG_SECOND_US);
-        } else if (extract_lane_start(t, a)) {
-            t->state = TASK_RUNNING;
-            if (!t->begun_us)
-                t->begun_us = extract_now();
-        } else {
-            extract_no_memory(r);
-        }
-    }
-    rebalance(r);
-    due = tg_tasks_due(&r->tasks);
-    if (due != INT64_MAX)
-        tg_net_timer(r->stepping->account->net, tg_net_now(r->stepping->account->net) +
-                                                    TG_MAX(due - extract_now(), INT64_C(0)));
-}
-
 /* ---- what becomes of a lane ---- */
 
 /* @return after how long a failed chat is tried again; -1: it is not */
@@ -427,14 +267,14 @@ static int64_t retry_delay(struct extract_run *r, struct extract_task *t,
     const struct tg_random random = tg_random_system();
     int64_t wait_us = err->retry_after_s * TG_SECOND_US;
 
-    if (!r->isolate || t->attempts >= TASK_ATTEMPTS)
+    if (!r->isolate || t->attempts >= EXTRACT_ATTEMPTS)
         return -1;
     switch (tg_code_type(err->code)) {
     case TG_TYPE_RATE_LIMIT:
         return wait_us + wait_us / 10 * (int64_t)(tg_random_u64(&random) % 1024) / 1024;
     case TG_TYPE_NETWORK:
     case TG_TYPE_SERVER:
-        return needs_of(r, t) & ~t->shunned ? 0 : RETRY_US << t->attempts;
+        return extract_needs(r, t) & ~t->shunned ? 0 : RETRY_US << t->attempts;
     default:
         return -1;
     }
@@ -450,7 +290,7 @@ static void lane_failed(struct extract_run *r, struct extract_lane *lane)
     if (err->code == TG_AUTH) {
         extract_account_out(a, err);
         t->not_by |= extract_bit(a);
-        if (needs_of(r, t) && !r->fatal)
+        if (extract_needs(r, t) && !r->fatal)
             extract_task_queue(r, t, 0);
         else
             extract_task_failed(r, t, a, err);
@@ -458,7 +298,7 @@ static void lane_failed(struct extract_run *r, struct extract_lane *lane)
     }
     if (extract_only_this_chat(err->code)) {
         t->not_by |= extract_bit(a);
-        if (needs_of(r, t))
+        if (extract_needs(r, t))
             extract_task_queue(r, t, 0);
         else
             extract_task_failed(r, t, a, err);
@@ -489,6 +329,11 @@ void extract_task_over(struct extract_run *r, struct extract_lane *lane)
 {
     struct extract_task *t = lane->task;
 
+    if (lane->moving && !lane->failed && !r->stopping) {
+        extract_move_on(lane);
+        return;
+    }
+    extract_unplace(r, t);
     if (lane->failed && !r->stopping) {
         lane_failed(r, lane);
     } else if (lane->failed) {
@@ -498,9 +343,6 @@ void extract_task_over(struct extract_run *r, struct extract_lane *lane)
         t->state = TASK_DONE; /* wherever it is: it goes on there next time */
         r->n_ended++;
         r->result->chats++;
-    } else if (lane->moving) {
-        t->shunned |= extract_bit(lane->account);
-        extract_task_queue(r, t, 0);
     } else {
         r->result->chats++;
         extract_task_tell(r, t, lane->account, NULL);

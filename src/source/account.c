@@ -249,6 +249,8 @@ static void on_notice(void *ctx, const struct tgc_notice *n)
     struct tg_account *a = ctx;
     double wait_s = (double)n->wait_us / 1e6;
 
+    if (a->watch)
+        a->watch(a->watch_ctx, n);
     switch (n->kind) {
     case TGC_CONNECTING:
         tg_account_note(a, TG_NOTE_CONNECTING, 0, "DC %d", n->dc);
@@ -278,10 +280,11 @@ static void on_notice(void *ctx, const struct tgc_notice *n)
         tg_account_note(a, TG_NOTE_WARNING, 0, "%s", n->err->message);
         break;
     case TGC_UNREADABLE:
-        if (a->unreadable)
-            a->unreadable(a->unreadable_ctx, n->err->message, n->bytes, n->len);
-        else
+        if (!a->watch)
             tg_account_note(a, TG_NOTE_WARNING, 0, "left out %s", n->err->message);
+        break;
+    case TGC_ASKED:
+    case TGC_ENDED:
         break;
     }
 }

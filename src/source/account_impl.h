@@ -29,9 +29,10 @@ struct tg_account {
     struct tg_net *net;
     tg_note_fn note;
     void *note_ctx;
-    /* takes an object of a reply that cannot be read; NULL: it is noted as a warning */
-    void (*unreadable)(void *ctx, const char *what, const uint8_t *bytes, size_t len);
-    void *unreadable_ctx;
+    /* is told what the client tells, before that is noted, and takes care of objects that cannot be
+       read; NULL: those are noted as warnings */
+    void (*watch)(void *ctx, const struct tgc_notice *notice);
+    void *watch_ctx;
     atomic_bool stop;
     bool plain;                 /* the file is not sealed and stays so, passphrase or not */
     bool told_plain;            /* the user knows, or is about to change it */

@@ -320,9 +320,16 @@ static bool send_page(struct tg_history_source *s, struct source_request *r)
     return false;
 }
 
+static bool may_ask(const struct tg_history_source *s)
+{
+    const struct tg_source_io *io = &s->options.io;
+
+    return s->n_out < SOURCE_REQUEST_MAX && (!io->may_ask || io->may_ask(io->ctx));
+}
+
 void source_send_pages(struct tg_history_source *s)
 {
-    while (s->step == STEP_PAGES && s->n_out < SOURCE_REQUEST_MAX) {
+    while (s->step == STEP_PAGES && may_ask(s)) {
         struct source_request *r = s->request;
 
         while (r->busy)

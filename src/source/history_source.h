@@ -36,6 +36,8 @@ struct tg_source_io {
     /** Last call; err NULL: the end was reached, or the stop was obeyed. Do not free the source
      *  in it. */
     void (*done)(void *ctx, const struct tg_error *err);
+    bool (*may_ask)(void *ctx); /* for one more page now; if not, tg_source_step comes again. NULL:
+                                   always */
 };
 
 struct tg_source_options {

@@ -97,6 +97,7 @@ static struct tgc_call_slot *free_slot(struct tgc *c)
 
 uint64_t tgc_call(struct tgc *c, const struct tgc_request *request, int64_t now_us)
 {
+    struct tgc_notice notice = { .kind = TGC_ASKED, .method = request->method };
     struct tgc_call_slot *call = free_slot(c), *rest;
     uint8_t *body;
 
@@ -126,7 +127,20 @@ uint64_t tgc_call(struct tgc *c, const struct tgc_request *request, int64_t now_
     *(c->newest ? &c->newest->newer : &c->oldest) = call;
     c->newest = call;
     c->n_calls++;
+    tgc_notify(c, &notice);
     return call->number;
+}
+
+static void tell_ended(struct tgc *c, const struct tgc_call_slot *call, const struct tg_error *err)
+{
+    struct tgc_notice notice = {
+        .kind = TGC_ENDED,
+        .method = call->request.method,
+        .took_us = call->sent_us ? TG_MAX(c->now_us - call->sent_us, INT64_C(0)) : 0,
+        .err = err,
+    };
+
+    tgc_notify(c, &notice);
 }
 
 static void release(struct tgc *c, struct tgc_call_slot *call)
@@ -154,6 +168,7 @@ void tgc_cancel(struct tgc *c, uint64_t number)
 {
     size_t chunk = number % TGC_CALL_MAX / TGC_CALL_CHUNK;
     struct tgc_call_slot *call;
+    struct tg_error err;
 
     if (chunk >= c->n_chunks)
         return;
@@ -161,6 +176,8 @@ void tgc_cancel(struct tgc *c, uint64_t number)
     if (call->state == TGC_CALL_FREE || call->number != number)
         return;
     withdraw(c, call);
+    tg_fail(&err, TG_CANCELLED, "nobody waits for the answer any more");
+    tell_ended(c, call, &err);
     release(c, call);
 }
 
@@ -175,6 +192,7 @@ void tgc_finish(struct tgc *c, struct tgc_call_slot *call, struct tgc_reply *rep
     reply->now_us = c->now_us;
     if (!reply->rpc_text)
         reply->rpc_text = "";
+    tell_ended(c, call, reply->code == TG_OK ? NULL : reply->err);
     release(c, call);
     request.done(request.ctx, reply);
 }

@@ -41,13 +41,16 @@ enum tgc_notice_kind {
                        rate that is kept meanwhile of one method, and how many shared it */
     TGC_TOGETHER,   /* they are shared again */
     TGC_UNREADABLE, /* bytes, err: an object of a reply is left out; see tg_reply_value */
+    TGC_ASKED,      /* method: a call was taken in; one of the next follows in any case */
+    TGC_ENDED,      /* method, err (NULL: it was answered): how that went; took_us: since it was
+                       last sent, 0 never */
 };
 
 struct tgc_notice {
     enum tgc_notice_kind kind;
     int32_t dc;
     const char *method;
-    int64_t wait_us;
+    int64_t wait_us, took_us;
     const struct tg_error *err;
     enum tg_breaker_state circuit;
     int64_t rate_milli, workers;
@@ -178,6 +181,9 @@ void tgc_limit(struct tgc *c, const char *method, const struct tg_limiter_option
 /** Tokens left for a method at the home DC; -1 unknown. And how long a call would wait now. */
 int32_t tgc_limit_remaining(const struct tgc *c, const char *method, int64_t now_us);
 int64_t tgc_limit_wait(const struct tgc *c, const char *method, int64_t now_us);
+/** The rate of a method at the home DC that was configured or learned, in thousandths of a request
+ *  per second; 0 while none is. */
+int64_t tgc_limit_rate(const struct tgc *c, const char *method);
 
 /* ---- limits that are shared ---- */
 void tgc_share_reply(struct tgc *c, uint64_t number, const struct tg_share_reply *reply,

@@ -134,6 +134,13 @@ int64_t tgc_limit_wait(const struct tgc *c, const char *method, int64_t now_us)
     return gate ? tgc_gate_peek(c, gate, now_us) : 0;
 }
 
+int64_t tgc_limit_rate(const struct tgc *c, const char *method)
+{
+    const struct tgc_gate *gate = find_gate(c, method, c->options.session->home_dc);
+
+    return gate ? tg_limiter_rate(&gate->limiter) : 0;
+}
+
 /* ---- sending ---- */
 
 static bool may_send(struct tgc *c, struct tgc_call_slot *call, struct tgc_link *link)

@@ -140,10 +140,10 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(dir=self.top))
 
-    def login(self, session, account=None, **more):
+    def login(self, session, account=None, datacenter=None, **more):
         a = account or self.sim.account()
-        args = ["login", "--session", session, "--datacenter", self.sim.file, "--api-id", "1",
-                "--api-hash", "aa"]
+        args = ["login", "--session", session, "--datacenter", datacenter or self.sim.file,
+                "--api-id", "1", "--api-hash", "aa"]
         if "bot_token" in a:
             args += ["--bot-token", a["bot_token"]]
         else:
