@@ -103,6 +103,17 @@ class ParallelC(Case):
             self.assertGreater(float(seconds), 0)
         self.check_whole(self.chats)
 
+    def test_the_example(self):
+        program = pathlib.Path(os.environ["TG_BUILD"]) / "tests" / "parallel"
+        names = ["@" + c["username"] for c in self.chats[:4]]
+        done = subprocess.run(
+            [program, ",".join(map(str, self.sessions)), names[0] + "-", names[1] + "!",
+             *names[2:]],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, check=False, cwd=self.dir)
+        self.assertEqual(done.returncode, 0, done)
+        self.assertIn(b" rows of 4 chats", done.stderr)
+        self.check_whole(self.chats[:4], self.dir / "parallel-example")
+
 
 if __name__ == "__main__":
     main()

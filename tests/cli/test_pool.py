@@ -139,6 +139,15 @@ class Network(Pool):
                         self.log.read_text(encoding="utf-8"))
         self.check_done(run, 60)
 
+    def test_chats_of_an_account_that_falls_silent_go_on_with_another(self):
+        """Nothing heard for 30 s, a question without an answer for 15 s: its chats move, long
+        before its own client would give its calls up."""
+        run = self.run_chats("--call-timeout", "5m")
+        self.assertTrue(wait_for(self.both_read), self.log.read_text(encoding="utf-8"))
+        for relay in self.relays:
+            relay.silent = True
+        self.check_done(run, 75)
+
     def test_an_account_comes_back(self):
         run = self.run_chats()
         self.assertTrue(wait_for(self.both_read), self.log.read_text(encoding="utf-8"))
