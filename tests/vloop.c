@@ -10,6 +10,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "crypto/random.h"
+
 enum kind { EV_TIMER, EV_WAKE, EV_OPENED, EV_ACCEPT, EV_DATA, EV_CLOSED };
 
 struct event {
@@ -72,6 +74,7 @@ static struct {
     struct tg_listener *listener[64];
     size_t n_listeners;
     uint16_t next_port;
+    struct tg_random_seeded system; /* what everybody takes for the system's randomness */
 } w;
 
 static void *make(size_t size)
@@ -152,6 +155,14 @@ void vloop_reset(uint64_t seed, int64_t unix_us, int64_t latency_us)
     w.late = false;
     w.n_listeners = 0;
     w.next_port = 10000;
+    tg_random_seeded_init(&w.system, seed);
+}
+
+struct tg_random __wrap_tg_random_system(void);
+
+struct tg_random __wrap_tg_random_system(void)
+{
+    return tg_random_seeded(&w.system);
 }
 
 void vloop_deadline(int64_t after_us)

@@ -5,7 +5,8 @@
  * A test program that is linked with vloop.c gets these definitions of tg_loop_*, tg_conn_*,
  * tg_timer_*, tg_wake_*, tg_listen and tg_clock_* instead of the library's. Time stands still while
  * code runs and jumps to the next event, so minutes of waiting cost nothing and every run of a seed
- * is the same. Bytes arrive in pieces that the seed decides.
+ * is the same. Bytes arrive in pieces that the seed decides; tg_random_system draws from it, too
+ * (linked with --wrap).
  *
  * Threads: one
  */

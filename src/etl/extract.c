@@ -26,6 +26,14 @@ bool extract_only_this_chat(tg_code code)
            code == TG_UNSUPPORTED;
 }
 
+bool extract_may_pass(const struct extract_run *r, tg_code code)
+{
+    enum tg_error_type type = tg_code_type(code);
+
+    return r->isolate &&
+           (type == TG_TYPE_NETWORK || type == TG_TYPE_SERVER || type == TG_TYPE_RATE_LIMIT);
+}
+
 void extract_keep_failure(struct extract_run *r, const struct tg_error *err, bool fatal)
 {
     if (r->code != TG_OK && (r->fatal || !fatal))
@@ -371,8 +379,10 @@ static void close_all(struct extract_run *r)
         tg_sink_close(&r->sink);
     if (r->store.ops)
         tg_store_close(&r->store);
-    for (size_t i = 0; i < r->n_accounts; i++)
+    for (size_t i = 0; i < r->n_accounts; i++) {
         free(r->account[i].range);
+        free(r->account[i].own);
+    }
     extract_pool_close(r);
     extract_tasks_free(r);
 }

@@ -31,6 +31,7 @@ void extract_account_out(struct extract_account *a, const struct tg_error *why)
     if (a->out)
         return;
     a->out = r->lost_account = true;
+    a->why = *why;
     extract_pool_out(a);
     for (size_t i = 0; i < r->n_accounts; i++)
         left += !r->account[i].out;
@@ -158,6 +159,51 @@ static void step_ranges(struct extract_account *a, int64_t now_us)
 
 /* ---- the list of chats ---- */
 
+/* @return false out of memory */
+static bool note_own(struct extract_account *a, const struct tg_peer *peer)
+{
+    if (peer->kind != TG_PEER_USER && peer->kind != TG_PEER_GROUP)
+        return true;
+    if (a->n_own == a->cap_own) {
+        size_t cap = TG_MAX(2 * a->cap_own, (size_t)64);
+        int64_t *more = reallocarray(a->own, cap, sizeof *more);
+
+        if (!more)
+            return false;
+        a->own = more;
+        a->cap_own = cap;
+    }
+    a->own[a->n_own++] = peer->id;
+    return true;
+}
+
+static bool lists(const struct extract_account *a, int64_t chat_id)
+{
+    for (size_t i = 0; i < a->n_own; i++)
+        if (a->own[i] == chat_id)
+            return true;
+    return false;
+}
+
+uint64_t extract_account_whose(struct extract_account *a, int64_t chat_id)
+{
+    struct extract_run *r = a->run;
+    uint64_t unknown = 0;
+
+    if (lists(a, chat_id))
+        return extract_sessions_of(r, a->account->session.user_id);
+    for (size_t i = 0; i < r->n_accounts; i++) {
+        struct extract_account *other = &r->account[i];
+
+        if (lists(other, chat_id))
+            return extract_sessions_of(r, other->account->session.user_id);
+        if (other->out && !other->listed)
+            unknown |= extract_bit(other);
+    }
+    r->lost_account |= unknown != 0; /* it has failed, then */
+    return unknown ? unknown : extract_sessions_of(r, a->account->session.user_id);
+}
+
 static bool on_dialog(void *ctx, const struct tg_dialog *dialog)
 {
     struct extract_account *a = ctx;
@@ -165,8 +211,9 @@ static bool on_dialog(void *ctx, const struct tg_dialog *dialog)
     const struct tg_peer *peer = dialog->peer;
     struct tg_error err;
 
-    if (!r->all)
-        return true; /* the list is read for what the account learns from it */
+    a->list_failed = !dialog->unreadable && !note_own(a, peer);
+    if (!r->all || a->list_failed)
+        return !a->list_failed; /* the list is read for what the account learns from it */
     if (dialog->unreadable) {
         tg_fail(&err, TG_UNSUPPORTED, "chat %lld is of a kind that this version does not know",
                 (long long)peer->id);
@@ -188,13 +235,30 @@ static bool on_dialog(void *ctx, const struct tg_dialog *dialog)
     return !a->list_failed;
 }
 
+/* Trouble that may pass costs no account, but some seconds. */
+static void list_failed(struct extract_account *a, const struct tg_error *err)
+{
+    int64_t wait_us = TG_MAX(EXTRACT_RETRY_US << a->list_failures,
+                             err->retry_after_s * TG_SECOND_US);
+
+    if (a->run->stopping || !extract_may_pass(a->run, err->code) ||
+        a->list_failures++ == EXTRACT_ATTEMPTS) {
+        fail(a, err);
+        return;
+    }
+    a->list_due_us = tg_net_now(a->account->net) + wait_us;
+    a->left_listed = false;
+    tg_account_note(a->account, TG_NOTE_RETRY, (double)wait_us / 1e6,
+                    "the list of chats is tried again: %s", err->message);
+}
+
 static void on_listed(void *ctx, const struct tg_error *err)
 {
     struct extract_account *a = ctx;
 
     a->asked = false;
     if (err) {
-        fail(a, err);
+        list_failed(a, err);
     } else if (a->list_failed) {
         no_memory(a);
     } else if (a->takeout_id && !a->left_listed) {
@@ -204,6 +268,7 @@ static void on_listed(void *ctx, const struct tg_error *err)
         if (!a->asked)
             no_memory(a);
     } else {
+        a->listed = true;
         enter(a, ACCOUNT_RANGES);
     }
 }
@@ -216,6 +281,11 @@ static void step_list(struct extract_account *a, int64_t now_us)
         enter(a, ACCOUNT_RANGES);
         return;
     }
+    if (now_us < a->list_due_us) {
+        tg_net_timer(a->account->net, a->list_due_us);
+        return;
+    }
+    a->n_own = 0;
     a->asked = tg_dialogs_start(client_of(a), on_dialog, on_listed, a, now_us);
     if (!a->asked)
         no_memory(a);

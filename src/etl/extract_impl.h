@@ -35,9 +35,13 @@
 enum {
     EXTRACT_RATE_SLOTS = 25,
     EXTRACT_ACCOUNTS_MAX = 64,
-    EXTRACT_TASKS_MAX = 100000,
-    EXTRACT_ATTEMPTS = 3 /* of a task, before it has failed */
+    EXTRACT_TASKS_MAX = 100000
 };
+
+/* How often a chat, a name, or the list of an account is tried again after network or server
+ * trouble, where that need not end the run; after the first wait twice as long each time. */
+enum { EXTRACT_ATTEMPTS = 3 };
+#define EXTRACT_RETRY_US (2 * TG_SECOND_US)
 
 /* A wait that lets other work go first, and a chat go to another account. */
 #define EXTRACT_LONG_WAIT_US (60 * TG_SECOND_US)
@@ -66,7 +70,13 @@ struct extract_account {
     enum extract_account_phase phase;
     bool asked; /* a request of the phase is on its way */
     bool left_listed, list_failed;
-    bool out;     /* its login is gone: nothing is asked of it any more */
+    bool listed;  /* all of its chats were told */
+    int64_t *own; /* those of them that are its own: private chats, basic groups */
+    size_t n_own, cap_own;
+    bool out;     /* set aside: nothing is asked of it any more */
+    struct tg_error why; /* if out */
+    uint32_t list_failures;
+    int64_t list_due_us;
     bool finding; /* it looks a name up */
     int64_t takeout_id, takeout_due_us;
     struct tg_range *range;
@@ -199,6 +209,8 @@ void extract_keep_failure(struct extract_run *r, const struct tg_error *err, boo
 void extract_no_memory(struct extract_run *r);
 /** Whether a failure concerns one chat, so that the others go on. */
 bool extract_only_this_chat(tg_code code);
+/** Whether it is network or server trouble that may be over soon, and the run can wait for that. */
+bool extract_may_pass(const struct extract_run *r, tg_code code);
 /** Monotonic microseconds. */
 int64_t extract_now(void);
 /** Something changed for an account: it is stepped soon, unless that is what happens now. */
@@ -211,6 +223,9 @@ void extract_bad_record(struct extract_run *r, int64_t chat_id, int64_t id, cons
 void extract_account_step(struct extract_account *a, int64_t now_us);
 /** The account is set aside; its chats go to others. */
 void extract_account_out(struct extract_account *a, const struct tg_error *why);
+/** Who is to read a private chat or basic group that `a` has found: who lists it, else those whose
+ *  lists are not known since their logins are gone, else `a`. @return a bit each */
+uint64_t extract_account_whose(struct extract_account *a, int64_t chat_id);
 /** Ends its takeout, if it has one. @return whether that is awaited */
 bool extract_account_finish(struct extract_account *a, int64_t now_us);
 

@@ -92,9 +92,11 @@ static void on_found(void *ctx, const struct tg_peer *peer, const struct tg_erro
         r->finding = NULL;
     } else if (err->code == TG_AUTH) {
         extract_account_out(a, err);
-    } else if (r->isolate && tg_code_type(err->code) == TG_TYPE_NETWORK &&
-               ++t->attempts < EXTRACT_ATTEMPTS) {
-        return; /* asked again, with the next account */
+    } else if (extract_may_pass(r, err->code)) {
+        if (++t->attempts < EXTRACT_ATTEMPTS)
+            return; /* asked again, with the next account */
+        extract_task_failed(r, t, a, err);
+        r->finding = NULL;
     } else if (!extract_only_this_chat(err->code)) {
         extract_keep_failure(r, err, true);
         r->finding = NULL;

@@ -17,7 +17,6 @@
 #include "crypto/random.h"
 #include "etl/extract_impl.h"
 
-#define RETRY_US (2 * TG_SECOND_US)
 /* What one account alone can read goes before what others can as well, or that account would be
  * left with it at the end; but not before a higher priority. */
 #define BOUND_FIRST_US (TG_TASKS_AGE_US / 2)
@@ -165,8 +164,8 @@ bool extract_task_named(struct extract_account *a, struct extract_task *t,
     t->chat.id = peer->id;
     t->chat.title = title ? title : "";
     t->bound = peer->kind == TG_PEER_USER || peer->kind == TG_PEER_GROUP;
-    if (t->bound)
-        t->only = extract_sessions_of(a->run, a->account->session.user_id);
+    if (t->bound) /* anybody finds a user by name, which makes it nobody's chat */
+        t->only = extract_account_whose(a, peer->id);
     t->seen_by |= extract_bit(a);
     return extract_task_queue(a->run, t, 0);
 }
@@ -251,8 +250,11 @@ void extract_fail_orphans(struct extract_run *r)
         }
         if (!last || served)
             continue;
-        tg_fail(&err, TG_AUTH, "no account is left that can read it");
-        tg_hint(&err, "log in again with `tgdata login --session %.150s`", last->account->path);
+        tg_fail(&err, last->why.code, "no account is left that can read it: %.300s",
+                last->why.message);
+        if (err.code == TG_AUTH)
+            tg_hint(&err, "log in again with `tgdata login --session %.150s`",
+                    last->account->path);
         extract_task_failed(r, t, last, &err);
     }
     r->lost_account = false;
@@ -274,7 +276,7 @@ static int64_t retry_delay(struct extract_run *r, struct extract_task *t,
         return wait_us + wait_us / 10 * (int64_t)(tg_random_u64(&random) % 1024) / 1024;
     case TG_TYPE_NETWORK:
     case TG_TYPE_SERVER:
-        return extract_needs(r, t) & ~t->shunned ? 0 : RETRY_US << t->attempts;
+        return extract_needs(r, t) & ~t->shunned ? 0 : EXTRACT_RETRY_US << t->attempts;
     default:
         return -1;
     }

@@ -70,6 +70,14 @@ class Parallel(Case):
         self.assertEqual(done.code, 0, done)
         self.check_whole(wanted)
 
+    def test_a_private_chat_is_read_with_the_account_that_has_it(self):
+        """Anybody can look its name up."""
+        wanted = [c for c in self.all_chats() if c["username"] and c["kind"] == "private"]
+        self.assertTrue(wanted)
+        done = tgdata(*self.parallel_args(*["@" + c["username"] for c in wanted]))
+        self.assertEqual(done.code, 0, done)
+        self.check_whole(wanted)
+
     def test_a_chat_that_cannot_be_read_touches_no_other(self):
         wanted = [c for c in self.sim.chats(self.users()[0]) if c["username"]
                   and c["kind"] in PUBLIC][:4]
