@@ -77,6 +77,7 @@ struct extract_account {
     struct tg_error why; /* if out */
     uint32_t list_failures;
     int64_t list_due_us;
+    int64_t waiting_us; /* long, and since then; 0: no */
     bool finding; /* it looks a name up */
     int64_t takeout_id, takeout_due_us;
     struct tg_range *range;
@@ -127,6 +128,7 @@ struct extract_lane {
     enum extract_lane_phase phase;
     bool asked;
     bool parked; /* a long wait: it counts for no worker */
+    int64_t waiting_us; /* long, and since then; 0: no */
     bool moving; /* it is given up, so that another account goes on with the chat */
     struct tg_history_source *source;
     bool source_done;

@@ -22,6 +22,7 @@
 
 enum { LANES_PER_ACCOUNT = 4 };
 #define REBALANCE_US TG_SECOND_US
+#define ANSWER_US (5 * TG_SECOND_US)
 #define REBALANCE_ROWS 2000 /* what is left must be worth reading some pages twice */
 
 static struct extract_account *account_at(struct extract_run *r, uint32_t member)
@@ -198,6 +199,17 @@ static void tell_quotas(struct extract_run *r)
             tg_pool_quota(&r->pool, i, quota_of(r, i));
 }
 
+/* Whether chats move because of that wait: not before an answer that is on its way has come, or
+ * accounts that always wait so long would hand a chat round and never read a page of it. */
+static bool is_long(int64_t wait_us, int64_t *since_us, int64_t now)
+{
+    if (wait_us <= EXTRACT_LONG_WAIT_US)
+        *since_us = 0;
+    else if (!*since_us)
+        *since_us = now;
+    return *since_us && now - *since_us >= ANSWER_US;
+}
+
 /* How many chats an account may have, and which accounts must wait for long. */
 static void look_around(struct extract_run *r, int64_t now)
 {
@@ -209,7 +221,7 @@ static void look_around(struct extract_run *r, int64_t now)
                               : tgc_limit_wait(tg_net_client(a->account->net), method_of(a),
                                                tg_net_now(a->account->net));
 
-        if (wait > EXTRACT_LONG_WAIT_US && state_of(a) == TG_MEMBER_UP)
+        if (is_long(wait, &a->waiting_us, now) && state_of(a) == TG_MEMBER_UP)
             tg_pool_limited(&r->pool, a->at, wait, now);
         up += state_of(a) == TG_MEMBER_UP && a->phase == ACCOUNT_READY;
     }
@@ -365,13 +377,14 @@ static void mind_lanes(struct extract_run *r, int64_t now)
     for (size_t i = 0; i < r->n_lanes; i++) {
         struct extract_lane *lane = r->lane[i];
         uint64_t needs = extract_lane_needs(lane);
+        bool moves = is_long(extract_lane_wait(lane), &lane->waiting_us, now);
 
         if (needs != lane->task->work.needs) {
             lane->task->work.needs = needs;
             tg_pool_changed(&r->pool);
         }
         lane->parked = is_parked(lane, any_up);
-        if (lane->parked && !lane->moving && state_of(lane->account) == TG_MEMBER_UP)
+        if (moves && !lane->moving && state_of(lane->account) == TG_MEMBER_UP)
             move_to(lane, needs & ~extract_bit(lane->account)); /* that method alone must wait */
     }
     while (tg_pool_move(&r->pool, now, &from))

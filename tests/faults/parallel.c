@@ -748,10 +748,13 @@ static void run_seed(uint64_t seed)
 
 static void test_seeds(void **state)
 {
+    static const uint64_t found[] = { 612 }; /* failed once */
     const char *one = getenv("TG_SEED"), *many = getenv("TG_SEEDS");
     uint64_t to = many ? strtoull(many, NULL, 10) : SEEDS;
 
     (void)state;
+    for (size_t i = 0; !one && !many && i < TG_COUNT(found); i++)
+        run_seed(at_seed = found[i]);
     at_seed = one ? strtoull(one, NULL, 10) : 1;
     if (one && !many)
         to = at_seed;
