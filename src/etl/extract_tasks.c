@@ -130,6 +130,15 @@ uint64_t extract_needs(const struct extract_run *r, const struct extract_task *t
     return all & ~t->not_by;
 }
 
+/* Whether an account is left that may be asked for the chat. */
+static bool is_served(const struct extract_run *r, const struct extract_task *t)
+{
+    for (size_t i = 0; i < r->n_accounts; i++)
+        if (!r->account[i].out && (extract_needs(r, t) & extract_bit(&r->account[i])))
+            return true;
+    return false;
+}
+
 bool extract_task_queue(struct extract_run *r, struct extract_task *t, int64_t delay_us)
 {
     const struct tg_task line = {
@@ -145,6 +154,7 @@ bool extract_task_queue(struct extract_run *r, struct extract_task *t, int64_t d
     tg_tasks_over(&r->tasks, t->id, extract_now());
     r->n_ended -= t->state == TASK_DONE;
     t->state = TASK_WAITING;
+    r->lost_account |= !is_served(r, t); /* perhaps since it was taken up */
     if (tg_tasks_add(&r->tasks, &line, extract_now(), &t->id, &err) == TG_OK)
         return true;
     extract_keep_failure(r, &err, true);
@@ -240,15 +250,13 @@ void extract_fail_orphans(struct extract_run *r)
         struct extract_task *t = r->task[i];
         const struct extract_account *last = NULL;
         struct tg_error err;
-        bool served = false;
 
-        for (size_t j = 0; t->state == TASK_WAITING && j < r->n_accounts; j++) {
-            if (!(extract_needs(r, t) & extract_bit(&r->account[j])))
-                continue;
-            last = &r->account[j];
-            served |= !last->out;
-        }
-        if (!last || served)
+        if (t->state != TASK_WAITING || is_served(r, t))
+            continue;
+        for (size_t j = 0; j < r->n_accounts; j++)
+            if (extract_needs(r, t) & extract_bit(&r->account[j]))
+                last = &r->account[j];
+        if (!last)
             continue;
         tg_fail(&err, last->why.code, "no account is left that can read it: %.300s",
                 last->why.message);

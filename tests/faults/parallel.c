@@ -572,7 +572,7 @@ static void on_task(void *ctx, const struct tg_task_result *result)
         r->failed[chat->index] = true;
         return;
     }
-    if (chat && !p->patient && tg_code_retry(code) != TG_RETRY_NEVER) {
+    if (chat && !p->patient && tg_code_exit(code) == tg_code_exit(TG_NET)) {
         r->failed[chat->index] = true;
         return;
     }
@@ -748,7 +748,7 @@ static void run_seed(uint64_t seed)
 
 static void test_seeds(void **state)
 {
-    static const uint64_t found[] = { 612 }; /* failed once */
+    static const uint64_t found[] = { 612 }; /* failed once, as 3, 19 did */
     const char *one = getenv("TG_SEED"), *many = getenv("TG_SEEDS");
     uint64_t to = many ? strtoull(many, NULL, 10) : SEEDS;
 
