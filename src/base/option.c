@@ -384,3 +384,33 @@ tg_code tg_driver_find(const struct tg_driver *(*at)(size_t i), const char *name
                                 i ? ", " : "there are: ", at(i)->name);
     return err->code;
 }
+
+tg_code tg_driver_make(const struct tg_driver *(*at)(size_t i), const char *what, const char *url,
+                       struct tg_driver_made *ret, struct tg_error *err)
+{
+    struct tg_driver_made made = { .url = strdup(url) };
+    const struct tg_driver *head = NULL;
+    char *query = NULL;
+    tg_code code = made.url ? tg_driver_split(made.url, what, &made.target, &query, err)
+                            : tg_fail(err, TG_NOMEM, "no memory for a %s", what);
+
+    if (code == TG_OK)
+        code = tg_driver_find(at, made.url, what, &made.at, err);
+    if (code == TG_OK) {
+        head = at(made.at);
+        made.self = calloc(1, head->size);
+        code = made.self ? tg_options_default(head->option, made.self, err)
+                         : tg_fail(err, TG_NOMEM, "no memory for a %s", what);
+    }
+    if (code == TG_OK)
+        code = tg_options_query(head->option, made.self, query, err);
+    if (code == TG_OK) {
+        *ret = made;
+        return TG_OK;
+    }
+    if (made.self)
+        tg_options_done(head->option, made.self);
+    free(made.self);
+    free(made.url);
+    return code;
+}

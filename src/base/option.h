@@ -110,4 +110,17 @@ struct tg_driver {
 tg_code tg_driver_find(const struct tg_driver *(*at)(size_t i), const char *name, const char *what,
                        size_t *ret, struct tg_error *err);
 
+/** An instance of a driver that was made for a URL: its options are filled, it is not open. */
+struct tg_driver_made {
+    size_t at;    /* number in the table */
+    void *self;   /* to be freed, after tg_options_done */
+    char *url;    /* a copy that the options point into; to be freed */
+    char *target; /* in it: what stands behind "NAME:" */
+};
+
+/** Makes an instance of the driver that a URL "NAME:TARGET?option=value&..." names. For `at` and
+ *  `what` see tg_driver_find. ret is written on TG_OK only */
+tg_code tg_driver_make(const struct tg_driver *(*at)(size_t i), const char *what, const char *url,
+                       struct tg_driver_made *ret, struct tg_error *err);
+
 #endif

@@ -15,40 +15,21 @@ static const struct tg_driver *head(size_t i)
     return tg_brokers[i] ? &tg_brokers[i]->head : NULL;
 }
 
-/* Makes the instance and opens it; whatever was made is in `ret`, also on failure. */
-static tg_code open_parts(struct tg_broker *ret, const char *who, struct tg_error *err)
-{
-    char *target, *query;
-    size_t i = 0;
-    tg_code code = tg_driver_split(ret->url, "queue", &target, &query, err);
-
-    if (code == TG_OK)
-        code = tg_driver_find(head, ret->url, "queue", &i, err);
-    if (code != TG_OK)
-        return code;
-    ret->ops = tg_brokers[i];
-    ret->self = calloc(1, ret->ops->head.size);
-    if (!ret->self)
-        return tg_fail(err, TG_NOMEM, "no memory for a queue");
-    code = tg_options_default(ret->ops->head.option, ret->self, err);
-    if (code == TG_OK)
-        code = tg_options_query(ret->ops->head.option, ret->self, query, err);
-    if (code == TG_OK)
-        code = ret->ops->open(ret->self, target, who, err);
-    return code;
-}
-
 tg_code tg_broker_open(const char *url, const char *who, struct tg_broker *ret,
                        struct tg_error *err)
 {
-    struct tg_broker made = { .url = strdup(url) };
-    tg_code code = made.url ? open_parts(&made, who, err)
-                            : tg_fail(err, TG_NOMEM, "no memory for a queue");
+    struct tg_driver_made made;
+    struct tg_broker opened;
+    tg_code code = tg_driver_make(head, "queue", url, &made, err);
 
     if (code != TG_OK)
-        tg_broker_close(&made);
+        return code;
+    opened = (struct tg_broker){ tg_brokers[made.at], made.self, made.url };
+    code = opened.ops->open(opened.self, made.target, who, err);
+    if (code != TG_OK)
+        tg_broker_close(&opened);
     else
-        *ret = made;
+        *ret = opened;
     return code;
 }
 

@@ -15,39 +15,21 @@ static const struct tg_driver *head(size_t i)
     return tg_sinks[i] ? &tg_sinks[i]->head : NULL;
 }
 
-/* Makes the instance and opens it; whatever was made is in `ret`, also on failure. */
-static tg_code open_parts(struct tg_sink *ret, const struct tg_sink_env *env, struct tg_error *err)
-{
-    char *target, *query;
-    size_t i = 0;
-    tg_code code = tg_driver_split(ret->url, "sink", &target, &query, err);
-
-    if (code == TG_OK)
-        code = tg_driver_find(head, ret->url, "sink", &i, err);
-    if (code != TG_OK)
-        return code;
-    ret->ops = tg_sinks[i];
-    ret->self = calloc(1, ret->ops->head.size);
-    if (!ret->self)
-        return tg_fail(err, TG_NOMEM, "sink");
-    code = tg_options_default(ret->ops->head.option, ret->self, err);
-    if (code == TG_OK)
-        code = tg_options_query(ret->ops->head.option, ret->self, query, err);
-    if (code == TG_OK)
-        code = ret->ops->open(ret->self, target, env, err);
-    return code;
-}
-
 tg_code tg_sink_open(const char *url, const struct tg_sink_env *env, struct tg_sink *ret,
                      struct tg_error *err)
 {
-    struct tg_sink made = { .url = strdup(url) };
-    tg_code code = made.url ? open_parts(&made, env, err) : tg_fail(err, TG_NOMEM, "sink");
+    struct tg_driver_made made;
+    struct tg_sink opened;
+    tg_code code = tg_driver_make(head, "sink", url, &made, err);
 
     if (code != TG_OK)
-        tg_sink_close(&made);
+        return code;
+    opened = (struct tg_sink){ tg_sinks[made.at], made.self, made.url };
+    code = opened.ops->open(opened.self, made.target, env, err);
+    if (code != TG_OK)
+        tg_sink_close(&opened);
     else
-        *ret = made;
+        *ret = opened;
     return code;
 }
 

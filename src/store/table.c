@@ -16,39 +16,21 @@ static const struct tg_driver *head(size_t i)
     return tg_stores[i] ? &tg_stores[i]->head : NULL;
 }
 
-/* Makes the instance and opens it; whatever was made is in `ret`, also on failure. */
-static tg_code open_parts(struct tg_store *ret, enum tg_store_use use, struct tg_error *err)
-{
-    char *target, *query;
-    size_t i = 0;
-    tg_code code = tg_driver_split(ret->url, "state store", &target, &query, err);
-
-    if (code == TG_OK)
-        code = tg_driver_find(head, ret->url, "state store", &i, err);
-    if (code != TG_OK)
-        return code;
-    ret->ops = tg_stores[i];
-    ret->self = calloc(1, ret->ops->head.size);
-    if (!ret->self)
-        return tg_fail(err, TG_NOMEM, "state store");
-    code = tg_options_default(ret->ops->head.option, ret->self, err);
-    if (code == TG_OK)
-        code = tg_options_query(ret->ops->head.option, ret->self, query, err);
-    if (code == TG_OK)
-        code = ret->ops->open(ret->self, target, use, err);
-    return code;
-}
-
 static tg_code open_store(const char *url, enum tg_store_use use, struct tg_store *ret,
                           struct tg_error *err)
 {
-    struct tg_store made = { .url = strdup(url) };
-    tg_code code = made.url ? open_parts(&made, use, err) : tg_fail(err, TG_NOMEM, "state store");
+    struct tg_driver_made made;
+    struct tg_store opened;
+    tg_code code = tg_driver_make(head, "state store", url, &made, err);
 
     if (code != TG_OK)
-        tg_store_close(&made);
+        return code;
+    opened = (struct tg_store){ tg_stores[made.at], made.self, made.url };
+    code = opened.ops->open(opened.self, made.target, use, err);
+    if (code != TG_OK)
+        tg_store_close(&opened);
     else
-        *ret = made;
+        *ret = opened;
     return code;
 }
 
