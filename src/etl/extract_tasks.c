@@ -147,7 +147,7 @@ bool extract_task_queue(struct extract_run *r, struct extract_task *t, int64_t d
         .tenant = t->tenant,
         .priority = t->priority,
         .due_us = extract_now() + delay_us,
-        .ahead_us = r->n_accounts > 1 && t->bound ? BOUND_FIRST_US : 0,
+        .ahead_us = r->n_accounts > 1 && t->only ? BOUND_FIRST_US : 0,
     };
     struct tg_error err;
 
