@@ -18,7 +18,8 @@
 /** Starts a fresh world: no connections, the clock at unix_us. */
 void vloop_reset(uint64_t seed, int64_t unix_us, int64_t latency_us);
 
-/** Ends a run that goes on for longer than that (virtual time): tg_loop_run returns. */
+/** Ends a run that goes on for longer than that (virtual time), or that waits by asking again and
+ * again (20,000 timers within a tenth of a second): tg_loop_run returns. */
 void vloop_deadline(int64_t after_us);
 bool vloop_late(void);
 

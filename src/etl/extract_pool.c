@@ -484,7 +484,7 @@ static void start_tasks(struct extract_run *r)
 
 void extract_dispatch(struct extract_run *r)
 {
-    int64_t now = extract_now(), due;
+    int64_t now = extract_now(), due = INT64_MAX;
 
     if (r->lost_account && !r->fatal)
         extract_fail_orphans(r);
@@ -493,10 +493,11 @@ void extract_dispatch(struct extract_run *r)
     mind_lanes(r, now);
     start_tasks(r);
     rebalance(r, now);
-    due = tg_tasks_due(&r->tasks);
     if (!r->stopping && !r->fatal) {
         probe(r, now);
-        due = TG_MIN(due, tg_pool_due(&r->pool));
+        due = tg_pool_due(&r->pool);
+        if (count_busy(r) < extract_workers(r)) /* else the next chat that ends looks at them */
+            due = TG_MIN(due, tg_tasks_due(&r->tasks));
     }
     if (due != INT64_MAX)
         tg_net_timer(r->stepping->account->net, tg_net_now(r->stepping->account->net) +
