@@ -400,9 +400,11 @@ static bool handled(struct tgc *c, struct tgc_link *link, struct tgc_call_slot *
     case TGC_REBIND:
         if (!c->options.pfs || ++call->migrations > MIGRATIONS_MAX)
             return false;
-        link->failed = true;
-        link->why = *err;
-        tgc_link_forget_temp(c, link);
+        if (link->bound) { /* else it went with a binding that was refused and is tried again */
+            link->failed = true;
+            tg_fail(&link->why, TG_NET, "%s", err->message); /* says nothing about the login */
+            tgc_link_forget_temp(c, link);
+        }
         repeat(c, call, 0);
         return true;
     case TGC_REAUTH:
