@@ -19,6 +19,7 @@ static const char *const kind_name[] = {
     [SIM_FORUM] = "forum",           [SIM_BASIC_GROUP] = "group",
     [SIM_PRIVATE] = "private",       [SIM_MIGRATED] = "migrated",
     [SIM_PROTECTED] = "protected",   [SIM_LEFT_CHANNEL] = "left",
+    [SIM_DISCUSSION] = "discussion",
 };
 
 static tg_code open_dir(const struct sim *sim, struct tg_dir **ret, struct tg_error *err)
@@ -179,6 +180,7 @@ tg_code sim_files_datacenter(const struct sim *sim, struct tg_error *err)
 static void write_chat(struct tg_json *j, const struct sim *sim, const struct sim_chat *chat)
 {
     const struct sim_world *w = sim->core.world;
+    const struct sim_chat *linked = sim_world_linked(w, chat);
 
     tg_json_object(j);
     tg_json_key(j, "id");
@@ -198,6 +200,11 @@ static void write_chat(struct tg_json *j, const struct sim *sim, const struct si
         tg_json_i64(j, sim_world_chat(w, (size_t)chat->migrated_from)->marked_id);
     else
         tg_json_null(j);
+    tg_json_key(j, "linked");
+    if (linked)
+        tg_json_i64(j, linked->marked_id);
+    else
+        tg_json_null(j);
     tg_json_key(j, "members");
     tg_json_array(j);
     for (size_t i = 0; i < sim_world_accounts(w); i++) {
@@ -206,6 +213,18 @@ static void write_chat(struct tg_json *j, const struct sim *sim, const struct si
     }
     tg_json_end_array(j);
     tg_json_end_object(j);
+}
+
+/* Of a discussion group: each id with the post that it is a comment on, 0 for none. */
+static void put_id(struct tg_buf *text, const struct sim *sim, const struct sim_chat *chat,
+                   int64_t id)
+{
+    tg_buf_i64_text(text, id);
+    if (chat->kind == SIM_DISCUSSION) {
+        tg_buf_byte(text, ' ');
+        tg_buf_i64_text(text, sim_world_comment_of(sim->core.world, chat, id));
+    }
+    tg_buf_byte(text, '\n');
 }
 
 static tg_code write_ids(const struct sim *sim, struct tg_dir *dir, const struct sim_chat *chat,
@@ -223,8 +242,7 @@ static tg_code write_ids(const struct sim *sim, struct tg_dir *dir, const struct
         return code;
     tg_buf_init(&text, 2 * IDS_BLOCK);
     for (uint64_t i = 0; i < chat->n_messages && code == TG_OK; i++) {
-        tg_buf_i64_text(&text, sim_world_select(sim->core.world, chat, i));
-        tg_buf_byte(&text, '\n');
+        put_id(&text, sim, chat, sim_world_select(sim->core.world, chat, i));
         if (text.len < IDS_BLOCK && i + 1 < chat->n_messages)
             continue;
         code = text.failed ? tg_fail(err, TG_NOMEM, "text of '%s'", name)

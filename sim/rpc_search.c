@@ -226,6 +226,19 @@ struct tl_value *sim_search(struct sim_call *c, const struct tl_value *q)
     return t.chat ? answer(c, q, t.chat, &wish) : sim_page_empty(c);
 }
 
+/* Comments on a channel's post: whoever reads the channel may read them. */
+static struct tl_value *comments(struct sim_call *c, const struct tl_value *q,
+                                 const struct sim_chat *channel, int64_t post, struct wish *wish)
+{
+    const struct sim_world *w = c->core->world;
+
+    wish->thread = sim_world_post_root(w, channel, post);
+    if (!wish->thread)
+        return sim_fail(c, "MSG_ID_INVALID");
+    sim_peers_add(c->core->peers, channel->marked_id);
+    return answer(c, q, sim_world_linked(w, channel), wish);
+}
+
 struct tl_value *sim_get_replies(struct sim_call *c, const struct tl_value *q)
 {
     int32_t top = tl_get_int(q, TLN_msg_id, 0);
@@ -236,6 +249,8 @@ struct tl_value *sim_get_replies(struct sim_call *c, const struct tl_value *q)
         return NULL;
     if (!t.chat || !sim_is_channel(t.chat))
         return sim_fail(c, "PEER_ID_INVALID");
+    if (t.chat->kind == SIM_CHANNEL && sim_world_linked(c->core->world, t.chat))
+        return comments(c, q, t.chat, top, &wish);
     if (top < 1 || (!sim_world_exists(c->core->world, t.chat, top) &&
                     !(t.chat->kind == SIM_FORUM && top == 1)))
         return sim_fail(c, "MSG_ID_INVALID");
@@ -246,12 +261,18 @@ struct tl_value *sim_get_discussion(struct sim_call *c, const struct tl_value *q
 {
     struct sim_core *core = c->core;
     int32_t id = tl_get_int(q, TLN_msg_id, 0);
+    const struct sim_chat *group;
     struct tl_value *v;
     struct sim_target t;
 
     if (!sim_target_open(c, tl_get_obj(q, TLN_peer), &t))
         return NULL;
-    /* The groups in which posts of the world's channels are discussed are not part of the world. */
+    group = t.chat ? sim_world_linked(core->world, t.chat) : NULL;
+    if (group && t.chat->kind == SIM_CHANNEL && sim_world_post_root(core->world, t.chat, id)) {
+        id = (int32_t)sim_world_post_root(core->world, t.chat, id);
+        sim_peers_add(core->peers, t.marked_id);
+        t = (struct sim_target){ .marked_id = group->marked_id, .chat = group };
+    }
     if (!t.chat || !sim_is_channel(t.chat) || t.chat->kind == SIM_CHANNEL ||
         t.chat->kind == SIM_PROTECTED || !sim_world_exists(core->world, t.chat, id))
         return sim_fail(c, "MSG_ID_INVALID");

@@ -247,7 +247,9 @@ static tg_code world_start(struct sim *sim, struct tg_error *err)
                                          .n_chats = (uint32_t)sim->set.chats,
                                          .n_messages = (uint64_t)sim->set.messages,
                                          .holes_percent = (int)sim->set.holes,
-                                         .import = sim->set.import };
+                                         .import = sim->set.import,
+                                         .discussions =
+                                             (enum sim_discussions)sim->set.discussions };
     tg_code code = sim_world_new(&options, &sim->core.world, err);
 
     if (code == TG_OK)

@@ -28,6 +28,7 @@ struct sim_settings {
     int64_t chats;
     int64_t messages;       /* per chat */
     int64_t holes;          /* percent, -1 default */
+    int64_t discussions;    /* enum sim_discussions of world.h */
     int64_t latency_ms;
     struct tg_option_list flood; /* METHOD=RATE/BURST */
     const char *faults;     /* SPEC: see sim/faults.h */

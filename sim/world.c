@@ -280,7 +280,7 @@ bool sim_world_member(const struct sim_world *w, const struct sim_account *a,
 {
     const struct sim_chat_in *c = sim_in(w, chat);
 
-    if (chat->kind == SIM_LEFT_CHANNEL)
+    if (chat->kind == SIM_LEFT_CHANNEL || c->closed)
         return false;
     return c->owner < 0 || a == &w->account[c->owner];
 }

@@ -21,6 +21,15 @@
 
 struct sim_world;
 
+/** Which groups, in which the posts of channels are discussed, are part of the world; numbers as in
+ *  the option's choices. */
+enum sim_discussions {
+    SIM_DISCUSS_NONE,
+    SIM_DISCUSS_OPEN,   /* one for each channel; every account is in it */
+    SIM_DISCUSS_CLOSED, /* no account can read it: only the comments on a post can be asked for */
+    SIM_DISCUSS_MIXED,  /* open and closed in turn */
+};
+
 struct sim_world_options {
     uint64_t seed;
     uint32_t n_chats;      /* cycle through the kinds below; at least one of each when n >= 6. Left
@@ -28,6 +37,7 @@ struct sim_world_options {
     uint64_t n_messages;   /* existing messages per chat (not ids) */
     int holes_percent;     /* share of ids deleted: 0..99; -1: 5 in most chats, 0 in the first */
     const char *import;    /* result.json of Telegram Desktop, or NULL */
+    enum sim_discussions discussions;
 };
 
 enum sim_chat_kind {
@@ -39,6 +49,7 @@ enum sim_chat_kind {
     SIM_MIGRATED,      /* supergroup that was a basic group: two histories */
     SIM_PROTECTED,     /* channel with noforwards */
     SIM_LEFT_CHANNEL,  /* only seen by takeout's getLeftChannels */
+    SIM_DISCUSSION,    /* supergroup in which a channel's posts are discussed */
 };
 
 struct sim_account {
@@ -96,6 +107,14 @@ const struct sim_chat *sim_world_migrated_to(const struct sim_world *w,
                                              const struct sim_chat *chat);
 /** The account whose private chat or basic group it is; NULL for public ones. */
 const struct sim_account *sim_world_owner(const struct sim_world *w, const struct sim_chat *chat);
+
+/** The channel's discussion group, or the group's channel; NULL if there is none. */
+const struct sim_chat *sim_world_linked(const struct sim_world *w, const struct sim_chat *chat);
+/** @return id of the post that a message of a discussion group is a comment on, or is the copy of;
+ *  0: of none, or that cannot be known */
+int64_t sim_world_comment_of(const struct sim_world *w, const struct sim_chat *chat, int64_t id);
+/** @return id of the copy of a channel's post in its group; 0: there is none */
+int64_t sim_world_post_root(const struct sim_world *w, const struct sim_chat *chat, int64_t id);
 
 /** @return the id of the user with that public name (no account of ours needed), 0 if none */
 int64_t sim_world_user_by_username(const struct sim_world *w, struct tg_str name);

@@ -3,7 +3,8 @@
  * world_chats.c - the chats of a generated world: kinds in turn, ids, names, times, topics
  *
  * The list: n_chats chats that the kinds take turns in; then, outside that count, one channel that
- * was left for every ten, and the old group of every migrated supergroup.
+ * was left for every ten, the old group of every migrated supergroup, and the discussion group of
+ * every channel if those are wanted.
  *
  * Threads: none      Limits: see world.h
  */
@@ -27,6 +28,7 @@ static const struct {
     [SIM_FORUM] = { "forum", 40, 100 },        [SIM_BASIC_GROUP] = { NULL, 8, 20 },
     [SIM_PRIVATE] = { NULL, 2, 1 },            [SIM_MIGRATED] = { NULL, 40, 60 },
     [SIM_PROTECTED] = { "protected", 6, 4 },   [SIM_LEFT_CHANNEL] = { "left", 6, 4 },
+    [SIM_DISCUSSION] = { "discussion", 50, 80 },
 };
 
 static bool in_box(const struct sim_chat_in *c)
@@ -162,7 +164,7 @@ static tg_code make_topics(struct sim_world *w, struct sim_chat_in *c, struct tg
 /* ---- the list ---- */
 
 struct list {
-    uint32_t n_left, n_migrated, n_protected;
+    uint32_t n_left, n_migrated, n_protected, n_channels;
 };
 
 static enum sim_chat_kind chat_kind(uint32_t i)
@@ -175,8 +177,10 @@ static struct list count_list(uint32_t n_chats)
 {
     struct list l = { .n_left = 1 + n_chats / 10, .n_protected = n_chats == 6 };
 
-    for (uint32_t i = 0; i < n_chats; i++)
+    for (uint32_t i = 0; i < n_chats; i++) {
         l.n_migrated += chat_kind(i) == SIM_MIGRATED;
+        l.n_channels += chat_kind(i) == SIM_CHANNEL;
+    }
     return l;
 }
 
@@ -219,13 +223,21 @@ static tg_code append_all(struct sim_world *w, const struct list *l, struct tg_e
         w->chat[old].script = w->chat[i].script;
         w->chat[i].pub.migrated_from = old;
     }
+    for (uint32_t i = 0, k = 0; k < sim_discuss_groups(w, l->n_channels) && code == TG_OK; i++) {
+        if (chat_kind(i) != SIM_CHANNEL)
+            continue;
+        code = append(w, SIM_DISCUSSION, 0, &n_private, err);
+        if (code == TG_OK)
+            sim_discuss_link(w, &w->chat[w->n_chats - 1], &w->chat[i], k++);
+    }
     return code;
 }
 
 tg_code sim_chats_make(struct sim_world *w, struct tg_error *err)
 {
     struct list l = count_list(w->options.n_chats);
-    size_t n = w->options.n_chats + l.n_left + l.n_migrated + l.n_protected;
+    size_t n = w->options.n_chats + l.n_left + l.n_migrated + l.n_protected +
+               sim_discuss_groups(w, l.n_channels);
     tg_code code;
 
     w->chat = calloc(n, sizeof *w->chat);

@@ -171,7 +171,9 @@ int64_t sim_album(const struct sim_chat_in *c, int64_t local, uint32_t *ret_len)
     uint64_t h = sim_hash(c->salt ^ 0xa1b, (uint64_t)segment);
     uint32_t len, at;
 
-    if (local < 1 || (h & 0xff) >= 84) /* about a third of all segments have one */
+    if (local < 1 || c->pub.kind == SIM_DISCUSSION)
+        return 0;
+    if ((h & 0xff) >= 84) /* about a third of all segments have one */
         return 0;
     len = 2 + (uint32_t)(h >> 8 & 0xffff) % (ALBUM_MAX - 1);
     at = 1 + (uint32_t)(h >> 24 & 0xffff) % (ALBUM_SEGMENT - len);

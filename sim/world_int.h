@@ -92,6 +92,9 @@ struct sim_chat_in {
     int64_t date_from, date_to, date_top; /* local 1..date_top spread over that time */
     uint64_t date_salt;
     int64_t migrated_to;      /* old group: number of its supergroup; -1 */
+    uint32_t linked;          /* number + 1 of the channel's discussion group, or of the group's
+                                 channel; 0: none */
+    bool closed;              /* no account is in it */
     int owner;                /* number of the account that it belongs to; -1: public */
     uint8_t script;           /* most used one */
     bool signatures;          /* channel posts name their author */
@@ -333,6 +336,9 @@ struct sim_plan {
     int64_t reactor[SIM_PLAN_PEOPLE];
     bool reactions, replies;
     int64_t discussion; /* marked id of the group of comments; 0: none */
+    bool counted;       /* the thread is part of the world: n_replies, its highest id */
+    int32_t n_replies, top_reply;
+    int64_t post;       /* of which it is the copy in the discussion group; 0: none */
     uint32_t n_repliers;
     int64_t replier[SIM_PLAN_PEOPLE];
 };
@@ -343,8 +349,36 @@ void sim_plan_make(const struct sim_world *w, const struct sim_chat_in *c, int64
 /** Calls back with each marked id that a plan names, and the chat itself. */
 void sim_plan_peers(const struct sim_chat_in *c, const struct sim_plan *p,
                     void (*seen)(void *ctx, int64_t marked_id), void *ctx);
+/** @return whether it is a service message, if it exists. No forums */
+bool sim_local_is_service(const struct sim_chat_in *c, int64_t local);
 /** @return the topic of a forum's local number: 1 General */
 int64_t sim_topic_of(const struct sim_chat_in *c, int64_t local);
+
+/* ---- world_discuss.c ---- */
+
+/** The comments on a post. */
+struct sim_thread {
+    uint32_t n;
+    int64_t top;     /* the newest; 0: none */
+    int64_t last[3]; /* the newest of them, in a ring: n counts on */
+};
+
+/** @return post of the channel that a local number of its group is the copy of; 0: none */
+int64_t sim_discuss_post(const struct sim_world *w, const struct sim_chat_in *group,
+                         int64_t local);
+/** @return local number of a post's copy in the group; 0: there is none, or it is deleted */
+int64_t sim_discuss_root(const struct sim_world *w, const struct sim_chat_in *channel,
+                         int64_t post);
+/** @return local number of the post's copy that a comment is on, deleted or not; 0: it is none */
+int64_t sim_discuss_thread(const struct sim_world *w, const struct sim_chat_in *group,
+                           int64_t local);
+void sim_discuss_count(const struct sim_world *w, const struct sim_chat_in *group, int64_t root,
+                       struct sim_thread *ret);
+/** @return how many groups come on top */
+uint32_t sim_discuss_groups(const struct sim_world *w, uint32_t n_channels);
+/** Makes the nth group that of a channel. */
+void sim_discuss_link(struct sim_world *w, struct sim_chat_in *group, struct sim_chat_in *channel,
+                      uint32_t nth);
 
 /* ---- world_media.c ---- */
 
@@ -389,6 +423,7 @@ struct sim_build {
     const struct sim_world *w;
     const struct sim_account *viewer;
     const struct sim_chat_in *chat;
+    int64_t peer; /* marked id of where it stands */
     const struct sim_plan *plan;
     struct tg_arena *arena;
     int64_t date;

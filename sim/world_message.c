@@ -198,9 +198,19 @@ static void set_forward(struct sim_build *b, struct tl_value *m)
 
     if (p->via_bot)
         tl_set_long(m, TLN_via_bot_id, p->via_bot);
-    if (p->forward == SIM_OWN)
+    if (p->forward == SIM_OWN && !p->post)
         return;
     f = tl_set_new(m, TLN_fwd_from, TLN_messageFwdHeader);
+    if (p->post) { /* what was forwarded to the channel keeps its first origin */
+        tl_set_obj(f, TLN_saved_from_peer, sim_peer_value(p->from, b->arena));
+        tl_set_int(f, TLN_saved_from_msg_id, (int32_t)p->post);
+    }
+    if (p->forward == SIM_OWN) {
+        tl_set_int(f, TLN_date, (int32_t)sim_world_date(b->w, &b->chat->pub, p->post));
+        tl_set_obj(f, TLN_from_id, sim_peer_value(p->from, b->arena));
+        tl_set_int(f, TLN_channel_post, (int32_t)p->post);
+        return;
+    }
     tl_set_int(f, TLN_date, (int32_t)b->date - 60 - (int32_t)(p->key >> 40 & 0xfffff));
     if (p->forward == SIM_FROM_HIDDEN) {
         tl_set_cstr(f, TLN_from_name,
@@ -215,7 +225,7 @@ static void set_forward(struct sim_build *b, struct tl_value *m)
     if (p->key >> 12 & 1)
         tl_set_cstr(f, TLN_post_author,
                     sim_user_name(b->w, (uint32_t)(p->key >> 20) % SIM_POOL, b->arena));
-    if (p->key >> 13 & 1) { /* what a channel's discussion group gets */
+    if (!p->post && p->key >> 13 & 1) { /* what a channel's discussion group gets */
         tl_set_obj(f, TLN_saved_from_peer, sim_peer_value(p->forward_from, b->arena));
         tl_set_int(f, TLN_saved_from_msg_id, 1 + (int32_t)(p->key >> 30 & 0xffff));
     }
@@ -230,12 +240,14 @@ static void set_replies(struct sim_build *b, struct tl_value *m)
     if (!p->replies)
         return;
     n = (int32_t)(sim_below(&b->rng, 40) * sim_below(&b->rng, 40) / 30) + (int32_t)p->n_repliers;
+    if (p->counted)
+        n = p->n_replies;
     r = tl_set_new(m, TLN_replies, TLN_messageReplies);
     tl_set_int(r, TLN_replies, n);
     tl_set_int(r, TLN_replies_pts, (int32_t)p->id + n);
     if (!p->discussion) {
         if (n)
-            tl_set_int(r, TLN_max_id, (int32_t)p->id + n);
+            tl_set_int(r, TLN_max_id, p->counted ? p->top_reply : (int32_t)p->id + n);
         return;
     }
     tl_set_true(r, TLN_comments, true);
@@ -244,7 +256,8 @@ static void set_replies(struct sim_build *b, struct tl_value *m)
         list = tl_set_vector(r, TLN_recent_repliers);
         for (uint32_t i = 0; i < p->n_repliers; i++)
             tl_add_obj(list, sim_peer_value(p->replier[i], b->arena));
-        tl_set_int(r, TLN_max_id, (int32_t)p->id * 2 % 1000000 + n);
+        tl_set_int(r, TLN_max_id,
+                   p->counted ? p->top_reply : (int32_t)p->id * 2 % 1000000 + n);
     }
 }
 
@@ -262,9 +275,10 @@ static void set_post(struct sim_build *b, struct tl_value *m)
 {
     const struct sim_plan *p = b->plan;
     enum sim_chat_kind kind = b->chat->pub.kind;
+    bool copy = b->plan->post != 0;
     bool post = kind == SIM_CHANNEL || kind == SIM_PROTECTED || kind == SIM_LEFT_CHANNEL;
 
-    tl_set_true(m, TLN_post, post);
+    tl_set_true(m, TLN_post, post && !copy);
     if (post || p->forward == SIM_FROM_CHANNEL) {
         int32_t views = 1 + (int32_t)(sim_below(&b->rng, 300) * sim_below(&b->rng, 300));
 
@@ -274,7 +288,7 @@ static void set_post(struct sim_build *b, struct tl_value *m)
     if (post && b->chat->signatures)
         tl_set_cstr(m, TLN_post_author,
                     sim_user_name(b->w, sim_member(b->w, b->chat, 1 + p->key % 3), b->arena));
-    else if (p->from == b->chat->pub.marked_id && p->from < 0)
+    else if (p->from == b->chat->pub.marked_id && p->from < 0 && !copy)
         tl_set_cstr(m, TLN_post_author, "moderation");
     if (kind == SIM_PROTECTED)
         tl_set_true(m, TLN_noforwards, p->key >> 14 & 1);
@@ -329,7 +343,7 @@ static struct tl_value *message_value(struct sim_build *b)
     /* In a private chat only the own side is named; the other is the peer itself. */
     if (p->from && (out || b->chat->pub.kind != SIM_PRIVATE))
         tl_set_obj(m, TLN_from_id, sim_peer_value(p->from, b->arena));
-    tl_set_obj(m, TLN_peer_id, sim_peer_value(b->chat->pub.marked_id, b->arena));
+    tl_set_obj(m, TLN_peer_id, sim_peer_value(b->peer, b->arena));
     tl_set_int(m, TLN_date, (int32_t)b->date);
     set_forward(b, m);
     sim_set_reply(b, m);
@@ -358,13 +372,16 @@ struct tl_value *sim_world_message(const struct sim_world *w, const struct sim_a
 {
     const struct sim_chat_in *c = sim_in(w, chat);
     struct sim_plan plan;
-    struct sim_build b = { .w = w, .viewer = viewer, .chat = c, .plan = &plan, .arena = arena };
+    struct sim_build b = { .w = w, .viewer = viewer, .chat = c, .peer = chat->marked_id,
+                           .plan = &plan, .arena = arena };
 
     if (!sim_world_exists(w, chat, id))
         return empty_value(c, id, arena);
     if (c->import)
         return sim_import_message(w, viewer, c, id, arena);
     sim_plan_make(w, c, sim_id_to_local(c, id), &plan);
+    if (plan.post) /* it is made as the post is */
+        b.chat = sim_in(w, sim_world_linked(w, chat));
     b.date = sim_world_date(w, chat, id);
     b.rng.s = sim_hash(plan.key, 0xb1d);
     return plan.action == SIM_MESSAGE ? message_value(&b) : sim_service_value(&b);

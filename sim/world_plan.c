@@ -128,10 +128,34 @@ static int64_t reply_of(const struct sim_chat_in *c, int64_t local)
     return 0;
 }
 
-static void plan_reply(const struct sim_chat_in *c, struct sim_plan *p)
+/* In a discussion group: a comment answers the post or a comment on it, talk other talk. */
+static void plan_answer(const struct sim_world *w, const struct sim_chat_in *c, struct sim_plan *p)
 {
-    int64_t to = reply_of(c, p->local), top = to;
+    struct sim_rng r = draw(p->key, D_REPLY);
+    int64_t root = sim_discuss_thread(w, c, p->local);
 
+    p->reply_to = root;
+    if (p->local < 3 || !sim_chance(&r, 400))
+        return;
+    for (int64_t at = p->local - 1; at > TG_MAX(root, p->local - 24) && at > 1; at--) {
+        if (sim_discuss_thread(w, c, at) != root || sim_discuss_post(w, c, at) ||
+            sim_local_is_service(c, at))
+            continue;
+        p->reply_to = at;
+        p->reply_top = root;
+        return;
+    }
+}
+
+static void plan_reply(const struct sim_world *w, const struct sim_chat_in *c, struct sim_plan *p)
+{
+    int64_t to, top;
+
+    if (c->pub.kind == SIM_DISCUSSION) {
+        plan_answer(w, c, p);
+        return;
+    }
+    to = top = reply_of(c, p->local);
     if (to) {
         p->reply_to = sim_local_to_id(c, to);
         p->reply_quote = (p->key >> 7 & 7) == 0;
@@ -196,6 +220,13 @@ static enum sim_action action_of(const struct sim_chat_in *c, const struct sim_p
     if (c->pub.kind == SIM_FORUM && p->topic > 1 && sim_chance(&r, 200))
         return SIM_TOPIC_EDIT;
     return draw_action(c, &r);
+}
+
+bool sim_local_is_service(const struct sim_chat_in *c, int64_t local)
+{
+    const struct sim_plan p = { .local = local, .key = key_of(c, local) };
+
+    return action_of(c, &p) != SIM_MESSAGE;
 }
 
 static void plan_action(const struct sim_world *w, const struct sim_chat_in *c, struct sim_plan *p)
@@ -340,13 +371,41 @@ static void plan_reactions(const struct sim_world *w, const struct sim_chat_in *
     }
 }
 
+/* The comments as they are in the discussion group. */
+static void plan_counted(const struct sim_world *w, const struct sim_chat_in *c, struct sim_plan *p)
+{
+    const struct sim_chat_in *group = &w->chat[c->linked - 1];
+    int64_t root = sim_discuss_root(w, c, p->local);
+    struct sim_thread thread;
+
+    if (!root)
+        return;
+    sim_discuss_count(w, group, root, &thread);
+    p->replies = p->counted = true;
+    p->discussion = group->pub.marked_id;
+    p->n_replies = (int32_t)thread.n;
+    p->top_reply = (int32_t)thread.top;
+    for (uint32_t i = 0; i < TG_MIN(thread.n, (uint32_t)TG_COUNT(thread.last)); i++) {
+        struct sim_plan comment = { .local = thread.last[i],
+                                    .key = key_of(group, thread.last[i]) };
+
+        plan_sender(w, group, &comment);
+        p->replier[p->n_repliers++] = comment.from;
+    }
+}
+
 static void plan_comments(const struct sim_world *w, const struct sim_chat_in *c,
                           struct sim_plan *p)
 {
     struct sim_rng r = draw(p->key, D_COMMENT);
 
-    if (c->pub.kind == SIM_BASIC_GROUP || c->pub.kind == SIM_PRIVATE)
+    if (c->pub.kind == SIM_BASIC_GROUP || c->pub.kind == SIM_PRIVATE ||
+        c->pub.kind == SIM_DISCUSSION)
         return;
+    if (c->linked) {
+        plan_counted(w, c, p);
+        return;
+    }
     if (!is_channel(c)) {
         p->replies = sim_chance(&r, 500);
         return;
@@ -364,13 +423,35 @@ static void plan_comments(const struct sim_world *w, const struct sim_chat_in *c
 
 /* ---- all of it ---- */
 
+/* A channel's post as its discussion group got it. */
+static void plan_copy(const struct sim_world *w, const struct sim_chat_in *group, int64_t local,
+                      int64_t post, struct sim_plan *ret)
+{
+    const struct sim_chat_in *channel = &w->chat[group->linked - 1];
+
+    sim_plan_make(w, channel, post, ret);
+    ret->id = ret->local = local;
+    ret->post = post;
+    ret->from = channel->pub.marked_id;
+    ret->reply_to = ret->reply_top = 0;
+    ret->reply_quote = false;
+    ret->discussion = 0;
+    ret->n_repliers = 0;
+}
+
 void sim_plan_make(const struct sim_world *w, const struct sim_chat_in *c, int64_t local,
                    struct sim_plan *ret)
 {
+    int64_t post = c->pub.kind == SIM_DISCUSSION ? sim_discuss_post(w, c, local) : 0;
+
     assert(!c->import && local > 0);
+    if (post) {
+        plan_copy(w, c, local, post, ret);
+        return;
+    }
     *ret = (struct sim_plan){ .id = sim_local_to_id(c, local), .local = local,
                               .key = key_of(c, local) };
-    plan_reply(c, ret);
+    plan_reply(w, c, ret);
     plan_sender(w, c, ret);
     ret->action = action_of(c, ret);
     if (ret->action != SIM_MESSAGE) {
@@ -408,10 +489,12 @@ int64_t sim_world_thread(const struct sim_world *w, const struct sim_chat *chat,
 
     if (c->import || !sim_world_exists(w, chat, id))
         return 0;
+    if (chat->kind == SIM_DISCUSSION && (sim_discuss_post(w, c, id) || sim_local_is_service(c, id)))
+        return 0;
     p.local = sim_id_to_local(c, id);
     p.id = id;
     p.key = key_of(c, p.local);
-    plan_reply(c, &p);
+    plan_reply(w, c, &p);
     if (c->pub.kind == SIM_FORUM)
         return p.topic;
     return p.reply_top ? p.reply_top : p.reply_to;

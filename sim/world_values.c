@@ -90,13 +90,13 @@ static struct tl_value *channel_value(const struct sim_world *w, const struct si
     struct tl_value *o = tl_obj(arena, TLN_channel);
     bool broadcast = is_broadcast(c);
 
-    tl_set_true(o, TLN_left, c->pub.kind == SIM_LEFT_CHANNEL);
+    tl_set_true(o, TLN_left, c->pub.kind == SIM_LEFT_CHANNEL || c->closed);
     tl_set_true(o, TLN_broadcast, broadcast);
     tl_set_true(o, TLN_megagroup, !broadcast);
     tl_set_true(o, TLN_forum, c->pub.kind == SIM_FORUM);
     tl_set_true(o, TLN_noforwards, c->pub.kind == SIM_PROTECTED);
     tl_set_true(o, TLN_signatures, broadcast && c->signatures);
-    tl_set_true(o, TLN_has_link, c->pub.kind == SIM_CHANNEL);
+    tl_set_true(o, TLN_has_link, c->pub.kind == SIM_CHANNEL || c->linked);
     tl_set_true(o, TLN_verified, c->salt % 13 == 1);
     tl_set_long(o, TLN_id, c->pub.id);
     tl_set_long(o, TLN_access_hash,
@@ -212,7 +212,9 @@ static struct tl_value *channel_full(const struct sim_world *w, const struct sim
             tl_set_int(o, TLN_migrated_from_max_id, old->top_id);
         }
     }
-    if (c->pub.kind == SIM_CHANNEL && !c->import)
+    if (c->linked)
+        tl_set_long(o, TLN_linked_chat_id, w->chat[c->linked - 1].pub.id);
+    else if (c->pub.kind == SIM_CHANNEL && !c->import)
         tl_set_long(o, TLN_linked_chat_id,
                     -SIM_CHANNEL_BASE - sim_foreign_id((uint32_t)(c->salt >> 18 & 63) * 4 + 3));
     tl_set_new(o, TLN_available_reactions, TLN_chatReactionsAll);

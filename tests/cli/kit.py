@@ -101,7 +101,13 @@ class Sim:
 
     def ids(self, chat_id):
         text = (self.dir / f"ids-{chat_id}.txt").read_text(encoding="ascii")
-        return [int(line) for line in text.split()]
+        return [int(line.split()[0]) for line in text.splitlines()]
+
+    def comments(self, chat_id):
+        """Of a discussion group: the post that each message is a comment on, where it is one."""
+        text = (self.dir / f"ids-{chat_id}.txt").read_text(encoding="ascii")
+        return {i: post for i, post in (map(int, line.split()) for line in text.splitlines())
+                if post}
 
     def truth(self, chats):
         """All (chat, id) of those entries, with the groups they grew from, each once."""

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -54,10 +55,9 @@ static inline void kit_push(void *ctx, int dc, const struct sim_token *to,
 }
 
 /* `faults` and `flood` as on the command line. */
-static inline struct kit *kit_new(const char *faults, const char *flood)
+static inline struct kit *kit_of(const struct sim_world_options *options, const char *faults,
+                                 const char *flood)
 {
-    struct sim_world_options options = { .seed = 5, .n_chats = 8, .n_messages = 700,
-                                         .holes_percent = -1 };
     struct kit *k = calloc(1, sizeof *k);
     static const char *item[1];
     struct tg_error err = { .message = "" };
@@ -86,11 +86,19 @@ static inline struct kit *kit_new(const char *faults, const char *flood)
     k->core.port[2] = 4432;
     k->core.media_port[1] = 4433;
     k->core.media_port[2] = 4434;
-    assert_int_equal(sim_world_new(&options, &k->core.world, &err), TG_OK);
+    assert_int_equal(sim_world_new(options, &k->core.world, &err), TG_OK);
     assert_int_equal(sim_keys_new(NULL, NULL, k->core.world, &k->core.keys, &err), TG_OK);
     if (sim_core_start(&k->core, &err) != TG_OK)
         fail_msg("%s", err.message);
     return k;
+}
+
+static inline struct kit *kit_new(const char *faults, const char *flood)
+{
+    const struct sim_world_options options = { .seed = 5, .n_chats = 8, .n_messages = 700,
+                                               .holes_percent = -1 };
+
+    return kit_of(&options, faults, flood);
 }
 
 static inline void kit_free(struct kit *k)
