@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * import.c - walks a Telegram Desktop export and notes where its messages stand; see import.h
+ * import.c - makes a world of a Telegram Desktop export; see import.h
  *
- * The outer structure (objects down to the list of messages) is walked here; every value below is
- * handed to jansson, which stops behind it. So no tree of the whole file is ever built.
+ * export/export.h walks the file, which is held whole: where its messages stand is noted here.
  *
  * Threads: none      Limits: import.h
  */
@@ -14,25 +13,27 @@
 #include "os/fs.h"
 #include "sim/import_int.h"
 
-enum { FILE_MAX = 512 << 20, MESSAGE_MAX = 1 << 20, CHATS_MAX = 100000, NAMES_MAX = 64 << 20 };
+enum { FILE_MAX = 512 << 20, CHATS_MAX = 100000, NAMES_MAX = 64 << 20 };
+
+/** Messages of a chat while its object is being read. */
+struct draft {
+    struct sim_import_chat now, old;
+};
 
 struct loader {
     struct sim_world *w;
     struct sim_import *imp;
+    struct tg_export export;
     const char *name; /* of the file */
-    const char *text;
-    size_t at, len;
-    int64_t own_id;   /* the exporter's user id; 0 unknown */
+    size_t read;      /* bytes of the text that the walk was given */
+    struct draft alone, listed; /* the chat that the file is; one of a list */
     struct tg_error *err;
 };
 
-/** A chat while its object is being read. */
-struct draft {
-    char *title, *type; /* owned */
-    int64_t id;
-    bool has_messages, left;
-    struct sim_import_chat now, old;
-};
+static struct draft *draft_of(struct loader *l)
+{
+    return l->export.chat->alone ? &l->alone : &l->listed;
+}
 
 /* ---- failing ---- */
 
@@ -40,97 +41,21 @@ static tg_code fail_at(struct loader *l, size_t at, const char *what)
 {
     size_t line = 1;
 
-    for (size_t i = 0; i < at && i < l->len; i++)
-        line += l->text[i] == '\n';
+    for (size_t i = 0; i < at && i < l->imp->text.len; i++)
+        line += l->imp->text.data[i] == '\n';
     tg_fail(l->err, TG_DATA, "%s: line %zu: %s", l->name, line, what);
     return tg_hint(l->err, "give the result.json that Telegram Desktop's export wrote");
+}
+
+/* At the end of what was walked so far. */
+static tg_code fail_here(struct loader *l, const char *what)
+{
+    return fail_at(l, (size_t)l->export.passed + l->export.at, what);
 }
 
 static tg_code no_memory(struct loader *l)
 {
     return tg_fail(l->err, TG_NOMEM, "%s: out of memory", l->name);
-}
-
-/* ---- JSON, one step at a time ---- */
-
-static char peek(struct loader *l)
-{
-    while (l->at < l->len && memchr(" \t\r\n", l->text[l->at], 4))
-        l->at++;
-    return l->at < l->len ? l->text[l->at] : 0;
-}
-
-static tg_code expect(struct loader *l, char c)
-{
-    char what[32];
-
-    if (peek(l) == c) {
-        l->at++;
-        return TG_OK;
-    }
-    snprintf(what, sizeof what, "expected '%c'", c);
-    return fail_at(l, l->at, what);
-}
-
-/* Reads any value with jansson. */
-static tg_code read_value(struct loader *l, json_t **ret)
-{
-    json_error_t error;
-    size_t start = (peek(l), l->at);
-    json_t *v = json_loadb(l->text + start, l->len - start,
-                           JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES,
-                           &error);
-
-    if (!v) {
-        size_t at = start + (error.position > 0 ? (size_t)error.position : 0);
-        char what[200];
-
-        if (json_error_code(&error) == json_error_out_of_memory)
-            return no_memory(l);
-        snprintf(what, sizeof what, "no valid JSON: %.160s", error.text);
-        return fail_at(l, TG_MIN(at, l->len), what);
-    }
-    l->at = start + (size_t)error.position;
-    *ret = v;
-    return TG_OK;
-}
-
-/* Steps to the next member of an object or item of an array: TG_OK, or TG_END behind the last. */
-static tg_code next(struct loader *l, char close, bool *first)
-{
-    char c = peek(l);
-
-    if (c == close) {
-        l->at++;
-        return TG_END;
-    }
-    if (!*first)
-        return expect(l, ',');
-    *first = false;
-    return TG_OK;
-}
-
-/* Reads `"key":`. A key that is longer than the room is none that we know. */
-static tg_code read_key(struct loader *l, char key[32])
-{
-    json_t *v = NULL;
-    tg_code code = peek(l) == '"' ? read_value(l, &v) : fail_at(l, l->at, "expected a key");
-
-    if (code != TG_OK)
-        return code;
-    snprintf(key, 32, "%s", json_string_length(v) < 32 ? json_string_value(v) : "");
-    json_decref(v);
-    return expect(l, ':');
-}
-
-static tg_code skip_value(struct loader *l)
-{
-    json_t *v;
-    tg_code code = read_value(l, &v);
-
-    if (code == TG_OK)
-        json_decref(v);
-    return code;
 }
 
 /* ---- messages ---- */
@@ -148,16 +73,6 @@ static void note_name(void *ctx, int64_t marked_id, const char *name)
         n->failed = true;
 }
 
-static int64_t message_date(const json_t *m)
-{
-    int64_t date = sim_json_num(m, "date_unixtime", -1);
-    const char *text = sim_json_str(m, "date");
-
-    if (date < 0 && text && !tg_time_parse(text, &date))
-        date = -1;
-    return date;
-}
-
 static bool add_item(struct sim_import_chat *c, const struct sim_import_item *item)
 {
     if (c->n == c->cap) {
@@ -173,57 +88,31 @@ static bool add_item(struct sim_import_chat *c, const struct sim_import_item *it
     return true;
 }
 
-static tg_code note_message(struct loader *l, struct draft *d, const json_t *m, size_t start)
+static tg_code note_message(struct loader *l)
 {
-    struct sim_import_item item = { .at = start, .len = (uint32_t)(l->at - start) };
+    struct draft *d = draft_of(l);
+    struct sim_import_item item = { .at = l->export.message_at,
+                                    .len = (uint32_t)l->export.message_len };
     struct naming naming = { .imp = l->imp };
-    const json_t *id = json_object_get(m, "id");
-
-    if (!json_is_object(m))
-        return fail_at(l, start, "a message is no object");
-    if (l->at - start > MESSAGE_MAX)
-        return fail_at(l, start, "a message of more than 1 MiB");
-    if (!json_is_integer(id))
-        return fail_at(l, start, "a message without id");
-    item.id = json_integer_value(id);
-    item.date = message_date(m);
-    if (item.date < 0 || item.date > INT32_MAX)
-        return fail_at(l, start, "a message without a valid date");
-    if (item.id == 0 || item.id >= INT32_MAX || item.id <= -SIM_IMPORT_SHIFT)
-        return fail_at(l, start, "a message id out of range");
-    sim_import_people(m, note_name, &naming);
-    if (naming.failed)
-        return no_memory(l);
-    if (item.id < 0) {
-        item.id += SIM_IMPORT_SHIFT;
-        return add_item(&d->old, &item) ? TG_OK : no_memory(l);
-    }
-    return add_item(&d->now, &item) ? TG_OK : no_memory(l);
-}
-
-static tg_code read_messages(struct loader *l, struct draft *d)
-{
-    bool first = true;
-    tg_code code = expect(l, '[');
+    const char *wrong;
+    json_t *m;
+    tg_code code = tg_export_parse(&l->export, &m, l->err);
 
     if (code != TG_OK)
         return code;
-    if (d->has_messages)
-        return fail_at(l, l->at, "two lists of messages in one chat");
-    d->has_messages = true;
-    while ((code = next(l, ']', &first)) == TG_OK) {
-        json_t *m;
-        size_t start = (peek(l), l->at);
-
-        code = read_value(l, &m);
-        if (code != TG_OK)
-            return code;
-        code = note_message(l, d, m, start);
-        json_decref(m);
-        if (code != TG_OK)
-            return code;
+    wrong = tg_export_identity(m, &item.id, &item.date);
+    if (!wrong)
+        sim_import_people(m, note_name, &naming);
+    json_decref(m);
+    if (wrong)
+        return tg_export_fail(&l->export, wrong, l->err);
+    if (naming.failed)
+        return no_memory(l);
+    if (item.id < 0) {
+        item.id += TG_EXPORT_SHIFT;
+        return add_item(&d->old, &item) ? TG_OK : no_memory(l);
     }
-    return code == TG_END ? TG_OK : code;
+    return add_item(&d->now, &item) ? TG_OK : no_memory(l);
 }
 
 static int compare_items(const void *x, const void *y)
@@ -248,26 +137,20 @@ static tg_code sort_items(struct loader *l, struct sim_import_chat *c)
 
 /* ---- chats ---- */
 
-static const struct {
-    const char *type;
-    enum sim_chat_kind kind;
-} types[] = {
-    { "personal_chat", SIM_PRIVATE },         { "bot_chat", SIM_PRIVATE },
-    { "saved_messages", SIM_PRIVATE },        { "replies", SIM_PRIVATE },
-    { "verify_codes", SIM_PRIVATE },          { "private_group", SIM_BASIC_GROUP },
-    { "private_supergroup", SIM_SUPERGROUP }, { "public_supergroup", SIM_SUPERGROUP },
-    { "private_channel", SIM_CHANNEL },       { "public_channel", SIM_CHANNEL },
-};
-
-static tg_code find_kind(struct loader *l, const struct draft *d, enum sim_chat_kind *ret)
+static tg_code find_kind(struct loader *l, enum sim_chat_kind *ret)
 {
-    for (size_t i = 0; d->type && i < TG_COUNT(types); i++) {
-        if (strcmp(types[i].type, d->type) == 0) {
-            *ret = types[i].kind;
-            return TG_OK;
-        }
-    }
-    return fail_at(l, l->at, d->type ? "a chat of unknown type" : "a chat without type");
+    static const enum sim_chat_kind kinds[] = {
+        [TG_EXPORT_PRIVATE] = SIM_PRIVATE,
+        [TG_EXPORT_GROUP] = SIM_BASIC_GROUP,
+        [TG_EXPORT_SUPERGROUP] = SIM_SUPERGROUP,
+        [TG_EXPORT_CHANNEL] = SIM_CHANNEL,
+    };
+    const struct tg_export_chat *chat = l->export.chat;
+
+    if (chat->kind == TG_EXPORT_UNKNOWN)
+        return fail_here(l, chat->has_type ? "a chat of unknown type" : "a chat without type");
+    *ret = kinds[chat->kind];
+    return TG_OK;
 }
 
 static struct sim_chat_in *append_chat(struct loader *l, struct sim_import_chat *messages)
@@ -317,7 +200,8 @@ static void set_kind(struct sim_world *w, struct sim_chat_in *c, enum sim_chat_k
 /* The basic group that a supergroup was: only its messages are known. */
 static tg_code add_old_group(struct loader *l, struct draft *d, uint32_t super)
 {
-    int64_t id = (int64_t)(sim_hash(UINT64_C(0x01d), (uint64_t)d->id) % 900000000000) + 1000000;
+    uint64_t mixed = sim_hash(UINT64_C(0x01d), (uint64_t)l->export.chat->id);
+    int64_t id = (int64_t)(mixed % 900000000000) + 1000000;
     struct sim_chat_in *c = append_chat(l, &d->old);
 
     if (!c)
@@ -330,33 +214,33 @@ static tg_code add_old_group(struct loader *l, struct draft *d, uint32_t super)
     return TG_OK;
 }
 
-static tg_code add_chat(struct loader *l, struct draft *d)
+static tg_code add_chat(struct loader *l)
 {
+    const struct tg_export_chat *chat = l->export.chat;
+    struct draft *d = draft_of(l);
     enum sim_chat_kind kind = SIM_SUPERGROUP;
     struct sim_chat_in *c;
-    tg_code code = find_kind(l, d, &kind);
+    tg_code code = find_kind(l, &kind);
     bool channel = kind == SIM_CHANNEL, has_old = d->old.n > 0;
-    const char *title = d->title ? d->title : kind == SIM_PRIVATE ? "" : "Untitled";
+    const char *title = chat->title ? chat->title : kind == SIM_PRIVATE ? "" : "Untitled";
 
     if (code != TG_OK)
         return code;
-    if (d->id < -SIM_CHANNEL_BASE)
-        d->id = -SIM_CHANNEL_BASE - d->id;
-    if (d->id <= 0 || d->id >= SIM_CHANNEL_BASE)
-        return fail_at(l, l->at, "a chat without a valid id");
+    if (!tg_export_marked(chat->kind, chat->id))
+        return fail_here(l, "a chat without a valid id");
     if (l->w->n_chats >= CHATS_MAX)
         return tg_fail(l->err, TG_LIMIT, "%s: more than %d chats", l->name, CHATS_MAX);
     if (has_old && kind != SIM_SUPERGROUP)
-        return fail_at(l, l->at, "messages from before a migration, but no supergroup");
+        return fail_here(l, "messages from before a migration, but no supergroup");
     if ((code = sort_items(l, &d->now)) != TG_OK || (code = sort_items(l, &d->old)) != TG_OK)
         return code;
-    if (d->left && (kind == SIM_CHANNEL || kind == SIM_SUPERGROUP))
+    if (chat->left && (kind == SIM_CHANNEL || kind == SIM_SUPERGROUP))
         kind = SIM_LEFT_CHANNEL;
     d->now.channel = channel;
     c = append_chat(l, &d->now);
     if (!c)
         return no_memory(l);
-    set_kind(l->w, c, kind, d->id);
+    set_kind(l->w, c, kind, chat->id);
     c->pub.title = tg_arena_copy(&l->imp->arena, title, strlen(title));
     if (!c->pub.title || !sim_import_name_add(l->imp, c->pub.marked_id, title))
         return no_memory(l);
@@ -365,130 +249,42 @@ static tg_code add_chat(struct loader *l, struct draft *d)
 
 static void draft_done(struct draft *d)
 {
-    free(d->title);
-    free(d->type);
     free(d->now.item);
     free(d->old.item);
-}
-
-/* A member of a chat's object that is not its list of messages. */
-static tg_code read_chat_member(struct loader *l, struct draft *d, const char *key)
-{
-    json_t *v;
-    tg_code code = read_value(l, &v);
-    char **text = strcmp(key, "name") == 0 ? &d->title : strcmp(key, "type") == 0 ? &d->type : NULL;
-
-    if (code != TG_OK)
-        return code;
-    if (text && json_is_string(v)) {
-        free(*text);
-        *text = strdup(json_string_value(v));
-        if (!*text)
-            code = no_memory(l);
-    } else if (strcmp(key, "id") == 0 && json_is_integer(v)) {
-        d->id = json_integer_value(v);
-    }
-    json_decref(v);
-    return code;
-}
-
-static tg_code read_chat(struct loader *l, bool left)
-{
-    TG_CLEANUP(draft_done) struct draft d = { .left = left };
-    bool first = true;
-    char key[32];
-    tg_code code = expect(l, '{');
-
-    if (code != TG_OK)
-        return code;
-    while ((code = next(l, '}', &first)) == TG_OK) {
-        if ((code = read_key(l, key)) != TG_OK)
-            return code;
-        code = strcmp(key, "messages") == 0 ? read_messages(l, &d) : read_chat_member(l, &d, key);
-        if (code != TG_OK)
-            return code;
-    }
-    return code == TG_END ? add_chat(l, &d) : code;
-}
-
-/* "chats" and "left_chats": { "about": ..., "list": [ chat, ... ] } */
-static tg_code read_chats(struct loader *l, bool left)
-{
-    bool first = true, first_chat = true;
-    char key[32];
-    tg_code code = expect(l, '{');
-
-    if (code != TG_OK)
-        return code;
-    while ((code = next(l, '}', &first)) == TG_OK) {
-        if ((code = read_key(l, key)) != TG_OK)
-            return code;
-        if (strcmp(key, "list") != 0) {
-            if ((code = skip_value(l)) != TG_OK)
-                return code;
-            continue;
-        }
-        if ((code = expect(l, '[')) != TG_OK)
-            return code;
-        while ((code = next(l, ']', &first_chat)) == TG_OK) {
-            if ((code = read_chat(l, left)) != TG_OK)
-                return code;
-        }
-        if (code != TG_END)
-            return code;
-    }
-    return code == TG_END ? TG_OK : code;
+    *d = (struct draft){ 0 };
 }
 
 /* ---- the file ---- */
 
-static tg_code read_owner(struct loader *l)
+static tg_code note_owner(struct loader *l)
 {
-    json_t *v;
-    tg_code code = read_value(l, &v);
+    const char *name = l->export.owner_name;
 
-    if (code != TG_OK)
-        return code;
-    l->own_id = sim_json_num(v, "user_id", 0);
-    if (l->own_id < 0 || l->own_id >= SIM_CHANNEL_BASE)
-        l->own_id = 0;
-    if (l->own_id) {
-        const char *name = sim_json_str(v, "first_name");
-
-        if (!sim_import_name_add(l->imp, l->own_id, name && *name ? name : "Me"))
-            code = no_memory(l);
-    }
-    json_decref(v);
-    return code;
+    if (l->export.owner_id &&
+        !sim_import_name_add(l->imp, l->export.owner_id, name && *name ? name : "Me"))
+        return no_memory(l);
+    return TG_OK;
 }
 
-static tg_code read_file(struct loader *l, struct draft *alone)
+static tg_code walk(struct loader *l)
 {
-    bool first = true;
-    char key[32];
-    tg_code code = expect(l, '{');
+    enum tg_export_event event = TG_EXPORT_OWNER;
+    tg_code code = TG_OK;
 
-    if (code != TG_OK)
-        return code;
-    while ((code = next(l, '}', &first)) == TG_OK) {
-        if ((code = read_key(l, key)) != TG_OK)
-            return code;
-        if (strcmp(key, "chats") == 0 || strcmp(key, "left_chats") == 0)
-            code = read_chats(l, key[0] == 'l');
-        else if (strcmp(key, "personal_information") == 0)
-            code = read_owner(l);
-        else if (strcmp(key, "messages") == 0)
-            code = read_messages(l, alone);
-        else
-            code = read_chat_member(l, alone, key);
+    while (code == TG_OK && event != TG_EXPORT_END) {
+        code = tg_export_next(&l->export, &event, l->err);
         if (code != TG_OK)
-            return code;
+            break;
+        if (event == TG_EXPORT_OWNER)
+            code = note_owner(l);
+        else if (event == TG_EXPORT_CHAT)
+            draft_done(&l->listed);
+        else if (event == TG_EXPORT_MESSAGE)
+            code = note_message(l);
+        else if (event == TG_EXPORT_CHAT_END)
+            code = add_chat(l);
     }
-    if (code != TG_END)
-        return code;
-    if (peek(l))
-        return fail_at(l, l->at, "more text behind the end");
-    return alone->has_messages ? add_chat(l, alone) : TG_OK;
+    return code;
 }
 
 /* Pointers are set last: the lists moved while they grew. */
@@ -497,25 +293,39 @@ static tg_code finish(struct loader *l)
     struct sim_world *w = l->w;
 
     if (w->n_chats == 0)
-        return fail_at(l, l->at, "neither \"messages\" nor \"chats\" with a list: no export");
+        return fail_here(l, "neither \"messages\" nor \"chats\" with a list: no export");
     for (size_t i = 0; i < w->n_chats; i++)
         w->chat[i].import = &l->imp->chat[i];
-    if (l->own_id)
-        w->account[0].user_id = l->own_id;
+    if (l->export.owner_id)
+        w->account[0].user_id = l->export.owner_id;
+    return TG_OK;
+}
+
+static tg_code read_text(void *ctx, void *bytes, size_t n, size_t *ret_n, struct tg_error *err)
+{
+    struct loader *l = ctx;
+
+    (void)err;
+    *ret_n = TG_MIN(n, l->imp->text.len - l->read);
+    if (*ret_n)
+        memcpy(bytes, l->imp->text.data + l->read, *ret_n);
+    l->read += *ret_n;
     return TG_OK;
 }
 
 static tg_code load(struct loader *l)
 {
-    TG_CLEANUP(draft_done) struct draft alone = { 0 };
+    const struct tg_export_input input = { read_text, l };
     tg_code code;
 
-    l->text = (const char *)l->imp->text.data;
-    l->len = l->imp->text.len;
-    if (l->len >= 3 && memcmp(l->text, "\xef\xbb\xbf", 3) == 0)
-        l->at = 3;
-    code = read_file(l, &alone);
-    return code == TG_OK ? finish(l) : code;
+    tg_export_init(&l->export, l->name, &input);
+    code = walk(l);
+    if (code == TG_OK)
+        code = finish(l);
+    tg_export_done(&l->export);
+    draft_done(&l->alone);
+    draft_done(&l->listed);
+    return code;
 }
 
 static tg_code start(struct loader *l, struct sim_world *w, const char *name, struct tg_error *err)

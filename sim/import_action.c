@@ -60,15 +60,15 @@ static const struct {
 
 static int32_t small(const json_t *m, const char *key)
 {
-    return (int32_t)TG_MAX(0, TG_MIN(sim_json_num(m, key, 0), INT32_MAX));
+    return (int32_t)TG_MAX(0, TG_MIN(tg_export_num(m, key, 0), INT32_MAX));
 }
 
 static void set_title(struct tl_value *a, const json_t *m)
 {
-    const char *title = sim_json_str(m, "title");
+    const char *title = tg_export_str(m, "title");
 
     if (!title)
-        title = sim_json_str(m, "new_title");
+        title = tg_export_str(m, "new_title");
     if (title)
         tl_set_copy(a, TLN_title, title, strlen(title));
 }
@@ -103,7 +103,7 @@ static void set_call(const struct sim_media_at *at, struct tl_value *a, const js
 
 static void set_phone(const struct sim_media_at *at, struct tl_value *a, const json_t *m)
 {
-    const char *reason = sim_json_str(m, "discard_reason");
+    const char *reason = tg_export_str(m, "discard_reason");
 
     tl_set_long(a, TLN_call_id, (int64_t)(at->key >> 1));
     if (reason)
@@ -126,7 +126,7 @@ static void set_move(const struct sim_media_at *at, struct tl_value *a, uint32_t
 
 static void set_message(struct tl_value *a, const json_t *m)
 {
-    const char *text = sim_json_str(m, "text");
+    const char *text = tg_export_str(m, "text");
 
     if (text)
         tl_set_copy(a, TLN_message, text, strlen(text));
@@ -134,7 +134,7 @@ static void set_message(struct tl_value *a, const json_t *m)
 
 struct tl_value *sim_import_action(const struct sim_media_at *at, const json_t *message)
 {
-    const char *action = sim_json_str(message, "action");
+    const char *action = tg_export_str(message, "action");
     uint32_t name = TLN_messageActionCustomAction, take = 0;
     struct tl_value *a;
 

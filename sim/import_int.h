@@ -7,13 +7,9 @@
 #ifndef SIM_IMPORT_INT_H
 #define SIM_IMPORT_INT_H
 
-#include <jansson.h>
-
+#include "export/members.h"
 #include "sim/import.h"
 #include "sim/world_int.h"
-
-/** Ids of messages from before a migration are shifted by this in the file. */
-#define SIM_IMPORT_SHIFT INT64_C(1000000000)
 
 struct sim_import_name {
     int64_t id; /* marked */
@@ -34,20 +30,12 @@ struct sim_import {
 /** Somebody that a message names. `name` is NULL where only the id is known. */
 typedef void (*sim_import_seen)(void *ctx, int64_t marked_id, const char *name);
 
-/** @return the marked id of "user123", "chat123", "channel123" (or a bare number: a user); 0 if it
- *  is none */
-int64_t sim_import_peer_id(const json_t *v);
 /** @return an invented user id for somebody who is only named */
 int64_t sim_import_named_id(const char *name);
 /** Everybody in a message, service or not. */
 void sim_import_people(const json_t *message, sim_import_seen seen, void *ctx);
 /** Remembers a name; the first that is not empty stays. @return false out of memory */
 bool sim_import_name_add(struct sim_import *imp, int64_t marked_id, const char *name);
-
-/* ---- reading members ---- */
-
-const char *sim_json_str(const json_t *o, const char *key); /* NULL: absent or no string */
-int64_t sim_json_num(const json_t *o, const char *key, int64_t absent); /* also digits in quotes */
 
 /* ---- import_text.c ---- */
 

@@ -12,7 +12,7 @@
 
 static void set_str(struct tl_value *o, uint32_t field, const json_t *m, const char *key)
 {
-    const char *s = sim_json_str(m, key);
+    const char *s = tg_export_str(m, key);
 
     tl_set_copy(o, field, s ? s : "", s ? strlen(s) : 0);
 }
@@ -32,13 +32,13 @@ static void set_file(struct tl_value *o, const struct sim_media_at *at, int64_t 
 
 static int32_t side(const json_t *m, const char *key)
 {
-    return (int32_t)TG_MAX(0, TG_MIN(sim_json_num(m, key, 0), 1000000));
+    return (int32_t)TG_MAX(0, TG_MIN(tg_export_num(m, key, 0), 1000000));
 }
 
 struct tl_value *sim_import_photo(const struct sim_media_at *at, const json_t *message)
 {
     struct tl_value *p = tl_obj(at->arena, TLN_photo), *s;
-    int64_t size = sim_json_num(message, "photo_file_size", 100000);
+    int64_t size = tg_export_num(message, "photo_file_size", 100000);
     int64_t file_id = sim_file_id_sized(at->key, TG_MIN(size, INT32_MAX));
 
     set_file(p, at, file_id);
@@ -52,7 +52,7 @@ struct tl_value *sim_import_photo(const struct sim_media_at *at, const json_t *m
 
 static void set_ttl(struct tl_value *media, const json_t *m)
 {
-    int64_t ttl = sim_json_num(m, "self_destruct_period_seconds", 0);
+    int64_t ttl = tg_export_num(m, "self_destruct_period_seconds", 0);
 
     if (ttl > 0 && ttl <= INT32_MAX)
         tl_set_int(media, TLN_ttl_seconds, (int32_t)ttl);
@@ -62,7 +62,7 @@ static void set_video(struct tl_value *list, const json_t *m, bool round)
 {
     struct tl_value *a = tl_add_new(list, TLN_documentAttributeVideo);
 
-    tl_set_double(a, TLN_duration, (double)sim_json_num(m, "duration_seconds", 0));
+    tl_set_double(a, TLN_duration, (double)tg_export_num(m, "duration_seconds", 0));
     tl_set_int(a, TLN_w, side(m, "width"));
     tl_set_int(a, TLN_h, side(m, "height"));
     tl_set_true(a, TLN_round_message, round);
@@ -74,9 +74,9 @@ static void set_audio(struct tl_value *list, const json_t *m, bool voice)
 
     tl_set_true(a, TLN_voice, voice);
     tl_set_int(a, TLN_duration, side(m, "duration_seconds"));
-    if (sim_json_str(m, "title"))
+    if (tg_export_str(m, "title"))
         set_str(a, TLN_title, m, "title");
-    if (sim_json_str(m, "performer"))
+    if (tg_export_str(m, "performer"))
         set_str(a, TLN_performer, m, "performer");
 }
 
@@ -95,7 +95,7 @@ static struct tl_value *document(const struct sim_media_at *at, const json_t *m,
 {
     struct tl_value *media = tl_obj(at->arena, TLN_messageMediaDocument), *list;
     struct tl_value *d = tl_set_new(media, TLN_document, TLN_document);
-    int64_t file_id = sim_file_id_sized(at->key, sim_json_num(m, "file_size", 0));
+    int64_t file_id = sim_file_id_sized(at->key, tg_export_num(m, "file_size", 0));
 
     set_file(d, at, file_id);
     set_str(d, TLN_mime_type, m, "mime_type");
@@ -119,7 +119,7 @@ static struct tl_value *document(const struct sim_media_at *at, const json_t *m,
     } else if (strcmp(type, "sticker") == 0) {
         set_sticker(list, m);
     }
-    if (sim_json_str(m, "file_name"))
+    if (tg_export_str(m, "file_name"))
         set_str(tl_add_new(list, TLN_documentAttributeFilename), TLN_file_name, m, "file_name");
     set_ttl(media, m);
     return media;
@@ -144,7 +144,7 @@ static double degrees(const json_t *v, double most)
 
 static struct tl_value *location(const struct sim_media_at *at, const json_t *m, const json_t *info)
 {
-    bool venue = sim_json_str(m, "place_name"), live;
+    bool venue = tg_export_str(m, "place_name"), live;
     struct tl_value *o, *geo;
 
     live = !venue && json_object_get(m, "live_location_period_seconds");
@@ -202,7 +202,7 @@ static struct tl_value *poll_media(const struct sim_media_at *at, const json_t *
 struct tl_value *sim_import_media(const struct sim_media_at *at, const json_t *message)
 {
     const json_t *info;
-    const char *type = sim_json_str(message, "media_type");
+    const char *type = tg_export_str(message, "media_type");
     struct tl_value *m;
 
     if (json_object_get(message, "photo")) {
@@ -220,7 +220,7 @@ struct tl_value *sim_import_media(const struct sim_media_at *at, const json_t *m
         return location(at, message, info);
     if (json_is_object(info = json_object_get(message, "poll")))
         return poll_media(at, info);
-    if (sim_json_str(message, "game_title") || json_object_get(message, "invoice_information"))
+    if (tg_export_str(message, "game_title") || json_object_get(message, "invoice_information"))
         return tl_obj(at->arena, TLN_messageMediaUnsupported);
     return NULL;
 }

@@ -58,11 +58,8 @@ static void set_copy(struct tl_value *o, uint32_t field, const char *s)
 
 static int32_t date_of(const json_t *m, const char *unix_key, const char *text_key, int64_t absent)
 {
-    int64_t date = sim_json_num(m, unix_key, -1);
-    const char *text = sim_json_str(m, text_key);
+    int64_t date = tg_export_time(m, unix_key, text_key, absent);
 
-    if (date < 0 && (!text || !tg_time_parse(text, &date)))
-        date = absent;
     return (int32_t)TG_MAX(0, TG_MIN(date, INT32_MAX));
 }
 
@@ -70,14 +67,14 @@ static int32_t date_of(const json_t *m, const char *unix_key, const char *text_k
 
 static void set_reply(struct tl_value *o, const json_t *m, struct tg_arena *arena)
 {
-    int64_t to = sim_json_num(m, "reply_to_message_id", 0);
-    int64_t peer = sim_import_peer_id(json_object_get(m, "reply_to_peer_id"));
+    int64_t to = tg_export_num(m, "reply_to_message_id", 0);
+    int64_t peer = tg_export_peer(json_object_get(m, "reply_to_peer_id"));
     struct tl_value *r;
 
     if (to == 0)
-        to = sim_json_num(m, "message_id", 0); /* of a pin */
+        to = tg_export_num(m, "message_id", 0); /* of a pin */
     if (to < 0)
-        to += SIM_IMPORT_SHIFT; /* both lie in the old group */
+        to += TG_EXPORT_SHIFT; /* both lie in the old group */
     if (to <= 0 || to > INT32_MAX)
         return;
     r = tl_set_new(o, TLN_reply_to, TLN_messageReplyHeader);
@@ -88,7 +85,7 @@ static void set_reply(struct tl_value *o, const json_t *m, struct tg_arena *aren
 
 static void set_forward(struct tl_value *o, const json_t *m, int32_t date, struct tg_arena *arena)
 {
-    int64_t from = sim_import_peer_id(json_object_get(m, "forwarded_from_id"));
+    int64_t from = tg_export_peer(json_object_get(m, "forwarded_from_id"));
     const json_t *name = json_object_get(m, "forwarded_from");
     struct tl_value *f;
 
@@ -104,26 +101,26 @@ static void set_forward(struct tl_value *o, const json_t *m, int32_t date, struc
 
 static void set_reaction(struct tl_value *o, const json_t *v)
 {
-    const char *type = sim_json_str(v, "type"), *id;
+    const char *type = tg_export_str(v, "type"), *id;
     struct tl_value *r;
 
     if (type && strcmp(type, "custom_emoji") == 0) {
         r = tl_set_new(o, TLN_reaction, TLN_reactionCustomEmoji);
-        id = sim_json_str(v, "document_id");
+        id = tg_export_str(v, "document_id");
         tl_set_long(r, TLN_document_id,
-                    sim_json_num(v, "document_id", id ? sim_import_named_id(id) : 0));
+                    tg_export_num(v, "document_id", id ? sim_import_named_id(id) : 0));
     } else if (type && strcmp(type, "paid") == 0) {
         tl_set_new(o, TLN_reaction, TLN_reactionPaid);
     } else {
         r = tl_set_new(o, TLN_reaction, TLN_reactionEmoji);
-        set_copy(r, TLN_emoticon, sim_json_str(v, "emoji"));
+        set_copy(r, TLN_emoticon, tg_export_str(v, "emoji"));
     }
 }
 
 static void add_recent(struct tl_value *r, struct tl_value **list, const json_t *reaction,
                        const json_t *one, struct tg_arena *arena)
 {
-    int64_t from = sim_import_peer_id(json_object_get(one, "from_id"));
+    int64_t from = tg_export_peer(json_object_get(one, "from_id"));
     struct tl_value *p;
 
     if (!from)
@@ -150,7 +147,7 @@ static void set_reactions(struct tl_value *o, const json_t *m, struct tg_arena *
         c = tl_add_new(results, TLN_reactionCount);
         set_reaction(c, v);
         tl_set_int(c, TLN_count,
-                   (int32_t)TG_MAX(0, TG_MIN(sim_json_num(v, "count", 1), INT32_MAX)));
+                   (int32_t)TG_MAX(0, TG_MIN(tg_export_num(v, "count", 1), INT32_MAX)));
         json_array_foreach(json_object_get(v, "recent"), k, one)
             add_recent(r, &recent, v, one, arena);
     }
@@ -176,7 +173,7 @@ static struct tl_value *service(const struct sim_media_at *at, const json_t *m)
     struct tl_value *o = tl_obj(at->arena, TLN_messageService);
 
     tl_set_int(o, TLN_id, (int32_t)at->id);
-    set_sender(o, at, sim_import_peer_id(json_object_get(m, "actor_id")));
+    set_sender(o, at, tg_export_peer(json_object_get(m, "actor_id")));
     set_reply(o, m, at->arena);
     tl_set_int(o, TLN_date, (int32_t)at->date);
     tl_set_obj(o, TLN_action, sim_import_action(at, m));
@@ -187,8 +184,8 @@ static struct tl_value *service(const struct sim_media_at *at, const json_t *m)
 static struct tl_value *ordinary(const struct sim_media_at *at, const json_t *m)
 {
     struct tl_value *o = tl_obj(at->arena, TLN_message);
-    int64_t from = sim_import_peer_id(json_object_get(m, "from_id"));
-    const char *via = sim_json_str(m, "via_bot");
+    int64_t from = tg_export_peer(json_object_get(m, "from_id"));
+    const char *via = tg_export_str(m, "via_bot");
     struct tl_value *media = sim_import_media(at, m);
     int32_t edited = date_of(m, "edited_unixtime", "edited", 0);
 
@@ -204,7 +201,7 @@ static struct tl_value *ordinary(const struct sim_media_at *at, const json_t *m)
         tl_set_obj(o, TLN_media, media);
     if (edited)
         tl_set_int(o, TLN_edit_date, edited);
-    set_copy(o, TLN_post_author, sim_json_str(m, "author"));
+    set_copy(o, TLN_post_author, tg_export_str(m, "author"));
     set_reactions(o, m, at->arena);
     return o;
 }
@@ -214,7 +211,7 @@ struct tl_value *sim_import_message(const struct sim_world *w, const struct sim_
                                     struct tg_arena *arena)
 {
     json_t *m = parse(w, c, id);
-    const char *type = m ? sim_json_str(m, "type") : NULL;
+    const char *type = m ? tg_export_str(m, "type") : NULL;
     struct sim_media_at at = { .w = w, .viewer = viewer, .chat = c, .id = id, .arena = arena,
                                .key = sim_hash(c->salt, (uint64_t)id) };
     struct tl_value *o;

@@ -9,50 +9,7 @@
 
 #include "sim/import_int.h"
 
-/* ---- reading members ---- */
-
-const char *sim_json_str(const json_t *o, const char *key)
-{
-    return json_string_value(json_object_get(o, key));
-}
-
-int64_t sim_json_num(const json_t *o, const char *key, int64_t absent)
-{
-    const json_t *v = json_object_get(o, key);
-    int64_t n;
-
-    if (json_is_integer(v))
-        return json_integer_value(v);
-    if (json_is_real(v) && json_real_value(v) > -9e15 && json_real_value(v) < 9e15)
-        return (int64_t)json_real_value(v);
-    return json_is_string(v) && tg_i64_parse(json_string_value(v), &n) ? n : absent;
-}
-
 /* ---- ids ---- */
-
-int64_t sim_import_peer_id(const json_t *v)
-{
-    static const struct {
-        const char *word;
-        size_t len;
-        int64_t least, sign;
-    } kinds[] = { { "user", 4, 0, 1 },
-                  { "channel", 7, -SIM_CHANNEL_BASE, -1 },
-                  { "chat", 4, 0, -1 } };
-    const char *text = json_string_value(v);
-    int64_t n = json_is_integer(v) ? json_integer_value(v) : 0;
-
-    if (!text)
-        return n > 0 && n < SIM_CHANNEL_BASE ? n : 0;
-    for (size_t i = 0; i < TG_COUNT(kinds); i++) {
-        if (strncmp(text, kinds[i].word, kinds[i].len) != 0)
-            continue;
-        if (!tg_i64_parse(text + kinds[i].len, &n) || n <= 0 || n >= SIM_CHANNEL_BASE)
-            return 0;
-        return kinds[i].least + kinds[i].sign * n;
-    }
-    return 0;
-}
 
 int64_t sim_import_named_id(const char *name)
 {
@@ -68,7 +25,7 @@ int64_t sim_import_named_id(const char *name)
 static void see(const json_t *o, const char *id_key, const char *name_key, sim_import_seen seen,
                 void *ctx)
 {
-    int64_t id = sim_import_peer_id(json_object_get(o, id_key));
+    int64_t id = tg_export_peer(json_object_get(o, id_key));
     const json_t *name = json_object_get(o, name_key);
 
     if (id) /* a null name is that of a deleted account */

@@ -251,8 +251,6 @@ struct sim_say {
 /** Draws a text. @return false out of memory */
 bool sim_text_make(struct sim_rng *r, const struct sim_say *say, struct tg_arena *arena,
                    struct sim_said *ret);
-/** UTF-16 units of well-formed UTF-8. */
-uint32_t sim_utf16_len(const char *at, size_t n);
 
 /* ---- world_plan.c ---- */
 

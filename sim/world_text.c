@@ -25,33 +25,6 @@ struct draft {
     char text[ROOM];
 };
 
-/* Units of eight bytes at once; zero bytes count as one each. Bit 7 of each byte tells; a
- * multiplication sums the bytes up. */
-static uint32_t units_of_8(uint64_t x)
-{
-    const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t first = (~x | x << 1) >> 7 & ones;                 /* not 10xxxxxx, which goes on */
-    uint64_t pair = (x & x << 1 & x << 2 & x << 3) >> 7 & ones; /* 1111xxxx: a surrogate pair */
-
-    return (uint32_t)((first + pair) * ones >> 56);
-}
-
-uint32_t sim_utf16_len(const char *at, size_t n)
-{
-    uint32_t units = 0;
-    size_t i = 0;
-
-    for (; i + 8 <= n; i += 8)
-        units += units_of_8(tg_le64(at + i));
-    if (i < n) {
-        uint8_t last[8] = { 0 };
-
-        memcpy(last, at + i, n - i);
-        units += units_of_8(tg_le64(last)) - (uint32_t)(8 - (n - i));
-    }
-    return units;
-}
-
 static void add(struct draft *d, const char *at, size_t n)
 {
     assert(d->len + n <= ROOM);
@@ -62,7 +35,7 @@ static void add(struct draft *d, const char *at, size_t n)
 /* Units so far. Counted in long stretches, only where a span begins or ends. */
 static uint32_t units(struct draft *d)
 {
-    d->units += sim_utf16_len(d->text + d->counted, d->len - d->counted);
+    d->units += tg_utf16_len(d->text + d->counted, d->len - d->counted);
     d->counted = d->len;
     return d->units;
 }

@@ -21,17 +21,18 @@ ALLOWED = {
     "mtproto": BASE | {"tl", "crypto"},
     "telegram": TELEGRAM,
     "quality": BASE | {"flow"},
+    "export": BASE,
     "client": {"base", "os", "crypto"},
     "sink": DRIVER,
     "store": DRIVER,
     "queue": DRIVER,
     "stage": BASE | {"flow", "quality", "client"},
     "source": TELEGRAM | {"os", "client"},
-    "etl": TELEGRAM | DRIVER | {"source", "sink", "store", "queue", "stage", "quality"},
+    "etl": TELEGRAM | DRIVER | {"export", "source", "sink", "store", "queue", "stage", "quality"},
     "observe": {"base", "os", "crypto"},
     "config": BASE,
     "cli": BASE,
-    "sim": {"base", "os", "crypto", "tl", "mtproto"},
+    "sim": {"base", "os", "export", "crypto", "tl", "mtproto"},
 }
 # Single headers that are open to a folder besides.
 ALSO = {

@@ -74,7 +74,8 @@ enum tg_field_type {
     X(pinned, BOOL, "pinned")                                                                      \
     X(protected, BOOL, "the chat forbids saving content")                                          \
     X(ttl_s, I64, "self-destruction period in seconds")                                            \
-    X(raw, JSON, "the whole object as received (--raw)")
+    X(raw, JSON, "the whole object as received (--raw)")                                           \
+    X(source, STR, "archive or export: a fallback's row; absent: it came from Telegram")
 
 enum tg_field_id {
 #define TG_FIELD_ENUM(name, type, meaning) TG_F_##name,

@@ -93,6 +93,10 @@ struct tg_str tg_batch_text(struct tg_batch *b, const void *text, size_t len);
 /** Appends the row as one JSON object; fields in table order, absent ones left out. */
 void tg_row_json(const struct tg_row *row, struct tg_buf *out);
 
+/** Reads a row back from that JSON, as the batch's next; its texts are copied. Unknown members are
+ *  passed over. @return TG_OK; TG_DATA, TG_LIMIT (the batch is full), TG_NOMEM: no row was added */
+tg_code tg_row_read(struct tg_batch *b, const char *json, size_t len, struct tg_error *err);
+
 /** Appends owner:chat_id:message_id:version. */
 void tg_row_key(const struct tg_row *row, struct tg_buf *out);
 

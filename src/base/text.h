@@ -61,6 +61,9 @@ bool tg_duration_parse(const char *text, int64_t *ret_ms);
 /** @return whether the bytes are well-formed UTF-8 (no surrogates, nothing above U+10FFFF) */
 bool tg_utf8_valid(const void *bytes, size_t n);
 
+/** @return how many units of UTF-16 well-formed UTF-8 has: offsets of formatting count in them */
+uint32_t tg_utf16_len(const char *text, size_t n);
+
 /**
  * Copies leading text that stands for itself inside the quotes of JSON: well-formed UTF-8 without
  * control characters, quote and backslash. `out` has room for 16 bytes more than there are.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * utf8.c - tg_utf8_valid and tg_utf8_copy of text.h
+ * utf8.c - tg_utf8_valid, tg_utf8_copy and tg_utf16_len of text.h
  *
  * Every text of every message goes through here. Where SSSE3 is there (asked at run time), sixteen
  * bytes are judged at once: three tables, by the upper and lower half of the byte before and by the
@@ -249,3 +249,32 @@ size_t tg_utf8_copy(uint8_t *out, const uint8_t *s, size_t n)
 }
 
 #endif
+
+/* ---- units of UTF-16 ---- */
+
+/* Units of eight bytes at once; zero bytes count as one each. Bit 7 of each byte tells; a
+ * multiplication sums the bytes up. */
+static uint32_t units_of_8(uint64_t x)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t first = (~x | x << 1) >> 7 & ones;                 /* not 10xxxxxx, which goes on */
+    uint64_t pair = (x & x << 1 & x << 2 & x << 3) >> 7 & ones; /* 1111xxxx: a surrogate pair */
+
+    return (uint32_t)((first + pair) * ones >> 56);
+}
+
+uint32_t tg_utf16_len(const char *at, size_t n)
+{
+    uint32_t units = 0;
+    size_t i = 0;
+
+    for (; i + 8 <= n; i += 8)
+        units += units_of_8(tg_le64(at + i));
+    if (i < n) {
+        uint8_t last[8] = { 0 };
+
+        memcpy(last, at + i, n - i);
+        units += units_of_8(tg_le64(last)) - (uint32_t)(8 - (n - i));
+    }
+    return units;
+}

@@ -213,7 +213,7 @@ static void count(struct figures *f, const struct tl_value *m)
     f->albums += tl_get(m, TLN_grouped_id) != NULL;
     f->comments += tl_get_bool(tl_get_obj(m, TLN_replies), TLN_comments);
     f->text_bytes += text.len;
-    f->units += sim_utf16_len(text.at, text.len);
+    f->units += tg_utf16_len(text.at, text.len);
     f->entities += tl_len(tl_get_vector(m, TLN_entities));
 }
 
@@ -281,7 +281,7 @@ static void check_entities(const struct tl_value *m)
 {
     struct tg_str text = tl_get_str(m, TLN_message);
     const struct tl_value *list = tl_get_vector(m, TLN_entities);
-    uint32_t units = sim_utf16_len(text.at, text.len);
+    uint32_t units = tg_utf16_len(text.at, text.len);
 
     assert_true(tg_utf8_valid(text.at, text.len));
     assert_true(units <= SIM_TEXT_MAX);

@@ -43,6 +43,23 @@ static void a_row_is_written_in_table_order(void **state)
     tg_batch_free(b);
 }
 
+/* The row of that JSON gives the same JSON. */
+static void reads_back(const struct tg_buf *json)
+{
+    struct tg_batch *b = tg_batch_new(1);
+    struct tg_error err = { 0 };
+    struct tg_buf again;
+
+    tg_buf_init(&again, 1 << 16);
+    if (tg_row_read(b, (const char *)json->data, json->len, &err) != TG_OK)
+        fail_msg("%s", err.message);
+    tg_row_json(&b->row[0], &again);
+    assert_int_equal(again.len, json->len);
+    assert_memory_equal(again.data, json->data, json->len);
+    tg_buf_done(&again);
+    tg_batch_free(b);
+}
+
 static void every_field_is_written_and_read(void **state)
 {
     struct tg_row row = { .present = 0 };
@@ -81,7 +98,36 @@ static void every_field_is_written_and_read(void **state)
     }
     assert_true(tg_json_in_done(&in));
     assert_int_equal(n, TG_FIELD_COUNT);
+    reads_back(&out);
     tg_buf_done(&out);
+}
+
+static void what_is_no_row_is_not_read(void **state)
+{
+    static const char *const texts[] = {
+        "", "[]", "{}", "{\"id\":1}", "{\"chat_id\":1,\"id\":1,\"id\":1}",
+        "{\"chat_id\":1,\"id\":\"1\"}", "{\"chat_id\":1,\"id\":1,\"date\":\"x\"}",
+        "{\"chat_id\":1,\"id\":1,\"text\":[]}", "{\"chat_id\":1,\"id\":1",
+        "{\"chat_id\":1,\"id\":1,\"pinned\":1}",
+    };
+    static const char odd[] = " {\"later\":{\"a\":[1]}, \"id\" : 5, \"chat_id\": -3 , "
+                              "\"date\": \"2024-01-15T10:30:00Z\",\"text\":\"a\\u00e4\","
+                              "\"media\": {\"x\":1} ,\"views\":null}";
+    struct tg_batch *b = tg_batch_new(1);
+    struct tg_error err;
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(texts); i++) {
+        assert_int_equal(tg_row_read(b, texts[i], strlen(texts[i]), &err), TG_DATA);
+        assert_int_equal(b->n, 0);
+    }
+    assert_int_equal(tg_row_read(b, odd, strlen(odd), &err), TG_OK);
+    assert_int_equal(b->row[0].date, 1705314600);
+    assert_true(tg_str_eq(b->row[0].text, TG_STR("a\xc3\xa4")));
+    assert_true(tg_str_eq(b->row[0].media, TG_STR("{\"x\":1}")));
+    assert_false(tg_row_has(&b->row[0], TG_F_views));
+    assert_int_equal(tg_row_read(b, odd, strlen(odd), &err), TG_LIMIT);
+    tg_batch_free(b);
 }
 
 static void a_key_tells_versions_apart(void **state)
@@ -160,6 +206,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_is_written_in_table_order),
         cmocka_unit_test(every_field_is_written_and_read),
+        cmocka_unit_test(what_is_no_row_is_not_read),
         cmocka_unit_test(a_key_tells_versions_apart),
         cmocka_unit_test(a_batch_is_reused),
         cmocka_unit_test(every_code_has_its_row),

@@ -424,7 +424,7 @@ static void look(struct fixture *f, const struct sim_chat *chat, const struct tl
     s->name[tl_name(tl_get_obj(m, TLN_action))] = true;
     for (uint32_t i = 0; i < tl_len(list); i++)
         s->name[tl_name(tl_item(list, i))] = true;
-    if (sim_utf16_len(text.at, text.len) == SIM_TEXT_MAX)
+    if (tg_utf16_len(text.at, text.len) == SIM_TEXT_MAX)
         s->longest = true;
     if (text.len && memchr(text.at, 1, text.len))
         s->control = true;
@@ -514,7 +514,7 @@ static void utf16_lengths_are_right(void **state)
 
     (void)state;
     for (size_t i = 0; i < TG_COUNT(rows); i++)
-        assert_int_equal(sim_utf16_len(rows[i].text, strlen(rows[i].text)), rows[i].units);
+        assert_int_equal(tg_utf16_len(rows[i].text, strlen(rows[i].text)), rows[i].units);
 }
 
 static void files_are_functions_of_their_id(void **state)
