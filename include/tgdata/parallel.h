@@ -11,7 +11,9 @@
  *
  * A task is one chat. `workers` chats are at work at a time, each with one account, chosen by
  * the setting `workload` among those that can see it; that of a high priority task is
- * high_priority, for which `reserved-share` keeps a part of each account's requests under way.
+ * high_priority: its requests go before those of others at the limits, `reserved-share` keeps a
+ * part of the workers and of each account's requests under way for it, and sessions named by
+ * `reserve` read nothing else as long as others can.
  * What is taken and committed, in which order, and how it is resumed is as in extract.h: chats
  * have checkpoints of their own, and batches of different chats come in turns.
  *

@@ -140,6 +140,9 @@ static const struct tg_option extract_table[] = {
             .choices = "bulk_historical|real_time|high_priority"),
     EXTRACT(reserved_share, "reserved-share", I64, "0", 0, 90, "PERCENT",
             "of the requests that each account has under way, kept for chats of high priority"),
+    EXTRACT(reserve, "reserve", LIST, NULL, 0, 0, "SESSION",
+            "read chats of high priority alone with that session, as long as others can read the "
+            "rest; may be given again"),
     EXTRACT(in_flight, "in-flight", I64, "12", 1, 64, "N", "history requests on their way at once"),
     EXTRACT(lease_ms, "lease", MS, "30s", 1000, 3600000, "TIME",
             "how long a run that died keeps others from its job"),
@@ -203,6 +206,8 @@ void tg_config_free(struct tg_config *c)
         free(c->texts);
         c->texts = older;
     }
+    for (int i = 0; i < TG_SCOPE_COUNT; i++)
+        tg_options_done(scope_table[i].table, settings_of(c, (enum tg_scope)i));
     free(c);
 }
 

@@ -77,6 +77,7 @@ struct tg_extract_settings {
     int64_t workers; /* chats at work at once; 0: by the number of accounts */
     int64_t workload;       /* enum tg_workload */
     int64_t reserved_share; /* percent */
+    struct tg_option_list reserve; /* sessions for chats of high priority */
     int64_t in_flight;
     int64_t lease_ms;
     int64_t credit_bytes;

@@ -167,7 +167,6 @@ struct extract_run {
     uint64_t serial; /* number of the newest task */
     struct tg_tasks tasks; /* their order */
     struct tg_pool pool;   /* members: the accounts, by their number within the run */
-    uint32_t chats_max;    /* of an account, at work */
     size_t next_name;      /* tasks before it were looked up */
     struct tg_job_chat *list; /* of the tasks that were known when reading began */
     struct extract_task *finding; /* the name that is looked up */

@@ -191,6 +191,7 @@ static void step_resume(struct extract_lane *lane, int64_t now_us)
         .resume = done.cursor,
         .rows_before = done.rows_total,
         .batches_before = done.batches,
+        .urgent = t->work.workload == TG_HIGH_PRIORITY,
     };
     lane->source = tg_source_start(&options, now_us);
     if (!lane->source)

@@ -15,6 +15,7 @@
  * to give up.
  */
 #include <assert.h>
+#include <string.h>
 
 #include "crypto/random.h"
 #include "etl/extract_impl.h"
@@ -61,14 +62,49 @@ uint32_t extract_workers(const struct extract_run *r)
 
 /* ---- members ---- */
 
-/* Whether an account may be asked for a chat, and has less than its share of them. */
+/* Whether an account may be asked for a chat. */
 static bool may_serve(void *ctx, uint64_t needs, uint32_t member)
 {
     struct extract_run *r = ctx;
     const struct extract_account *a = account_at(r, member);
 
-    return (needs & extract_bit(a)) && a->phase == ACCOUNT_READY &&
-           r->pool.member[member].n_works < r->chats_max;
+    return (needs & extract_bit(a)) && a->phase == ACCOUNT_READY;
+}
+
+/* A session is named by its path, or the last part of it. */
+static bool is_called(const struct tg_account *account, const char *name)
+{
+    const char *slash = strrchr(account->path, '/');
+
+    return strcmp(account->path, name) == 0 || (slash && strcmp(slash + 1, name) == 0);
+}
+
+static bool is_reserved(const struct extract_run *r, size_t at)
+{
+    const struct tg_option_list *names = &r->settings->reserve;
+
+    for (size_t i = 0; i < names->n; i++)
+        if (is_called(r->accounts[at], names->item[i]))
+            return true;
+    return false;
+}
+
+/* A name that nobody has is mistyped. */
+static tg_code check_reserve(const struct extract_run *r, struct tg_error *err)
+{
+    const struct tg_option_list *names = &r->settings->reserve;
+
+    for (size_t i = 0; i < names->n; i++) {
+        size_t at = 0;
+
+        while (at < r->n_accounts && !is_called(r->accounts[at], names->item[i]))
+            at++;
+        if (at == r->n_accounts) {
+            tg_fail(err, TG_USAGE, "there is no session '%.200s' to reserve", names->item[i]);
+            return tg_hint(err, "name one of the sessions that were given, or its file");
+        }
+    }
+    return TG_OK;
 }
 
 /* The first session of the same user. */
@@ -91,8 +127,10 @@ tg_code extract_pool_open(struct extract_run *r, struct tg_error *err)
         .reserved_permille = (uint32_t)r->settings->reserved_share * 10,
     };
     uint32_t chats = (extract_workers(r) + (uint32_t)r->n_accounts - 1) / (uint32_t)r->n_accounts;
-    tg_code code = TG_OK;
+    tg_code code = check_reserve(r, err);
 
+    if (code != TG_OK)
+        return code;
     if (!tg_pool_init(&r->pool, &options))
         return tg_fail(err, TG_NOMEM, "no memory for %zu accounts", r->n_accounts);
     for (uint32_t i = 0; code == TG_OK && i < r->n_accounts; i++) {
@@ -100,6 +138,7 @@ tg_code extract_pool_open(struct extract_run *r, struct tg_error *err)
             .account = first_session(r, i),
             .login = i,
             .dc = r->accounts[i]->session.home_dc,
+            .reserved = is_reserved(r, i),
             .in_flight_max = (uint32_t)r->settings->in_flight * chats,
         };
         uint32_t member;
@@ -213,7 +252,7 @@ static bool is_long(int64_t wait_us, int64_t *since_us, int64_t now)
 /* How many chats an account may have, and which accounts must wait for long. */
 static void look_around(struct extract_run *r, int64_t now)
 {
-    uint32_t up = 0, before = r->chats_max;
+    uint32_t up = 0;
 
     for (size_t i = 0; i < r->n_accounts; i++) {
         struct extract_account *a = &r->account[i];
@@ -225,9 +264,7 @@ static void look_around(struct extract_run *r, int64_t now)
             tg_pool_limited(&r->pool, a->at, wait, now);
         up += state_of(a) == TG_MEMBER_UP && a->phase == ACCOUNT_READY;
     }
-    r->chats_max = up ? (extract_workers(r) + up - 1) / up : extract_workers(r);
-    if (r->chats_max != before)
-        tg_pool_changed(&r->pool);
+    tg_pool_works_max(&r->pool, up ? (extract_workers(r) + up - 1) / up : extract_workers(r));
     tell_quotas(r);
 }
 
@@ -268,10 +305,35 @@ static struct extract_account *all_down(struct extract_run *r, uint64_t needs)
     return best;
 }
 
-/* Whether one of these accounts may take up a chat now. */
-static bool may_run(void *ctx, uint64_t needs)
+/* Chats that a worker is busy with: all, or those that are not of high priority. */
+static uint32_t count_busy(const struct extract_run *r, bool all)
 {
-    return choose(ctx, needs, TG_BULK_HISTORICAL) != TG_POOL_NONE || all_down(ctx, needs);
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < r->n_lanes; i++)
+        n += !r->lane[i]->parked && r->lane[i]->phase != LANE_LEAVE &&
+             (all || r->lane[i]->task->priority != TG_PRIORITY_HIGH);
+    return n;
+}
+
+/* Workers that are kept free for chats of high priority; one remains for the others. */
+static uint32_t kept_workers(const struct extract_run *r)
+{
+    uint32_t workers = extract_workers(r), share = (uint32_t)r->settings->reserved_share;
+
+    return TG_MIN((workers * share + 99) / 100, workers - 1);
+}
+
+/* Whether one of these accounts may take up a chat of that priority now. */
+static bool may_run(void *ctx, uint64_t needs, enum tg_priority priority)
+{
+    const struct extract_run *r = ctx;
+    bool high = priority == TG_PRIORITY_HIGH;
+
+    if (!high && count_busy(r, false) >= extract_workers(r) - kept_workers(r))
+        return false;
+    return choose(ctx, needs, high ? TG_HIGH_PRIORITY : TG_BULK_HISTORICAL) != TG_POOL_NONE ||
+           all_down(ctx, needs);
 }
 
 /* One that it did not fail with; and with no more chats than any, one that has met it. */
@@ -315,7 +377,6 @@ void extract_unplace(struct extract_run *r, struct extract_task *t)
         return;
     t->placed = false;
     tg_pool_remove(&r->pool, &t->work);
-    tg_pool_changed(&r->pool); /* there is room for another */
 }
 
 /* ---- moves ---- */
@@ -422,7 +483,7 @@ static void rebalance(struct extract_run *r, int64_t now)
         struct extract_account *a = &r->account[i];
         struct extract_lane *lane = NULL;
 
-        if (!r->pool.member[i].n_works && state_of(a) == TG_MEMBER_UP)
+        if (!r->pool.member[i].n_works && !is_reserved(r, i) && state_of(a) == TG_MEMBER_UP)
             lane = movable(r, a);
         if (!lane)
             continue;
@@ -432,16 +493,6 @@ static void rebalance(struct extract_run *r, int64_t now)
 }
 
 /* ---- dispatch ---- */
-
-/* Chats that a worker is busy with. */
-static uint32_t count_busy(const struct extract_run *r)
-{
-    uint32_t n = 0;
-
-    for (size_t i = 0; i < r->n_lanes; i++)
-        n += !r->lane[i]->parked && r->lane[i]->phase != LANE_LEAVE;
-    return n;
-}
 
 /* Tenants get shares of the requests. */
 static void charge(struct extract_run *r)
@@ -464,7 +515,7 @@ static void start_tasks(struct extract_run *r)
     const struct tg_task *next;
     uint32_t workers = extract_workers(r);
 
-    while (!r->fatal && !r->stopping && count_busy(r) < workers &&
+    while (!r->fatal && !r->stopping && count_busy(r, true) < workers &&
            (next = tg_tasks_take(&r->tasks, may_run, r, extract_now()))) {
         struct extract_task *t = next->of;
         struct extract_account *a = place(r, t);
@@ -496,7 +547,7 @@ void extract_dispatch(struct extract_run *r)
     if (!r->stopping && !r->fatal) {
         probe(r, now);
         due = tg_pool_due(&r->pool);
-        if (count_busy(r) < extract_workers(r)) /* else the next chat that ends looks at them */
+        if (count_busy(r, true) < extract_workers(r)) /* else the end of a chat looks at them */
             due = TG_MIN(due, tg_tasks_due(&r->tasks));
     }
     if (due != INT64_MAX)

@@ -80,6 +80,11 @@ static void link_work(struct tg_pool *p, struct tg_pool_work *work, uint32_t mem
         p->member[i].put++;
 }
 
+static bool is_full(const struct tg_pool *p, const struct tg_pool_member *m)
+{
+    return p->works_max && m->n_works >= p->works_max;
+}
+
 static void unlink_work(struct tg_pool *p, struct tg_pool_work *work)
 {
     if (work->prev)
@@ -88,10 +93,12 @@ static void unlink_work(struct tg_pool *p, struct tg_pool_work *work)
         *list_of(p, work->member) = work->next;
     if (work->next)
         work->next->prev = work->prev;
-    if (work->member == TG_POOL_NONE)
+    if (work->member == TG_POOL_NONE) {
         p->n_waiting--;
-    else
-        p->member[work->member].n_works--;
+        return;
+    }
+    p->change += is_full(p, &p->member[work->member]); /* there is room for another */
+    p->member[work->member].n_works--;
 }
 
 static void let_all_wait(struct tg_pool *p, uint32_t member)
@@ -170,7 +177,7 @@ uint32_t tg_pool_choose(struct tg_pool *p, const struct tg_pool_work *work, int6
         if (!may_ever(p, i, work))
             continue;
         others |= !spare;
-        if (state_of(&p->member[i], now_us) != TG_MEMBER_UP)
+        if (state_of(&p->member[i], now_us) != TG_MEMBER_UP || is_full(p, &p->member[i]))
             continue;
         if (i == work->avoid)
             avoided[spare] = true;
@@ -262,6 +269,12 @@ bool tg_pool_hope(const struct tg_pool *p, const struct tg_pool_work *work)
 void tg_pool_changed(struct tg_pool *p)
 {
     p->change++;
+}
+
+void tg_pool_works_max(struct tg_pool *p, uint32_t n)
+{
+    p->change += n != p->works_max;
+    p->works_max = n;
 }
 
 /* ---- how members are ---- */

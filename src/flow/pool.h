@@ -112,6 +112,7 @@ struct tg_pool {
     uint32_t n;                  /* slots in use or used before */
     struct tg_pool_work *waiting;
     uint32_t n_waiting;
+    uint32_t works_max;          /* pieces of work that a member may have; 0: any number */
     /* private */
     uint64_t change, chosen, settled;
     int64_t limit_ends_us;
@@ -160,6 +161,9 @@ bool tg_pool_hope(const struct tg_pool *p, const struct tg_pool_work *work);
 
 /** `may` would answer otherwise now. */
 void tg_pool_changed(struct tg_pool *p);
+
+/** Sets works_max. A member that has as many gets no more until one is removed or moved. */
+void tg_pool_works_max(struct tg_pool *p, uint32_t n);
 
 /* ---- calls ---- */
 

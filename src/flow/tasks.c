@@ -428,17 +428,14 @@ static uint32_t best_of(const struct tg_tasks *t, uint32_t tenant, tg_tasks_may_
         return 0;
     for (uint32_t at = t->tenant[tenant].groups; at; at = t->group[at - 1].next) {
         const struct tasks_group *g = &t->group[at - 1];
-        uint32_t first = 0;
 
         for (int p = 0; p < TG_PRIORITIES; p++) {
             uint32_t head = g->queue[p].first;
 
-            if (head && (!first || before(&t->slot[head - 1], &t->slot[first - 1])))
-                first = head;
+            if (head && (!best || before(&t->slot[head - 1], &t->slot[best - 1])) &&
+                (!may || may(ctx, g->needs, (enum tg_priority)p)))
+                best = head;
         }
-        if (first && (!best || before(&t->slot[first - 1], &t->slot[best - 1])) &&
-            (!may || may(ctx, g->needs)))
-            best = first;
     }
     return best;
 }

@@ -104,8 +104,8 @@ void tg_tasks_weight(struct tg_tasks *t, uint32_t tenant, uint32_t weight);
 tg_code tg_tasks_add(struct tg_tasks *t, const struct tg_task *task, int64_t now_us,
                      uint64_t *ret_id, struct tg_error *err) TG_MUST_CHECK;
 
-/** @return whether something with these needs may run now; asked once per tenant and needs */
-typedef bool (*tg_tasks_may_fn)(void *ctx, uint64_t needs);
+/** @return whether something with these needs and that priority may run now */
+typedef bool (*tg_tasks_may_fn)(void *ctx, uint64_t needs, enum tg_priority priority);
 
 /**
  * A worker is free.

@@ -50,6 +50,7 @@ struct tg_source_options {
     struct tg_cursor resume;      /* segment and id done so far; id 0 nothing; its owner, if any, is
                                      the client's user */
     uint64_t rows_before, batches_before;
+    bool urgent;                  /* its requests go before others' */
 };
 
 struct tg_history_source;

@@ -152,6 +152,7 @@ struct tgc_request {
     bool once;             /* not idempotent: never repeated after it may have been received */
     bool follow_home;      /* PHONE/NETWORK/USER_MIGRATE change the home DC and repeat */
     bool flood_fails;      /* hand FLOOD_WAIT to the caller instead of waiting */
+    bool urgent;           /* goes before all that wait and are not, at the limiters too */
     tgc_done done;
     void *ctx;
 };

@@ -213,15 +213,22 @@ static bool push_call(struct tgc *c, struct tgc_call_slot *call)
 }
 
 /* Oldest first, so that what a flood sent back goes before what came later. */
-static void push_calls(struct tgc *c)
+static void push_those(struct tgc *c, bool urgent)
 {
     struct tgc_call_slot *call = c->oldest;
 
     while (call) {
-        bool same = call->state != TGC_CALL_WAITING || push_call(c, call);
+        bool same = call->state != TGC_CALL_WAITING || call->request.urgent != urgent ||
+                    push_call(c, call);
 
         call = same ? call->newer : c->oldest;
     }
+}
+
+static void push_calls(struct tgc *c)
+{
+    push_those(c, true);
+    push_those(c, false);
 }
 
 /* @return the link of a call without making it; NULL if there is none yet */

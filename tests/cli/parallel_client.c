@@ -5,11 +5,13 @@
  *   parallel_client STATE TO SESSION,SESSION... WORKERS TASK...
  *   TASK is CHAT,PRIORITY[,TENANT,WEIGHT[,ACTION]]; ACTION is what is done when it ends for the
  *   first time: `later` reschedules it with low priority, `retry` tries it again, a number sets
- *   the workers
+ *   the workers. NAME=VALUE in its place is a setting; +CHAT is a task of high priority that is
+ *   added when the fifth batch comes
  *
  * Lines on stdout, as things happen: "B chat rows" a batch is committed, "T task success rows
- * retries type" a task has ended, "N chats" so many are being read, "W session method seconds" the
- * server asks to wait, "X code" what an action returned, "E requests floods" at the end.
+ * retries type session" a task has ended, "N chats" so many are being read, "W session method
+ * seconds" the server asks to wait, "X code" what an action returned, "E requests floods" at the
+ * end.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,17 +25,28 @@ enum { TASKS = 256 };
 struct program {
     struct tg_parallel *parallel;
     const char *action[TASKS]; /* by task; NULL none, or it was done */
-    size_t at_work;
+    size_t at_work, batches;
+    const char *late;          /* the chat that is added at the fifth batch; NULL none */
 };
+
+static tg_code add_late(struct program *program, struct tg_error *err)
+{
+    struct tg_task_request request = { .chat = program->late, .priority = TG_PRIORITY_HIGH };
+
+    program->late = NULL;
+    return tg_parallel_add(program->parallel, &request, NULL, err);
+}
 
 static tg_code on_batch(void *ctx, struct tg_batch *batch, struct tg_error *err)
 {
+    struct program *program = ctx;
     struct tg_batch_info info;
     tg_code code;
 
-    (void)ctx;
     tg_batch_info(batch, &info);
     code = tg_batch_commit(batch, info.n, err);
+    if (code == TG_OK && ++program->batches >= 5 && program->late)
+        code = add_late(program, err);
     if (code == TG_OK)
         printf("B %" PRId64 " %zu\n", info.chat_id, info.n);
     return code;
@@ -77,8 +90,8 @@ static void on_task(void *ctx, const struct tg_task_result *result)
     struct program *program = ctx;
     const char *action = program->action[result->task];
 
-    printf("T %" PRIu64 " %d %" PRIu64 " %" PRIu32 " %d\n", result->task, result->success,
-           result->rows, result->retry_count, (int)result->error_type);
+    printf("T %" PRIu64 " %d %" PRIu64 " %" PRIu32 " %d %s\n", result->task, result->success,
+           result->rows, result->retry_count, (int)result->error_type, result->account);
     program->action[result->task] = NULL;
     if (action)
         act(program, result->task, action);
@@ -115,6 +128,28 @@ static tg_code add_task(struct program *program, char *text, struct tg_error *er
     return code;
 }
 
+/* Settings come before accounts, tasks after them. */
+static tg_code take_words(struct program *program, struct tg_config *config, char **word, int n,
+                          bool settings, struct tg_error *err)
+{
+    tg_code code = TG_OK;
+
+    for (int i = 0; code == TG_OK && i < n; i++) {
+        char *value = strchr(word[i], '=');
+
+        if (settings && value) {
+            *value = '\0';
+            code = tg_config_set(config, word[i], value + 1, err);
+            *value = '=';
+        } else if (!settings && *word[i] == '+') {
+            program->late = word[i] + 1;
+        } else if (!settings && !value) {
+            code = add_task(program, word[i], err);
+        }
+    }
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     struct program program = { 0 };
@@ -139,11 +174,13 @@ int main(int argc, char **argv)
     if (code == TG_OK)
         code = tg_config_set(config, "batch-size", "100", &err);
     if (code == TG_OK)
+        code = take_words(&program, config, argv + 5, argc - 5, true, &err);
+    if (code == TG_OK)
         code = tg_parallel_new(config, &program.parallel, &err);
     if (code == TG_OK)
         code = add_accounts(program.parallel, config, argv[3], &err);
-    for (int i = 5; code == TG_OK && i < argc; i++)
-        code = add_task(&program, argv[i], &err);
+    if (code == TG_OK)
+        code = take_words(&program, config, argv + 5, argc - 5, false, &err);
     if (code == TG_OK)
         code = tg_parallel_run(program.parallel, &hooks, &result, &err);
     printf("E %" PRIu64 " %" PRIu64 "\n", result.requests, result.flood_waits);

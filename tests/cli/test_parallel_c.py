@@ -5,7 +5,7 @@ import os
 import pathlib
 import subprocess
 
-from kit import Case, main
+from kit import Case, main, tgdata
 
 PUBLIC = ("supergroup", "forum", "channel")
 HIGH, NORMAL, LOW = 0, 1, 2
@@ -68,6 +68,36 @@ class ParallelC(Case):
         low, normal, high = self.chats[:3]
         lines = self.run_tasks(1, self.task(low, LOW), self.task(normal), self.task(high, HIGH))
         self.assertEqual(self.ended(lines), [3, 2, 1])
+
+    def with_a_late_one(self, *settings):
+        """Four chats for four workers, and a fifth of high priority that comes later."""
+        tasks = [self.task(c) for c in self.chats[:4]]
+        lines = self.run_tasks(4, *tasks, "+" + self.chats[4]["username"], "in-flight=2",
+                               *settings)
+        self.check_whole(self.chats[:5])
+        self.assertEqual(sorted(self.ended(lines)), [1, 2, 3, 4, 5])
+        return lines
+
+    def test_a_share_of_workers_and_requests_is_kept_for_high_priority(self):
+        self.sessions = self.sessions[:1]
+        chats = [int(w[1]) for w in self.with_a_late_one() if w[0] == "B"]
+        first = [chats.index(c["id"]) for c in self.chats[:5]]
+        self.assertEqual(max(first), first[4])  # all workers were busy
+        for name in ("out", "state.db"):
+            os.rename(self.dir / name, self.dir / (name + ".before"))
+        ended = self.ended(self.with_a_late_one("reserved-share=30"))
+        self.assertLess(ended.index(5), min(ended.index(3), ended.index(4)))
+
+    def test_a_reserved_session_reads_chats_of_high_priority_alone(self):
+        self.sessions = self.sessions[:2]
+        lines = self.with_a_late_one("reserve=1.session")
+        with_session = {w[1]: w[6].rsplit("/", 1)[1] for w in lines if w[0] == "T"}
+        self.assertEqual(with_session, dict.fromkeys("1234", "0.session") | {"5": "1.session"})
+        done = tgdata("extract", "--accounts", ",".join(map(str, self.sessions)), "--reserve",
+                      "2.session", "--to", f"ndjson:{self.dir}/no", "--state",
+                      f"sqlite:{self.dir}/no.db", "--all")
+        self.assertEqual(done.code, 2, done)
+        self.assertIn("no session '2.session' to reserve", done.err)
 
     def test_a_task_is_put_off_and_tried_again_from_its_result(self):
         lines = self.run_tasks(3, self.task(self.chats[0], HIGH, "", 0, "later"),

@@ -90,10 +90,28 @@ static bool serves(struct world *w, uint32_t i, const struct tg_pool_work *work)
            (!work->dc || work->dc == w->m[i].who.dc) && may(w, work->needs, i);
 }
 
+static int64_t count_works(const struct world *w, uint32_t i)
+{
+    int64_t n = 0;
+
+    for (int k = 0; k < WORKS; k++)
+        n += w->has[k] && w->work[k].member == i;
+    return n;
+}
+
+/* Whether there is no room for the work besides others. */
+static bool is_full(const struct world *w, uint32_t i, const struct tg_pool_work *work)
+{
+    const size_t k = (size_t)(work - w->work);
+    bool there = k < WORKS && w->has[k] && work->member == i;
+
+    return w->p.works_max && count_works(w, i) - there >= w->p.works_max;
+}
+
 /* Whether somebody is UP for the work; reserved members count for others only in need. */
 static bool open_to(struct world *w, uint32_t i, const struct tg_pool_work *work)
 {
-    if (!serves(w, i, work) || truth_state(w, i) != TG_MEMBER_UP)
+    if (!serves(w, i, work) || truth_state(w, i) != TG_MEMBER_UP || is_full(w, i, work))
         return false;
     if (!w->m[i].who.reserved || work->workload == TG_HIGH_PRIORITY)
         return true;
@@ -123,9 +141,7 @@ static void put_rank(const struct world *w, uint32_t i, enum tg_workload workloa
         rank[2] = m->latency_us;
     if (workload == TG_HIGH_PRIORITY)
         rank[1] = !m->who.reserved;
-    rank[3] = 0;
-    for (int k = 0; k < WORKS; k++)
-        rank[3] += w->has[k] && w->work[k].member == i;
+    rank[3] = count_works(w, i);
 }
 
 static int compare_ranks(const int64_t a[4], const int64_t b[4])
@@ -453,6 +469,8 @@ static void event_member(struct world *w)
         break;
     default:
         tg_pool_quota(&w->p, i, next(&w->x) % 3 ? (int64_t)(next(&w->x) % 50000) : -1);
+        if (next(&w->x) % 8 == 0)
+            tg_pool_works_max(&w->p, (uint32_t)(next(&w->x) % 5));
     }
 }
 

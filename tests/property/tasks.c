@@ -71,17 +71,23 @@ struct model {
     struct model_task task[TASKS_MAX];
     size_t n, n_max, n_alive;
     uint64_t order;
-    unsigned open;         /* classes that may run */
+    unsigned open;         /* classes, of each priority, that may run */
 };
 
-static bool may(void *ctx, uint64_t needs)
+static bool is_open(unsigned open, uint64_t needs, enum tg_priority priority)
 {
-    return *(unsigned *)ctx >> needs & 1;
+    return open >> (needs * TG_PRIORITIES + priority) & 1;
+}
+
+static bool may(void *ctx, uint64_t needs, enum tg_priority priority)
+{
+    return is_open(*(unsigned *)ctx, needs, priority);
 }
 
 static bool runnable(const struct model *m, const struct model_task *k, int64_t now_us)
 {
-    return k->is == WAITS && k->due_us <= now_us && (m->open >> k->given.needs & 1);
+    return k->is == WAITS && k->due_us <= now_us &&
+           is_open(m->open, k->given.needs, k->priority);
 }
 
 static bool sooner(const struct model_task *a, const struct model_task *b)
@@ -319,7 +325,7 @@ struct office {
         uint64_t id, left; /* id 0: free */
     } worker[WORKERS_MAX];
     size_t n_workers;
-    unsigned open;         /* tenants whose tasks may run */
+    unsigned open;         /* as in the model; a tenant needs its number */
     int64_t now_us;
     uint64_t x;
 };
@@ -457,7 +463,7 @@ static void run_comes_back(uint64_t seed)
     office_open(&o, seed);
     office_run(&o, RUNS_EACH / 4);
     o.who[0].away = o.who[1].away = !blocked;
-    o.open = blocked ? ~3u : ~0u;
+    o.open = blocked ? ~63u : ~0u;
     office_run(&o, RUNS_EACH);
     o.who[0].away = o.who[1].away = false;
     o.open = ~0u;

@@ -419,6 +419,26 @@ static void test_learned_limits_outlive_a_client(void **state)
     rig_stop(s.g);
 }
 
+/* What is urgent does not stand behind what came before it and still waits. */
+static void test_urgent_calls_overtake(void **state)
+{
+    struct script s;
+
+    (void)state;
+    start(&s, false, 0);
+    be_logged_in(&s);
+    tgc_limit(s.g->client, "help.getNearestDc",
+              &(struct tg_limiter_options){ 1000, 1, false, 1000, { 0 } }, s.g->now_us);
+    for (int i = 0; i < 12; i++)
+        make(&s, (struct tgc_request){ .urgent = i >= 10 });
+    run(&s, 60);
+    each_done_once(&s, TG_OK);
+    for (int i = 1; i < 10; i++) /* one was sent at once */
+        assert_true(s.call[10].done_us < s.call[i].done_us);
+    assert_true(s.call[10].done_us < s.call[11].done_us && s.call[11].done_us < s.call[1].done_us);
+    rig_stop(s.g);
+}
+
 /* Names are resolved slowly after the first few. */
 static void test_strict_methods(void **state)
 {
@@ -875,6 +895,7 @@ int main(void)
         cmocka_unit_test(test_policy_decides),
         cmocka_unit_test(test_deadline_while_waiting),
         cmocka_unit_test(test_learned_limits_outlive_a_client),
+        cmocka_unit_test(test_urgent_calls_overtake),
         cmocka_unit_test(test_strict_methods),
         cmocka_unit_test(test_open_circuit_waits),
         cmocka_unit_test(test_open_circuit_fails_calls),
