@@ -16,6 +16,7 @@
 
 #include "crypto/hash.h"
 #include "sim/rpc.h"
+#include "sim/targets.h"
 #include "tl/walk.h"
 
 enum { ARENA_MAX = 256 << 20, REPLY_MAX = 64 << 20 };
@@ -271,13 +272,14 @@ static bool connection_ok(struct sim_call *c, unsigned flags)
     return true;
 }
 
-static bool faults_ok(struct sim_call *c, const char *method)
+static bool faults_ok(struct sim_call *c, const struct sim_answer *answer)
 {
     static const char *const kind[] = { "RPC_CALL_FAIL", "RPC_MCGET_FAIL", "HISTORY_GET_FAILED",
                                         "WORKER_BUSY_TOO_LONG_RETRY", "INTERDC_2_CALL_ERROR" };
+    const struct sim_fault_target target = { answer->method, answer->chat, c->request->dc };
     struct sim_faults *f = &c->core->faults;
 
-    if (!sim_faults_meant(f, method))
+    if (!sim_faults_meant(f, &target))
         return true;
     if (sim_faults_hit(f, SIM_FAULT_RPC500))
         return sim_fail_code(c, 500, kind[sim_faults_draw(f, SIM_FAULT_RPC500, TG_COUNT(kind))]);
@@ -332,13 +334,15 @@ static bool account_ok(struct sim_call *c, const struct sim_method *m)
     return true;
 }
 
-static bool may_call(struct sim_call *c, const struct sim_method *m, const char *method)
+static bool may_call(struct sim_call *c, const struct sim_method *m,
+                     const struct sim_answer *answer)
 {
+    const char *method = answer->method;
     unsigned flags = m ? m->flags : 0;
 
     if (c->wraps.after_failed)
         return sim_fail(c, "MSG_WAIT_FAILED");
-    return connection_ok(c, flags) && login_ok(c, flags) && faults_ok(c, method) &&
+    return connection_ok(c, flags) && login_ok(c, flags) && faults_ok(c, answer) &&
            limits_ok(c, method) && (!c->login || sim_takeout_ok(c, flags, method)) &&
            account_ok(c, m);
 }
@@ -405,6 +409,14 @@ static void serve(struct sim_call *c, const struct sim_method *m, struct tl_read
                                             .ids = c->ids, .n_ids = c->n_ids });
 }
 
+/* @return the chat that a query names; 0 none */
+static int64_t chat_named(struct sim_call *c, const struct tl_schema *s, struct tl_reader q)
+{
+    const struct tl_value *request = tl_decode(s, &q, c->arena);
+
+    return request ? sim_target_named(request) : 0;
+}
+
 static void understand(struct sim_call *c, struct tl_reader *r, struct sim_answer *ret)
 {
     const struct tl_schema *s;
@@ -431,7 +443,9 @@ static void understand(struct sim_call *c, struct tl_reader *r, struct sim_answe
     c->symbol = ctor->name;
     ret->method = tl_symbol_name(s, ctor->name);
     m = method_of(c->core, ctor->name);
-    if (!may_call(c, m, ret->method))
+    if (c->core->faults.n_chats)
+        ret->chat = chat_named(c, s, *r);
+    if (!may_call(c, m, ret))
         return;
     if (!m)
         sim_fail(c, "METHOD_INVALID");

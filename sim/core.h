@@ -125,6 +125,7 @@ struct sim_answer {
     int32_t code;
     char error[96];
     const char *method;  /* "" if it was not understood */
+    int64_t chat;        /* that it names, if faults are meant for some chats; else 0 */
 };
 
 /** What wrappers said. */

@@ -81,11 +81,10 @@ static bool setting_number(const struct term *t, int64_t min, int64_t max, int64
     return true;
 }
 
-static bool unknown_add(struct sim_faults *f, enum sim_unknown kind, const struct term *t)
+/* A number that may be given several times. */
+static bool number_add(int64_t *list, size_t *n, const struct term *t, int64_t min)
 {
-    size_t *n = &f->n_unknown[kind];
-
-    if (*n == SIM_FAULT_LIST_MAX || !setting_number(t, 1, INT64_MAX, &f->unknown[kind][*n]))
+    if (*n == SIM_FAULT_LIST_MAX || !setting_number(t, min, INT64_MAX, &list[*n]))
         return false;
     (*n)++;
     return true;
@@ -109,7 +108,7 @@ static bool term_apply(struct sim_faults *f, const struct term *t)
     }
     for (int i = 0; i < SIM_UNKNOWN_COUNT; i++) {
         if (!strcmp(t->name, unknown_name[i]))
-            return unknown_add(f, (enum sim_unknown)i, t);
+            return number_add(f->unknown[i], &f->n_unknown[i], t, 1);
     }
     if (!strcmp(t->name, "clock"))
         return setting_number(t, -100000000, 100000000, &f->clock_s);
@@ -119,6 +118,10 @@ static bool term_apply(struct sim_faults *f, const struct term *t)
         return setting_number(t, 1, 86400, &f->takeout_delay_s);
     if (!strcmp(t->name, "only"))
         return only_add(f, t);
+    if (!strcmp(t->name, "chat"))
+        return number_add(f->chat, &f->n_chats, t, INT64_MIN);
+    if (!strcmp(t->name, "dc"))
+        return number_add(f->dc, &f->n_dcs, t, 1);
     if (!strcmp(t->name, "most") && setting_number(t, 0, INT64_MAX, &most)) {
         f->n_left = (uint64_t)most;
         return true;
@@ -174,7 +177,16 @@ bool sim_faults_hit(struct sim_faults *f, enum sim_fault fault)
     return true;
 }
 
-bool sim_faults_meant(const struct sim_faults *f, const char *method)
+static bool in_list(const int64_t *list, size_t n, int64_t number)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (list[i] == number)
+            return true;
+    }
+    return false;
+}
+
+static bool is_named(const struct sim_faults *f, const char *method)
 {
     for (size_t i = 0; i < f->n_only; i++) {
         if (!strcmp(f->only[i], method))
@@ -183,13 +195,15 @@ bool sim_faults_meant(const struct sim_faults *f, const char *method)
     return f->n_only == 0;
 }
 
+bool sim_faults_meant(const struct sim_faults *f, const struct sim_fault_target *t)
+{
+    return is_named(f, t->method) && (!f->n_chats || in_list(f->chat, f->n_chats, t->chat)) &&
+           (!f->n_dcs || in_list(f->dc, f->n_dcs, t->dc));
+}
+
 bool sim_faults_unknown(const struct sim_faults *f, enum sim_unknown kind, int64_t id)
 {
-    for (size_t i = 0; i < f->n_unknown[kind]; i++) {
-        if (f->unknown[kind][i] == id)
-            return true;
-    }
-    return false;
+    return in_list(f->unknown[kind], f->n_unknown[kind], id);
 }
 
 uint64_t sim_faults_draw(struct sim_faults *f, enum sim_fault fault, uint64_t n)

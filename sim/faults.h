@@ -41,6 +41,8 @@
  *   unknown-chat=ID        for a group (bare id) or a channel (bare id),
  *   unknown-full=ID        for what such a chat tells about itself (getFullChannel, getFullChat)
  *   only=METHOD            random faults hit that method only; repeat for more
+ *   chat=ID                random faults hit calls that name that chat only (marked id); repeat
+ *   dc=N                   random faults hit that DC only; repeat
  *   most=N                 no random fault after N of them
  *   seed=N                 the faults draw from this seed instead of the world's
  *
@@ -98,6 +100,13 @@ enum sim_unknown {
 
 enum { SIM_FAULT_LIST_MAX = 64, SIM_FAULT_NAME_MAX = 64 };
 
+/** A call that faults may be meant for. */
+struct sim_fault_target {
+    const char *method;
+    int64_t chat; /* marked id that it names; 0 none */
+    int dc;
+};
+
 /** When one fault happens. */
 struct sim_fault_rule {
     uint64_t below; /* of 2^53: probability */
@@ -116,6 +125,8 @@ struct sim_faults {
     size_t n_unknown[SIM_UNKNOWN_COUNT];
     char only[SIM_FAULT_LIST_MAX][SIM_FAULT_NAME_MAX];
     size_t n_only;
+    int64_t chat[SIM_FAULT_LIST_MAX], dc[SIM_FAULT_LIST_MAX];
+    size_t n_chats, n_dcs;
 };
 
 /**
@@ -128,8 +139,8 @@ tg_code sim_faults_parse(const char *spec, uint64_t seed, struct sim_faults *ret
 /** One chance for a fault. @return whether it happens now */
 bool sim_faults_hit(struct sim_faults *f, enum sim_fault fault);
 
-/** @return whether faults are meant for that method */
-bool sim_faults_meant(const struct sim_faults *f, const char *method);
+/** @return whether random faults are meant for that call */
+bool sim_faults_meant(const struct sim_faults *f, const struct sim_fault_target *target);
 
 /** @return whether an object of that id is to be made unknown */
 bool sim_faults_unknown(const struct sim_faults *f, enum sim_unknown kind, int64_t id);

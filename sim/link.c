@@ -154,12 +154,12 @@ static void break_packet(struct sim_link *link)
         link->ending = SIM_RESET;
 }
 
-static int64_t delay_us(struct sim *sim, const char *method)
+static int64_t delay_us(struct sim *sim, const struct sim_fault_target *target)
 {
     struct sim_faults *f = &sim->core.faults;
     int64_t delay = sim->set.latency_ms * TG_MS_US;
 
-    if (sim_faults_meant(f, method) && sim_faults_hit(f, SIM_FAULT_SLOW))
+    if (sim_faults_meant(f, target) && sim_faults_hit(f, SIM_FAULT_SLOW))
         delay += (int64_t)sim_faults_draw(f, SIM_FAULT_SLOW, (uint64_t)f->slow_ms * 1000);
     return delay;
 }
@@ -193,14 +193,17 @@ void sim_link_query(void *ctx, struct mt_server_conn *conn, const struct mt_quer
                                    .body = query->body,
                                    .len = query->len,
                                    .now_us = sim_now_us(sim) };
+    struct sim_fault_target target = { .dc = dc->id };
     struct sim_answer answer;
     int64_t delay;
 
     link->session_id = query->session_id;
     sim_core_query(&sim->core, &request, &answer);
-    if (sim_faults_meant(&sim->core.faults, answer.method))
+    target.method = answer.method;
+    target.chat = answer.chat;
+    if (sim_faults_meant(&sim->core.faults, &target))
         break_packet(link);
-    delay = delay_us(sim, answer.method);
+    delay = delay_us(sim, &target);
     if (delay <= 0) {
         reply(link, query, &answer);
         return;

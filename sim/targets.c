@@ -153,6 +153,27 @@ bool sim_target_peer(struct sim_call *c, const struct tl_value *input, struct si
     }
 }
 
+int64_t sim_target_named(const struct tl_value *query)
+{
+    static const uint32_t field[] = { TLN_peer, TLN_channel };
+
+    for (size_t i = 0; i < TG_COUNT(field); i++) {
+        const struct tl_value *input = tl_get_obj(query, field[i]);
+        int64_t id;
+
+        if (!input)
+            continue;
+        id = tl_get_long(input, TLN_channel_id, 0);
+        if (id > 0 && id <= CHANNEL_BASE * 3)
+            return -CHANNEL_BASE - id;
+        id = tl_get_long(input, TLN_chat_id, 0);
+        if (id > 0 && id < CHANNEL_BASE)
+            return -id;
+        return tl_get_long(input, TLN_user_id, 0);
+    }
+    return -TG_MAX(TG_MIN(tl_get_long(query, TLN_chat_id, 0), CHANNEL_BASE), INT64_C(0));
+}
+
 bool sim_target_readable(struct sim_call *c, struct sim_target *t)
 {
     bool takeout = c->login && c->login->takeout_id && c->wraps.takeout;

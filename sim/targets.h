@@ -24,6 +24,9 @@ bool sim_target_peer(struct sim_call *c, const struct tl_value *input, struct si
 bool sim_target_channel(struct sim_call *c, const struct tl_value *input, struct sim_target *ret);
 bool sim_target_user(struct sim_call *c, const struct tl_value *input, int64_t *ret_user_id);
 
+/** @return the marked id of the chat that a query is about, whatever its access hash; 0 none */
+int64_t sim_target_named(const struct tl_value *query);
+
 /** Whether the account may read it: members, everybody where it is public, and takeout where it was
  *  left. Fails with CHANNEL_PRIVATE or PEER_ID_INVALID. A user with whom this account never spoke
  *  loses its chat: there is nothing to read. */

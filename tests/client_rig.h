@@ -76,6 +76,7 @@ struct rig {
     size_t n_keys;
     struct rig_link link[TG_DC_MAX];
     bool refuse_dials;
+    int32_t refuse_dc; /* dials to that one; 0: none */
     int32_t bind_error; /* that binding a temporary key meets, `n_bind_errors` times */
     const char *bind_text;
     unsigned n_bind_errors;
@@ -350,7 +351,7 @@ static inline bool rig_step(struct rig *g)
         if (l->dialled) {
             l->dialled = false;
             moved = true;
-            if (g->refuse_dials || l->dc < 1 || l->dc > RIG_DCS) {
+            if (g->refuse_dials || l->dc == g->refuse_dc || l->dc < 1 || l->dc > RIG_DCS) {
                 struct tg_error err;
 
                 tg_fail(&err, TG_NET, "refused");

@@ -36,9 +36,10 @@ struct tg_batch_info {
     int64_t flood_wait_s;     /**< and the seconds that the server named */
     int32_t rate_limit_remaining; /**< requests that may leave at once when the batch is ready; 0
                                        during a flood wait; -1 while no limit is known */
-    const char *circuit_state; /**< of the account's breaker: "closed", "open", "half_open" */
-    double success_rate;       /**< share of the account's calls that went well in the last minute,
-                                    0..1; 1 without calls */
+    /* the worst of the circuit breakers that concern the chat: its own, its account's, its DC's */
+    const char *circuit_state; /**< "closed", "half_open", "open" */
+    double success_rate;       /**< share of the calls that went well in the last minute, 0..1; 1
+                                    without calls */
     int64_t avg_response_us;   /**< how long they took, on average; 0 without calls */
     const char *checkpoint_id; /**< "job/chat/number" of the chat's newest checkpoint, "" before the
                                     first; valid until the next commit, at most during the
@@ -137,6 +138,11 @@ struct tg_extract_hooks {
     void *ctx;
 };
 
+/** How often circuit breakers of one kind changed their state. */
+struct tg_circuit_counts {
+    uint64_t opened, half_opened, closed;
+};
+
 /** What a run did. */
 struct tg_extract_result {
     uint64_t chats;         /**< read to their end of the moment */
@@ -149,6 +155,7 @@ struct tg_extract_result {
     double seconds;         /**< that the run took */
     uint64_t bytes_out;     /**< written to the destination */
     uint64_t quarantined;   /**< records that could not be decoded, kept with their bytes */
+    struct tg_circuit_counts account_circuits, dc_circuits, chat_circuits, sink_circuits;
     uint64_t empty; /**< chats read to their end that have no message in the range asked for */
 };
 

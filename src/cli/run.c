@@ -63,6 +63,29 @@ static void stop_parallel(void *parallel)
 
 /* ---- results ---- */
 
+static void put_circuits(struct tg_json *j, const struct tg_extract_result *r)
+{
+    const struct {
+        const char *kind;
+        const struct tg_circuit_counts *n;
+    } row[] = {
+        { "account", &r->account_circuits },
+        { "dc", &r->dc_circuits },
+        { "chat", &r->chat_circuits },
+        { "sink", &r->sink_circuits },
+    };
+
+    tg_json_object(j);
+    for (size_t i = 0; i < TG_COUNT(row); i++) {
+        tg_json_key(j, row[i].kind), tg_json_object(j);
+        tg_json_key(j, "opened"), tg_json_u64(j, row[i].n->opened);
+        tg_json_key(j, "half_opened"), tg_json_u64(j, row[i].n->half_opened);
+        tg_json_key(j, "closed"), tg_json_u64(j, row[i].n->closed);
+        tg_json_end_object(j);
+    }
+    tg_json_end_object(j);
+}
+
 static void put_json(struct tg_buf *out, const struct tg_extract_result *r, tg_code code)
 {
     struct tg_json j;
@@ -83,6 +106,7 @@ static void put_json(struct tg_buf *out, const struct tg_extract_result *r, tg_c
     tg_json_key(&j, "bytes_out"), tg_json_u64(&j, r->bytes_out);
     tg_json_key(&j, "quarantined"), tg_json_u64(&j, r->quarantined);
     tg_json_key(&j, "empty"), tg_json_u64(&j, r->empty);
+    tg_json_key(&j, "circuits"), put_circuits(&j, r);
     tg_json_end_object(&j);
 }
 

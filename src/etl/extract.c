@@ -108,6 +108,8 @@ static void watch(void *ctx, const struct tgc_notice *n)
         unreadable(a, n->err->message, n->bytes, n->len);
     else if (n->kind == TGC_LOGGED_OUT)
         extract_account_out(a, n->err);
+    else if (n->kind == TGC_CIRCUIT)
+        extract_circuit_changed(a->run, n->circuit);
     else if (n->kind == TGC_FLOOD && hooks->wait)
         hooks->wait(hooks->ctx, a->account->path, n->method, (double)n->wait_us / 1e6);
     else
@@ -384,6 +386,7 @@ static void close_all(struct extract_run *r)
         free(r->account[i].own);
     }
     extract_pool_close(r);
+    extract_circuits_close(r);
     extract_tasks_free(r);
 }
 
@@ -399,6 +402,7 @@ static tg_code begin_accounts(struct extract_run *r, struct tg_error *err)
         a->account->watch = watch;
         a->account->watch_ctx = a;
     }
+    extract_circuits_open(r);
     return extract_pool_open(r, err);
 }
 

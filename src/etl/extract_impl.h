@@ -12,6 +12,7 @@
  *   extract_tasks.c     the chats that are to be read, and what becomes of them
  *   extract_pool.c      which task is next, and with which account; how the accounts are
  *   extract_lane.c      one chat at work                 LANE_FIND .. LANE_LEAVE
+ *   extract_circuits.c  circuit breakers: of chats, and what those of all kinds do
  *   extract_progress.c  what is told meanwhile
  *
  * Everything is stepped after each event of an account: the run as a whole and that account's
@@ -175,6 +176,8 @@ struct extract_run {
     struct extract_lane **lane;
     size_t n_lanes;
 
+    struct tg_circuit_chats circuits; /* of the chats; clients ask them */
+
     struct tg_store store;
     struct tg_sink_env sink_env; /* lives as long as the sink */
     struct tg_sink sink;
@@ -288,6 +291,17 @@ void extract_unplace(struct extract_run *r, struct extract_task *t);
 /** @return whether the lane's chat may have one more request under way: some are kept for high
  *  priority */
 bool extract_may_ask(const struct extract_lane *lane);
+
+/* ---- extract_circuits.c ---- */
+void extract_circuits_open(struct extract_run *r);
+void extract_circuits_close(struct extract_run *r);
+/** A breaker changed its state: counted. */
+void extract_circuit_changed(struct extract_run *r, const struct tg_circuit_change *change);
+/** @return how long the chat's own breaker lets nobody ask about it, microseconds */
+int64_t extract_circuit_wait(const struct extract_run *r, int64_t chat_id);
+/** @return whether server trouble met with that chat is the chat's own: its breaker is not closed
+ */
+bool extract_circuit_own(const struct extract_run *r, int64_t chat_id, tg_code code);
 
 /* ---- extract_lane.c ---- */
 struct extract_lane *extract_lane_start(struct extract_task *t, struct extract_account *a);

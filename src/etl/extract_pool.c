@@ -419,12 +419,14 @@ static void move_to(struct extract_lane *lane, uint64_t needs)
     follow(lane);
 }
 
-/* A chat whose account must wait for long, or is down while another is not, occupies no worker. */
+/* A chat whose account must wait for long, or is down while another is not, or whose own circuit
+ * breaker is open, occupies no worker. */
 static bool is_parked(const struct extract_lane *lane, bool any_up)
 {
     enum tg_member_state state = state_of(lane->account);
 
     return extract_lane_wait(lane) > EXTRACT_LONG_WAIT_US || state == TG_MEMBER_LIMITED ||
+           extract_circuit_wait(lane->run, lane->task->chat.id) ||
            (state == TG_MEMBER_DOWN && any_up);
 }
 

@@ -9,6 +9,7 @@
  *   one chat cannot be read    another account is tried, then the task has failed
  *   a login is gone            the account is set aside, its chats go to others
  *   network or server trouble  tried again, with another account if there is one
+ *   the chat's own trouble     (its circuit breaker is open) it has failed, if its calls have
  *   all else                   the run ends
  */
 #include <stdio.h>
@@ -295,6 +296,7 @@ static void lane_failed(struct extract_run *r, struct extract_lane *lane)
     struct extract_account *a = lane->account;
     struct extract_task *t = lane->task;
     const struct tg_error *err = &lane->err;
+    bool own = extract_circuit_own(r, t->chat.id, err->code);
     int64_t delay;
 
     if (err->code == TG_AUTH) {
@@ -316,12 +318,15 @@ static void lane_failed(struct extract_run *r, struct extract_lane *lane)
     }
     t->attempts++;
     t->shunned |= extract_bit(a);
-    delay = retry_delay(r, t, err);
+    delay = own && err->code == TG_CIRCUIT ? -1 : retry_delay(r, t, err);
     if (delay >= 0) {
+        delay = TG_MAX(delay, extract_circuit_wait(r, t->chat.id));
         t->priority = TG_PRIORITY_LOW;
         extract_task_queue(r, t, delay);
         tg_account_note(a->account, TG_NOTE_RETRY, (double)delay / 1e6, "'%s' is tried again: %s",
                         t->chat.title, err->message);
+    } else if (own) {
+        extract_task_failed(r, t, a, err);
     } else if (r->by_chat && (err->code == TG_BUSY || err->code == TG_CONFLICT ||
                               err->code == TG_GAP || err->code == TG_USAGE)) {
         extract_task_failed(r, t, a, err);

@@ -220,17 +220,36 @@ static void on_save(void *ctx)
                         a->save_error.message);
 }
 
-static void tell_circuit(struct tg_account *a, const struct tgc_notice *n)
+/* Whose breaker it is, as a reader knows it. */
+static void name_circuit(const struct tg_account *a, const struct tg_circuit_change *c, char *out,
+                         size_t n)
 {
-    double wait_s = (double)n->wait_us / 1e6;
+    const struct tg_peer *peer = c->kind == TG_CIRCUIT_CHAT
+                                     ? tg_peers_get(&a->session.peers, c->number)
+                                     : NULL;
 
-    if (n->circuit == TG_BREAKER_OPEN)
-        tg_account_note(a, TG_NOTE_WARNING, wait_s, "circuit breaker open, nothing is asked for "
-                        "%.0f s: %s", wait_s, n->err->message);
+    if (c->kind == TG_CIRCUIT_CHAT)
+        snprintf(out, n, "chat %lld%s%.100s%s", (long long)c->number, peer ? " '" : "",
+                 peer ? peer->name : "", peer ? "'" : "");
+    else if (c->kind == TG_CIRCUIT_DC)
+        snprintf(out, n, "DC %d", (int)c->number);
     else
-        tg_account_note(a, TG_NOTE_INFO, 0, "circuit breaker %s",
-                        n->circuit == TG_BREAKER_CLOSED ? "closed: all goes on"
-                                                        : "half open: a call is tried");
+        snprintf(out, n, "%s", c->kind == TG_CIRCUIT_SINK ? "the destination" : "the account");
+}
+
+void tg_account_tell_circuit(struct tg_account *a, const struct tg_circuit_change *c)
+{
+    const char *from = tg_breaker_name(c->from), *to = tg_breaker_name(c->to);
+    double wait_s = (double)c->wait_us / 1e6;
+    char whose[160];
+
+    name_circuit(a, c, whose, sizeof whose);
+    if (c->to == TG_BREAKER_OPEN)
+        tg_account_note(a, TG_NOTE_WARNING, wait_s, "circuit breaker of %s: %s to %s, next try in "
+                        "%.3g s: %s", whose, from, to, wait_s, c->err ? c->err->message : "");
+    else
+        tg_account_note(a, TG_NOTE_INFO, 0, "circuit breaker of %s: %s to %s, %s", whose, from, to,
+                        c->to == TG_BREAKER_CLOSED ? "all goes on" : "it is tried");
 }
 
 static void tell_apart(struct tg_account *a, const struct tgc_notice *n)
@@ -268,7 +287,7 @@ static void on_notice(void *ctx, const struct tgc_notice *n)
         tg_account_note(a, TG_NOTE_RETRY, wait_s, "%s", n->err->message);
         break;
     case TGC_CIRCUIT:
-        tell_circuit(a, n);
+        tg_account_tell_circuit(a, n->circuit);
         break;
     case TGC_APART:
         tell_apart(a, n);
@@ -329,7 +348,7 @@ static struct tg_limiter_options limit_of(const struct tg_account_settings *s)
     return limit;
 }
 
-static struct tg_breaker_options breaker_of(const struct tg_account_settings *s)
+struct tg_breaker_options tg_account_breaker(const struct tg_account_settings *s)
 {
     return (struct tg_breaker_options){
         .failure_threshold = (uint32_t)s->circuit_failures,
@@ -369,7 +388,7 @@ static tg_code start_client(struct tg_account *a, struct tg_error *err)
         .transport = transport_of(s),
         .pfs = !s->no_pfs,
         .limit = limit_of(s),
-        .breaker = breaker_of(s),
+        .breaker = tg_account_breaker(s),
         .circuit_fails = s->circuit_open == TG_CIRCUIT_OPEN_FAIL,
         .call_deadline_us = s->call_deadline_ms * TG_MS_US,
         .call_timeout_us = s->call_timeout_ms * TG_MS_US,

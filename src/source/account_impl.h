@@ -78,6 +78,12 @@ static inline bool tg_account_stopping(const struct tg_account *a)
 void tg_account_note(struct tg_account *a, enum tg_note_kind kind, double wait_s, const char *fmt,
                      ...) TG_PRINTF(4, 5);
 
+/** Tells a line about a circuit breaker that changed its state. */
+void tg_account_tell_circuit(struct tg_account *a, const struct tg_circuit_change *c);
+
+/** The settings of all breakers; zeroes where there is no setting. */
+struct tg_breaker_options tg_account_breaker(const struct tg_account_settings *s);
+
 /** What the operations on an account share: whether one is done, and how it ended. */
 struct tg_account_op {
     struct tg_account *account;

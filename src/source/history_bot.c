@@ -71,6 +71,7 @@ void source_bot_top(struct tg_history_source *s)
 {
     struct tgc *client = s->options.client;
     struct tgc_request how = { .method = "updates.getChannelDifference",
+                               .chat = s->options.chat_id,
                                .done = on_difference,
                                .ctx = s };
     struct tg_arena arena;

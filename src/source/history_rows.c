@@ -32,7 +32,7 @@ bool source_flush(struct tg_history_source *s, bool last)
     b->last = last;
     b->rate_limit_remaining =
         tgc_limit_remaining(s->options.client, source_method(s), s->now_us);
-    tgc_health(s->options.client, s->now_us, &health);
+    tgc_health(s->options.client, s->options.chat_id, s->now_us, &health);
     b->circuit_state = tg_breaker_name(health.state);
     b->success_rate = health.success_rate;
     b->response_us = health.avg_response_us;

@@ -55,6 +55,7 @@ bool source_call(struct tg_history_source *s, struct tgc_request *request,
     request->body = body->data;
     request->len = body->len;
     request->urgent = s->options.urgent;
+    request->chat = s->options.chat_id;
     *ret_call = body->failed ? 0 : tgc_call(s->options.client, request, s->now_us);
     s->state.n_requests += *ret_call != 0;
     if (!*ret_call)

@@ -348,6 +348,7 @@ bool tg_chat_full_start(struct tgc *client, int64_t id,
     bool channel = id < -TG_CHANNEL_MARK;
     struct tgc_request how = {
         .method = channel ? "channels.getFullChannel" : "messages.getFullChat",
+        .chat = id,
         .done = on_full,
     };
     struct tg_chat_full none = { .id = id, .members = -1 };

@@ -18,7 +18,7 @@
 #ifndef TG_CLIENT_H
 #define TG_CLIENT_H
 
-#include "flow/breaker.h"
+#include "flow/circuits.h"
 #include "flow/limiter.h"
 #include "flow/retry.h"
 #include "flow/share.h"
@@ -35,8 +35,7 @@ enum tgc_notice_kind {
     TGC_FLOOD,      /* method, wait_us: the server asked to wait */
     TGC_RETRY,      /* method, err, wait_us: a call will be repeated */
     TGC_LOGGED_OUT, /* the authorization is gone; err */
-    TGC_CIRCUIT,    /* the breaker changed its state: circuit; wait_us until it may be tried; err:
-                       the failure that opened it, else NULL */
+    TGC_CIRCUIT,    /* a breaker changed its state: circuit; wait_us, err: as there */
     TGC_APART,      /* limits are not shared any more; err: why; method, rate_milli, workers: the
                        rate that is kept meanwhile of one method, and how many shared it */
     TGC_TOGETHER,   /* they are shared again */
@@ -52,7 +51,7 @@ struct tgc_notice {
     const char *method;
     int64_t wait_us, took_us;
     const struct tg_error *err;
-    enum tg_breaker_state circuit;
+    const struct tg_circuit_change *circuit;
     int64_t rate_milli, workers;
     const uint8_t *bytes; /* of the object, during the call */
     size_t len;
@@ -103,10 +102,10 @@ struct tgc_options {
        before the first success) for connecting too. A call whose connection is lost goes again on
        the next one: that is no retry. retry_on 0: RateLimit, NetworkError, ServerError. */
     struct tg_retry_policy retry;
-    /* Counts how calls go; opens if it has a threshold or a rate. Zeroes: a window and a recovery
-       of 60 s, 3 trials. */
+    /* Breakers (flow/circuits.h) count how calls go; they open if there is a threshold or a rate.
+       Zeroes: tg_circuit_defaults. */
     struct tg_breaker_options breaker;
-    bool circuit_fails;       /* calls end with TG_CIRCUIT while it is open; else they wait */
+    bool circuit_fails;       /* calls end with TG_CIRCUIT while one is open; else they wait */
     int64_t call_timeout_us;  /* without any reply; 0: 60 s; then the call is repeated */
     int64_t call_deadline_us; /* from tgc_call to its end, at most; 0: none */
     const struct tl_schema *schema; /* layer that is announced and read; NULL: 228; borrowed */
@@ -148,6 +147,7 @@ struct tgc_request {
     size_t len;
     const char *method;    /* name for limiter, notices and statistics; static text */
     int32_t dc;            /* 0: home */
+    int64_t chat;          /* that it is about, for its breaker; 0: none */
     bool before_login;     /* may be sent while not logged in */
     bool once;             /* not idempotent: never repeated after it may have been received */
     bool follow_home;      /* PHONE/NETWORK/USER_MIGRATE change the home DC and repeat */
@@ -166,15 +166,18 @@ void tgc_fail_all(struct tgc *c, const struct tg_error *why);
 void *tgc_keep(struct tgc *c);
 
 /**
- * Writes into the session data what the limiters have learned and whether the breaker is open.
- * What it says of a method at a DC is taken up by the first call that asks there, unless it is
- * older than 30 days; of the breaker by the next client.
+ * Writes into the session data what the limiters have learned and which breakers are open. What it
+ * says of a method at a DC is taken up by the first call that asks there, unless it is older than
+ * 30 days; of the account's and the DCs' breakers by the next client.
  * @return whether something changed that the owner should store
  */
 bool tgc_note_learned(struct tgc *c, int64_t now_us);
 
-/** How the calls of the last minute went, and the breaker's state. */
-void tgc_health(const struct tgc *c, int64_t now_us, struct tg_breaker_health *ret);
+/** How the calls of the last minute went: the worst of the breakers of the account, its home DC and
+ *  that chat (0: none). */
+void tgc_health(const struct tgc *c, int64_t chat, int64_t now_us, struct tg_breaker_health *ret);
+/** The breakers of chats, which clients share; borrowed until it is called with NULL. */
+void tgc_set_chats(struct tgc *c, struct tg_circuit_chats *chats);
 
 /** Sets the limits of one method; method NULL: the default. */
 void tgc_limit(struct tgc *c, const char *method, const struct tg_limiter_options *options,

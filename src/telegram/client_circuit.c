@@ -1,113 +1,130 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * client_circuit.c - the account's circuit breaker: which calls it lets through, what it is told
+ * client_circuit.c - the circuit breakers of a client: which calls they let through, what they are
+ * told
  *
- * Every reply is a verdict, an error too: flow/breaker.h says what it means. A connection that is
- * lost, refused or silent is one failure, however many calls were on it; those go again on the next
- * one and are trials no more.
+ * flow/circuits.h says what is charged to which of them. Every reply is a verdict, an error too. A
+ * connection that is lost, refused or silent is one failure of its DC, however many calls were on
+ * it; those go again on the next one.
  */
 #include "telegram/client_impl.h"
 
-#define WINDOW_US (60 * TG_SECOND_US)
-enum { HALF_OPEN = 3 };
-
-void tgc_circuit_init(struct tgc *c)
+/* A breaker that opens is kept at once: the next run must know. */
+static void on_changed(void *ctx, const struct tg_circuit_change *change)
 {
-    struct tg_breaker_options *o = &c->options.breaker;
-
-    if (!o->window_us)
-        o->window_us = WINDOW_US;
-    if (!o->recovery_timeout_us)
-        o->recovery_timeout_us = WINDOW_US;
-    if (!o->half_open_requests)
-        o->half_open_requests = HALF_OPEN;
-    tg_breaker_init(&c->breaker, o, c->now_us);
-    if (o->failure_threshold || o->rate_permille) /* else it never opens */
-        tg_breaker_load(&c->breaker, &c->options.session->breaker, c->now_us, c->now_us);
-}
-
-/* Tells of a transition. A breaker that opens is kept at once: the next run must know. */
-static void tell(struct tgc *c, enum tg_breaker_state before, const struct tg_error *why)
-{
-    struct tgc_notice notice = {
+    struct tgc *c = ctx;
+    const struct tgc_notice notice = {
         .kind = TGC_CIRCUIT,
-        .dc = c->options.session->home_dc,
-        .circuit = c->breaker.state,
-        .wait_us = tg_breaker_peek(&c->breaker, c->now_us),
-        .err = why,
+        .dc = change->kind == TG_CIRCUIT_DC ? (int32_t)change->number
+                                            : c->options.session->home_dc,
+        .circuit = change,
+        .wait_us = change->wait_us,
+        .err = change->err,
     };
 
-    if (c->breaker.state == before)
-        return;
-    c->stats.n_circuit_opened += c->breaker.state == TG_BREAKER_OPEN;
+    c->stats.n_circuit_opened += change->to == TG_BREAKER_OPEN;
     tgc_notify(c, &notice);
-    if (tgc_note_learned(c, c->now_us))
+    if (change->kind != TG_CIRCUIT_CHAT && tgc_note_learned(c, c->now_us))
         tgc_save(c);
 }
 
-void tgc_circuit_take(struct tgc *c, struct tgc_call_slot *call)
+void tgc_circuit_init(struct tgc *c)
 {
-    enum tg_breaker_state before = c->breaker.state;
+    const struct tg_breaker_options *o = &c->options.breaker;
+    const struct tg_session_data *s = c->options.session;
 
-    call->turn = tg_breaker_take(&c->breaker, c->now_us);
-    tell(c, before, NULL);
+    tg_circuits_init(&c->circuits, o, c->now_us);
+    c->circuits.changed = on_changed;
+    c->circuits.ctx = c;
+    if (!o->failure_threshold && !o->rate_permille)
+        return; /* they never open */
+    tg_breaker_load(&c->circuits.account, &s->breaker, c->now_us, c->now_us);
+    for (size_t i = 0; i < TG_DC_MAX; i++)
+        if (s->dc[i].id && s->dc[i].breaker.open)
+            tg_breaker_load(tg_circuits_dc(&c->circuits, s->dc[i].id, c->now_us),
+                            &s->dc[i].breaker, c->now_us, c->now_us);
 }
 
-void tgc_circuit_forget(struct tgc *c, struct tgc_call_slot *call)
+void tgc_set_chats(struct tgc *c, struct tg_circuit_chats *chats)
 {
-    if (call->turn)
-        tg_breaker_forget(&c->breaker, call->turn);
-    call->turn = 0;
+    c->circuits.chats = chats;
 }
 
-void tgc_circuit_verdict(struct tgc *c, struct tgc_call_slot *call, const struct tg_error *err)
+static bool note(const struct tg_breaker *b, int64_t now_us, struct tg_breaker_record *kept)
 {
-    enum tg_breaker_state before = c->breaker.state;
-    enum tg_breaker_verdict verdict = TG_BREAKER_PASS;
-    int64_t took_us = c->now_us - call->sent_us;
-    uint64_t turn = call->turn;
+    struct tg_breaker_record now;
+    bool changed;
 
-    if (err)
-        verdict = tg_breaker_judge(err, c->options.breaker.recovery_timeout_us);
-    if (!turn || verdict == TG_BREAKER_NOTHING) {
-        tgc_circuit_forget(c, call);
-        return;
+    tg_breaker_save(b, now_us, now_us, &now);
+    changed = now.open != kept->open || now.in_a_row != kept->in_a_row;
+    *kept = now;
+    return changed;
+}
+
+bool tgc_circuit_note(struct tgc *c, int64_t now_us)
+{
+    struct tg_circuits *cs = &c->circuits;
+    bool changed = note(&cs->account, now_us, &c->options.session->breaker);
+
+    for (uint32_t i = 0; i < cs->n_dcs; i++) {
+        struct tg_dc_state *dc = tg_session_dc(c->options.session, cs->dc[i].id);
+
+        if (dc)
+            changed |= note(&cs->dc[i].breaker, now_us, &dc->breaker);
     }
-    call->turn = 0;
-    if (verdict == TG_BREAKER_PASS)
-        tg_breaker_passed(&c->breaker, turn, took_us, c->now_us);
-    else
-        tg_breaker_failed(&c->breaker, turn, took_us, c->now_us);
-    tell(c, before, err);
+    return changed;
 }
 
-void tgc_circuit_lost(struct tgc *c, const struct tg_error *why)
+int64_t tgc_circuit_wait(const struct tgc *c, int32_t dc, int64_t chat)
 {
-    enum tg_breaker_state before = c->breaker.state;
-    uint64_t turn;
-
-    if (tg_breaker_judge(why, c->options.breaker.recovery_timeout_us) != TG_BREAKER_FAIL)
-        return;
-    turn = tg_breaker_take(&c->breaker, c->now_us); /* connecting was a trial, too */
-    if (!turn && c->breaker.state == TG_BREAKER_OPEN)
-        return; /* it is known */
-    tg_breaker_failed(&c->breaker, turn ? turn : c->breaker.turn, 0, c->now_us);
-    tell(c, before, why);
+    return tg_circuits_wait(&c->circuits, dc, chat, c->now_us, NULL);
 }
 
-bool tgc_circuit_refuses(struct tgc *c, struct tg_error *err)
+bool tgc_circuit_refuses(const struct tgc *c, int32_t dc, const struct tgc_call_slot *call,
+                         struct tg_error *err)
 {
-    int64_t wait_us = tg_breaker_peek(&c->breaker, c->now_us);
+    enum tg_circuit_kind which;
+    int64_t chat = call->request.chat;
+    int64_t wait_us = tg_circuits_wait(&c->circuits, dc, chat, c->now_us, &which);
+    long long wait_s = (long long)((wait_us + TG_SECOND_US - 1) / TG_SECOND_US);
 
     if (!wait_us)
         return false;
-    tg_fail(err, TG_CIRCUIT, "the account's circuit breaker is open; the next try is in %lld s",
-            (long long)((wait_us + TG_SECOND_US - 1) / TG_SECOND_US));
+    if (which == TG_CIRCUIT_CHAT)
+        tg_fail(err, TG_CIRCUIT, "the circuit breaker of chat %lld is open; the next try is in "
+                "%lld s", (long long)chat, wait_s);
+    else if (which == TG_CIRCUIT_DC)
+        tg_fail(err, TG_CIRCUIT, "the circuit breaker of DC %d is open; the next try is in %lld s",
+                dc, wait_s);
+    else
+        tg_fail(err, TG_CIRCUIT, "the account's circuit breaker is open; the next try is in %lld s",
+                wait_s);
     tg_hint(err, "run the same command again then");
     return true;
 }
 
-void tgc_health(const struct tgc *c, int64_t now_us, struct tg_breaker_health *ret)
+void tgc_circuit_take(struct tgc *c, struct tgc_call_slot *call)
 {
-    tg_breaker_health(&c->breaker, now_us, ret);
+    tg_circuits_take(&c->circuits, call->sent_dc, call->request.chat, c->now_us, &call->pass);
+}
+
+void tgc_circuit_forget(struct tgc *c, struct tgc_call_slot *call)
+{
+    tg_circuits_forget(&c->circuits, &call->pass);
+}
+
+void tgc_circuit_verdict(struct tgc *c, struct tgc_call_slot *call, const struct tg_error *err)
+{
+    tg_circuits_ended(&c->circuits, &call->pass, call->sent_dc == c->options.session->home_dc, err,
+                      c->now_us - call->sent_us, c->now_us);
+}
+
+void tgc_circuit_lost(struct tgc *c, int32_t dc, const struct tg_error *why)
+{
+    tg_circuits_lost(&c->circuits, dc, why, c->now_us);
+}
+
+void tgc_health(const struct tgc *c, int64_t chat, int64_t now_us, struct tg_breaker_health *ret)
+{
+    tg_circuits_health(&c->circuits, c->options.session->home_dc, chat, now_us, ret);
 }

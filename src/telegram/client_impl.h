@@ -2,7 +2,7 @@
 /*
  * client_impl.h - the client's insides, shared by client.c (calls and what their answers
  * mean), client_send.c (gates, sending, time), client_link.c (one DC's connection, keys, session),
- * client_auth.c (logins on further DCs), client_circuit.c (the breaker), client_share.c (limits
+ * client_auth.c (logins on further DCs), client_circuit.c (the breakers), client_share.c (limits
  * that workers share) and client_wire.c (wrappers and error texts)
  *
  * Inside a session's callback no link is closed and no session freed: whoever wants that sets
@@ -43,7 +43,7 @@ struct tgc_call_slot {
     uint64_t mt_call;          /* the session's number while SENT */
     bool inited;               /* it carried initConnection */
     struct tg_retry_call retry;
-    uint64_t turn;             /* of the breaker, while SENT; 0: it awaits no verdict */
+    struct tg_circuit_pass pass; /* of the breakers, while SENT */
     uint32_t migrations;
     uint32_t n_floods;
     int64_t flood_wait_s;
@@ -114,7 +114,7 @@ struct tgc {
     uint64_t asked;         /* the last ask for a share */
     bool apart;             /* limits are meant to be shared, but the store is gone */
     struct tg_retry_budget retry_budget;
-    struct tg_breaker breaker;
+    struct tg_circuits circuits;
     struct tgc_link *link[TG_DC_MAX]; /* same index as session->dc; NULL: not needed so far */
     int64_t takeout_id;
     struct tg_dh_cache dh_cache; /* primes of servers that were tested */
@@ -191,14 +191,19 @@ void tgc_key_gone(struct tgc *c, struct tgc_link *link);
 
 /* client_circuit.c */
 void tgc_circuit_init(struct tgc *c);
-/* @return whether no call may leave now; err is filled then */
-bool tgc_circuit_refuses(struct tgc *c, struct tg_error *err);
+/* @return how long no call like that may leave; the tick dials no DC meanwhile */
+int64_t tgc_circuit_wait(const struct tgc *c, int32_t dc, int64_t chat);
+/* @return whether the call may not leave for that DC now; err is filled then */
+bool tgc_circuit_refuses(const struct tgc *c, int32_t dc, const struct tgc_call_slot *call,
+                         struct tg_error *err);
 void tgc_circuit_take(struct tgc *c, struct tgc_call_slot *call);
 /* The call had its reply (err NULL) or its error; or neither counts any more. */
 void tgc_circuit_verdict(struct tgc *c, struct tgc_call_slot *call, const struct tg_error *err);
 void tgc_circuit_forget(struct tgc *c, struct tgc_call_slot *call);
 /* A connection failed, or could not be made. */
-void tgc_circuit_lost(struct tgc *c, const struct tg_error *why);
+void tgc_circuit_lost(struct tgc *c, int32_t dc, const struct tg_error *why);
+/* Writes into the session how they stand. @return whether the owner should store that */
+bool tgc_circuit_note(struct tgc *c, int64_t now_us);
 
 /* client_auth.c: exports the login to a further DC; calls for it wait */
 void tgc_auth_import(struct tgc *c, struct tgc_link *link, int64_t now_us);

@@ -208,7 +208,7 @@ void tgc_link_down(struct tgc *c, uint32_t index, const struct tg_error *why, in
     if (link->state == TGC_DOWN)
         return;
     went_down(c, link, why, now_us);
-    tgc_circuit_lost(c, why);
+    tgc_circuit_lost(c, link->dc, why);
 }
 
 /* ---- keys ---- */
@@ -482,7 +482,7 @@ void tgc_link_tick(struct tgc *c, struct tgc_link *link, int64_t now_us)
         tg_fail(&why, TG_TIMEOUT, "DC %d did not answer within %d seconds", link->dc,
                 (int)(DIAL_MAX_US / TG_SECOND_US));
         tgc_link_drop(c, link, &why, now_us);
-        tgc_circuit_lost(c, &why);
+        tgc_circuit_lost(c, link->dc, &why);
     } else if (link->failed) {
         why = link->why;
         tgc_link_drop(c, link, &why, now_us);

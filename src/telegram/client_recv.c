@@ -73,7 +73,7 @@ void tgc_link_received(struct tgc *c, uint32_t index, size_t n, int64_t now_us)
         struct tg_error why = link->why;
 
         tgc_link_drop(c, link, &why, now_us);
-        tgc_circuit_lost(c, &why);
+        tgc_circuit_lost(c, link->dc, &why);
     }
     tgc_tick(c, now_us);
 }

@@ -103,12 +103,7 @@ void tgc_limit(struct tgc *c, const char *method, const struct tg_limiter_option
 
 bool tgc_note_learned(struct tgc *c, int64_t now_us)
 {
-    struct tg_breaker_record *kept = &c->options.session->breaker, now;
-    bool changed;
-
-    tg_breaker_save(&c->breaker, now_us, now_us, &now);
-    changed = now.open != kept->open || now.in_a_row != kept->in_a_row;
-    *kept = now;
+    bool changed = tgc_circuit_note(c, now_us);
 
     for (size_t i = 0; i < c->n_gates; i++) {
         int64_t learned = tg_limiter_learned(&c->gate[i]->limiter);
@@ -192,7 +187,7 @@ static bool push_call(struct tgc *c, struct tgc_call_slot *call)
         tgc_fail_call(c, call, &err);
         return false;
     }
-    if (tgc_circuit_refuses(c, &err)) {
+    if (tgc_circuit_refuses(c, link->dc, call, &err)) {
         if (c->options.circuit_fails)
             tgc_fail_call(c, call, &err);
         return !c->options.circuit_fails;
@@ -262,7 +257,7 @@ static bool check_reply(struct tgc *c, struct tgc_call_slot *call)
     tg_fail(&why, TG_TIMEOUT, "%s had no reply for %lld seconds", call->request.method,
             (long long)(c->options.call_timeout_us / TG_SECOND_US));
     tgc_link_drop(c, tgc_link_of(c, call->sent_dc), &why, c->now_us);
-    tgc_circuit_lost(c, &why);
+    tgc_circuit_lost(c, call->sent_dc, &why);
     if (tgc_retry_wait(c, call, &why) >= 0) /* it goes with the next connection */
         return true;
     tgc_fail_call(c, call, &why);
@@ -288,7 +283,7 @@ static bool check_circuit(struct tgc *c, struct tgc_call_slot *call)
     struct tg_error why;
 
     if (!c->options.circuit_fails || call->state != TGC_CALL_SENT || !link ||
-        link->state != TGC_DOWN || !tgc_circuit_refuses(c, &why))
+        link->state != TGC_DOWN || !tgc_circuit_refuses(c, link->dc, call, &why))
         return true;
     tgc_fail_call(c, call, &why);
     return false;
@@ -335,7 +330,7 @@ void tgc_tick(struct tgc *c, int64_t now_us)
             struct mt_session_state state;
 
             mt_session_state(link->session, &state);
-            if (state.n_calls && !tg_breaker_peek(&c->breaker, now_us))
+            if (state.n_calls && !tgc_circuit_wait(c, link->dc, 0))
                 tgc_link_want(c, link, now_us);
         }
         tgc_link_tick(c, link, now_us);
@@ -355,8 +350,10 @@ static int64_t call_due(const struct tgc *c, const struct tgc_call_slot *call)
         return due;
     if (link->hopeless)
         return c->now_us;
-    if (call->state == TGC_CALL_WAITING || link->state == TGC_DOWN)
-        due = TG_MAX(due, c->now_us + tg_breaker_peek(&c->breaker, c->now_us));
+    if (call->state == TGC_CALL_WAITING)
+        due = TG_MAX(due, c->now_us + tgc_circuit_wait(c, link->dc, call->request.chat));
+    else if (link->state == TGC_DOWN)
+        due = TG_MAX(due, c->now_us + tgc_circuit_wait(c, link->dc, 0));
     if (link->state == TGC_DOWN) /* what was sent before goes again on the next connection */
         return TG_MAX(due, link->retry_us);
     if (call->state == TGC_CALL_SENT)

@@ -11,11 +11,13 @@
  *                              n 4, then per DC   id 4 | host | port 2
  *                              n 4, then per key  modulus 256 | exponent 4
  *   n 4, then per learned limit  method | dc 4 | milli-requests a second 8 | when 8
- *   breaker open 1 | until 8 | failures in a row 4
+ *   breaker  open 1 | until 8 | failures in a row 4
+ *   per DC above  breaker
  *
- * `where` is 0 not known, 1 Telegram's own, 2 listed. It and what follows came with version 2;
- * version 1 ends before. A username's length is 0xffff if there is none. Readers take nothing on
- * trust: the hash protects against damage, not against somebody who made the file.
+ * `where` is 0 not known, 1 Telegram's own, 2 listed. It and what follows came with version 2, the
+ * DCs' breakers with version 3; older versions end before. A username's length is 0xffff if there
+ * is none. Readers take nothing on trust: the hash protects against damage, not against somebody
+ * who made the file.
  */
 #include "telegram/session_data.h"
 
@@ -36,7 +38,7 @@ enum {
     WHERE_UNKNOWN = 0,
     WHERE_BUILTIN = 1,
     WHERE_LISTED = 2,
-    VERSION = 2,
+    VERSION = 3,
 };
 
 #define OFFSET_MAX_US (INT64_C(10) * 366 * 86400 * TG_SECOND_US)
@@ -186,6 +188,9 @@ static void put_session(struct tg_buf *out, const struct tg_session_data *s)
     put_where(out, &s->where);
     put_limits(out, s);
     put_breaker(out, &s->breaker);
+    for (size_t i = 0; i < TG_DC_MAX; i++)
+        if (s->dc[i].id)
+            put_breaker(out, &s->dc[i].breaker);
     if (out->failed)
         return;
     head = out->data;
@@ -486,6 +491,9 @@ static bool take_session(struct tl_reader *r, unsigned version, struct tg_sessio
         return false;
     if (version >= 2)
         take_breaker(r, &s->breaker);
+    for (size_t i = 0; version >= 3 && i < TG_DC_MAX; i++)
+        if (s->dc[i].id)
+            take_breaker(r, &s->dc[i].breaker);
     if (tl_left(r))
         tl_read_fail(r);
     return true;

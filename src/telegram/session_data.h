@@ -5,7 +5,7 @@
  * The owner stores it as an opaque blob (a file 0600, optionally sealed with a passphrase):
  *
  *   "TGSESSN" 02 | length of the rest after the hash, 8 | SHA-256 of that, 32
- *                | account, DCs, peers, where the DCs are, learned limits, breaker
+ *                | account, DCs, peers, where the DCs are, learned limits, breakers
  *
  * or the same inside a sealed file of crypto/aead.h. Version 01, which did not say where, is read
  * too. Session strings of Telethon and Pyrogram are read and written as well, so that a login made
@@ -34,6 +34,7 @@ struct tg_dc_state {
     uint8_t salt[8];
     int64_t time_offset_us;
     bool authorized; /* this key is logged in there */
+    struct tg_breaker_record breaker;
 };
 
 /** What a limiter has learned of the server, so that the next run need not (flow/limiter.h). */
@@ -65,7 +66,7 @@ struct tg_session_data {
     struct tg_datacenter where; /* the servers that the keys belong to; n_dc 0: not known */
     struct tg_limit_record *limit; /* owned */
     size_t n_limits;
-    struct tg_breaker_record breaker;
+    struct tg_breaker_record breaker; /* the account's */
     struct tg_session_seal seal; /* never stored */
 };
 

@@ -470,7 +470,7 @@ static enum tg_breaker_state circuit_of(const struct script *s)
 {
     struct tg_breaker_health health;
 
-    tgc_health(s->g->client, s->g->now_us, &health);
+    tgc_health(s->g->client, 0, s->g->now_us, &health);
     return health.state;
 }
 
@@ -482,6 +482,15 @@ static void start_broken(struct script *s, const struct tgc_options *options, si
     s->error = 500;
     s->text = "INTERNAL";
     s->n_left = refusals;
+}
+
+static const struct tl_value *refuse_dc3(struct script *s, struct rig_call *call)
+{
+    if (call->dc != 3)
+        return yes(s, call);
+    call->error = 500;
+    call->text = "INTERNAL";
+    return NULL;
 }
 
 /* Three failures, then a minute's silence before each further try, and two successes close it. */
@@ -567,6 +576,80 @@ static void test_open_circuit_dials_nobody(void **state)
     run(&s, 120);
     each_done_once(&s, TG_OK);
     rig_stop(s.g);
+}
+
+/* A DC that is dead, or only fails: calls to it wait for its breaker, those to the home DC go on. */
+static void test_a_dead_dc_stops_alone(void **state)
+{
+    (void)state;
+    for (int dead = 0; dead < 2; dead++) {
+        struct script s;
+        struct tgc_stats stats;
+
+        start_with(&s, false, &guarded);
+        be_logged_in(&s);
+        s.g->refuse_dc = dead ? 3 : 0;
+        if (!dead)
+            s.answer = refuse_dc3;
+        make(&s, (struct tgc_request){ .dc = 3 });
+        run(&s, 20);
+        assert_int_equal(s.call[0].n_done, 0);
+        tgc_stats(s.g->client, &stats);
+        assert_int_equal(stats.n_circuit_opened, 1);
+        assert_int_equal(circuit_of(&s), TG_BREAKER_CLOSED); /* of account and home */
+        make(&s, (struct tgc_request){ 0 });
+        run(&s, 1);
+        assert_int_equal(s.call[1].code, TG_OK);
+        assert_int_equal(s.call[1].n_done, 1);
+        tgc_note_learned(s.g->client, s.g->now_us);
+        assert_true(tg_session_dc(&s.g->session, 3)->breaker.open);
+        assert_false(s.g->session.breaker.open);
+        s.g->refuse_dc = 0;
+        s.answer = yes;
+        run(&s, 120);
+        each_done_once(&s, TG_OK);
+        rig_stop(s.g);
+    }
+}
+
+/* A chat whose calls fail stops alone; which client asks makes no difference. */
+static void test_a_broken_chat_stops_alone(void **state)
+{
+    struct tgc_options options = guarded;
+    struct tg_circuit_chats chats;
+    struct script s;
+
+    (void)state;
+    options.circuit_fails = true;
+    tg_circuit_chats_init(&chats, &options.breaker);
+    start_broken(&s, &options, 3);
+    tgc_set_chats(s.g->client, &chats);
+    make(&s, (struct tgc_request){ .chat = -7 });
+    run(&s, 10);
+    assert_int_equal(s.n_queries, 3);
+    assert_int_equal(s.call[0].code, TG_CIRCUIT);
+    assert_int_equal(tg_circuit_chat(&chats, -7)->state, TG_BREAKER_OPEN);
+    assert_int_equal(circuit_of(&s), TG_BREAKER_CLOSED);
+    s.n = 0;
+    make(&s, (struct tgc_request){ .chat = -8 });
+    make(&s, (struct tgc_request){ 0 });
+    run(&s, 1);
+    each_done_once(&s, TG_OK);
+    new_client(&s, false, &options);
+    tgc_set_chats(s.g->client, &chats);
+    s.n = 0;
+    make(&s, (struct tgc_request){ .chat = -7 });
+    run(&s, 1);
+    each_done_once(&s, TG_CIRCUIT);
+    run(&s, 60);
+    s.n = 0;
+    make(&s, (struct tgc_request){ .chat = -7 });
+    make(&s, (struct tgc_request){ .chat = -7 });
+    run(&s, 5);
+    each_done_once(&s, TG_OK);
+    assert_int_equal(tg_circuit_chat(&chats, -7)->state, TG_BREAKER_CLOSED);
+    rig_stop(s.g);
+    tg_circuit_chats_done(&chats);
 }
 
 static void test_no_answer_ever(void **state)
@@ -900,6 +983,8 @@ int main(void)
         cmocka_unit_test(test_open_circuit_waits),
         cmocka_unit_test(test_open_circuit_fails_calls),
         cmocka_unit_test(test_open_circuit_dials_nobody),
+        cmocka_unit_test(test_a_dead_dc_stops_alone),
+        cmocka_unit_test(test_a_broken_chat_stops_alone),
         cmocka_unit_test(test_no_answer_ever),
         cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_lost_keys),

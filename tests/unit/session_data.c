@@ -69,6 +69,13 @@ static void fill(struct tg_session_data *s)
     }
 }
 
+static void assert_same_breaker(const struct tg_breaker_record *a,
+                                const struct tg_breaker_record *b)
+{
+    assert_true(a->open == b->open && a->in_a_row == b->in_a_row);
+    assert_int_equal(a->until_unix_us, b->until_unix_us);
+}
+
 static void assert_same(const struct tg_session_data *a, const struct tg_session_data *b)
 {
     assert_int_equal(a->api_id, b->api_id);
@@ -86,10 +93,10 @@ static void assert_same(const struct tg_session_data *a, const struct tg_session
         assert_memory_equal(x->salt, y->salt, sizeof x->salt);
         assert_memory_equal(x->key.key, y->key.key, sizeof x->key.key);
         assert_memory_equal(x->key.id, y->key.id, sizeof x->key.id);
+        assert_same_breaker(&x->breaker, &y->breaker);
     }
     assert_true(tg_datacenter_equal(&a->where, &b->where));
-    assert_true(a->breaker.open == b->breaker.open && a->breaker.in_a_row == b->breaker.in_a_row);
-    assert_int_equal(a->breaker.until_unix_us, b->breaker.until_unix_us);
+    assert_same_breaker(&a->breaker, &b->breaker);
     assert_int_equal(a->n_limits, b->n_limits);
     for (size_t i = 0; i < a->n_limits; i++) {
         assert_string_equal(a->limit[i].method, b->limit[i].method);
@@ -140,6 +147,7 @@ static void test_what_is_written_is_read(void **state)
     tg_session_set_limit(&s, "messages.getHistory", 2, 29950, 1700000000);
     tg_session_set_limit(&s, "channels.getMessages", 4, 1, 1800000000);
     s.breaker = (struct tg_breaker_record){ true, INT64_C(1800000000000000), 4 };
+    s.dc[1].breaker = (struct tg_breaker_record){ true, INT64_C(1900000000000000), 2 };
     tg_buf_init(&blob, 64 << 20);
     for (size_t i = 0; i < TG_COUNT(passphrase); i++) {
         struct tg_random r = seed(i);
@@ -319,19 +327,21 @@ static void test_another_version_is_named(void **state)
     tg_session_data_init(&s);
     tg_buf_init(&blob, 1 << 20);
     assert_int_equal(tg_session_write(&s, NULL, &r, &blob, &err), TG_OK);
-    blob.data[7] = 3;
+    blob.data[7] = 4;
     assert_int_equal(tg_session_read(blob.data, blob.len, NULL, &s, &err), TG_CORRUPT);
     assert_non_null(strstr(err.message, "another version"));
     tg_buf_done(&blob);
     tg_session_data_done(&s);
 }
 
-/* Version 1 is the same without its last parts, eighteen bytes if nothing is known. */
+/* Version 2 is the same without the DCs' breakers; version 1 without what stands before them, too:
+ * eighteen bytes if nothing is known. */
 static void test_an_older_version_is_read(void **state)
 {
     struct tg_session_data s, back;
     struct tg_random r = seed(4);
     struct tg_buf blob;
+    size_t dcs = 0;
 
     (void)state;
     fill(&s);
@@ -339,12 +349,16 @@ static void test_an_older_version_is_read(void **state)
     back.where = servers(0x80, 1); /* goes with what was there */
     tg_buf_init(&blob, 1 << 20);
     assert_int_equal(tg_session_write(&s, NULL, &r, &blob, &err), TG_OK);
-    corrupt(blob.data, blob.len - 18, "a version 2 without its end", blob.len);
-    blob.len -= 18;
-    blob.data[7] = 1;
-    seal_hash(&blob);
-    assert_int_equal(tg_session_read(blob.data, blob.len, NULL, &back, &err), TG_OK);
-    assert_same(&s, &back);
+    for (size_t i = 0; i < TG_DC_MAX; i++)
+        dcs += s.dc[i].id != 0;
+    corrupt(blob.data, blob.len - 13 * dcs, "a version 3 without its end", blob.len);
+    for (uint8_t version = 2; version >= 1; version--) {
+        blob.len -= version == 2 ? 13 * dcs : 18;
+        blob.data[7] = version;
+        seal_hash(&blob);
+        assert_int_equal(tg_session_read(blob.data, blob.len, NULL, &back, &err), TG_OK);
+        assert_same(&s, &back);
+    }
     assert_int_equal(back.where.n_dc, 0);
     tg_session_data_done(&s);
     tg_session_data_done(&back);

@@ -82,6 +82,26 @@ static void a_seed_repeats_and_terms_do_not_move_each_other(void **state)
     }
 }
 
+static bool is_meant(const struct sim_faults *f, const char *method, int64_t chat, int dc)
+{
+    return sim_faults_meant(f, &(struct sim_fault_target){ method, chat, dc });
+}
+
+/* Of what is named, all must fit. */
+static void faults_keep_to_their_targets(void **state)
+{
+    struct sim_faults f;
+
+    (void)state;
+    parse("500=1,chat=-1000000000007,chat=12,dc=2,only=messages.getHistory", &f);
+    assert_true(is_meant(&f, "messages.getHistory", 12, 2));
+    assert_true(is_meant(&f, "messages.getHistory", -1000000000007, 2));
+    assert_false(is_meant(&f, "messages.getHistory", 13, 2));
+    assert_false(is_meant(&f, "messages.getHistory", 0, 2));
+    assert_false(is_meant(&f, "messages.getHistory", 12, 1));
+    assert_false(is_meant(&f, "users.getUsers", 12, 2));
+}
+
 static void settings_are_read(void **state)
 {
     struct sim_faults f;
@@ -98,8 +118,8 @@ static void settings_are_read(void **state)
     assert_false(sim_faults_unknown(&f, SIM_UNKNOWN_MESSAGE, 5));
     assert_true(sim_faults_unknown(&f, SIM_UNKNOWN_USER, 5));
     assert_true(sim_faults_unknown(&f, SIM_UNKNOWN_CHAT, 6));
-    assert_true(sim_faults_meant(&f, "messages.getHistory"));
-    assert_false(sim_faults_meant(&f, "messages.search"));
+    assert_true(is_meant(&f, "messages.getHistory", 0, 1));
+    assert_false(is_meant(&f, "messages.search", 0, 1));
     assert_int_equal(hits(&f, SIM_FAULT_DROP, 100), 2);
 }
 
@@ -109,7 +129,7 @@ static void wrong_specs_are_refused(void **state)
         "nonsense=1", "drop",        "drop=",      "drop=2",       "drop=-1",  "drop=x",
         "drop@0",     "drop@x",      "drop#0",     "=1",           "clock@3",  "slow-ms=0",
         "most=x",     "clock=9e999", "drop=0.1;x", "unknown-user=0", "drop=nan", "only@3",
-        "drop=0.1,,,bad",
+        "drop=0.1,,,bad", "dc=0", "chat=x",
     };
     struct sim_faults f;
 
@@ -129,6 +149,7 @@ int main(void)
         cmocka_unit_test(probabilities_are_kept),
         cmocka_unit_test(every_nth_and_the_nth),
         cmocka_unit_test(a_seed_repeats_and_terms_do_not_move_each_other),
+        cmocka_unit_test(faults_keep_to_their_targets),
         cmocka_unit_test(settings_are_read),
         cmocka_unit_test(wrong_specs_are_refused),
     };

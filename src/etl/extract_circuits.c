@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * extract_circuits.c - the circuit breakers of a run
+ *
+ * Each account's client has its own and those of its DCs (telegram/client_circuit.c); the chats'
+ * are the run's, since a chat that moves to another account is as broken as before. A chat whose
+ * breaker is open occupies no worker, and server trouble is then no reason to end the run: the
+ * others go on, and the chat has failed if its calls have.
+ */
+#include "etl/extract_impl.h"
+
+/* All clients' clocks are the same up to microseconds. */
+static int64_t clients_now(const struct extract_run *r)
+{
+    return tg_net_now(r->accounts[0]->net);
+}
+
+void extract_circuits_open(struct extract_run *r)
+{
+    const struct tg_breaker_options options = tg_account_breaker(&r->accounts[0]->settings);
+
+    tg_circuit_chats_init(&r->circuits, &options);
+    for (size_t i = 0; i < r->n_accounts; i++)
+        tgc_set_chats(tg_net_client(r->accounts[i]->net), &r->circuits);
+}
+
+void extract_circuits_close(struct extract_run *r)
+{
+    for (size_t i = 0; i < r->n_accounts; i++)
+        tgc_set_chats(tg_net_client(r->accounts[i]->net), NULL);
+    tg_circuit_chats_done(&r->circuits);
+}
+
+void extract_circuit_changed(struct extract_run *r, const struct tg_circuit_change *change)
+{
+    struct tg_circuit_counts *const counts[] = {
+        [TG_CIRCUIT_ACCOUNT] = &r->result->account_circuits,
+        [TG_CIRCUIT_DC] = &r->result->dc_circuits,
+        [TG_CIRCUIT_CHAT] = &r->result->chat_circuits,
+        [TG_CIRCUIT_SINK] = &r->result->sink_circuits,
+    };
+    struct tg_circuit_counts *n = counts[change->kind];
+
+    n->opened += change->to == TG_BREAKER_OPEN;
+    n->half_opened += change->to == TG_BREAKER_HALF_OPEN;
+    n->closed += change->to == TG_BREAKER_CLOSED;
+}
+
+int64_t extract_circuit_wait(const struct extract_run *r, int64_t chat_id)
+{
+    const struct tg_breaker *b = tg_circuit_chat(&r->circuits, chat_id);
+
+    return b && b->state == TG_BREAKER_OPEN ? tg_breaker_peek(b, clients_now(r)) : 0;
+}
+
+bool extract_circuit_own(const struct extract_run *r, int64_t chat_id, tg_code code)
+{
+    const struct tg_breaker *b = tg_circuit_chat(&r->circuits, chat_id);
+
+    return b && b->state != TG_BREAKER_CLOSED && tg_code_type(code) == TG_TYPE_SERVER;
+}
