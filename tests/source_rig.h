@@ -306,7 +306,8 @@ static inline void rig_learn(struct rig *g)
 /* The first account that is a bot, or is not, after `skip` of them. */
 static inline size_t rig_account(const struct rig_home *home, bool bot, size_t skip)
 {
-    struct sim_world_options o = { 7, 8, (uint64_t)home->messages, -1, NULL };
+    struct sim_world_options o = { .seed = 7, .n_chats = 8,
+                                   .n_messages = (uint64_t)home->messages, .holes_percent = -1 };
     struct sim_world *w;
     struct tg_error err;
     size_t found = 0;

@@ -318,7 +318,9 @@ static bool listed(const struct plan *p, const struct sim_chat *chat)
 
 static void choose_chats(struct plan *p)
 {
-    const struct sim_world_options o = { 7, CHATS, (uint64_t)home_messages[p->home], -1, NULL };
+    const struct sim_world_options o = { .seed = 7, .n_chats = CHATS,
+                                         .n_messages = (uint64_t)home_messages[p->home],
+                                         .holes_percent = -1 };
     struct sim_world *w;
     struct tg_error err;
 

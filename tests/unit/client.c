@@ -578,7 +578,7 @@ static void test_open_circuit_dials_nobody(void **state)
     rig_stop(s.g);
 }
 
-/* A DC that is dead, or only fails: calls to it wait for its breaker, those to the home DC go on. */
+/* A DC that is dead, or only fails: calls to it wait for its breaker, those to home go on. */
 static void test_a_dead_dc_stops_alone(void **state)
 {
     (void)state;
