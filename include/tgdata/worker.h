@@ -19,6 +19,11 @@
  *
  * Queues: redis://HOST:PORT/DB?queue=NAME&visibility=60s&max-deliveries=5
  *         amqp://USER:PASSWORD@HOST:PORT/VHOST?queue=NAME&visibility=60s&max-deliveries=5
+ *         sqs://NAME?region=eu-west-1&visibility=60s&max-deliveries=5&create=yes&endpoint=URL
+ *         sqs:https://sqs.eu-west-1.amazonaws.com/ACCOUNT/NAME?visibility=60s
+ *
+ * Keys for SQS are taken from where AWS's own tools take them: AWS_ACCESS_KEY_ID and
+ * AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), or the profile AWS_PROFILE of ~/.aws/credentials.
  *
  * A program that uses RabbitMQ should ignore SIGPIPE: its library writes to closed connections.
  *
@@ -61,7 +66,8 @@ TG_API tg_code tg_enqueue(const char *queue, const struct tg_task_request *task,
 /** How many tasks are where. */
 struct tg_queue_info {
     uint64_t waiting; /**< to be taken */
-    uint64_t taken;   /**< by workers, dead ones too; 0 where it cannot be told (amqp) */
+    uint64_t taken;   /**< by workers, dead ones too; 0 where it cannot be told (amqp), about so
+                           many where it is counted roughly (sqs) */
     uint64_t later;   /**< failed, not due yet */
     uint64_t dead;    /**< given up */
 };

@@ -39,7 +39,7 @@ struct tg_delivery {
 /** How many tasks are where. */
 struct tg_broker_depth {
     uint64_t waiting, taken, later, dead;
-    bool taken_known; /* else it is 0 whatever is taken */
+    bool taken_known; /* else it may be 0 whatever is taken */
 };
 
 struct tg_broker_ops {

@@ -6,9 +6,10 @@
 
 #include "queue/broker.h"
 
-extern const struct tg_broker_ops tg_broker_redis, tg_broker_amqp;
+extern const struct tg_broker_ops tg_broker_redis, tg_broker_amqp, tg_broker_sqs;
 
-const struct tg_broker_ops *const tg_brokers[] = { &tg_broker_redis, &tg_broker_amqp, NULL };
+const struct tg_broker_ops *const tg_brokers[] = { &tg_broker_redis, &tg_broker_amqp,
+                                                  &tg_broker_sqs, NULL };
 
 static const struct tg_driver *head(size_t i)
 {

@@ -2,12 +2,14 @@
 """Brokers of a test's own, and what must hold of workers on any of them: every row once, whoever is
 killed, stopped or gone for a while."""
 import getpass
+import json
 import os
 import pathlib
 import random
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import kit
@@ -20,10 +22,20 @@ def free_port():
         return s.getsockname()[1]
 
 
+def query(**options):
+    return "?" + "&".join(f"{k.replace('_', '-')}={v}" for k, v in options.items())
+
+
 class Redis(kit.Redis):
     """A redis-server."""
 
     counts_taken = True
+
+    def queue_url(self, name, **options):
+        return self.url() + query(queue=name, **options)
+
+    def end(self):
+        self.stop()
 
     def put_raw(self, queue, body):
         self.cli("XADD", f"{{tgdata:{queue}}}:tasks", "*", "body", body)
@@ -76,6 +88,12 @@ class Rabbit:
         subprocess.run(["epmd", "-port", str(self.epmd), "-kill"], env=self.env, check=False,
                        capture_output=True)
 
+    def end(self):
+        self.stop()
+
+    def queue_url(self, name, **options):
+        return self.url() + query(queue=name, **options)
+
     def url(self):
         return f"amqp://guest:guest@127.0.0.1:{self.port}"
 
@@ -85,6 +103,163 @@ class Rabbit:
 
     def dead(self, queue):
         return None
+
+
+class Relay:
+    """Passes connections on to a port, so that a server can be out of reach and lose nothing."""
+
+    def __init__(self, port):
+        self.to = port
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.open()
+
+    def open(self):
+        self.ends = set()
+        self.listener = socket.socket()
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(("127.0.0.1", self.port))
+        self.listener.listen(64)
+        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for end in list(self.ends):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def accept(self, listener):
+        while True:
+            try:
+                one = listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.join, args=(one,), daemon=True).start()
+
+    def join(self, one):
+        with one, socket.create_connection(("127.0.0.1", self.to)) as two:
+            self.ends |= {one, two}
+            back = threading.Thread(target=self.copy, args=(two, one), daemon=True)
+            back.start()
+            self.copy(one, two)
+            back.join()
+            self.ends -= {one, two}
+
+    @staticmethod
+    def copy(a, b):
+        try:
+            while data := a.recv(1 << 16):
+                b.sendall(data)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+class Sqs:
+    """A moto_server (tests/interop/setup installs it), which checks signatures and permissions by
+    the code of AWS's own library. It keeps queues in memory, so what stops is the way to it."""
+
+    counts_taken = True
+    bin = pathlib.Path(os.environ.get("TG_DEPS", pathlib.Path(__file__).resolve().parents[2]
+                                      / ".deps")) / "moto" / "bin"
+    region = "eu-west-1"
+    suffix = ""
+    prepare = """
+import json
+may = {"Version": "2012-10-17",
+       "Statement": [{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}]}
+iam = client("iam")
+keys = []
+for name in ("worker", "stranger"):
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    keys.append((key["AccessKeyId"], key["SecretAccessKey"]))
+iam.put_user_policy(UserName="worker", PolicyName="all", PolicyDocument=json.dumps(may))
+print(json.dumps(keys))
+"""
+
+    def __init__(self, directory, *args):
+        self.dir = pathlib.Path(directory)
+        self.dir.mkdir()
+        self.tls = "--ssl-cert" in args
+        self.server_port = free_port()
+        for name in [n for n in os.environ if n.startswith("AWS_")]:
+            del os.environ[name]
+        os.environ.update(AWS_REGION=self.region, AWS_CONFIG_FILE=str(self.dir / "config"),
+                          AWS_SHARED_CREDENTIALS_FILE=str(self.dir / "credentials"))
+        self.process = subprocess.Popen(
+            [self.bin / "moto_server", "-H", "127.0.0.1", "-p", str(self.server_port), *args],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            env={**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "5"})
+        if not wait_for(self.is_up):
+            raise RuntimeError("moto_server does not start")
+        self.relay = Relay(self.server_port)
+        self.port = self.relay.port
+        self.set_keys("any", "any")
+        self.keys, self.no_right = json.loads(self.python(self.prepare))
+        self.set_keys(*self.keys)
+
+    def set_keys(self, key, secret, token=None):
+        """What workers that start now find in the file of credentials."""
+        (self.dir / "credentials").write_text(
+            f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+            + (f"aws_session_token = {token}\n" if token else ""), encoding="ascii")
+
+    def is_up(self):
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", self.server_port)) == 0
+
+    def python(self, code, *args):
+        """Runs code with AWS's own library."""
+        head = ("import sys, boto3\n"
+                f"client = lambda name: boto3.client(name, endpoint_url={self.endpoint()!r},"
+                f" verify=False)\nsqs = client('sqs')\n")
+        done = subprocess.run([self.bin / "python", "-W", "ignore", "-c", head + code, *args],
+                              check=False, capture_output=True, text=True,
+                              env={**os.environ, "AWS_DEFAULT_REGION": self.region})
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        return done.stdout
+
+    def endpoint(self):
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.server_port}"
+
+    def start(self):
+        self.relay.open()
+
+    def stop(self):
+        self.relay.close()
+
+    def end(self):
+        self.stop()
+        self.process.terminate()
+        self.process.wait(30)
+
+    def queue_url(self, name, **options):
+        return (f"sqs://{name}{self.suffix}" +
+                query(endpoint=f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}",
+                      **{"create": "yes", **options}))
+
+    def url(self):
+        return f"sqs://q?endpoint=http://127.0.0.1:{self.port}"
+
+    def put_raw(self, queue, body):
+        more = ", MessageGroupId='g', MessageDeduplicationId='d'" if self.suffix else ""
+        self.python("url = sqs.get_queue_url(QueueName=sys.argv[1])['QueueUrl']\n"
+                    f"sqs.send_message(QueueUrl=url, MessageBody=sys.argv[2]{more})\n",
+                    queue + self.suffix, body)
+        return True
+
+    def dead(self, queue):
+        return self.python(
+            "url = sqs.get_queue_url(QueueName=sys.argv[1])['QueueUrl']\n"
+            "while m := sqs.receive_message(QueueUrl=url, MessageAttributeNames=['All'],"
+            " AttributeNames=['All'], MaxNumberOfMessages=10).get('Messages'):\n"
+            "    print(m)\n", f"{queue}-dead{self.suffix}")
 
 
 class Workers(Case):
@@ -101,7 +276,7 @@ class Workers(Case):
 
     @classmethod
     def tearDownClass(cls):
-        cls.broker.stop()
+        cls.broker.end()
         super().tearDownClass()
 
     def users(self):
@@ -122,9 +297,7 @@ class Workers(Case):
                 and c["kind"] in ("supergroup", "forum", "channel") and not c["migrated_from"]]
 
     def queue(self, **more):
-        options = "&".join(f"{k.replace('_', '-')}={v}" for k, v in more.items())
-        return (f"{self.broker.url()}?queue={self.dir.name}"
-                + (f"&{options}" if options else ""))
+        return self.broker.queue_url(self.dir.name, **more)
 
     def enqueue(self, *chats, queue=None):
         done = tgdata("enqueue", *chats, "--queue", queue or self.queue(), "--json")
@@ -240,7 +413,7 @@ class Workers(Case):
         session = self.sessions()[0]
         gone = self.broker.url().replace(str(self.broker.port), "1")
         for queue, code, word in [(gone, 6, "127.0.0.1:1"), ("nosuch://x", 2, "nosuch"),
-                                  (gone + "?x=1", 2, "x")]:
+                                  (gone + ("&" if "?" in gone else "?") + "x=1", 2, "x")]:
             done = tgdata(*self.worker_args(session, queue))
             self.check_fails(done, code, word)
         done = tgdata("worker", "--session", session, "--to", "ndjson:x")
