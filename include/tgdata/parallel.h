@@ -51,6 +51,10 @@ struct tg_task_request {
     uint32_t weight;           /**< of that tenant's share, 1..1000; 0: as it is, at first 1 */
     int64_t since, until;      /**< Unix seconds */
     int64_t limit;             /**< messages of it at most */
+    bool include_replies;      /**< also read the comments on a channel's posts. Its discussion
+                                    group is read once, as a task of its own with the same dates
+                                    and limit, unless it is a task already; the channel's task
+                                    has ended when both are read */
 };
 
 /** How a task ended. */
@@ -65,6 +69,7 @@ struct tg_task_result {
     uint32_t retry_count;  /**< how often it failed and was tried again */
     enum tg_error_type error_type; /**< TG_TYPE_NONE on success */
     double retry_after_s;  /**< how long the server asks to wait; 0: it does not */
+    bool derived;          /**< it is a discussion group that no task had asked for */
     const struct tg_error *err; /**< NULL on success; valid during the call */
 };
 

@@ -75,7 +75,9 @@ enum tg_field_type {
     X(protected, BOOL, "the chat forbids saving content")                                          \
     X(ttl_s, I64, "self-destruction period in seconds")                                            \
     X(raw, JSON, "the whole object as received (--raw)")                                           \
-    X(source, STR, "archive or export: a fallback's row; absent: it came from Telegram")
+    X(source, STR, "archive or export: a fallback's row; absent: it came from Telegram")           \
+    X(comment_of_chat_id, I64, "channel of the post it is a comment on, or the group's copy of")   \
+    X(comment_of_id, I64, "id of that post (both: --include-replies)")
 
 enum tg_field_id {
 #define TG_FIELD_ENUM(name, type, meaning) TG_F_##name,

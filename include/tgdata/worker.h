@@ -14,7 +14,7 @@
  *
  * A task is a JSON object, so that other programs can write it:
  *   {"chat": "@name", "priority": "normal", "tenant": "a", "weight": 2, "since": 1704067200,
- *    "until": 1706745600, "limit": 1000}
+ *    "until": 1706745600, "limit": 1000, "include_replies": true}
  * Everything but the chat may be left out; times are Unix seconds.
  *
  * Queues: redis://HOST:PORT/DB?queue=NAME&visibility=60s&max-deliveries=5

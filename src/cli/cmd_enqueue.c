@@ -11,7 +11,7 @@ struct own {
     const char *queue, *tenant;
     int64_t priority; /* enum tg_priority */
     int64_t weight, since, until, limit;
-    bool json;
+    bool include_replies, json;
 };
 
 static const struct tg_option options[] = {
@@ -60,6 +60,10 @@ static const struct tg_option options[] = {
       .max = INT64_C(1) << 40,
       .value = "N",
       .help = "stop after that many messages of each chat" },
+    { .name = "include-replies",
+      .type = TG_OPT_BOOL,
+      .offset = offsetof(struct own, include_replies),
+      .help = "also read the comments on a channel's posts" },
     { .name = "json",
       .type = TG_OPT_BOOL,
       .offset = offsetof(struct own, json),
@@ -84,6 +88,7 @@ static tg_code put(const struct cli *cli, struct tg_error *err)
             .since = own->since,
             .until = own->until,
             .limit = own->limit,
+            .include_replies = own->include_replies,
         };
     code = tg_enqueue(own->queue, task, cli->n_args, NULL, err);
     free(task);

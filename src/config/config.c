@@ -132,6 +132,9 @@ static const struct tg_option extract_table[] = {
     EXTRACT(allow_protected, "allow-protected", BOOL, NULL, 0, 0, NULL,
             "also read chats that forbid saving their content"),
     EXTRACT(raw, "raw", BOOL, NULL, 0, 0, NULL, "keep each whole message object in the field raw"),
+    EXTRACT(include_replies, "include-replies", BOOL, NULL, 0, 0, NULL,
+            "also read the comments on a channel's posts; rows of a discussion group tell their "
+            "post"),
     EXTRACT(workers, "workers", I64, "0", 0, 10000, "N",
             "chats read at once; 0: one, or four for each of several accounts"),
     EXTRACT(workload, "workload", CHOICE, "bulk_historical", 0, 0, "NAME",

@@ -74,6 +74,7 @@ struct tg_extract_settings {
     bool takeout;
     bool allow_protected;
     bool raw;
+    bool include_replies;
     int64_t workers; /* chats at work at once; 0: by the number of accounts */
     int64_t workload;       /* enum tg_workload */
     int64_t reserved_share; /* percent */

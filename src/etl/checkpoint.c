@@ -87,6 +87,10 @@ static void write_params(struct tg_json *j, const struct tg_extract_settings *jo
         tg_json_key(j, "raw");
         tg_json_bool(j, true);
     }
+    if (job->include_replies) {
+        tg_json_key(j, "include_replies");
+        tg_json_bool(j, true);
+    }
     tg_json_end_object(j);
 }
 

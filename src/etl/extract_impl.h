@@ -13,6 +13,7 @@
  *   extract_pool.c      which task is next, and with which account; how the accounts are
  *   extract_lane.c      one chat at work                 LANE_FIND .. LANE_LEAVE
  *   extract_circuits.c  circuit breakers: of chats, and what those of all kinds do
+ *   extract_comments.c  the discussion groups of channels
  *   extract_progress.c  what is told meanwhile
  *
  * Everything is stepped after each event of an account: the run as a whole and that account's
@@ -93,6 +94,7 @@ enum extract_task_state {
     TASK_NEW,     /* not known yet which chat that is */
     TASK_WAITING,
     TASK_RUNNING,
+    TASK_AWAITING, /* read, but its comments are not */
     TASK_DONE,
 };
 
@@ -113,6 +115,9 @@ struct extract_task {
     bool bound;               /* private chat or basic group: its ids belong to the account */
     int64_t owner;            /* user whose account it was read with so far; 0: no matter */
     bool listed;              /* in the job's list */
+    bool derived;             /* a discussion group that nobody asked for by itself */
+    uint64_t awaits;          /* number of the task that reads its comments; 0: none does */
+    bool awaited;             /* others end with it */
     int64_t due_us;           /* not before */
     uint32_t attempts;        /* that failed */
     int64_t rows;             /* committed in this run */
@@ -314,6 +319,15 @@ int64_t extract_lane_wait(const struct extract_lane *lane);
 uint64_t extract_lane_needs(const struct extract_lane *lane);
 /** @return rows that the chat is reckoned to have left; -1 unknown */
 int64_t extract_lane_left(const struct extract_lane *lane);
+
+/* ---- extract_comments.c ---- */
+/** The lane's chat is a channel whose posts are discussed in that group: it is to be read, too. */
+void extract_comments_linked(struct extract_lane *lane, int64_t group_id);
+/** @return whether the channel that was read must wait for its comments */
+bool extract_comments_await(struct extract_run *r, struct extract_task *channel);
+/** A task is over: so are those that waited for it alone. err NULL: it went well */
+void extract_comments_ended(struct extract_run *r, const struct extract_task *group,
+                            const struct extract_account *a, const struct tg_error *err);
 
 /* ---- extract_progress.c ---- */
 void extract_tell_progress(struct extract_run *r, bool done);

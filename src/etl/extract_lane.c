@@ -61,6 +61,11 @@ static void warn(void *ctx, const char *line)
     tg_account_note(lane->account->account, TG_NOTE_WARNING, 0, "%s", line);
 }
 
+static void linked(void *ctx, int64_t group_id)
+{
+    extract_comments_linked(ctx, group_id);
+}
+
 static bool may_ask(void *ctx)
 {
     return extract_may_ask(ctx);
@@ -184,7 +189,7 @@ static void step_resume(struct extract_lane *lane, int64_t now_us)
         .client = client_of(lane),
         .settings = &t->settings,
         .io = { lane, take_batch, put_batch, return_batch, bad_record, warn, on_source_done,
-                may_ask },
+                linked, may_ask },
         .chat_id = t->chat.id,
         .range = a->range,
         .n_ranges = a->n_ranges,

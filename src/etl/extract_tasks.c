@@ -220,6 +220,7 @@ void extract_task_tell(struct extract_run *r, struct extract_task *t,
         .rows = (uint64_t)t->rows,
         .seconds = t->begun_us ? (double)(extract_now() - t->begun_us) / 1e6 : 0,
         .retry_count = t->attempts,
+        .derived = t->derived,
         .err = err,
     };
 
@@ -232,6 +233,8 @@ void extract_task_tell(struct extract_run *r, struct extract_task *t,
     }
     if (r->on_task)
         r->on_task(r->task_ctx, &result);
+    if (t->awaited)
+        extract_comments_ended(r, t, a, err);
 }
 
 void extract_task_failed(struct extract_run *r, struct extract_task *t,
@@ -360,6 +363,7 @@ void extract_task_over(struct extract_run *r, struct extract_lane *lane)
         r->result->chats++;
     } else {
         r->result->chats++;
-        extract_task_tell(r, t, lane->account, NULL);
+        if (!extract_comments_await(r, t))
+            extract_task_tell(r, t, lane->account, NULL);
     }
 }

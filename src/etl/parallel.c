@@ -121,6 +121,7 @@ tg_code tg_parallel_add(struct tg_parallel *p, const struct tg_task_request *q, 
         t->settings.until = q->until;
     if (q->limit)
         t->settings.limit = q->limit;
+    t->settings.include_replies |= q->include_replies;
     if (ret_task)
         *ret_task = t->number;
     return TG_OK;

@@ -29,6 +29,8 @@ void tg_task_write(const struct tg_task_request *task, struct tg_buf *out)
     put_number(&j, "since", task->since);
     put_number(&j, "until", task->until);
     put_number(&j, "limit", task->limit);
+    if (task->include_replies)
+        tg_json_key(&j, "include_replies"), tg_json_bool(&j, true);
     tg_json_end_object(&j);
 }
 
@@ -75,6 +77,8 @@ tg_code tg_task_read(const void *text, size_t len, struct tg_task_text *ret, str
             q->until = tg_json_take_i64(&in);
         else if (tg_str_eq(key, TG_STR("limit")))
             q->limit = tg_json_take_i64(&in);
+        else if (tg_str_eq(key, TG_STR("include_replies")))
+            q->include_replies = tg_json_take_bool(&in);
         else
             known = false, tg_json_skip(&in);
     }

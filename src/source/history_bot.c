@@ -22,9 +22,6 @@
 #include "tl/put.h"
 #include "tl/walk.h"
 
-#define ID_CHANNELS_GET_MESSAGES 0xad8c9a23u
-#define ID_VECTOR 0x1cb5c415u
-#define ID_INPUT_MESSAGE_ID 0xa676a322u
 enum { FIRST_PTS = 1, DIFFERENCE_LIMIT = 100 };
 
 /* ---- the newest id ---- */
@@ -168,29 +165,12 @@ void source_bot_done(struct tg_history_source *s)
 
 bool source_bot_ask(struct tg_history_source *s, struct source_request *r)
 {
-    struct tgc_request how = { .method = source_method(s), .done = source_on_page, .ctx = r };
-    const struct tg_peers *peers = &tgc_session(s->options.client)->peers;
-    struct tg_error err;
-    struct tg_buf body;
-    bool sent = false;
+    int32_t id[TG_PAGE_LIMIT];
 
-    tg_buf_init(&body, 2048);
-    tg_buf_u32(&body, ID_CHANNELS_GET_MESSAGES);
-    if (tg_input_channel(peers, s->options.chat_id, &body)) {
-        tg_buf_u32(&body, ID_VECTOR);
-        tg_buf_u32(&body, (uint32_t)r->part.limit);
-        for (int32_t i = 1; i <= r->part.limit; i++) {
-            tg_buf_u32(&body, ID_INPUT_MESSAGE_ID);
-            tg_buf_u32(&body, (uint32_t)(r->part.offset_id - i));
-        }
-        sent = source_call(s, &how, &body, &r->call);
-    } else {
-        tg_fail(&err, TG_NOT_FOUND, "this bot knows no access to chat %lld",
-                (long long)s->options.chat_id);
-        source_fail(s, &err);
-    }
-    tg_buf_done(&body);
-    return sent;
+    assert(r->part.limit <= TG_PAGE_LIMIT);
+    for (int32_t i = 0; i < r->part.limit; i++)
+        id[i] = r->part.offset_id - 1 - i;
+    return source_ask_ids(s, id, (size_t)r->part.limit, source_on_page, r, &r->call);
 }
 
 /* Where in the reply each asked id stands. @return false unless each is there once, and no other */

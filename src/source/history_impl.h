@@ -2,7 +2,8 @@
 /*
  * history_impl.h - the history source's insides: history_source.c (steps), history_edges.c (the
  * newest id, date edges), history_pages.c (replies to pages, salvage), history_bot.c (reading by
- * ids, for bots), history_rows.c (pages to batches)
+ * ids, for bots), history_rows.c (pages to batches), history_comments.c (which post a message of a
+ * discussion group is a comment on)
  */
 #ifndef TG_HISTORY_IMPL_H
 #define TG_HISTORY_IMPL_H
@@ -10,6 +11,7 @@
 #include "base/marks.h"
 #include "source/history_source.h"
 #include "source/salvage.h"
+#include "telegram/comments.h"
 
 enum { SOURCE_REQUEST_MAX = 64, SOURCE_POOL_MAX = 64 };
 
@@ -60,6 +62,15 @@ struct source_windows {
     int64_t next, high;     /* first id that is in no window yet; last wanted */
 };
 
+/* Threads that are asked for. */
+struct source_lookup {
+    bool ready; /* all threads of the piece at hand are known */
+    bool busy;
+    uint64_t call;
+    int32_t id[TG_PAGE_LIMIT];
+    size_t n;
+};
+
 /* An answer that outlives the source finds NULL here. */
 struct source_link {
     struct tg_history_source *source;
@@ -90,6 +101,9 @@ struct tg_history_source {
     size_t range;            /* of the takeout's ranges, if any apply */
     bool forum, protected_chat;
     int64_t owner;
+    bool comments;           /* rows tell which post they are a comment on */
+    struct tg_comments threads;
+    struct source_lookup lookup;
     int64_t low, high, since_id, until_id;
     int32_t edge_skip;       /* unreadable messages between the edge and the one asked for */
     bool planned;
@@ -121,6 +135,9 @@ void source_fail(struct tg_history_source *s, const struct tg_error *err);
 void source_no_memory(struct tg_history_source *s);
 bool source_ask(struct tg_history_source *s, const struct tg_history_request *request,
                 int32_t offset_date, tgc_done done, void *ctx, uint64_t *ret_call);
+/** Asks for messages of the chat by their ids, which must be of a channel or supergroup. */
+bool source_ask_ids(struct tg_history_source *s, const int32_t *id, size_t n, tgc_done done,
+                    void *ctx, uint64_t *ret_call);
 /** Sends the body of a request; fails the source if that cannot be. */
 bool source_call(struct tg_history_source *s, struct tgc_request *request,
                  const struct tg_buf *body, uint64_t *ret_call);
@@ -162,6 +179,14 @@ bool source_bot_ask(struct tg_history_source *s, struct source_request *r);
 void source_bot_reply(struct tg_history_source *s, struct source_request *r,
                       struct source_part *part, const struct tg_page_info *info);
 void source_bot_done(struct tg_history_source *s);
+
+/* history_comments.c */
+/** @return whether it is known of each message of the piece which post it is a comment on; if not,
+ *  that was asked */
+bool source_comments_ready(struct tg_history_source *s);
+/** Fills comment_of_chat_id and comment_of_id. */
+void source_comments_row(const struct tg_history_source *s, const struct tg_page *page, size_t at,
+                         struct tg_row *row);
 
 /* history_rows.c */
 /** Turns finished pages into rows. @return TG_OK: the plan's end was reached; TG_AGAIN: replies or

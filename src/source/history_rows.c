@@ -104,6 +104,8 @@ static tg_code add_row(struct tg_history_source *s, struct source_page *page, si
                           bytes, len);
         return TG_OK;
     }
+    if (code == TG_OK && s->comments)
+        source_comments_row(s, part->page, at, &s->batch->row[before]);
     if (code == TG_OK) {
         s->rows_total++;
         s->enough = s->options.settings->limit &&
@@ -199,7 +201,10 @@ tg_code source_emit(struct tg_history_source *s, struct tg_error *err)
             if (code != TG_OK)
                 return code == TG_END ? TG_OK : code;
             s->has_piece = true;
+            s->lookup.ready = false;
         }
+        if (s->comments && !source_comments_ready(s))
+            return TG_AGAIN;
         code = emit_piece(s, err);
         if (code == TG_OK)
             code = finish_piece(s, err);

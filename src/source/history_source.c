@@ -12,7 +12,10 @@
 #include "source/history_impl.h"
 #include "tl/put.h"
 
+#define ID_CHANNELS_GET_MESSAGES 0xad8c9a23u
 #define ID_GET_HISTORY 0x4423e6c5u
+#define ID_INPUT_MESSAGE_ID 0xa676a322u
+#define ID_VECTOR 0x1cb5c415u
 #define ID_INVOKE_WITH_MESSAGES_RANGE 0x365275f2u
 #define ID_MESSAGE_RANGE 0x0ae30253u
 /* Pages that wait for an earlier lane: enough to keep sparse chats' lanes busy. */
@@ -101,6 +104,33 @@ bool source_ask(struct tg_history_source *s, const struct tg_history_request *q,
     return sent;
 }
 
+bool source_ask_ids(struct tg_history_source *s, const int32_t *id, size_t n, tgc_done done,
+                    void *ctx, uint64_t *ret_call)
+{
+    struct tgc_request how = { .method = "channels.getMessages", .done = done, .ctx = ctx };
+    struct tg_error err;
+    struct tg_buf body;
+    bool sent = false;
+
+    tg_buf_init(&body, 2048);
+    tg_buf_u32(&body, ID_CHANNELS_GET_MESSAGES);
+    if (tg_input_channel(&tgc_session(s->options.client)->peers, s->options.chat_id, &body)) {
+        tg_buf_u32(&body, ID_VECTOR);
+        tg_buf_u32(&body, (uint32_t)n);
+        for (size_t i = 0; i < n; i++) {
+            tg_buf_u32(&body, ID_INPUT_MESSAGE_ID);
+            tg_buf_u32(&body, (uint32_t)id[i]);
+        }
+        sent = source_call(s, &how, &body, ret_call);
+    } else {
+        tg_fail(&err, TG_NOT_FOUND, "this account knows no access to chat %lld",
+                (long long)s->options.chat_id);
+        source_fail(s, &err);
+    }
+    tg_buf_done(&body);
+    return sent;
+}
+
 /* ---- the chat ---- */
 
 int64_t source_owner(const struct tg_history_source *s)
@@ -138,6 +168,25 @@ static void know_segments(struct tg_history_source *s, int64_t migrated_from)
     s->step = STEP_TOP;
 }
 
+/* What is said in a group are comments on posts of its channel. */
+static void know_discussion(struct tg_history_source *s, int64_t linked)
+{
+    const struct tg_peers *peers = &tgc_session(s->options.client)->peers;
+    const struct tg_peer *peer = tg_peers_get(peers, s->options.chat_id);
+
+    s->comments = peer && peer->kind == TG_PEER_SUPERGROUP;
+    if (peer && peer->kind == TG_PEER_CHANNEL && io_of(s)->linked)
+        io_of(s)->linked(io_of(s)->ctx, linked);
+}
+
+/* Only that the end was reached is told. */
+static void end_at_once(struct tg_history_source *s)
+{
+    s->segment = s->options.resume.segment;
+    s->covered = s->told = s->options.resume.id;
+    s->step = STEP_TAIL;
+}
+
 static void on_full(void *ctx, const struct tg_chat_full *full, const struct tg_error *err)
 {
     struct source_link *link = ctx;
@@ -161,6 +210,10 @@ static void on_full(void *ctx, const struct tg_chat_full *full, const struct tg_
     if (s->bot)
         s->until_id = TG_MAX(full->pts, 1); /* a message needs a pts of its own */
     know_segments(s, full->migrated_from);
+    if (full->linked_chat && s->options.settings->include_replies)
+        know_discussion(s, full->linked_chat);
+    if (has_enough(s))
+        end_at_once(s);
 }
 
 static void ask_full(struct tg_history_source *s)
@@ -210,13 +263,10 @@ static void begin_chat(struct tg_history_source *s)
         source_fail(s, &err);
         return;
     }
-    if (has_enough(s)) { /* nothing is asked: only that the end was reached is told */
-        s->segment = s->options.resume.segment;
-        s->covered = s->told = s->options.resume.id;
-        s->step = STEP_TAIL;
-        return;
-    }
-    ask_full(s);
+    if (has_enough(s) && !s->options.settings->include_replies)
+        end_at_once(s);
+    else
+        ask_full(s);
 }
 
 /* ---- segments ---- */
@@ -275,6 +325,8 @@ static void plan_segment(struct tg_history_source *s)
     else
         s->told = s->low;
     s->covered = s->low;
+    if (s->comments)
+        tg_comments_begin(&s->threads, s->low + 1);
     s->planned = true;
     if (s->high > s->low)
         start_plan(s);
@@ -346,6 +398,9 @@ static void cancel_all(struct tg_history_source *s)
         tgc_cancel(s->options.client, s->call);
     s->full = NULL;
     s->asked = false;
+    if (s->lookup.busy)
+        tgc_cancel(s->options.client, s->lookup.call);
+    s->lookup.busy = false;
     source_cancel_pages(s);
 }
 
@@ -448,6 +503,7 @@ void tg_source_free(struct tg_history_source *s)
         source_page_free(s, s->piece.page);
     source_bot_done(s);
     tg_history_free(s->plan, drop_page, s);
+    tg_comments_done(&s->threads);
     while (s->n_pool)
         tg_page_free(s->pool[--s->n_pool]);
     free(s);

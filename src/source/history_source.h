@@ -36,6 +36,8 @@ struct tg_source_io {
     /** Last call; err NULL: the end was reached, or the stop was obeyed. Do not free the source
      *  in it. */
     void (*done)(void *ctx, const struct tg_error *err);
+    /* The channel's posts are discussed in that group, which its settings want read as well. */
+    void (*linked)(void *ctx, int64_t group_id);
     bool (*may_ask)(void *ctx); /* for one more page now; if not, tg_source_step comes again. NULL:
                                    always */
 };

@@ -70,6 +70,8 @@ enum tg_message_kind { TG_MESSAGE, TG_MESSAGE_SERVICE, TG_MESSAGE_EMPTY };
     X(messageFwdHeader, from_name, STRING)                                                         \
     X(messageFwdHeader, date, INT)                                                                 \
     X(messageFwdHeader, channel_post, INT)                                                         \
+    X(messageFwdHeader, saved_from_peer, OBJECT)                                                   \
+    X(messageFwdHeader, saved_from_msg_id, INT)                                                    \
     X(messageReplies, replies, INT)                                                                \
     X(messageReactions, results, VECTOR)                                                           \
     X(reactionCount, reaction, OBJECT)                                                             \

@@ -115,34 +115,53 @@ static void fill_sender(struct tg_fill *f)
 
 /* ---- headers ---- */
 
-static void fill_reply(struct tg_fill *f)
+/* What a message's reply header names; zeroes for what it does not. */
+struct reply {
+    int32_t id, thread;
+    int64_t chat;
+    bool topic;
+};
+
+static struct reply reply_of(const struct tg_page_shape *shape, const struct tg_page_message *m)
 {
-    const struct tg_page_shape *shape = f->shape;
-    struct tl_reader r = tg_message_reader(f->message, TG_M_reply_to);
-    int64_t id, chat, top, here = tg_page_peer_id(shape, tg_message_at(f->message, TG_M_peer_id));
-    bool topic = false;
+    struct tl_reader r = tg_message_reader(m, TG_M_reply_to);
+    int64_t here = tg_page_peer_id(shape, tg_message_at(m, TG_M_peer_id));
+    struct reply ret = { 0 };
     struct tl_object h;
 
     if (!r.at || !tl_object_open_until(shape->schema, &r, TG_MAX(
                      shape->ix.messageReplyHeader_reply_to_top_id, 0), &h) ||
         h.ctor->name != TLN_messageReplyHeader)
-        return; /* an answer to a story names no message */
-    id = tl_at_i32(&h, shape->ix.messageReplyHeader_reply_to_msg_id, 0);
-    top = tl_at_i32(&h, shape->ix.messageReplyHeader_reply_to_top_id, 0);
-    topic = tl_at_has(&h, shape->ix.messageReplyHeader_forum_topic);
-    chat = tg_page_peer_id(shape, tl_at(&h, shape->ix.messageReplyHeader_reply_to_peer_id).at);
-    if (id)
-        TG_ROW_SET(f->row, reply_to_id, id);
-    if (chat)
-        TG_ROW_SET(f->row, reply_to_chat_id, chat);
+        return ret; /* an answer to a story names no message */
+    ret.id = tl_at_i32(&h, shape->ix.messageReplyHeader_reply_to_msg_id, 0);
+    ret.thread = tl_at_i32(&h, shape->ix.messageReplyHeader_reply_to_top_id, 0);
+    ret.topic = tl_at_has(&h, shape->ix.messageReplyHeader_forum_topic);
+    ret.chat = tg_page_peer_id(shape, tl_at(&h, shape->ix.messageReplyHeader_reply_to_peer_id).at);
     /* only channels and supergroups have threads; an answer to a thread's first message names it
      * once only */
-    if (!top && !chat && here < -TG_CHANNEL_MARK)
-        top = id;
-    if (top)
-        TG_ROW_SET(f->row, thread_id, top);
-    if (top && topic && f->options->forum)
-        TG_ROW_SET(f->row, topic_id, top);
+    if (!ret.thread && !ret.chat && here < -TG_CHANNEL_MARK)
+        ret.thread = ret.id;
+    return ret;
+}
+
+static void fill_reply(struct tg_fill *f)
+{
+    struct reply reply = reply_of(f->shape, f->message);
+
+    if (reply.id)
+        TG_ROW_SET(f->row, reply_to_id, reply.id);
+    if (reply.chat)
+        TG_ROW_SET(f->row, reply_to_chat_id, reply.chat);
+    if (reply.thread)
+        TG_ROW_SET(f->row, thread_id, reply.thread);
+    if (reply.thread && reply.topic && f->options->forum)
+        TG_ROW_SET(f->row, topic_id, reply.thread);
+}
+
+int32_t tg_page_thread(const struct tg_page *p, size_t i)
+{
+    assert(i < p->n);
+    return p->message[i].kind == TG_MESSAGE ? reply_of(&p->shape, &p->message[i]).thread : 0;
 }
 
 /* In a forum what carries no topic belongs to General, but for the message that opens a topic. */
@@ -177,6 +196,26 @@ static void fill_forward(struct tg_fill *f)
         TG_ROW_SET(f->row, forward_message_id,
                    tl_at_i32(&h, shape->ix.messageFwdHeader_channel_post, 0));
     TG_ROW_SET(f->row, forward_date, tl_at_i32(&h, shape->ix.messageFwdHeader_date, 0));
+}
+
+/* Whoever forwards something sends it in their own name; a post comes in its channel's. */
+struct tg_post tg_page_post(const struct tg_page *p, size_t i)
+{
+    const struct tg_page_shape *shape = &p->shape;
+    const struct tg_page_message *m = &p->message[i];
+    struct tl_reader r = tg_message_reader(m, TG_M_fwd_from);
+    struct tg_post post = { 0 }, none = { 0 };
+    struct tl_object h;
+
+    assert(i < p->n);
+    if (!r.at || !tl_object_open(shape->schema, &r, &h) || h.ctor->name != TLN_messageFwdHeader)
+        return none;
+    post.chat = tg_page_peer_id(shape, tl_at(&h, shape->ix.messageFwdHeader_saved_from_peer).at);
+    post.id = tl_at_i32(&h, shape->ix.messageFwdHeader_saved_from_msg_id, 0);
+    return post.chat < -TG_CHANNEL_MARK && post.id > 0 &&
+                   post.chat == tg_page_peer_id(shape, tg_message_at(m, TG_M_from_id))
+               ? post
+               : none;
 }
 
 /* ---- service ---- */

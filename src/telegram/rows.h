@@ -57,6 +57,19 @@ bool tg_page_is_empty(const struct tg_page *p, size_t i);
 /** If message i is messageActionChatMigrateTo / ChannelMigrateFrom: the other chat's marked id. */
 int64_t tg_page_migration(const struct tg_page *p, size_t i);
 
+/** A channel's post. */
+struct tg_post {
+    int64_t chat; /* marked id; 0: none */
+    int32_t id;
+};
+
+/** @return the post that message i is the copy of: the server forwards each post of a channel to
+ *  its discussion group; chat 0: of none */
+struct tg_post tg_page_post(const struct tg_page *p, size_t i);
+/** @return the first message of the thread that message i stands in, as its row tells; 0: none, or
+ *  it is a service message */
+int32_t tg_page_thread(const struct tg_page *p, size_t i);
+
 struct tg_row_options {
     int64_t chat_id;      /* marked id that rows carry */
     int64_t owner;        /* see TG_FIELDS */

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * extract_comments.c - the discussion groups of channels that are read with include_replies
+ *
+ *   channel's task: WAITING -> RUNNING -> AWAITING ----------------------> DONE
+ *                        tells its group |                              ^
+ *   group's task:                     WAITING -> RUNNING -> ... -> DONE |
+ *
+ * A group is a chat like all others, with a task, a checkpoint and an account of its own, and is
+ * read once, whoever names it. The channel's task has ended when both are read: whoever is told so,
+ * such as a queue that has the task acknowledged then, knows that the comments are there as well. A
+ * run that is killed before finds the group again, because every run asks the channel for it.
+ *
+ * That a group waits for no channel keeps the two from waiting for each other.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "etl/extract_impl.h"
+
+/* @return the group's new task; NULL out of memory */
+static struct extract_task *add_group(struct extract_lane *lane, const struct tg_peer *group)
+{
+    const struct extract_task *channel = lane->task;
+    struct extract_run *r = lane->run;
+    struct extract_task *t;
+    char what[64];
+
+    if (group->username)
+        snprintf(what, sizeof what, "@%.60s", group->username);
+    else
+        snprintf(what, sizeof what, "%lld", (long long)group->id);
+    t = extract_task_add(r, what);
+    if (!t)
+        return NULL;
+    t->settings = channel->settings;
+    t->settings.min_id = t->settings.max_id = 0; /* are ids of posts */
+    t->priority = channel->priority;
+    t->tenant = channel->tenant;
+    t->derived = true;
+    if (!extract_task_named(lane->account, t, group))
+        return NULL;
+    extract_tasks_known(r, t);
+    return t;
+}
+
+void extract_comments_linked(struct extract_lane *lane, int64_t group_id)
+{
+    const struct tg_peer *known = tg_peers_get(&lane->account->account->session.peers, group_id);
+    const struct tg_peer unknown = { .id = group_id, .kind = TG_PEER_SUPERGROUP, .name = "" };
+    const struct tg_peer *group = known ? known : &unknown;
+    struct extract_run *r = lane->run;
+    struct extract_task *t = extract_task_of_chat(r, group_id);
+
+    if (group->kind != TG_PEER_SUPERGROUP)
+        return; /* no server says so */
+    if (!t)
+        t = add_group(lane, group);
+    if (!t) {
+        extract_no_memory(r);
+        return;
+    }
+    t->awaited = true;
+    lane->task->awaits = t->number;
+}
+
+bool extract_comments_await(struct extract_run *r, struct extract_task *channel)
+{
+    const struct extract_task *group = extract_task_find(r, channel->awaits);
+
+    if (!group || group->state == TASK_DONE)
+        return false;
+    channel->state = TASK_AWAITING;
+    tg_tasks_over(&r->tasks, channel->id, extract_now());
+    return true;
+}
+
+void extract_comments_ended(struct extract_run *r, const struct extract_task *group,
+                            const struct extract_account *a, const struct tg_error *err)
+{
+    struct tg_error why;
+
+    if (err) {
+        tg_fail(&why, err->code, "the comments in '%.80s': %.300s", group->chat.title,
+                err->message);
+        tg_hint(&why, "%s", err->hint);
+        why.retry_after_s = err->retry_after_s;
+    }
+    for (size_t i = 0; i < r->n_tasks; i++)
+        if (r->task[i]->state == TASK_AWAITING && r->task[i]->awaits == group->number)
+            extract_task_tell(r, r->task[i], a, err ? &why : NULL);
+}

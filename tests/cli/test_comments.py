@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""--include-replies: comments on a channel's posts, with the post of each, and what they cost."""
+import signal
+import subprocess
+import time
+
+import kit
+
+
+class Comments(kit.Case):
+    # chats 1 and 8 are channels; the group of the first is open, that of the second closed
+    sim_args = ("--chats", "9", "--messages", "300", "--seed", "3", "--discussions", "mixed",
+                "--faults", "short=0")
+
+    def setUp(self):
+        super().setUp()
+        self.me = self.session()
+
+    def channel(self, nth):
+        channel = [c for c in self.sim.world["chats"] if c["kind"] == "channel"][nth]
+        return channel, next(c for c in self.sim.world["chats"] if c["id"] == channel["linked"])
+
+    def calls(self):
+        return {m: n["calls"] for m, n in self.sim.stats()["methods"].items()}
+
+    def words(self, *args, job="job", more=()):
+        """A job with a destination and a state of its own."""
+        return ["extract", *args, *self.account_args(self.me), "--to", f"ndjson:{self.dir}/{job}",
+                "--state", f"sqlite:{self.dir}/{job}.db", "--job", job, "--lease", "1s",
+                "--progress", "none", "--in-flight", "1", *more]
+
+    def rows(self, job="job"):
+        return kit.rows(self.dir / job)
+
+    def run_counted(self, *args, **more):
+        """@return the run, and the calls of each method that it took"""
+        before = self.calls()
+        done = kit.tgdata(*self.words(*args, **more), "--json")
+        self.assertEqual(done.code, 0, done)
+        now = self.calls()
+        return done, {m: n - before.get(m, 0) for m, n in now.items()
+                      if n != before.get(m, 0) and not m.startswith(("auth.", "help."))}
+
+    def check_comments(self, group, channel, rows):
+        """Each row of the group names the post that the world knows, if there is one."""
+        truth = self.sim.comments(group["id"])
+        found = {r["id"]: r["comment_of_id"] for r in rows
+                 if r["chat_id"] == group["id"] and "comment_of_id" in r}
+        self.assertEqual(found, {r["id"]: truth[r["id"]] for r in rows
+                                 if r["chat_id"] == group["id"] and r["id"] in truth})
+        self.assertEqual({r["comment_of_chat_id"] for r in rows if "comment_of_id" in r},
+                         {channel["id"]} if found else set())
+        return found
+
+    def test_a_supergroup_costs_nothing(self):
+        chat = self.sim.chat("supergroup")
+        self.run_counted(f"@{chat['username']}", "--limit", "1", job="name")
+        _, plain = self.run_counted(f"@{chat['username']}", job="a")
+        _, with_replies = self.run_counted(f"@{chat['username']}", "--include-replies", job="b")
+        self.assertEqual(with_replies, plain)
+        found = self.rows("b")
+        self.assertEqual(found, self.rows("a"))
+        answers = [r for r in found if "reply_to_id" in r]
+        self.assertTrue(answers)
+        for r in answers:
+            self.assertIn("thread_id", r)
+        self.assertFalse([r for r in found if "comment_of_id" in r])
+
+    def test_a_readable_group_is_read_once(self):
+        channel, group = self.channel(0)
+        name = f"@{channel['username']}"
+        _, alone = self.run_counted(name, job="channel")
+        del alone["contacts.resolveUsername"]  # the session knows it then
+        _, other = self.run_counted(f"@{group['username']}", job="group")
+        done, both = self.run_counted(name, "--include-replies", job="both")
+        self.assertEqual(both, {m: alone.get(m, 0) + other.get(m, 0) for m in alone | other})
+        self.assertEqual(both["channels.getFullChannel"], 2)
+        self.assertNotIn("channels.getMessages", both)
+        self.assertEqual(done.json()["chats"], 2)
+        self.assertEqual(done.json()["rows"], channel["messages"] + group["messages"])
+
+        # the group's own name in the list changes nothing, wherever it stands
+        for job, chats in (("c", (f"@{group['username']}", name)),
+                           ("d", (name, f"@{group['username']}"))):
+            done, _ = self.run_counted(*chats, "--include-replies", job=job)
+            self.assertEqual(done.json()["chats"], 2)
+            self.assertEqual(done.json()["rows"], channel["messages"] + group["messages"])
+
+    def test_rows_name_their_post(self):
+        channel, group = self.channel(0)
+        _, _ = self.run_counted(f"@{channel['username']}", "--include-replies")
+        self.check_whole([channel, group], self.dir / "job")
+        found = self.check_comments(group, channel, self.rows())
+        self.assertGreater(len(found), 3000)
+        proof = kit.tgdata("verify", *self.account_args(self.me), "--state",
+                           f"sqlite:{self.dir}/job.db", "--job", "job")
+        self.assertEqual(proof.code, 0, proof)
+        # another run finds nothing new, and asks for nothing but that
+        done, calls = self.run_counted("--include-replies", f"@{channel['username']}")
+        self.assertEqual(done.json()["rows"], 0)
+        self.assertEqual(calls, {"channels.getFullChannel": 2, "messages.getHistory": 2})
+
+    def test_a_job_is_one_or_the_other(self):
+        channel, _ = self.channel(0)
+        self.run_counted(f"@{channel['username']}")
+        done = kit.tgdata(*self.words(f"@{channel['username']}", "--include-replies"))
+        self.check_fails(done, 2, "include_replies")
+
+    def test_threads_that_began_before_are_asked_for(self):
+        channel, group = self.channel(0)
+        _, _ = self.run_counted(f"@{channel['username']}", "--include-replies", job="all")
+        date = {r["id"]: r["date"] for r in self.rows("all")
+                if r["chat_id"] == group["id"]}
+        since = date[min(i for i in date if i > 700)]
+        _, calls = self.run_counted(f"@{channel['username']}", "--include-replies", "--since",
+                                    since, job="since")
+        found = [r for r in self.rows("since") if r["chat_id"] == group["id"]]
+        self.assertEqual({r["id"] for r in found}, {i for i in date if date[i] >= since})
+        named = self.check_comments(group, channel, found)
+        first = min(r["id"] for r in found)
+        roots = {r["thread_id"] for r in found if r["id"] in named and "thread_id" in r}
+        self.assertTrue([i for i in roots if i < first])
+        self.assertLessEqual(calls["channels.getMessages"], 6)
+
+    def test_killed_and_gone_on_with(self):
+        channel, group = self.channel(0)
+        args = self.words(f"@{channel['username']}", "--include-replies",
+                          "--checkpoint-interval", "150", "--batch-size", "50", "--rate", "30",
+                          "--burst", "1")
+        kills = 0
+        for _ in range(40):
+            run = kit.start(*args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(0.5)
+            if run.poll() is None:
+                run.send_signal(signal.SIGKILL)
+                kills += 1
+            run.wait(30)
+            if run.returncode == 0:
+                break
+            time.sleep(1.1)  # until its lease has run out
+        self.assertEqual(run.returncode, 0)
+        self.assertGreater(kills, 1)
+        self.check_whole([channel, group], self.dir / "job")
+        self.check_comments(group, channel, self.rows())
+
+
+if __name__ == "__main__":
+    kit.main()
