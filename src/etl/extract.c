@@ -361,6 +361,8 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
     }
     if (code == TG_OK)
         code = tg_store_open(r->settings->state, &r->store, err);
+    if (code == TG_OK)
+        code = extract_circuits_open(r, err);
     if (code == TG_OK && r->settings->to) {
         code = tg_sink_open(r->settings->to, &r->sink_env, &r->sink, err);
         r->has_sink = code == TG_OK;
@@ -402,7 +404,6 @@ static tg_code begin_accounts(struct extract_run *r, struct tg_error *err)
         a->account->watch = watch;
         a->account->watch_ctx = a;
     }
-    extract_circuits_open(r);
     return extract_pool_open(r, err);
 }
 

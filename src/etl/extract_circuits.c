@@ -15,13 +15,26 @@ static int64_t clients_now(const struct extract_run *r)
     return tg_net_now(r->accounts[0]->net);
 }
 
-void extract_circuits_open(struct extract_run *r)
+static void on_kept(void *ctx, enum tg_circuit_kind kind, int64_t number,
+                    const struct tg_breaker_record *record)
+{
+    struct extract_run *r = ctx;
+
+    if (kind == TG_CIRCUIT_CHAT && !tg_circuit_chats_load(&r->circuits, number, record,
+                                                          clients_now(r), tg_clock_unix_us()))
+        extract_no_memory(r);
+}
+
+tg_code extract_circuits_open(struct extract_run *r, struct tg_error *err)
 {
     const struct tg_breaker_options options = tg_account_breaker(&r->accounts[0]->settings);
 
     tg_circuit_chats_init(&r->circuits, &options);
     for (size_t i = 0; i < r->n_accounts; i++)
         tgc_set_chats(tg_net_client(r->accounts[i]->net), &r->circuits);
+    if (!options.failure_threshold && !options.rate_permille)
+        return TG_OK; /* they never open */
+    return tg_circuits_read(&r->store, r->settings->job, on_kept, r, err);
 }
 
 void extract_circuits_close(struct extract_run *r)
@@ -29,6 +42,15 @@ void extract_circuits_close(struct extract_run *r)
     for (size_t i = 0; i < r->n_accounts; i++)
         tgc_set_chats(tg_net_client(r->accounts[i]->net), NULL);
     tg_circuit_chats_done(&r->circuits);
+}
+
+static void keep(struct extract_run *r, int64_t chat_id)
+{
+    struct tg_breaker_record record;
+
+    tg_breaker_save(tg_circuit_chat(&r->circuits, chat_id), clients_now(r), tg_clock_unix_us(),
+                    &record);
+    tg_pipeline_circuit(r->pipeline, chat_id, &record);
 }
 
 void extract_circuit_changed(struct extract_run *r, const struct tg_circuit_change *change)
@@ -44,6 +66,8 @@ void extract_circuit_changed(struct extract_run *r, const struct tg_circuit_chan
     n->opened += change->to == TG_BREAKER_OPEN;
     n->half_opened += change->to == TG_BREAKER_HALF_OPEN;
     n->closed += change->to == TG_BREAKER_CLOSED;
+    if (change->kind == TG_CIRCUIT_CHAT)
+        keep(r, change->number);
 }
 
 int64_t extract_circuit_wait(const struct extract_run *r, int64_t chat_id)

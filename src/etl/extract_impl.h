@@ -298,9 +298,10 @@ void extract_unplace(struct extract_run *r, struct extract_task *t);
 bool extract_may_ask(const struct extract_lane *lane);
 
 /* ---- extract_circuits.c ---- */
-void extract_circuits_open(struct extract_run *r);
+/** Makes the chats' breakers, as an earlier run left them; before the pipeline has the store. */
+tg_code extract_circuits_open(struct extract_run *r, struct tg_error *err);
 void extract_circuits_close(struct extract_run *r);
-/** A breaker changed its state: counted. */
+/** A breaker changed its state: counted; a chat's is kept. */
 void extract_circuit_changed(struct extract_run *r, const struct tg_circuit_change *change);
 /** @return how long the chat's own breaker lets nobody ask about it, microseconds */
 int64_t extract_circuit_wait(const struct extract_run *r, int64_t chat_id);

@@ -22,7 +22,7 @@ enum { BATCHES_BEHIND = 8, ITEMS_MAX = 64 };
 /* A stored document holds 1 MiB; base64 makes four bytes of three. */
 enum { QUARANTINE_MAX = 1 << 20, QUARANTINE_BYTES = 700 << 10 };
 
-enum item_kind { ITEM_LIST, ITEM_CHAT, ITEM_BATCH, ITEM_LEAVE, ITEM_BAD_RECORD };
+enum item_kind { ITEM_LIST, ITEM_CHAT, ITEM_BATCH, ITEM_LEAVE, ITEM_BAD_RECORD, ITEM_CIRCUIT };
 
 struct item {
     enum item_kind kind;
@@ -30,8 +30,8 @@ struct item {
     struct tg_batch *batch;
     const struct tg_job_chat *list; /* or the one chat that begins */
     size_t n_list;
-    struct tg_buf record; /* quarantine entry */
-    char name[48];        /* its key within the chat */
+    struct tg_buf record; /* quarantine entry; a breaker's */
+    char name[48];        /* its key within the chat; within the job */
 };
 
 /* A chat between begin and left, as the loop thread sees it. */
@@ -162,6 +162,9 @@ static tg_code work(struct tg_pipeline *p, struct item *item, struct tg_error *e
         return leave_chat(p, item->chat_id, err);
     case ITEM_BAD_RECORD:
         return tg_taker_bad_record(&p->taker, item->chat_id, item->name, &item->record, err);
+    case ITEM_CIRCUIT:
+        tg_taker_keep_circuit(&p->taker, item->name, &item->record);
+        return TG_OK;
     }
     return TG_OK;
 }
@@ -494,6 +497,18 @@ void tg_pipeline_free(struct tg_pipeline *p)
     tg_queue_free(p->queue);
     pthread_mutex_destroy(&p->lock);
     free(p);
+}
+
+void tg_pipeline_circuit(struct tg_pipeline *p, int64_t chat_id,
+                         const struct tg_breaker_record *record)
+{
+    struct item item = { .kind = ITEM_CIRCUIT };
+
+    tg_circuit_name(item.name, TG_CIRCUIT_CHAT, chat_id);
+    tg_buf_init(&item.record, TG_CIRCUIT_JSON);
+    tg_circuit_write(record, &item.record);
+    if (item.record.failed || put_item(p, &item, 0) != TG_OK)
+        tg_buf_done(&item.record);
 }
 
 tg_code tg_pipeline_quarantine(struct tg_pipeline *p, int64_t chat_id, int64_t id,

@@ -103,6 +103,10 @@ void tg_pipeline_state(struct tg_pipeline *p, struct tg_pipeline_state *ret);
 tg_code tg_pipeline_finish(struct tg_pipeline *p, struct tg_error *err);
 void tg_pipeline_free(struct tg_pipeline *p); /* NULL is nothing */
 
+/** Keeps how a chat's circuit breaker stands, for the next run. */
+void tg_pipeline_circuit(struct tg_pipeline *p, int64_t chat_id,
+                         const struct tg_breaker_record *record);
+
 /** Appends a record that could not be decoded to the quarantine of the job and chat. */
 tg_code tg_pipeline_quarantine(struct tg_pipeline *p, int64_t chat_id, int64_t id,
                                const char *reason, const void *bytes, size_t len,

@@ -24,6 +24,7 @@
 #define TG_TAKER_H
 
 #include "etl/checkpoint.h"
+#include "etl/circuit_doc.h"
 #include "etl/joblist.h"
 #include "tgdata/extract.h"
 
@@ -103,6 +104,9 @@ tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *
 /** A record that could not be decoded. `name` tells it from others of the chat: kept once. */
 tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *name,
                             const struct tg_buf *record, struct tg_error *err);
+
+/** Keeps how a circuit breaker stands. If that cannot be, the next run begins with a closed one. */
+void tg_taker_keep_circuit(struct tg_taker *t, const char *name, const struct tg_buf *record);
 
 /** Commits what is left, unless something failed, and gives the lease back. Safe to call twice. */
 tg_code tg_taker_end(struct tg_taker *t, struct tg_error *err);

@@ -1,7 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Circuit breakers: what is broken stops alone, is told and counted, and is not forgotten."""
-from kit import Case, main, tgdata
+import contextlib
+import json
+import re
+import sqlite3
+import subprocess
+import time
+
+from kit import Case, main, start, tgdata, wait_for
 
 BROKEN = ("--circuit-failures", "3", "--max-backoff", "200ms", "--json")
 
@@ -67,6 +74,53 @@ class Circuit(Case):
                 self.check_whole(self.others())
                 self.mend()
 
+    def kept(self, name):
+        """What the state says of a breaker."""
+        with contextlib.closing(sqlite3.connect(self.dir / "state.db")) as db:
+            row = db.execute("SELECT bytes FROM doc WHERE kind = 'circuit' AND key = ? "
+                             "ORDER BY version DESC", [f"job/{name}"]).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def keep(self, name, text):
+        with contextlib.closing(sqlite3.connect(self.dir / "state.db")) as db:
+            db.execute("UPDATE doc SET bytes = ? WHERE kind = 'circuit' AND key = ?",
+                       [text.encode(), f"job/{name}"])
+            db.commit()
+
+    def test_what_is_open_stays_open_after_a_kill(self):
+        """For what is left of its time; a time that cannot be is bounded, nonsense is nothing."""
+        self.break_it()
+        name = f"chat/{self.bad['id']}"
+        run = start(*self.extract_args(*[c["id"] for c in self.chats], session=self.me, more=[
+            *BROKEN, "--recovery-timeout", "100s"]), stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        self.assertTrue(wait_for(lambda: (self.dir / "state.db").exists() and
+                                 self.has_table() and self.kept(name)))
+        run.kill()
+        run.wait()
+        kept = self.kept(name)
+        self.assertTrue(kept["open"])
+        self.assertAlmostEqual(kept["until_us"] / 1e6, time.time() + 100, delta=20)
+        self.mend()
+        time.sleep(1.1)
+        for until_s, seconds in ((None, range(70, 100)), (1e12, (100,))):
+            if until_s:
+                self.keep(name, json.dumps({"open": True, "until_us": int(until_s * 1e6)}))
+            done = self.extract("--circuit-open", "fail", "--recovery-timeout", "100s")
+            self.assertEqual(done.code, 6, done)
+            self.check_counts(done)
+            wait = re.search(r"next try is in (\d+) s\n  hint", done.err)
+            self.assertIn(int(wait[1]), seconds, done)
+            self.check_whole(self.others())
+        self.keep(name, '{"open":tru')
+        done = self.extract("--circuit-open", "fail")
+        self.assertEqual(done.code, 0, done)
+        self.check_whole(self.chats)
+
+    def has_table(self):
+        with contextlib.closing(sqlite3.connect(self.dir / "state.db")) as db:
+            return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'doc'").fetchone()
+
     def test_a_broken_chat_is_waited_for_and_keeps_nobody_waiting(self):
         """It is mended after a while; meanwhile the one worker reads the others."""
         self.break_it(",most=3")
@@ -76,6 +130,7 @@ class Circuit(Case):
                          ["closed to open", "open to half_open", "half_open to closed"])
         self.check_counts(done, chat=(1, 1, 1))
         self.check_whole(self.chats)
+        self.assertFalse(self.kept(f"chat/{self.bad['id']}")["open"])
         self.mend()
 
     def test_a_chat_that_stays_broken_is_given_up(self):
