@@ -25,8 +25,9 @@ static const char settings_sql[] = "PRAGMA trusted_schema=OFF; PRAGMA cell_size_
 static tg_code corrupt(const struct tg_sqlite *d, const char *why, struct tg_error *err)
 {
     tg_fail(err, TG_CORRUPT, "'%.160s' is damaged or no database: %.100s", d->path, why);
-    return tg_hint(err, "restore it from a backup, or move it away and start anew: destinations "
-                        "keep their own cursors and are resumed from them");
+    return tg_hint(err, d->large ? "restore it from a backup, or name another file"
+                                 : "restore it from a backup, or move it away and start anew: "
+                                   "destinations keep their own cursors and are resumed from them");
 }
 
 tg_code tg_sqlite_fail(struct tg_sqlite *d, const char *what, struct tg_error *err)
@@ -269,7 +270,7 @@ tg_code tg_sqlite_open(struct tg_sqlite *d, const char *path, int64_t busy_ms,
         code = open_file(d, busy_ms, err);
     if (code == TG_OK)
         code = tg_sqlite_exec(d, settings_sql, err);
-    if (code == TG_OK)
+    if (code == TG_OK && !d->large)
         code = check_pages(d, err);
     if (code == TG_OK && !d->read_only)
         code = tg_sqlite_exec(d, "PRAGMA synchronous=FULL;", err);

@@ -27,6 +27,7 @@ struct tg_sqlite {
     char *path;
     bool existing; /* set by the caller: a file that is not there is not made */
     bool look;     /* set by the caller, with existing: for reading; the file stays as it is */
+    bool large;    /* set by the caller: it may be too large to be looked through when opened */
     bool read_only;
     const char *const *sql; /* text of each statement, by number; the caller's */
     size_t n_sql;
@@ -36,7 +37,7 @@ struct tg_sqlite {
 /**
  * Opens or creates a database. A file that may not be written is opened for reading.
  *
- * @param d     zeroed but for sql, n_sql, existing and look; tg_sqlite_close is safe after a
+ * @param d     zeroed but for sql, n_sql, existing, look and large; tg_sqlite_close is safe after a
  *              failure
  * @param path  a file; its directory must exist
  * @return TG_OK; TG_NOT_FOUND if `existing` and it is not there; the codes above

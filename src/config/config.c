@@ -145,7 +145,7 @@ static const struct tg_option extract_table[] = {
             "of the requests that each account has under way, kept for chats of high priority"),
     EXTRACT(reserve, "reserve", LIST, NULL, 0, 0, "SESSION",
             "read chats of high priority alone with that session, as long as others can read the "
-            "rest; may be given again"),
+            "rest"),
     EXTRACT(in_flight, "in-flight", I64, "12", 1, 64, "N", "history requests on their way at once"),
     EXTRACT(lease_ms, "lease", MS, "30s", 1000, 3600000, "TIME",
             "how long a run that died keeps others from its job"),

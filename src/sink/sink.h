@@ -74,8 +74,8 @@ struct tg_sink_ops {
      * Takes up a chat for writing: shuts out writers with an older fence, finds the last durable
      * commit, removes what was written behind it. From then on an older writer that still runs
      * fails with TG_CONFLICT, at its next commit at the latest, and what it commits is not there.
-     * @return TG_OK with the commit; TG_END if there is none; TG_CONFLICT if a newer writer is
-     * there; TG_CORRUPT if what is there was damaged
+     * @return TG_OK with the commit; TG_END, ret untouched, if there is none; TG_CONFLICT if a
+     * newer writer is there; TG_CORRUPT if what is there was damaged
      */
     tg_code (*attach)(void *self, int64_t chat_id, const struct tg_fence *fence,
                       struct tg_commit *ret, struct tg_error *err);

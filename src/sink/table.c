@@ -6,9 +6,9 @@
 
 #include "sink/sink.h"
 
-extern const struct tg_sink_ops tg_sink_ndjson;
+extern const struct tg_sink_ops tg_sink_ndjson, tg_sink_sqlite;
 
-const struct tg_sink_ops *const tg_sinks[] = { &tg_sink_ndjson, NULL };
+const struct tg_sink_ops *const tg_sinks[] = { &tg_sink_ndjson, &tg_sink_sqlite, NULL };
 
 static const struct tg_driver *head(size_t i)
 {

@@ -94,6 +94,9 @@ static void an_empty_destination_has_no_commit(void **state)
     (void)state;
     contract_start(&c);
     assert_int_equal(contract_attach(&c, CHAT, &got), TG_END);
+    got.cursor.chat_id = 5;
+    assert_int_equal(c.sink.ops->attach(c.sink.self, CHAT, &test_fence, &got, &c.err), TG_END);
+    assert_int_equal(got.cursor.chat_id, 5);
     contract_end(&c);
 }
 

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sqlite_impl.h - what sqlite.c and sqlite_tables.c share; the model stands in sqlite.c
+ */
+#ifndef TG_SINK_SQLITE_IMPL_H
+#define TG_SINK_SQLITE_IMPL_H
+
+#include "client/sqlite.h"
+#include "sink/sink.h"
+#include "sink/staged.h"
+
+enum sqlite_sink_statement {
+    ROW_PUT,
+    ROW_CUT,
+    ROW_SCAN_OLD,
+    ROW_SCAN,
+    CHAT_GET,
+    CHAT_PUT,
+    COMMIT_LAST,
+    COMMIT_ALL,
+    COMMIT_PUT,
+    COMMIT_CUT,
+    N_STMTS
+};
+
+struct sqlite_chat {
+    int64_t id;
+    struct tg_fence fence; /* taken up with that one */
+    struct tg_commit last; /* seq 0: none yet */
+    struct tg_staged rows;
+    bool attached, was_attached;
+};
+
+struct sink_sqlite {
+    const char *table; /* options */
+    int64_t busy_timeout_ms;
+    const struct tg_sink_env *env;
+    const char *path; /* borrowed from the URL */
+    struct tg_sqlite db;
+    char *sql[N_STMTS];
+    struct sqlite_chat **chat;
+    size_t n_chats;
+    struct tg_staged_room room;
+    uint64_t bytes;
+};
+
+/* sqlite_tables.c */
+
+/* Readies the texts of all statements. */
+tg_code tg_sqlite_sink_statements(struct sink_sqlite *s, struct tg_error *err);
+/* Makes the tables, or adds the columns that they lack. @return TG_UNUSABLE: they are not ours */
+tg_code tg_sqlite_sink_tables(struct sink_sqlite *s, struct tg_error *err);
+
+/* @return that statement with the chat as its first parameter */
+tg_code tg_sqlite_sink_ready(struct sink_sqlite *s, enum sqlite_sink_statement id, int64_t chat_id,
+                             sqlite3_stmt **ret, struct tg_error *err);
+
+/* Row and commit as parameters of ROW_PUT and COMMIT_PUT; commit as a result of COMMIT_*. */
+void tg_sqlite_bind_row(sqlite3_stmt *stmt, const struct tg_row *row,
+                        const struct tg_commit *commit);
+void tg_sqlite_bind_commit(sqlite3_stmt *stmt, const struct tg_commit *c);
+struct tg_commit tg_sqlite_commit_of(sqlite3_stmt *stmt);
+
+#endif
