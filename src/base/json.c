@@ -190,24 +190,52 @@ void tg_json_u64(struct tg_json *j, uint64_t v)
     tg_buf_printf(j->out, "%llu", (unsigned long long)v);
 }
 
-/* Numbers of few digits, such as coordinates: a millionth part that is the number again is what
- * fifteen digits tell of it. @return false if it is none */
-static bool put_millionths(struct tg_buf *out, double v)
+/*
+ * Appends the fewest of 15, 16 or 17 digits that read as v again. With v = m / 2^s, a text of k
+ * decimals stands for n / 10^k, and both sides of comparisons are multiplied by 2^s 10^k: nothing
+ * is lost to rounding, and each product has less than 128 bits.
+ *
+ * @return false if v is not of the size of a coordinate: s and k would be too large
+ */
+static bool put_decimals(struct tg_buf *out, double v)
 {
-    double size = fabs(v), scaled = rint(size * 1e6);
-    uint64_t n, part;
+    uint64_t m, n = 0, power = 1, unit;
+    double size = fabs(v);
+    int exponent, k = 18;
+    unsigned s;
 
-    if (!(size >= 1e-3 && size < 1e9) || scaled / 1e6 != size)
+    if (!(size >= 1e-3 && size < 1e9))
         return false;
-    n = (uint64_t)scaled;
-    part = n % 1000000;
+    m = (uint64_t)ldexp(frexp(size, &exponent), 53);
+    s = (unsigned)(53 - exponent);
+    for (uint64_t left = (uint64_t)((unsigned __int128)m * 1000 >> s); left; left /= 10)
+        k--; /* 14 decimals behind one digit */
+    for (int i = 0; i < k; i++)
+        power *= 10;
+    for (int precision = 15;; precision++, k++, power *= 10) {
+        unsigned __int128 exact = (unsigned __int128)m * power, text, off;
+        uint64_t rest, half = UINT64_C(1) << (s - 1);
+
+        n = (uint64_t)(exact >> s);
+        rest = (uint64_t)exact & (2 * half - 1);
+        n += rest > half || (rest == half && n % 2);
+        if (precision == 17)
+            break;
+        text = (unsigned __int128)n << s;
+        off = text > exact ? text - exact : 2 * (exact - text);
+        if (text < exact && m != UINT64_C(1) << 52) /* below a power of two doubles are denser */
+            off /= 2;
+        if (2 * off < power || (2 * off == power && m % 2 == 0))
+            break;
+    }
     if (v < 0)
         tg_buf_byte(out, '-');
-    tg_buf_i64_text(out, (int64_t)(n / 1000000));
-    if (part)
+    tg_buf_i64_text(out, (int64_t)(n / power));
+    n %= power;
+    if (n)
         tg_buf_byte(out, '.');
-    for (uint64_t unit = 100000; part; part %= unit, unit /= 10)
-        tg_buf_byte(out, (uint8_t)('0' + part / unit));
+    for (unit = power / 10; n; n %= unit, unit /= 10)
+        tg_buf_byte(out, (uint8_t)('0' + n / unit));
     return true;
 }
 
@@ -220,7 +248,7 @@ void tg_json_double(struct tg_json *j, double v)
         return;
     }
     before_value(j);
-    if (put_millionths(j->out, v))
+    if (put_decimals(j->out, v))
         return;
     for (int precision = 15; precision <= 17; precision++) {
         snprintf(text, sizeof text, "%.*g", precision, v);

@@ -177,6 +177,12 @@ static void doubles_are_the_shortest_that_read_back(void **state)
         random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
         v = (double)(int64_t)random / (double)(1 << random % 31) / 1e6;
         v = rint(v) / unit[i % TG_COUNT(unit)];
+        if (i % 4 == 1)
+            v = ldexp((double)(random >> 11), -(int)(10 + random % 54)); /* of any digits */
+        else if (i % 4 == 2) /* about powers of two and of ten, where the gaps change */
+            v = nextafter(i % 8 == 2 ? ldexp(1, (int)(random % 44) - 12)
+                                     : pow(10, (int)(random % 14) - 4),
+                          (double)(random % 3) * v);
         for (int precision = 15; precision <= 17; precision++) {
             snprintf(want, sizeof want, "%.*g", precision, v);
             if (strtod(want, NULL) == v)
