@@ -156,7 +156,7 @@ static tg_code take_job(struct worker *w, struct tg_error *err)
 
     if (!j)
         return tg_fail(err, TG_NOMEM, "no memory for a task");
-    tg_buf_init(&j->delivery.body, TG_BROKER_BODY_MAX + 1);
+    tg_buf_init(&j->delivery.body, TG_BROKER_TAKE_MAX + 1);
     code = ops->take(w->broker.self, TAKE_WAIT_MS, &j->delivery, err);
     if (code != TG_OK) {
         tg_buf_done(&j->delivery.body);

@@ -2,7 +2,8 @@
 /*
  * amqp.c - tasks on a quorum queue of RabbitMQ: `amqp://USER:PASSWORD@HOST:PORT/VHOST?queue=NAME`
  *
- *   NAME            quorum queue; what is delivered too often is dead
+ *   NAME            quorum queue; what is delivered too often is dead, by the server's count if
+ *                   nobody takes it any more
  *   NAME.later.Ns   for 1, 2, 4 .. 512 seconds: a message stays that long, then returns to NAME
  *   NAME.dead       dead letters; header `reason`, or x-death if the server judged
  *
@@ -132,33 +133,12 @@ static tg_code broker_put(void *self, const void *body, size_t len, struct tg_er
 {
     const struct tg_amqp_headers headers = { 0 };
     struct broker_amqp *b = self;
-    tg_code code = need_queues(b, err);
+    tg_code code;
 
+    if (len > TG_BROKER_BODY_MAX)
+        return tg_fail(err, TG_LIMIT, "a task of %zu bytes", len);
+    code = need_queues(b, err);
     return code == TG_OK ? tg_amqp_publish(b->amqp, b->queue, body, len, &headers, err) : code;
-}
-
-static tg_code broker_take(void *self, int64_t wait_ms, struct tg_delivery *ret,
-                           struct tg_error *err)
-{
-    struct broker_amqp *b = self;
-    struct tg_amqp_message m = { .body = ret->body };
-    tg_code code = need_queues(b, err);
-
-    while (code == TG_OK) {
-        code = tg_amqp_get(b->amqp, b->queue, &m, err);
-        if (code != TG_AGAIN || wait_ms <= 0)
-            break;
-        tg_sleep_us(POLL_MS * TG_MS_US);
-        wait_ms -= POLL_MS;
-        code = TG_OK;
-    }
-    ret->body = m.body;
-    if (code != TG_OK)
-        return code;
-    snprintf(ret->id, sizeof ret->id, "%" PRIu64 "/%" PRIu64, m.epoch, m.tag);
-    ret->deliveries = m.deliveries;
-    ret->attempts = m.attempts;
-    return TG_OK;
 }
 
 static tg_code broker_keep(void *self, const struct tg_delivery *d, struct tg_error *err)
@@ -213,6 +193,35 @@ static tg_code broker_bury(void *self, const struct tg_delivery *d, const char *
     struct broker_amqp *b = self;
 
     return pass_on(b, d, b->dead, d->attempts, reason, err);
+}
+
+static tg_code broker_take(void *self, int64_t wait_ms, struct tg_delivery *ret,
+                           struct tg_error *err)
+{
+    struct broker_amqp *b = self;
+    struct tg_amqp_message m = { .body = ret->body };
+    tg_code code = need_queues(b, err);
+
+    while (code == TG_OK) {
+        code = tg_amqp_get(b->amqp, b->queue, &m, err);
+        if (code != TG_AGAIN || wait_ms <= 0)
+            break;
+        tg_sleep_us(POLL_MS * TG_MS_US);
+        wait_ms -= POLL_MS;
+        code = TG_OK;
+    }
+    ret->body = m.body;
+    if (code == TG_OK && ret->body.failed)
+        tg_buf_clear(&ret->body); /* longer than any task: dead letters get it without its text */
+    if (code != TG_OK)
+        return code;
+    snprintf(ret->id, sizeof ret->id, "%" PRIu64 "/%" PRIu64, m.epoch, m.tag);
+    ret->deliveries = m.deliveries;
+    ret->attempts = m.attempts;
+    if (ret->deliveries <= b->max_deliveries)
+        return TG_OK;
+    code = broker_bury(b, ret, "taken again and again without an end", err);
+    return code == TG_OK || code == TG_CONFLICT ? TG_AGAIN : code;
 }
 
 static tg_code broker_depth(void *self, struct tg_broker_depth *ret, struct tg_error *err)

@@ -18,7 +18,7 @@
  * A broker is one file; its vtable is the last thing in it, listed in queue/table.c.
  *
  * Threads: one for all calls of one open broker; calls block for bounded times
- * Limits:  bodies of 64 KiB
+ * Limits:  bodies of 64 KiB are put; what other programs put may have 2 MiB, and is empty if longer
  */
 #ifndef TG_BROKER_H
 #define TG_BROKER_H
@@ -26,12 +26,13 @@
 #include "base/option.h"
 #include "base/text.h"
 
-enum { TG_BROKER_BODY_MAX = 64 << 10, TG_BROKER_ID_MAX = 64 };
+enum { TG_BROKER_BODY_MAX = 64 << 10, TG_BROKER_TAKE_MAX = 2 << 20, TG_BROKER_ID_MAX = 64 };
 
 /** A task that was taken. */
 struct tg_delivery {
     char id[TG_BROKER_ID_MAX]; /* the broker's name for it */
-    struct tg_buf body;        /* the caller's: initialised before take, done after the end */
+    struct tg_buf body;        /* the caller's: initialised before take with room for TAKE_MAX, done
+                                  after the end; a NUL behind it is not counted */
     uint32_t deliveries;       /* how often it was taken since it was put or retried, with this */
     uint32_t attempts;         /* how often it failed (retry) */
 };

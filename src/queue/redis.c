@@ -185,8 +185,10 @@ static bool read_entry(const struct redisReply *entry, struct tg_delivery *ret)
                                              INT64_C(0));
         }
     }
-    tg_buf_cstr(&ret->body); /* ends it with a zero byte */
-    return found && !ret->body.failed;
+    if (ret->body.failed)
+        tg_buf_clear(&ret->body); /* longer than any task: dead letters get it without its text */
+    tg_buf_cstr(&ret->body);      /* ends it with a zero byte */
+    return found;
 }
 
 /* How often the entry was delivered. */

@@ -33,7 +33,7 @@
 #include "os/loop.h"
 #include "queue/sqs.h"
 
-enum { MESSAGE_MAX = 2 << 20, REPLY_MAX = 8 << 20, RECEIPT_MAX = 4096, WAIT_MAX_S = 5,
+enum { REPLY_MAX = 8 << 20, RECEIPT_MAX = 4096, WAIT_MAX_S = 5,
        ONCE_BYTES = 16 };
 #define MS_PER_S INT64_C(1000)
 
@@ -204,7 +204,7 @@ static tg_code broker_open(void *self, const char *target, const char *who, stru
     tg_buf_init(&b->sqs.request, REPLY_MAX);
     tg_buf_init(&b->sqs.reply, REPLY_MAX);
     tg_buf_init(&b->message.receipt, RECEIPT_MAX);
-    tg_buf_init(&b->message.text, MESSAGE_MAX);
+    tg_buf_init(&b->message.text, TG_BROKER_TAKE_MAX);
     code = read_target(b, target, &place, err);
     if (code != TG_OK)
         return code;
@@ -366,20 +366,15 @@ static tg_code broker_give_back(void *self, const struct tg_delivery *d, struct 
     return h ? pass_on(b, h, &m, err) : lost(err);
 }
 
-static tg_code bury(struct broker_sqs *b, const struct tg_delivery *d, struct tg_str text,
-                    const char *reason, struct tg_error *err)
-{
-    struct held *h = find(b, d);
-    struct sqs_send m = { .url = b->dead_url, .text = text, .attempts = d->attempts,
-                          .deliveries = d->deliveries, .reason = reason };
-
-    return h ? pass_on(b, h, &m, err) : lost(err);
-}
-
 static tg_code broker_bury(void *self, const struct tg_delivery *d, const char *reason,
                            struct tg_error *err)
 {
-    return bury(self, d, text_of(d), reason, err);
+    struct broker_sqs *b = self;
+    struct held *h = find(b, d);
+    struct sqs_send m = { .url = b->dead_url, .text = text_of(d), .attempts = d->attempts,
+                          .deliveries = d->deliveries, .reason = reason };
+
+    return h ? pass_on(b, h, &m, err) : lost(err);
 }
 
 static tg_code broker_keep(void *self, const struct tg_delivery *d, struct tg_error *err)
@@ -419,7 +414,9 @@ static tg_code hold(struct broker_sqs *b, struct tg_delivery *ret, struct tg_err
     ret->deliveries = (uint32_t)TG_MAX(TG_MIN(deliveries, INT64_C(1000000)), INT64_C(1));
     ret->attempts = (uint32_t)TG_MIN(m->attempts, INT64_C(1000000));
     tg_buf_clear(&ret->body);
-    return TG_OK;
+    tg_buf_add(&ret->body, m->text.data, m->text.len);
+    tg_buf_cstr(&ret->body);
+    return ret->body.failed ? tg_fail(err, TG_NOMEM, "no memory for a task") : TG_OK;
 }
 
 /* Hides what is not due yet. */
@@ -454,7 +451,6 @@ static tg_code broker_take(void *self, int64_t wait_ms, struct tg_delivery *ret,
 {
     struct broker_sqs *b = self;
     const struct sqs_message *m = &b->message;
-    struct tg_str text;
     int64_t early_ms;
     tg_code code;
 
@@ -468,18 +464,9 @@ static tg_code broker_take(void *self, int64_t wait_ms, struct tg_delivery *ret,
     if (early_ms > 0)
         return put_off(b, early_ms, err);
     code = hold(b, ret, err);
-    if (code != TG_OK)
+    if (code != TG_OK || b->redrive || ret->deliveries <= b->max_deliveries)
         return code;
-    text = (struct tg_str){ (const char *)m->text.data, (uint32_t)m->text.len };
-    if (m->text.len > TG_BROKER_BODY_MAX)
-        code = bury(b, ret, text, "longer than 64 KiB", err);
-    else if (!b->redrive && ret->deliveries > b->max_deliveries)
-        code = bury(b, ret, text, "taken again and again without an end", err);
-    else {
-        tg_buf_add(&ret->body, text.at, text.len);
-        tg_buf_cstr(&ret->body);
-        return ret->body.failed ? tg_fail(err, TG_NOMEM, "no memory for a task") : TG_OK;
-    }
+    code = broker_bury(b, ret, "taken again and again without an end", err);
     return code == TG_OK || code == TG_CONFLICT ? TG_AGAIN : code;
 }
 
