@@ -8,6 +8,7 @@ import pathlib
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -387,7 +388,7 @@ class Workers(Case):
         rng = random.Random(5)
         queue = self.queue(visibility="2s", max_deliveries=100)
         self.enqueue(*[c["id"] for c in chats], queue=queue)
-        args = [self.worker_args(s, queue, ["--until-empty", "--rate", "8"])
+        args = [self.worker_args(s, queue, ["--until-empty", "--rate", "6"])
                 for s in self.sessions()]
         run = [start(*a, stderr=subprocess.DEVNULL) for a in args]
         kills = 0
@@ -405,6 +406,22 @@ class Workers(Case):
         self.check_whole(chats)
         self.assertEqual(self.look(queue), {"waiting": 0, "taken": 0, "later": 0, "dead": 0})
 
+    def falls_asleep(self, run):
+        """Stops a program, but not in the middle of a transaction: that would lock the state."""
+        run.send_signal(signal.SIGSTOP)
+        time.sleep(0.05)
+        state = sqlite3.connect(self.dir / "state.db", timeout=0, isolation_level=None)
+        try:
+            state.execute("BEGIN IMMEDIATE")
+            state.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            run.send_signal(signal.SIGCONT)
+            time.sleep(0.05)
+            return False
+        finally:
+            state.close()
+        return True
+
     def test_a_worker_that_sleeps_past_its_lease_writes_no_more(self):
         chats = self.shared()[:1]
         self.enqueue(chats[0]["id"])
@@ -414,7 +431,7 @@ class Workers(Case):
                         stderr=subprocess.DEVNULL)
         self.addCleanup(sleeper.kill)
         self.assertTrue(wait_for(lambda: rows(self.dir / "out")))
-        sleeper.send_signal(signal.SIGSTOP)
+        self.assertTrue(wait_for(lambda: self.falls_asleep(sleeper)))
         done = tgdata(*self.worker_args(self.sessions()[1], queue, ["--until-empty"]))
         self.assertEqual(done.code, 0, done)
         self.check_whole(chats)
