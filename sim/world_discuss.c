@@ -14,6 +14,8 @@
  * So all comments on a post lie in its own block and the next. One of the first four posts of each
  * block draws most comments, more than a page of them; a third of the others has none.
  *
+ * A root is sent with its post, what follows before the next post: no comment is older than its
+ * post.
  * A root outlives its post. Of a deleted root the comments stay, but nothing tells of which post
  * they are.
  *
@@ -109,6 +111,15 @@ void sim_discuss_count(const struct sim_world *w, const struct sim_chat_in *grou
     }
 }
 
+int64_t sim_discuss_date(const struct sim_world *w, const struct sim_chat_in *group, int64_t local)
+{
+    const struct sim_chat *channel = &other_side(w, group)->pub;
+    int64_t x = TG_MAX(local - FIRST, INT64_C(0)), post = x / BLOCK * POSTS + x % BLOCK / GAP + 1;
+    int64_t from = sim_world_date(w, channel, post), to = sim_world_date(w, channel, post + 1);
+
+    return from + (to - from) * (x % GAP) / GAP;
+}
+
 int64_t sim_world_comment_of(const struct sim_world *w, const struct sim_chat *chat, int64_t id)
 {
     const struct sim_chat_in *group = sim_in(w, chat);
@@ -152,7 +163,4 @@ void sim_discuss_link(struct sim_world *w, struct sim_chat_in *group, struct sim
     group->pub.n_messages = sim_world_rank(w, &group->pub, group->local_top) +
                             sim_local_exists(w, group, group->local_top);
     group->local_top = sim_local_top(w, group, group->pub.n_messages);
-    group->date_from = channel->date_from;
-    group->date_to = channel->date_to;
-    group->date_top = TG_MAX(1, group->local_top);
 }

@@ -226,6 +226,8 @@ int64_t sim_world_date(const struct sim_world *w, const struct sim_chat *chat, i
 
     if (c->import)
         return sim_import_date(c->import, id);
+    if (chat->kind == SIM_DISCUSSION)
+        return sim_discuss_date(w, c, id);
     return local_date(c, sim_id_to_local(c, id));
 }
 

@@ -370,6 +370,8 @@ int64_t sim_discuss_root(const struct sim_world *w, const struct sim_chat_in *ch
 /** @return local number of the post's copy that a comment is on, deleted or not; 0: it is none */
 int64_t sim_discuss_thread(const struct sim_world *w, const struct sim_chat_in *group,
                            int64_t local);
+/** @return when it was sent */
+int64_t sim_discuss_date(const struct sim_world *w, const struct sim_chat_in *group, int64_t local);
 void sim_discuss_count(const struct sim_world *w, const struct sim_chat_in *group, int64_t root,
                        struct sim_thread *ret);
 /** @return how many groups come on top */

@@ -226,9 +226,12 @@ struct tg_verify_info {
     int64_t migrated_from;            /**< basic group that the chat grew from; 0 none, unknown */
     int64_t migrated_count;           /**< messages of that group, contained in server_count */
     uint64_t rows;                    /**< in the destination, read again */
-    uint64_t duplicates;              /**< rows whose id does not grow: doubled or out of order */
+    uint64_t duplicates;              /**< rows whose id does not grow: doubled or out of order; of
+                                           by_post only the doubled */
     uint64_t gaps;                    /**< stretches of ids that no commit covers */
     uint64_t quarantined;             /**< records set aside because they cannot be decoded */
+    bool by_post;                     /**< comments that were read through their channel: covered
+                                           are ids of posts, and the server is not asked */
     bool begun;                       /**< something of it was committed */
     bool finished;                    /**< the run reached the chat's end of its time */
     bool complete;                    /**< finished, no gap, no duplicate: proved */

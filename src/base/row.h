@@ -37,10 +37,16 @@ _Static_assert(TG_FIELD_COUNT <= 64, "the presence mask has 64 bits");
 /** Offset of each field's member, by tg_field_id. */
 extern const uint16_t tg_row_offset[TG_FIELD_COUNT];
 
+/* A discussion group that is read through its channel, post by post: the cursor's id is that of the
+ * post and of its last comment. */
+#define TG_SEGMENT_THREADS 2
+#define TG_THREAD_CURSOR(post, comment) ((int64_t)(post) << 32 | (int64_t)(comment))
+
 /** Where a chat's extraction stands: all ids up to `id` of segments up to `segment` are done. */
 struct tg_cursor {
     int64_t chat_id; /* the chat that was asked for (a migrated group: the supergroup) */
-    int32_t segment; /* 0: the chat; a migrated group: 0 the old group, 1 the supergroup */
+    int32_t segment; /* 0: the chat; a migrated group: 0 the old group, 1 the supergroup;
+                        TG_SEGMENT_THREADS */
     int64_t id;      /* last id covered; ids are of the segment's own chat */
     int64_t owner;   /* user id of the account whose ids they are: private chats, basic groups; 0:
                         they are the same for all */
@@ -96,6 +102,12 @@ void tg_row_json(const struct tg_row *row, struct tg_buf *out);
 /** Reads a row back from that JSON, as the batch's next; its texts are copied. Unknown members are
  *  passed over. @return TG_OK; TG_DATA, TG_LIMIT (the batch is full), TG_NOMEM: no row was added */
 tg_code tg_row_read(struct tg_batch *b, const char *json, size_t len, struct tg_error *err);
+
+/** @return the cursor's id once everything up to the row is covered */
+static inline int64_t tg_row_place(const struct tg_row *row, int32_t segment)
+{
+    return segment == TG_SEGMENT_THREADS ? TG_THREAD_CURSOR(row->comment_of_id, row->id) : row->id;
+}
 
 /** Appends owner:chat_id:message_id:version. */
 void tg_row_key(const struct tg_row *row, struct tg_buf *out);

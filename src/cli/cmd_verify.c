@@ -56,6 +56,7 @@ static void put_json(struct tg_json *j, const struct tg_verify_info *v)
     tg_json_key(j, "duplicates"), tg_json_u64(j, v->duplicates);
     tg_json_key(j, "gaps"), tg_json_u64(j, v->gaps);
     tg_json_key(j, "quarantined"), tg_json_u64(j, v->quarantined);
+    tg_json_key(j, "by_post"), tg_json_bool(j, v->by_post);
     tg_json_key(j, "begun"), tg_json_bool(j, v->begun);
     tg_json_key(j, "finished"), tg_json_bool(j, v->finished);
     tg_json_key(j, "complete"), tg_json_bool(j, v->complete);
@@ -79,7 +80,10 @@ static void put_row(struct proof *p, const struct tg_verify_info *v)
         cli_number(count, (uint64_t)v->server_count);
     tg_buf_printf(&p->out, "%s %s  ", good ? p->utf8 ? "✓" : "ok " : p->utf8 ? "✗" : "BAD",
                   tg_buf_cstr(&title));
-    if (v->begun)
+    if (v->begun && v->by_post)
+        tg_buf_printf(&p->out, "comments on posts %lld..%lld, %s rows", (long long)v->covered_from,
+                      (long long)v->covered_to, rows);
+    else if (v->begun)
         tg_buf_printf(&p->out, "ids %lld..%lld of %lld, %s rows (server counts %s)",
                       (long long)v->covered_from, (long long)v->covered_to,
                       (long long)v->server_top, rows, count);

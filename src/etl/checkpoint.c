@@ -217,7 +217,7 @@ static bool read_commit(const json_t *o, struct tg_commit *m)
         !get_i64(own, "owner", &m->cursor.owner) ||
         !get_i64(own, "covered_from", &m->covered_from) || !get_u64(own, "seq", &m->seq) ||
         !get_u64(own, "rows", &m->rows) || !get_u64(own, "fence", &m->fence) || segment < 0 ||
-        segment > 1)
+        segment > TG_SEGMENT_THREADS)
         return false;
     if (date && !tg_time_parse(date, &m->last_date))
         return false;

@@ -11,6 +11,9 @@
  * such as a queue that has the task acknowledged then, knows that the comments are there as well. A
  * run that is killed before finds the group again, because every run asks the channel for it.
  *
+ * A group that no account can read is read through its channel: the same task and checkpoint, with
+ * another source (source/history_threads.c). A series that was begun one way goes on that way.
+ *
  * That a group waits for no channel keeps the two from waiting for each other.
  */
 #include <stdio.h>
@@ -60,8 +63,41 @@ void extract_comments_linked(struct extract_lane *lane, int64_t group_id)
         extract_no_memory(r);
         return;
     }
+    if (!t->channel) {
+        t->channel_what = strdup(lane->task->what);
+        t->channel = t->channel_what ? lane->task->chat.id : 0;
+    }
+    if (t->state == TASK_DONE && extract_only_this_chat(t->end)) /* it was tried before */
+        extract_comments_through(lane->account, t);
     t->awaited = true;
     lane->task->awaits = t->number;
+}
+
+bool extract_comments_through(struct extract_account *a, struct extract_task *t)
+{
+    if (!t->channel || t->through)
+        return false;
+    t->through = true;
+    t->not_by = 0;
+    t->seen_by = extract_bit(a);
+    tg_account_note(a->account, TG_NOTE_INFO, 0,
+                    "'%s' cannot be read: the comments are asked for post by post", t->chat.title);
+    return extract_task_queue(a->run, t, 0);
+}
+
+tg_code extract_comments_check(const struct extract_task *t, const struct tg_commit *done,
+                               struct tg_error *err)
+{
+    bool through = done->cursor.segment == TG_SEGMENT_THREADS;
+
+    if (!done->seq || through == t->through)
+        return TG_OK;
+    tg_fail(err, TG_FORBIDDEN,
+            through ? "the comments in '%.100s' were read through their channel so far"
+                    : "'%.100s' was read itself so far, and cannot be read any longer",
+            t->chat.title);
+    return tg_hint(err, through ? "name the channel, with --include-replies"
+                                : "join the group, or start a series with another --job name");
 }
 
 bool extract_comments_await(struct extract_run *r, struct extract_task *channel)

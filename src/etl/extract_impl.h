@@ -118,6 +118,10 @@ struct extract_task {
     bool derived;             /* a discussion group that nobody asked for by itself */
     uint64_t awaits;          /* number of the task that reads its comments; 0: none does */
     bool awaited;             /* others end with it */
+    tg_code end;              /* how it ended last */
+    int64_t channel;          /* whose discussion group it is, if that is known; 0 */
+    char *channel_what;       /* how an account finds that */
+    bool through;             /* it cannot be read: its comments are, through the channel */
     int64_t due_us;           /* not before */
     uint32_t attempts;        /* that failed */
     int64_t rows;             /* committed in this run */
@@ -324,6 +328,13 @@ int64_t extract_lane_left(const struct extract_lane *lane);
 /* ---- extract_comments.c ---- */
 /** The lane's chat is a channel whose posts are discussed in that group: it is to be read, too. */
 void extract_comments_linked(struct extract_lane *lane, int64_t group_id);
+/** No account can read the task's chat. @return whether its comments are to be read instead,
+ *  through its channel; the task waits for that */
+bool extract_comments_through(struct extract_account *a, struct extract_task *t);
+/** @return TG_OK if the chat can be gone on with in the way it is to be read: itself, or through
+ *  its channel */
+tg_code extract_comments_check(const struct extract_task *t, const struct tg_commit *done,
+                               struct tg_error *err);
 /** @return whether the channel that was read must wait for its comments */
 bool extract_comments_await(struct extract_run *r, struct extract_task *channel);
 /** A task is over: so are those that waited for it alone. err NULL: it went well */

@@ -82,18 +82,28 @@ static void on_source_done(void *ctx, const struct tg_error *err)
 
 /* ---- steps ---- */
 
+/* The chat that the account must know. */
+static int64_t chat_to_find(const struct extract_lane *lane, const char **ret_what)
+{
+    const struct extract_task *t = lane->task;
+
+    *ret_what = t->through ? t->channel_what : t->what;
+    return t->through ? t->channel : t->chat.id;
+}
+
 static void on_found(void *ctx, const struct tg_peer *peer, const struct tg_error *err)
 {
     struct extract_lane *lane = ctx;
     struct tg_error other;
+    const char *what;
 
     lane->asked = false;
-    if (peer && peer->id == lane->task->chat.id) {
+    if (peer && peer->id == chat_to_find(lane, &what)) {
         enter(lane, LANE_BEGIN);
         return;
     }
     if (peer) { /* a name that has changed hands meanwhile */
-        tg_fail(&other, TG_NOT_FOUND, "'%s' is another chat now", lane->task->what);
+        tg_fail(&other, TG_NOT_FOUND, "'%s' is another chat now", what);
         err = &other;
     }
     fail(lane, err);
@@ -101,6 +111,8 @@ static void on_found(void *ctx, const struct tg_peer *peer, const struct tg_erro
 
 static void step_find(struct extract_lane *lane, int64_t now_us)
 {
+    const char *what;
+    int64_t id = chat_to_find(lane, &what);
     struct tg_buf known;
     struct tg_error err;
     bool found;
@@ -108,14 +120,14 @@ static void step_find(struct extract_lane *lane, int64_t now_us)
     if (lane->asked || lane->failed)
         return;
     tg_buf_init(&known, 256);
-    found = tg_input_peer(&tgc_session(client_of(lane))->peers, lane->task->chat.id, &known);
+    found = tg_input_peer(&tgc_session(client_of(lane))->peers, id, &known);
     tg_buf_done(&known);
     if (found) {
         enter(lane, LANE_BEGIN);
         return;
     }
     lane->asked = true; /* the answer may come at once */
-    if (!tg_resolve_start(client_of(lane), lane->task->what, on_found, lane, now_us)) {
+    if (!tg_resolve_start(client_of(lane), what, on_found, lane, now_us)) {
         lane->asked = false;
         tg_fail(&err, TG_NOMEM, "no memory to look for a chat");
         fail(lane, &err);
@@ -137,18 +149,17 @@ static void step_begin(struct extract_lane *lane)
 }
 
 /* Message ids of private chats and basic groups belong to the account. */
-static void other_owner(struct extract_lane *lane, int64_t owner)
+static tg_code check_owner(struct extract_lane *lane, int64_t owner, struct tg_error *err)
 {
     struct extract_task *t = lane->task;
-    struct tg_error err;
 
+    if (!owner || owner == lane->account->account->session.user_id)
+        return TG_OK;
     t->owner = owner;
-    tg_fail(&err, TG_FORBIDDEN, "'%.100s' was read by account %lld so far, and its message ids are "
+    tg_fail(err, TG_FORBIDDEN, "'%.100s' was read by account %lld so far, and its message ids are "
             "that account's own", t->chat.title, (long long)owner);
-    tg_hint(&err, "go on with that account's session, or start a series with another --job name");
-    fail(lane, &err);
-    lane->source_done = true;
-    enter(lane, LANE_READ);
+    return tg_hint(err,
+                   "go on with that account's session, or start a series with another --job name");
 }
 
 /* The destination's side failed: of this chat alone, or of all. */
@@ -181,8 +192,13 @@ static void step_resume(struct extract_lane *lane, int64_t now_us)
         give_up(lane, &err);
         return;
     }
-    if (done.cursor.owner && done.cursor.owner != a->account->session.user_id) {
-        other_owner(lane, done.cursor.owner);
+    code = check_owner(lane, done.cursor.owner, &err);
+    if (code == TG_OK)
+        code = extract_comments_check(t, &done, &err);
+    if (code != TG_OK) { /* another account or way may do */
+        fail(lane, &err);
+        lane->source_done = true;
+        enter(lane, LANE_READ);
         return;
     }
     struct tg_source_options options = {
@@ -191,6 +207,7 @@ static void step_resume(struct extract_lane *lane, int64_t now_us)
         .io = { lane, take_batch, put_batch, return_batch, bad_record, warn, on_source_done,
                 linked, may_ask },
         .chat_id = t->chat.id,
+        .through = t->through ? t->channel : 0,
         .range = a->range,
         .n_ranges = a->n_ranges,
         .resume = done.cursor,

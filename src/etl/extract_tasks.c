@@ -74,6 +74,7 @@ static void free_task(struct extract_task *t)
 {
     if (*t->chat.title)
         free((void *)(uintptr_t)t->chat.title);
+    free(t->channel_what);
     free(t->what);
     free(t);
 }
@@ -225,6 +226,7 @@ void extract_task_tell(struct extract_run *r, struct extract_task *t,
     };
 
     t->state = TASK_DONE;
+    t->end = err ? err->code : TG_OK;
     r->n_ended++;
     tg_tasks_over(&r->tasks, t->id, extract_now());
     if (err) {
@@ -315,7 +317,7 @@ static void lane_failed(struct extract_run *r, struct extract_lane *lane)
         t->not_by |= extract_bit(a);
         if (extract_needs(r, t))
             extract_task_queue(r, t, 0);
-        else
+        else if (!extract_comments_through(a, t))
             extract_task_failed(r, t, a, err);
         return;
     }

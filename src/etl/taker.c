@@ -84,7 +84,7 @@ static tg_code write_rows(struct tg_taker *t, struct tg_taker_chat *c, const str
     c->next.rows_total += to - from;
     c->next.last_id = last->id;
     c->next.last_date = last->date;
-    c->next.cursor.id = last->id;
+    c->next.cursor.id = tg_row_place(last, b->cursor.segment);
     c->next.cursor.owner = b->cursor.owner;
     c->dirty = true;
     return TG_OK;

@@ -143,6 +143,10 @@ static tg_code check_chat(struct verify *v, struct verify_chat *c, struct tg_err
     if (ends_all(code))
         return code;
     proved = code == TG_OK && c->info.finished && !c->info.gaps && !c->info.duplicates;
+    if (code == TG_OK && c->info.by_post) {
+        c->info.complete = proved; /* the account cannot read that group */
+        return TG_OK;
+    }
     if (code == TG_OK && v->offline.code != TG_OK) {
         *err = v->offline;
         code = err->code;

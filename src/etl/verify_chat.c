@@ -5,15 +5,53 @@
  * The checkpoint says where to look and how far the destination must reach at least. It is read
  * first: a run that goes on meanwhile can only bring the destination further.
  */
+#include <stdlib.h>
+
 #include "etl/verify_impl.h"
 
 enum { URL_MAX = 4096, RECORD_MAX = 1 << 20 };
+
+static bool keep_id(struct verify_chat *v, int64_t id)
+{
+    if (v->n_ids == v->cap_ids) {
+        size_t cap = TG_MAX(2 * v->cap_ids, (size_t)1024);
+        int32_t *more = reallocarray(v->id, cap, sizeof *more);
+
+        v->no_memory = !more;
+        if (!more)
+            return false;
+        v->id = more;
+        v->cap_ids = cap;
+    }
+    v->id[v->n_ids++] = (int32_t)id;
+    return true;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const int32_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static void count_doubled(struct verify_chat *v)
+{
+    if (v->n_ids)
+        qsort(v->id, v->n_ids, sizeof *v->id, by_id);
+    for (size_t i = 1; i < v->n_ids; i++)
+        v->info.duplicates += v->id[i] == v->id[i - 1];
+    free(v->id);
+    v->id = NULL;
+    v->n_ids = v->cap_ids = 0;
+}
 
 static bool on_row(void *ctx, int64_t chat_id, int64_t id)
 {
     struct verify_chat *v = ctx;
 
     v->info.rows++;
+    if (v->info.by_post)
+        return keep_id(v, id);
     if (chat_id == v->row_chat && id <= v->row_last)
         v->info.duplicates++;
     v->row_chat = chat_id;
@@ -33,6 +71,11 @@ static bool on_commit(void *ctx, const struct tg_commit *c)
     if (!same)
         v->info.covered_from = c->covered_from;
     v->info.covered_to = c->cursor.id;
+    v->info.by_post = c->cursor.segment == TG_SEGMENT_THREADS;
+    if (v->info.by_post) {
+        v->info.covered_from = same ? v->info.covered_from : 1;
+        v->info.covered_to = c->cursor.id >> 32;
+    }
     v->info.finished = c->complete;
     v->info.begun = true;
     v->last = *c;
@@ -110,6 +153,9 @@ static tg_code read_again(struct verify_chat *v, const struct tg_commit *checkpo
         code = behind(v, checkpoint, to, err);
     if (code == TG_OK && v->last.seq)
         code = sink.ops->scan(sink.self, chat_id, on_row, v, err);
+    count_doubled(v);
+    if (code == TG_OK && v->no_memory)
+        code = tg_fail(err, TG_NOMEM, "no memory for the ids of a chat");
     tg_sink_close(&sink);
     return code == TG_END ? TG_OK : code;
 }

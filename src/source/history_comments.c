@@ -115,7 +115,9 @@ bool source_comments_ready(struct tg_history_source *s)
 void source_comments_row(const struct tg_history_source *s, const struct tg_page *page, size_t at,
                          struct tg_row *row)
 {
-    struct tg_post post = tg_page_post(page, at);
+    struct tg_post post = s->options.through
+                              ? (struct tg_post){ s->options.through, (int32_t)s->by_post.post }
+                              : tg_page_post(page, at);
 
     if (!post.chat && tg_comments_find(&s->threads, tg_page_thread(page, at), &post) != TG_OK)
         return;

@@ -3,7 +3,7 @@
  * history_impl.h - the history source's insides: history_source.c (steps), history_edges.c (the
  * newest id, date edges), history_pages.c (replies to pages, salvage), history_bot.c (reading by
  * ids, for bots), history_rows.c (pages to batches), history_comments.c (which post a message of a
- * discussion group is a comment on)
+ * discussion group is a comment on), history_threads.c (comments post by post)
  */
 #ifndef TG_HISTORY_IMPL_H
 #define TG_HISTORY_IMPL_H
@@ -41,6 +41,7 @@ struct source_page {
 /* A request of the plan that is on its way, with its salvage if it came to that. */
 struct source_request {
     bool busy, salvaging;
+    bool proved; /* by the server's count: nothing is missing in what came */
     struct tg_history_source *source;
     struct tg_history_request plan; /* of a bot: ids offset_id-limit..offset_id-1, newest first */
     struct tg_history_request part; /* of a bot: what of it is being asked for */
@@ -69,6 +70,23 @@ struct source_lookup {
     uint64_t call;
     int32_t id[TG_PAGE_LIMIT];
     size_t n;
+};
+
+/* Reading through a channel. */
+struct source_threads {
+    struct tg_history_source *posts; /* reads the channel */
+    struct tg_extract_settings settings; /* of that */
+    struct tg_batch *batch; /* posts: lent to that source, or held */
+    bool lent, held, ended; /* ended: no further posts come */
+    size_t next;    /* of the posts that are held */
+    int64_t done;   /* posts up to it are done with */
+    int64_t post;   /* at work; 0: none */
+    int64_t last;   /* of its comments, that an earlier run has read */
+    bool begun;     /* its comments are being read, or are */
+    bool whole;     /* from the first one on */
+    uint64_t n_fetched;
+    int64_t top;    /* highest id that came */
+    bool over;      /* no more are to come */
 };
 
 /* An answer that outlives the source finds NULL here. */
@@ -104,6 +122,7 @@ struct tg_history_source {
     bool comments;           /* rows tell which post they are a comment on */
     struct tg_comments threads;
     struct source_lookup lookup;
+    struct source_threads by_post; /* with options.through */
     int64_t low, high, since_id, until_id;
     int32_t edge_skip;       /* unreadable messages between the edge and the one asked for */
     bool planned;
@@ -119,7 +138,7 @@ struct tg_history_source {
     struct tg_batch *batch;
     uint64_t batch_seq, rows_total;
     int64_t covered;               /* last id that is done with */
-    int64_t told;                  /* last id that went into a batch's coverage */
+    int64_t told;                  /* last id that went into a batch's coverage, as source_place */
     bool enough;                   /* `limit` rows are reached */
     bool stopping;
     struct tg_page *pool[SOURCE_POOL_MAX];
@@ -187,6 +206,22 @@ bool source_comments_ready(struct tg_history_source *s);
 /** Fills comment_of_chat_id and comment_of_id. */
 void source_comments_row(const struct tg_history_source *s, const struct tg_page *page, size_t at,
                          struct tg_row *row);
+
+/* history_threads.c */
+/** The cursor's id for what is covered now. */
+int64_t source_place(const struct tg_history_source *s);
+void source_threads_begin(struct tg_history_source *s);
+/** On to the next post with comments, or to the last batch, unless posts must be read first. */
+void source_threads_next(struct tg_history_source *s);
+void source_threads_plan(struct tg_history_source *s);
+void source_threads_done(struct tg_history_source *s);
+/** A page came. @return whether the server counts no more than what came */
+bool source_threads_count(struct tg_history_source *s, const struct tg_page *page,
+                          const struct tg_page_info *info);
+/** @return whether all comments on the post are read */
+bool source_threads_over(const struct tg_history_source *s);
+/** @return whether the reply tells that the post, or its comments, were deleted meanwhile */
+bool source_threads_gone(struct tg_history_source *s, const struct tgc_reply *reply);
 
 /* history_rows.c */
 /** Turns finished pages into rows. @return TG_OK: the plan's end was reached; TG_AGAIN: replies or

@@ -116,7 +116,7 @@ static void deliver(struct tg_history_source *s, struct source_request *r, struc
         .tag = r->plan.tag,
         .id = id,
         .n = page->n,
-        .contiguous = r->salvaging, /* its pieces were full, or the end was met */
+        .contiguous = r->salvaging || r->proved, /* its pieces were full, or the end was met */
         .page = page,
     };
     struct tg_error err;
@@ -268,6 +268,7 @@ static void on_whole_page(struct tg_history_source *s, struct source_request *r,
         return;
     }
     note_reply(page, reply);
+    r->proved = source_threads_count(s, part->page, info);
     for (size_t i = 0; i < info->n; i++)
         source_page_entry(page, tg_page_ids(part->page)[i], 0, (int)i);
     deliver(s, r, page);
@@ -284,7 +285,8 @@ void source_on_page(void *ctx, const struct tgc_reply *reply)
     s->now_us = reply->now_us;
     if (reply->code != TG_OK) {
         r->busy = false;
-        source_fail(s, reply->err);
+        if (!source_threads_gone(s, reply))
+            source_fail(s, reply->err);
         return;
     }
     if (!open_part(s, reply, &part, &info, &err)) {
@@ -324,7 +326,8 @@ static bool may_ask(const struct tg_history_source *s)
 {
     const struct tg_source_io *io = &s->options.io;
 
-    return s->n_out < SOURCE_REQUEST_MAX && (!io->may_ask || io->may_ask(io->ctx));
+    return s->n_out < SOURCE_REQUEST_MAX && !s->by_post.over &&
+           (!io->may_ask || io->may_ask(io->ctx));
 }
 
 void source_send_pages(struct tg_history_source *s)
@@ -338,6 +341,7 @@ void source_send_pages(struct tg_history_source *s)
             return;
         r->source = s;
         r->part = r->plan;
+        r->proved = false;
         r->busy = true;
         s->n_out++;
         if (!send_page(s, r))

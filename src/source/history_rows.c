@@ -23,9 +23,11 @@ bool source_flush(struct tg_history_source *s, bool last)
         b->covered_from = s->told + 1;
     }
     s->batch = NULL;
-    s->told = s->covered;
+    s->told = source_place(s);
     b->seq = ++s->batch_seq;
-    b->cursor = (struct tg_cursor){ s->options.chat_id, s->segment, s->covered, source_owner(s) };
+    b->cursor = (struct tg_cursor){ s->options.chat_id,
+                                    s->options.through ? TG_SEGMENT_THREADS : s->segment, s->told,
+                                    source_owner(s) };
     b->ended_us = s->now_us;
     if (!b->started_us)
         b->started_us = s->now_us;
@@ -104,7 +106,7 @@ static tg_code add_row(struct tg_history_source *s, struct source_page *page, si
                           bytes, len);
         return TG_OK;
     }
-    if (code == TG_OK && s->comments)
+    if (code == TG_OK && (s->comments || s->options.through))
         source_comments_row(s, part->page, at, &s->batch->row[before]);
     if (code == TG_OK) {
         s->rows_total++;
@@ -197,6 +199,8 @@ tg_code source_emit(struct tg_history_source *s, struct tg_error *err)
         if (s->enough && !s->has_piece)
             return TG_OK;
         if (!s->has_piece) {
+            if (source_threads_over(s))
+                return TG_OK;
             code = s->bot ? source_bot_take(s, &s->piece) : tg_history_take(s->plan, &s->piece);
             if (code != TG_OK)
                 return code == TG_END ? TG_OK : code;

@@ -14,6 +14,7 @@
 
 #define ID_CHANNELS_GET_MESSAGES 0xad8c9a23u
 #define ID_GET_HISTORY 0x4423e6c5u
+#define ID_GET_REPLIES 0x22ddd30cu
 #define ID_INPUT_MESSAGE_ID 0xa676a322u
 #define ID_VECTOR 0x1cb5c415u
 #define ID_INVOKE_WITH_MESSAGES_RANGE 0x365275f2u
@@ -39,7 +40,9 @@ void source_no_memory(struct tg_history_source *s)
 
 const char *source_method(const struct tg_history_source *s)
 {
-    return s->bot ? "channels.getMessages" : "messages.getHistory";
+    return s->options.through ? "messages.getReplies"
+           : s->bot           ? "channels.getMessages"
+                              : "messages.getHistory";
 }
 
 static const struct tg_source_io *io_of(const struct tg_history_source *s)
@@ -72,7 +75,8 @@ bool source_ask(struct tg_history_source *s, const struct tg_history_request *q,
     struct tg_session_data *session = tgc_session(s->options.client);
     const struct tg_range *range =
         own_ids(s) && s->range < s->options.n_ranges ? &s->options.range[s->range] : NULL;
-    struct tgc_request request = { .method = "messages.getHistory", .done = done, .ctx = ctx };
+    struct tgc_request request = { .method = source_method(s), .done = done, .ctx = ctx };
+    int64_t through = s->options.through, peer = through ? through : s->segment_chat[s->segment];
     struct tg_error err;
     struct tg_buf body;
     bool sent;
@@ -84,14 +88,15 @@ bool source_ask(struct tg_history_source *s, const struct tg_history_request *q,
         tg_buf_u32(&body, (uint32_t)range->min_id);
         tg_buf_u32(&body, (uint32_t)range->max_id);
     }
-    tg_buf_u32(&body, ID_GET_HISTORY);
-    if (!tg_input_peer(&session->peers, s->segment_chat[s->segment], &body)) {
+    tg_buf_u32(&body, through ? ID_GET_REPLIES : ID_GET_HISTORY);
+    if (!tg_input_peer(&session->peers, peer, &body)) {
         tg_buf_done(&body);
-        tg_fail(&err, TG_NOT_FOUND, "this account knows no access to chat %lld",
-                (long long)s->segment_chat[s->segment]);
+        tg_fail(&err, TG_NOT_FOUND, "this account knows no access to chat %lld", (long long)peer);
         source_fail(s, &err);
         return false;
     }
+    if (through)
+        tg_buf_u32(&body, (uint32_t)s->by_post.post);
     tg_buf_u32(&body, (uint32_t)q->offset_id);
     tg_buf_u32(&body, (uint32_t)offset_date);
     tg_buf_u32(&body, (uint32_t)q->add_offset);
@@ -237,16 +242,16 @@ static void ask_full(struct tg_history_source *s)
 static void begin_chat(struct tg_history_source *s)
 {
     struct tg_session_data *session = tgc_session(s->options.client);
-    const struct tg_peer *peer = tg_peers_get(&session->peers, s->options.chat_id);
+    int64_t id = s->options.through ? s->options.through : s->options.chat_id;
+    const struct tg_peer *peer = tg_peers_get(&session->peers, id);
     struct tg_error err;
 
     if (!peer) {
-        tg_fail(&err, TG_NOT_FOUND, "chat %lld is not known to this account",
-                (long long)s->options.chat_id);
+        tg_fail(&err, TG_NOT_FOUND, "chat %lld is not known to this account", (long long)id);
         source_fail(s, &err);
         return;
     }
-    s->forum = peer->forum;
+    s->forum = peer->forum && !s->options.through;
     s->protected_chat = peer->protected;
     s->owner = session->user_id;
     if (peer->protected && !s->options.settings->allow_protected) {
@@ -263,7 +268,9 @@ static void begin_chat(struct tg_history_source *s)
         source_fail(s, &err);
         return;
     }
-    if (has_enough(s) && !s->options.settings->include_replies)
+    if (s->options.through)
+        source_threads_begin(s);
+    else if (has_enough(s) && !s->options.settings->include_replies)
         end_at_once(s);
     else
         ask_full(s);
@@ -310,6 +317,10 @@ static void plan_segment(struct tg_history_source *s)
     const struct tg_extract_settings *set = s->options.settings;
     bool main_segment = s->segment == s->n_segments - 1;
 
+    if (s->options.through) {
+        source_threads_plan(s);
+        return;
+    }
     s->low = s->since_id;
     s->high = s->until_id;
     if (main_segment && set->min_id)
@@ -372,6 +383,10 @@ static void read_pages(struct tg_history_source *s)
 /* On to the next range or segment, if there is one. */
 static void next_segment(struct tg_history_source *s)
 {
+    if (s->options.through) {
+        source_threads_next(s);
+        return;
+    }
     if (!s->enough && own_ids(s) && s->range + 1 < s->options.n_ranges) {
         s->range++;
         s->step = STEP_TOP;
@@ -504,6 +519,7 @@ void tg_source_free(struct tg_history_source *s)
     source_bot_done(s);
     tg_history_free(s->plan, drop_page, s);
     tg_comments_done(&s->threads);
+    source_threads_done(s);
     while (s->n_pool)
         tg_page_free(s->pool[--s->n_pool]);
     free(s);

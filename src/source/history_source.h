@@ -8,6 +8,8 @@
  * A bot may not call getHistory: it reads channels and supergroups by windows of ids instead, each
  * id named, so that every id is answered for.
  *
+ * The comments of a group that cannot be read are read through its channel (history_threads.c).
+ *
  * Batches are taken only while there is credit; without it nothing new is requested. A page with a
  * message that cannot be decoded is read again in smaller pieces until that message stands alone
  * (salvage.h); it goes to quarantine, its neighbours stay.
@@ -47,6 +49,8 @@ struct tg_source_options {
     const struct tg_extract_settings *settings;
     struct tg_source_io io;
     int64_t chat_id;
+    int64_t through;              /* the chat is a discussion group that is read through this
+                                     channel, post by post; 0: it is read itself */
     const struct tg_range *range; /* takeout's split ranges, borrowed; NULL: none */
     size_t n_ranges;
     struct tg_cursor resume;      /* segment and id done so far; id 0 nothing; its owner, if any, is

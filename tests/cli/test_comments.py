@@ -8,7 +8,7 @@ import time
 import kit
 
 
-class Comments(kit.Case):
+class Run(kit.Case):
     # chats 1 and 8 are channels; the group of the first is open, that of the second closed
     sim_args = ("--chats", "9", "--messages", "300", "--seed", "3", "--discussions", "mixed",
                 "--faults", "short=0")
@@ -52,6 +52,26 @@ class Comments(kit.Case):
         self.assertEqual({r["comment_of_chat_id"] for r in rows if "comment_of_id" in r},
                          {channel["id"]} if found else set())
         return found
+
+    def kill_and_resume(self, *args):
+        """@return how often it was killed before it reached the end"""
+        words = self.words(*args, "--checkpoint-interval", "150", "--batch-size", "50", "--rate",
+                           "30", "--burst", "1")
+        for kills in range(60):
+            run = kit.start(*words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                self.assertEqual(run.wait(0.5 + kills % 4 / 2), 0)
+                self.assertGreater(kills, 1)
+                return kills
+            except subprocess.TimeoutExpired:
+                run.send_signal(signal.SIGKILL)
+                run.wait(30)
+                time.sleep(1.1)  # until its lease has run out
+        return self.fail("it does not get on")
+
+
+class Open(Run):
+    """A group that is read like all others."""
 
     def test_a_supergroup_costs_nothing(self):
         chat = self.sim.chat("supergroup")
@@ -125,24 +145,117 @@ class Comments(kit.Case):
 
     def test_killed_and_gone_on_with(self):
         channel, group = self.channel(0)
-        args = self.words(f"@{channel['username']}", "--include-replies",
-                          "--checkpoint-interval", "150", "--batch-size", "50", "--rate", "30",
-                          "--burst", "1")
-        kills = 0
-        for _ in range(40):
-            run = kit.start(*args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(0.5)
-            if run.poll() is None:
-                run.send_signal(signal.SIGKILL)
-                kills += 1
-            run.wait(30)
-            if run.returncode == 0:
-                break
-            time.sleep(1.1)  # until its lease has run out
-        self.assertEqual(run.returncode, 0)
-        self.assertGreater(kills, 1)
+        self.kill_and_resume(f"@{channel['username']}", "--include-replies")
         self.check_whole([channel, group], self.dir / "job")
         self.check_comments(group, channel, self.rows())
+
+    def test_all_chats(self):
+        channels = [self.channel(0), self.channel(1)]
+        done, calls = self.run_counted("--all", "--include-replies", "--workers", "4")
+        mine = self.sim.chats(self.sim.account())
+        closed = channels[1][1]
+        found = self.rows()
+        self.assertEqual(len({(r["chat_id"], r["id"]) for r in found}), len(found))
+        wanted = {i for c in mine for i in (c["id"], c["migrated_from"]) if i}
+        self.assertEqual({r["chat_id"] for r in found} - {closed["id"]}, wanted)
+        self.check_comments(channels[0][1], channels[0][0],
+                            [r for r in found if r["chat_id"] == channels[0][1]["id"]])
+        self.assertEqual(done.code, 0, calls)
+
+
+class Closed(Run):
+    """A group that no account can read: its comments are asked for post by post."""
+
+    def posts(self, job="job"):
+        channel, _ = self.channel(1)
+        return {r["id"]: r.get("replies", 0) for r in self.rows(job)
+                if r["chat_id"] == channel["id"]}
+
+    def truth(self):
+        """Comments on the posts that are there, without the posts' own copies in the group."""
+        channel, group = self.channel(1)
+        posts = set(self.sim.ids(channel["id"]))
+        found, met = {}, set()
+        for i, post in sorted(self.sim.comments(group["id"]).items()):
+            if post in posts and post in met:
+                found[i] = post
+            met.add(post)  # the copy comes first
+        return found
+
+    def check_read(self, job="job"):
+        channel, group = self.channel(1)
+        found = [r for r in self.rows(job) if r["chat_id"] == group["id"]]
+        self.assertEqual([(r["comment_of_id"], r["id"]) for r in found],
+                         sorted((post, i) for i, post in self.truth().items()))
+        self.assertEqual({r["comment_of_chat_id"] for r in found}, {channel["id"]})
+        self.assertEqual({r["id"] for r in self.rows(job) if r["chat_id"] == channel["id"]},
+                         set(self.sim.ids(channel["id"])))
+
+    def test_post_by_post(self):
+        channel, group = self.channel(1)
+        name = f"@{channel['username']}"
+        _, alone = self.run_counted(name, job="channel")
+        done, both = self.run_counted(name, "--include-replies")
+        self.check_read()
+        self.assertEqual(done.json()["chats"], 2)
+        pages = sum((n + 99) // 100 for n in self.posts().values())
+        self.assertGreater(max(self.posts().values()), 100)
+        self.assertIn(0, self.posts().values())
+        self.assertEqual(both["messages.getReplies"], pages)
+        proof = kit.tgdata("verify", *self.account_args(self.me), "--state",
+                           f"sqlite:{self.dir}/job.db", "--job", "job", "--json")
+        self.assertEqual(proof.code, 0, proof)
+        told = next(c for c in proof.json()["chats"] if c["chat_id"] == group["id"])
+        self.assertTrue(told["by_post"] and told["complete"])
+        self.assertEqual(told["covered_to"], channel["top_id"])
+        done, again = self.run_counted(name, "--include-replies")
+        self.assertEqual(done.json()["rows"], 0)
+        self.assertNotIn("messages.getReplies", again)
+
+    def test_short_pages_lose_nothing(self):
+        sim = kit.Sim(self.dir / "dc", *self.sim_args[:-1], "short=0.3")
+        try:
+            self.me = self.dir / "short.session"
+            self.login(self.me, datacenter=sim.file)
+            channel, _ = self.channel(1)
+            done = kit.tgdata("extract", f"@{channel['username']}", "--include-replies",
+                              "--session", self.me, "--to", f"ndjson:{self.dir}/job", "--state",
+                              f"sqlite:{self.dir}/job.db", "--progress", "none")
+            self.assertEqual(done.code, 0, done)
+            self.assertGreater(sim.stats()["short_pages"], 10)
+        finally:
+            sim.stop()
+        self.check_read()
+
+    def test_a_limit_and_dates(self):
+        channel, group = self.channel(1)
+        name = f"@{channel['username']}"
+        self.run_counted(name, "--include-replies", job="all")
+        everything = [r for r in self.rows("all") if r["chat_id"] == group["id"]]
+        self.run_counted(name, "--include-replies", "--limit", "130", job="few")
+        self.assertEqual([r for r in self.rows("few") if r["chat_id"] == group["id"]],
+                         everything[:130])
+        done, calls = self.run_counted(name, "--include-replies", "--limit", "130", job="few")
+        self.assertEqual((done.json()["rows"], calls), (0, {"channels.getFullChannel": 1}))
+        since, until = "2021-01-01T00:00:00Z", "2023-01-01T00:00:00Z"
+        self.run_counted(name, "--include-replies", "--since", since, "--until", until, job="some")
+        self.assertEqual([r for r in self.rows("some") if r["chat_id"] == group["id"]],
+                         [r for r in everything if since <= r["date"] < until])
+
+    def test_killed_and_gone_on_with(self):
+        channel, _ = self.channel(1)
+        before = self.calls().get("messages.getReplies", 0)
+        kills = self.kill_and_resume(f"@{channel['username']}", "--include-replies")
+        self.check_read()
+        pages = sum((n + 99) // 100 for n in self.posts().values())
+        # of each run, at most what was not committed yet, and the proof of the thread it was in
+        self.assertLess(self.calls()["messages.getReplies"] - before, pages + kills * 16)
+
+    def test_a_group_is_gone_on_with_as_it_was_begun(self):
+        channel, group = self.channel(1)
+        self.run_counted(f"@{channel['username']}", "--include-replies")
+        done = kit.tgdata(*self.words(str(group["id"]), "--include-replies"))
+        self.check_fails(done, 4, "through their channel")
 
 
 if __name__ == "__main__":

@@ -99,6 +99,7 @@ static void comments_name_the_copy_of_their_post(void **state)
                             sim_world_post_root(w, channel, post) == id);
                 n_roots++;
             } else if (truth) {
+                assert_true(sim_world_date(w, group, id) >= sim_world_date(w, channel, truth));
                 assert_true(sim_world_exists(w, group, thread));
                 assert_int_equal(sim_world_comment_of(w, group, thread), truth);
                 assert_int_equal(sim_world_thread(w, group, id), thread);

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * history_threads.c - comments read through their channel, post by post
+ *
+ *   channel:  post 7 | post 8 | post 9 | ...      a source of its own reads these
+ *               |                 |
+ *   group:    comments          comments          messages.getReplies, oldest first
+ *
+ * For groups that the account cannot read: the comments can be read by whoever reads the channel.
+ * Posts without comments cost no request. A thread is one plan (telegram/history.h) without an
+ * upper end: it is over when as many comments came as the server counts, which takes no request
+ * more than their pages; where the count does not fit, when the plan has proved it.
+ *
+ * Where reading stands is a pair, which is why it goes on behind the last comment that was
+ * committed. Rows of a thread ascend; those of the group as a whole do not.
+ *
+ *   cursor:  post << 32 | last comment read of it; 2^31 - 1: all of it
+ *
+ * Limits: 200 posts ahead
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "source/history_impl.h"
+
+enum { POSTS_AHEAD = 200, POSTS_IN_FLIGHT = 2, ALL_OF_IT = INT32_MAX };
+
+int64_t source_place(const struct tg_history_source *s)
+{
+    const struct source_threads *t = &s->by_post;
+
+    if (!s->options.through)
+        return s->covered;
+    if (t->post)
+        return TG_THREAD_CURSOR(t->post, s->covered);
+    return t->done ? TG_THREAD_CURSOR(t->done, ALL_OF_IT) : 0;
+}
+
+void source_threads_begin(struct tg_history_source *s)
+{
+    struct source_threads *t = &s->by_post;
+    int64_t id = s->options.resume.id, limit = s->options.settings->limit;
+    struct tg_error err;
+
+    if (s->bot) {
+        tg_fail(&err, TG_UNSUPPORTED, "a bot cannot ask for the comments on a post");
+        tg_hint(&err, "make it a member of the discussion group, or log in as a person");
+        source_fail(s, &err);
+        return;
+    }
+    s->n_segments = 1;
+    s->segment_chat[0] = s->options.chat_id;
+    s->told = id;
+    t->last = id & INT32_MAX;
+    t->post = t->last == ALL_OF_IT ? 0 : id >> 32;
+    t->done = t->post ? t->post - 1 : id >> 32;
+    s->covered = t->post ? t->last : 0;
+    s->enough = limit && s->rows_total >= (uint64_t)limit;
+    s->step = STEP_NEXT;
+}
+
+/* ---- the channel's posts ---- */
+
+static struct tg_batch *lend_batch(void *ctx)
+{
+    struct source_threads *t = &((struct tg_history_source *)ctx)->by_post;
+
+    if (t->lent || t->held)
+        return NULL;
+    if (!t->batch)
+        t->batch = tg_batch_new(POSTS_AHEAD);
+    t->lent = t->batch != NULL;
+    return t->batch;
+}
+
+static void on_posts(void *ctx, struct tg_batch *batch)
+{
+    struct source_threads *t = &((struct tg_history_source *)ctx)->by_post;
+
+    assert(batch == t->batch);
+    t->lent = false;
+    t->held = true;
+    t->next = 0;
+}
+
+static void on_unused(void *ctx, struct tg_batch *batch)
+{
+    (void)batch;
+    ((struct tg_history_source *)ctx)->by_post.lent = false;
+}
+
+static void on_bad_post(void *ctx, int64_t chat_id, int64_t id, const char *reason,
+                        const void *bytes, size_t len)
+{
+    const struct tg_source_io *io = &((struct tg_history_source *)ctx)->options.io;
+
+    io->bad(io->ctx, chat_id, id, reason, bytes, len);
+}
+
+static void no_word(void *ctx, const char *line)
+{
+    (void)ctx;
+    (void)line; /* it was said when the channel itself was read */
+}
+
+static void on_posts_done(void *ctx, const struct tg_error *err)
+{
+    struct tg_history_source *s = ctx;
+
+    s->by_post.ended = true;
+    if (err)
+        source_fail(s, err);
+}
+
+static bool may_ask(void *ctx)
+{
+    const struct tg_source_io *io = &((struct tg_history_source *)ctx)->options.io;
+
+    return !io->may_ask || io->may_ask(io->ctx);
+}
+
+static bool start_posts(struct tg_history_source *s)
+{
+    struct source_threads *t = &s->by_post;
+    struct tg_source_options options = {
+        .client = s->options.client,
+        .settings = &t->settings,
+        .io = { s, lend_batch, on_posts, on_unused, on_bad_post, no_word, on_posts_done, NULL,
+                may_ask },
+        .chat_id = s->options.through,
+        .resume = { .chat_id = s->options.through, .id = t->done },
+        .urgent = s->options.urgent,
+    };
+
+    t->settings = *s->options.settings;
+    t->settings.since = t->settings.limit = 0; /* of the comments; none is older than its post */
+    t->settings.min_id = t->settings.max_id = 0;
+    t->settings.include_replies = t->settings.raw = false;
+    t->settings.in_flight = POSTS_IN_FLIGHT;
+    t->posts = tg_source_start(&options, s->now_us);
+    if (!t->posts)
+        source_no_memory(s);
+    return t->posts != NULL;
+}
+
+/* @return whether there is one; if not, it is awaited, or there is none left, or reading failed */
+static bool next_post(struct tg_history_source *s)
+{
+    struct source_threads *t = &s->by_post;
+
+    for (;;) {
+        while (t->held && t->next < t->batch->n) {
+            const struct tg_row *row = &t->batch->row[t->next++];
+
+            if (row->replies > 0) {
+                t->post = row->id;
+                return true;
+            }
+            t->done = row->id;
+        }
+        if (t->held)
+            tg_batch_clear(t->batch);
+        t->held = false;
+        if (t->ended) {
+            s->step = STEP_TAIL;
+            return false;
+        }
+        if (!t->posts && !start_posts(s))
+            return false;
+        tg_source_step(t->posts, s->now_us);
+        if (s->step == STEP_DONE || (!t->held && !t->ended))
+            return false;
+    }
+}
+
+void source_threads_next(struct tg_history_source *s)
+{
+    struct source_threads *t = &s->by_post;
+
+    if (s->enough) {
+        s->step = STEP_TAIL;
+        return;
+    }
+    if (t->begun) {
+        t->done = t->post;
+        t->post = t->last = 0;
+        t->begun = false;
+    }
+    if (t->post || next_post(s))
+        s->step = STEP_PAGES;
+}
+
+void source_threads_done(struct tg_history_source *s)
+{
+    tg_source_free(s->by_post.posts);
+    tg_batch_free(s->by_post.batch);
+    s->by_post.posts = NULL;
+    s->by_post.batch = NULL;
+}
+
+/* ---- one post's comments ---- */
+
+void source_threads_plan(struct tg_history_source *s)
+{
+    struct source_threads *t = &s->by_post;
+
+    t->begun = true;
+    t->whole = t->last == 0;
+    t->n_fetched = 0;
+    t->over = false;
+    t->top = 0;
+    s->low = s->covered = t->last;
+    s->high = INT32_MAX - 1;
+    s->planned = true;
+    if (s->low < s->high)
+        s->plan = tg_history_new(&(struct tg_history_options){ .low = s->low,
+                                                               .high = s->high,
+                                                               .lanes = 1,
+                                                               .density_permille = 1000,
+                                                               .ahead_max = 1 });
+    if (!s->plan)
+        source_no_memory(s);
+}
+
+bool source_threads_count(struct tg_history_source *s, const struct tg_page *page,
+                          const struct tg_page_info *info)
+{
+    struct source_threads *t = &s->by_post;
+
+    if (!s->options.through)
+        return false;
+    t->n_fetched += info->n;
+    if (info->n)
+        t->top = TG_MAX(t->top, (int64_t)tg_page_ids(page)[0]);
+    t->over = t->whole && info->total >= 0 && t->n_fetched == (uint64_t)info->total;
+    return t->over;
+}
+
+bool source_threads_over(const struct tg_history_source *s)
+{
+    return s->options.through && s->by_post.over && s->covered >= s->by_post.top;
+}
+
+bool source_threads_gone(struct tg_history_source *s, const struct tgc_reply *reply)
+{
+    if (!s->options.through || strcmp(reply->rpc_text, "MSG_ID_INVALID") != 0)
+        return false;
+    s->by_post.over = true;
+    s->by_post.top = s->covered;
+    s->n_out--;
+    return true;
+}
