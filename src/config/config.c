@@ -75,8 +75,8 @@ static const struct tg_option account_table[] = {
     ACCOUNT(retry_budget, "retry-budget", I64, "20", 0, 100, "PERCENT",
             "retries at most, as a share of all calls (and two a second); 0 does not limit them"),
     ACCOUNT(circuit_failures, "circuit-failures", I64, "0", 0, 100000, "N",
-            "failures in a row that open a circuit breaker: that account, data centre or chat is "
-            "not asked for a while; 0 never does"),
+            "failures in a row that open a circuit breaker: that account, data centre, chat or "
+            "destination is not asked for a while; 0 never does"),
     ACCOUNT(circuit_rate, "circuit-rate", I64, "0", 0, 100, "PERCENT",
             "share of the last minute's calls that opens it as well, of ten at least; 0 is not "
             "looked at"),

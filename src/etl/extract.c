@@ -173,6 +173,7 @@ static void step_read(struct extract_run *r, const struct extract_account *a, in
     struct tg_pipeline_state pipeline;
     bool more = false;
 
+    extract_circuit_news(r);
     tg_pipeline_state(r->pipeline, &pipeline);
     if (pipeline.failed)
         extract_keep_failure(r, &pipeline.err, true);
@@ -225,6 +226,7 @@ static void end_calls(struct extract_account *a, const char *why)
 static void stop(struct extract_run *r)
 {
     r->stopping = true;
+    tg_pipeline_hurry(r->pipeline);
     if (r->phase >= RUN_READ)
         return;
     for (size_t i = 0; i < r->n_accounts; i++)
@@ -341,12 +343,15 @@ static int64_t sink_clock(void *ctx)
 static tg_code open_all(struct extract_run *r, struct tg_error *err)
 {
     const struct tg_random random = tg_random_system();
+    const struct tg_account_settings *account = &r->accounts[0]->settings;
     struct tg_pipeline_options options = {
         .job = r->settings,
         .store = &r->store,
         .callback = r->hooks->batch,
         .callback_ctx = r->hooks->ctx,
         .by_chat = r->by_chat,
+        .circuit = tg_account_breaker(account),
+        .circuit_fails = account->circuit_open == TG_CIRCUIT_OPEN_FAIL,
         .n_chats = extract_workers(r),
         .nonce = (uint32_t)tg_random_u64(&random),
         .unix_us = tg_clock_unix_us,
@@ -502,6 +507,7 @@ tg_code extract_go(struct extract_run *r, struct tg_error *err)
     if (code == TG_OK) {
         code = tg_accounts_run(r->accounts, r->n_accounts, run_step, r, err);
         ended = tg_pipeline_finish(r->pipeline, &late);
+        extract_circuit_news(r);
         if (ended != TG_OK && (code == TG_OK || code == TG_CANCELLED)) {
             *err = late;
             code = ended;

@@ -5,7 +5,8 @@
  * Each account's client has its own and those of its DCs (telegram/client_circuit.c); the chats'
  * are the run's, since a chat that moves to another account is as broken as before. A chat whose
  * breaker is open occupies no worker, and server trouble is then no reason to end the run: the
- * others go on, and the chat has failed if its calls have.
+ * others go on, and the chat has failed if its calls have. The destination's is the taker's
+ * (taker_circuit.c): while it is open nothing is taken, so that no credit is left to read with.
  */
 #include "etl/extract_impl.h"
 
@@ -68,6 +69,24 @@ void extract_circuit_changed(struct extract_run *r, const struct tg_circuit_chan
     n->closed += change->to == TG_BREAKER_CLOSED;
     if (change->kind == TG_CIRCUIT_CHAT)
         keep(r, change->number);
+}
+
+void extract_circuit_news(struct extract_run *r)
+{
+    struct tg_taker_news news;
+
+    while (tg_pipeline_news(r->pipeline, &news)) {
+        extract_circuit_changed(r, &news.change);
+        tg_account_tell_circuit(r->accounts[0], &news.change);
+    }
+}
+
+bool extract_circuit_sink(const struct extract_run *r, tg_code code)
+{
+    const struct tg_breaker_options *o = &r->circuits.options;
+
+    return (o->failure_threshold || o->rate_permille) && !r->hooks->batch &&
+           tg_circuit_sink_passes(code);
 }
 
 int64_t extract_circuit_wait(const struct extract_run *r, int64_t chat_id)

@@ -262,17 +262,20 @@ static void step_read(struct extract_lane *lane, int64_t now_us)
 /* @return whether it is left */
 static bool step_leave(struct extract_lane *lane)
 {
-    struct tg_error err;
+    struct tg_error err, alone;
     int64_t rows;
-    tg_code code = tg_pipeline_left(lane->run->pipeline, lane->task->chat.id, &rows, &err);
+    tg_code code = tg_pipeline_left(lane->run->pipeline, lane->task->chat.id, &rows, &alone, &err);
 
     if (code == TG_AGAIN)
         return false;
-    if (code == TG_OK)
-        lane->task->rows += rows;
-    else
+    if (code != TG_OK) {
         extract_keep_failure(lane->run, &err, true);
-    return code == TG_OK;
+        return false;
+    }
+    lane->task->rows += rows;
+    if (alone.code != TG_OK)
+        fail(lane, &alone);
+    return true;
 }
 
 bool extract_lane_step(struct extract_lane *lane, int64_t now_us)

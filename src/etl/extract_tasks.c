@@ -10,6 +10,7 @@
  *   a login is gone            the account is set aside, its chats go to others
  *   network or server trouble  tried again, with another account if there is one
  *   the chat's own trouble     (its circuit breaker is open) it has failed, if its calls have
+ *   the destination's trouble  tried again, if it may pass and there is a circuit breaker
  *   all else                   the run ends
  */
 #include <stdio.h>
@@ -319,6 +320,12 @@ static void lane_failed(struct extract_run *r, struct extract_lane *lane)
             extract_task_queue(r, t, 0);
         else if (!extract_comments_through(a, t))
             extract_task_failed(r, t, a, err);
+        return;
+    }
+    if (extract_circuit_sink(r, err->code)) {
+        extract_task_queue(r, t, EXTRACT_RETRY_US);
+        tg_account_note(a->account, TG_NOTE_RETRY, (double)EXTRACT_RETRY_US / 1e6,
+                        "'%s' is tried again: %s", t->chat.title, err->message);
         return;
     }
     t->attempts++;

@@ -187,11 +187,36 @@ static void publish(struct tg_pipeline *p, const struct tg_error *failure)
     pthread_mutex_unlock(&p->lock);
 }
 
+/* Whether an item asks the destination for something. */
+static bool needs_sink(struct tg_pipeline *p, const struct item *item)
+{
+    switch (item->kind) {
+    case ITEM_LIST:
+    case ITEM_CHAT:
+        return true;
+    case ITEM_BATCH:
+    case ITEM_LEAVE:
+        return !has_failed(p, item->chat_id);
+    default:
+        return false;
+    }
+}
+
+static tg_code try_work(struct tg_pipeline *p, struct item *item, struct tg_error *err)
+{
+    tg_code code = needs_sink(p, item) ? tg_taker_await_sink(&p->taker, err) : TG_OK;
+
+    if (code == TG_OK)
+        return work(p, item, err);
+    p->taker.failed = true;
+    return code;
+}
+
 /* Works an item off and gives everything in it back. */
 static tg_code take_item(struct tg_pipeline *p, struct item *item, uint64_t bytes, bool drop,
                          struct tg_error *err)
 {
-    tg_code code = drop ? TG_OK : work(p, item, err);
+    tg_code code = drop ? TG_OK : try_work(p, item, err);
 
     publish(p, code == TG_OK ? NULL : err);
     if (item->batch)
@@ -254,8 +279,10 @@ tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pip
         .unix_us = options->unix_us,
         .nonce = options->nonce,
         .by_chat = options->by_chat,
+        .circuit = { .options = options->circuit, .fails = options->circuit_fails },
     };
     pthread_mutex_init(&p->lock, NULL);
+    pthread_mutex_init(&p->taker.circuit.lock, NULL);
     p->batches_max = BATCHES_BEHIND - 1 + TG_MAX(options->n_chats, (size_t)1);
     p->pool = calloc(p->batches_max, sizeof(struct tg_batch *));
     p->queue = tg_queue_new(ITEMS_MAX + 4 * p->batches_max, UINT64_MAX);
@@ -362,7 +389,7 @@ tg_code tg_pipeline_leave(struct tg_pipeline *p, int64_t chat_id, struct tg_erro
 }
 
 tg_code tg_pipeline_left(struct tg_pipeline *p, int64_t chat_id, int64_t *ret_rows,
-                         struct tg_error *err)
+                         struct tg_error *ret_alone, struct tg_error *err)
 {
     tg_code code = TG_AGAIN;
     struct chat *c;
@@ -374,6 +401,7 @@ tg_code tg_pipeline_left(struct tg_pipeline *p, int64_t chat_id, int64_t *ret_ro
         code = err->code;
     } else if (c->left) {
         *ret_rows = c->rows;
+        *ret_alone = c->failed ? c->err : (struct tg_error){ .code = TG_OK };
         *c = p->chat[--p->n_chats];
         code = TG_OK;
     }
@@ -467,6 +495,7 @@ void tg_pipeline_state(struct tg_pipeline *p, struct tg_pipeline_state *ret)
 tg_code tg_pipeline_finish(struct tg_pipeline *p, struct tg_error *err)
 {
     if (p->running) {
+        tg_pipeline_hurry(p);
         tg_queue_close(p->queue);
         pthread_join(p->thread, NULL);
         p->running = false;
@@ -496,7 +525,18 @@ void tg_pipeline_free(struct tg_pipeline *p)
     free(p->chat);
     tg_queue_free(p->queue);
     pthread_mutex_destroy(&p->lock);
+    pthread_mutex_destroy(&p->taker.circuit.lock);
     free(p);
+}
+
+bool tg_pipeline_news(struct tg_pipeline *p, struct tg_taker_news *ret)
+{
+    return tg_taker_news(&p->taker, ret);
+}
+
+void tg_pipeline_hurry(struct tg_pipeline *p)
+{
+    atomic_store(&p->taker.circuit.hurry, true);
 }
 
 void tg_pipeline_circuit(struct tg_pipeline *p, int64_t chat_id,

@@ -37,6 +37,8 @@ struct tg_pipeline_options {
     tg_batch_fn callback;              /* NULL: a sink alone */
     void *callback_ctx;
     bool by_chat;                      /* see struct tg_taker */
+    struct tg_breaker_options circuit; /* see struct tg_taker_circuit */
+    bool circuit_fails;
     size_t n_chats;                    /* that may be at work at once; 0: 1 */
     uint32_t nonce;                    /* random: tells this run from others (struct tg_fence) */
     int64_t (*unix_us)(void);
@@ -67,12 +69,13 @@ tg_code tg_pipeline_resume(struct tg_pipeline *p, int64_t chat_id, struct tg_com
  *  and tg_pipeline_left. */
 tg_code tg_pipeline_leave(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err);
 
-/** @return TG_OK: it is left, ret_rows tells what of it was committed in this run, and the chat is
- *  forgotten; TG_AGAIN: not yet; the failure that ended the pipeline */
+/** @return TG_OK: it is left, ret_rows tells what of it was committed in this run, ret_alone why it
+ *  alone failed (code TG_OK: it did not), and the chat is forgotten; TG_AGAIN: not yet; the failure
+ *  that ended the pipeline */
 tg_code tg_pipeline_left(struct tg_pipeline *p, int64_t chat_id, int64_t *ret_rows,
-                         struct tg_error *err);
+                         struct tg_error *ret_alone, struct tg_error *err);
 
-/** @return whether that chat alone failed (by_chat), with why: it is to be left */
+/** @return whether that chat alone failed, with why: it is to be left */
 bool tg_pipeline_chat_failed(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err);
 
 /** @return rows of a begun chat committed in this run so far */
@@ -102,6 +105,11 @@ void tg_pipeline_state(struct tg_pipeline *p, struct tg_pipeline_state *ret);
  */
 tg_code tg_pipeline_finish(struct tg_pipeline *p, struct tg_error *err);
 void tg_pipeline_free(struct tg_pipeline *p); /* NULL is nothing */
+
+/** What has become of the destination's circuit breaker; see tg_taker_news. */
+bool tg_pipeline_news(struct tg_pipeline *p, struct tg_taker_news *ret);
+/** The end is near: an open breaker of the destination is not waited for. */
+void tg_pipeline_hurry(struct tg_pipeline *p);
 
 /** Keeps how a chat's circuit breaker stands, for the next run. */
 void tg_pipeline_circuit(struct tg_pipeline *p, int64_t chat_id,

@@ -53,7 +53,7 @@ static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete
     c->next.fence = c->fence;
     c->next.complete = complete;
     if (sink)
-        code = sink->ops->commit(sink->self, &c->next, err);
+        code = tg_taker_sink_did(t, sink->ops->commit(sink->self, &c->next, err), true, err);
     if (code != TG_OK)
         return code;
     c->checkpoint.commit = c->next;
@@ -77,7 +77,8 @@ static tg_code write_rows(struct tg_taker *t, struct tg_taker_chat *c, const str
 
     assert(from < to && to <= b->n);
     if (sink)
-        code = sink->ops->write(sink->self, b, from, to - from, err);
+        code = tg_taker_sink_did(t, sink->ops->write(sink->self, b, from, to - from, err), false,
+                                 err);
     if (code != TG_OK)
         return code;
     c->next.rows += to - from;
@@ -312,9 +313,11 @@ tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *
     tg_code code;
 
     assert(!t->failed && c);
+    t->circuit.passing = false;
     code = take_batch(t, c, b, err);
     if (code != TG_OK) {
-        note_failure(t, c, b, err);
+        if (!tg_taker_sink_passes(t, code))
+            note_failure(t, c, b, err);
         chat_failed(t, c, code);
     }
     return code;
@@ -401,7 +404,8 @@ static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat
     if (code != TG_OK && code != TG_END)
         return code;
     if (sink)
-        code = sink->ops->attach(sink->self, chat_id, &fence, &c->next, err);
+        code = tg_taker_sink_did(t, sink->ops->attach(sink->self, chat_id, &fence, &c->next, err),
+                                 false, err);
     else
         c->next = stored->commit;
     if (code == TG_OK || code == TG_END)
@@ -453,6 +457,7 @@ tg_code tg_taker_chat(struct tg_taker *t, const struct tg_job_chat *chat, struct
     tg_code code;
 
     assert(!t->failed && !find_chat(t, chat->id));
+    t->circuit.passing = false;
     c = add_chat(t, chat);
     code = c ? take_up(t, c, chat->id, err) : tg_fail(err, TG_NOMEM, "no memory for a chat");
     if (code == TG_OK) {
@@ -480,6 +485,7 @@ tg_code tg_taker_leave(struct tg_taker *t, int64_t chat_id, int64_t *ret_rows,
     tg_code code = TG_OK;
 
     assert(!t->failed && c);
+    t->circuit.passing = false;
     if (c->dirty)
         code = commit(t, c, false, err);
     *ret_rows = c->rows;

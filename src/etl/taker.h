@@ -15,6 +15,11 @@
  * the two, the next run finds the destination ahead and brings the checkpoint to it. After any
  * failure nothing more is written; only the checkpoint may be told why.
  *
+ * The destination has a circuit breaker (taker_circuit.c), if it is given thresholds and there is
+ * no callback. A failure that may pass, such as a disk that is full, is then that chat's alone: it
+ * is laid down with what was not committed, to be taken up again. While the breaker is open nothing
+ * is asked of the destination, and whoever puts batches waits for credit.
+ *
  * Without a callback a batch counts as taken when it comes, and a commit is due every interval of
  * rows. A callback commits by itself: tg_batch_commit is a commit at once.
  *
@@ -23,10 +28,34 @@
 #ifndef TG_TAKER_H
 #define TG_TAKER_H
 
+#include <stdatomic.h>
+
 #include "etl/checkpoint.h"
 #include "etl/circuit_doc.h"
 #include "etl/joblist.h"
+#include "os/queue.h"
 #include "tgdata/extract.h"
+
+enum { TG_TAKER_NEWS = 16 };
+
+/* The destination's circuit breaker. */
+struct tg_taker_circuit {
+    /* to be filled in */
+    struct tg_breaker_options options; /* without threshold and rate it never opens */
+    bool fails;                        /* while it is open the taker fails; else it waits */
+
+    /* own */
+    atomic_bool hurry;  /* the end is near: nothing is waited for */
+    struct tg_breaker breaker;
+    uint64_t turn;      /* of the commit in hand; 0 none */
+    bool passing;       /* the destination's last failure may pass */
+    pthread_mutex_t lock; /* of what follows, news for another thread; made by the owner */
+    struct tg_taker_news {
+        struct tg_circuit_change change;
+        struct tg_error err;
+    } news[TG_TAKER_NEWS]; /* if there are more, the newest are left out */
+    size_t n_news;
+};
 
 /* One chat that was taken up. */
 struct tg_taker_chat {
@@ -53,6 +82,7 @@ struct tg_taker {
     int64_t (*unix_us)(void);
     uint32_t nonce;             /* random: tells this run from others (struct tg_fence) */
     bool by_chat;               /* others work at the same job: leases are of single chats */
+    struct tg_taker_circuit circuit;
 
     uint64_t rows, batches, commits; /* done so far */
     int64_t renew_us;                /* when a lease is to be renewed, by unix_us */
@@ -104,6 +134,14 @@ tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *
 /** A record that could not be decoded. `name` tells it from others of the chat: kept once. */
 tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *name,
                             const struct tg_buf *record, struct tg_error *err);
+
+/** Waits while the destination's breaker is open, and keeps the leases meanwhile.
+ *  @return TG_CIRCUIT if that is not to be waited for; TG_CONFLICT */
+tg_code tg_taker_await_sink(struct tg_taker *t, struct tg_error *err);
+
+/** From any thread. @return whether there is news of the destination's breaker: *ret, oldest first
+ */
+bool tg_taker_news(struct tg_taker *t, struct tg_taker_news *ret);
 
 /** Keeps how a circuit breaker stands. If that cannot be, the next run begins with a closed one. */
 void tg_taker_keep_circuit(struct tg_taker *t, const char *name, const struct tg_buf *record);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * taker_impl.h - the taker's insides: taker.c (chats, batches, commits), taker_lease.c
+ * taker_impl.h - the taker's insides: taker.c (chats, batches, commits), taker_lease.c,
+ * taker_circuit.c
  */
 #ifndef TG_TAKER_IMPL_H
 #define TG_TAKER_IMPL_H
@@ -19,6 +20,19 @@ tg_code tg_taker_lease_chat(struct tg_taker *t, struct tg_taker_chat *c, struct 
 
 /** Renews that lease if it is time. @return TG_CONFLICT if another has it */
 tg_code tg_taker_renew_chat(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err);
+
+/* ---- taker_circuit.c ---- */
+
+/** The destination's breaker as the last run left it. */
+tg_code tg_taker_circuit_start(struct tg_taker *t, struct tg_error *err);
+/** What the destination did. @param commit  success counts, as a write that is only buffered does
+ *  not. @return code */
+tg_code tg_taker_sink_did(struct tg_taker *t, tg_code code, bool commit,
+                          const struct tg_error *err);
+/** @return whether that failure was the destination's, may pass, and is to be waited for */
+bool tg_taker_sink_passes(const struct tg_taker *t, tg_code code);
+
+/* ---- taker_lease.c again ---- */
 
 /** Give them back. */
 void tg_taker_release_chat(struct tg_taker *t, struct tg_taker_chat *c);

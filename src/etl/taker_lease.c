@@ -60,6 +60,9 @@ tg_code tg_taker_start(struct tg_taker *t, struct tg_error *err)
 
     assert(t->sink || t->callback);
     snprintf(t->lease_name, sizeof t->lease_name, "job/%s", t->job->job);
+    code = tg_taker_circuit_start(t, err);
+    if (code != TG_OK)
+        return code;
     if (t->by_chat) {
         t->renew_us = t->unix_us() + ttl_us(t) / 3;
         return TG_OK;
@@ -209,6 +212,7 @@ void tg_taker_release(struct tg_taker *t)
 
 bool tg_taker_only_chat(const struct tg_taker *t, tg_code code)
 {
-    return t->by_chat && (code == TG_CONFLICT || code == TG_BUSY || code == TG_GAP ||
-                          code == TG_USAGE);
+    return tg_taker_sink_passes(t, code) ||
+           (t->by_chat && (code == TG_CONFLICT || code == TG_BUSY || code == TG_GAP ||
+                           code == TG_USAGE));
 }

@@ -33,6 +33,11 @@ const char *tg_circuit_kind_name(enum tg_circuit_kind kind)
     return name[kind];
 }
 
+bool tg_circuit_sink_passes(tg_code code)
+{
+    return tg_code_type(code) == TG_TYPE_SINK && tg_code_retry(code) == TG_RETRY_BACKOFF;
+}
+
 /* ---- chats ---- */
 
 void tg_circuit_chats_init(struct tg_circuit_chats *chats,

@@ -127,6 +127,9 @@ void tg_circuits_health(const struct tg_circuits *cs, int32_t dc, int64_t chat, 
 /** @return "account", "dc", "chat" or "sink" */
 const char *tg_circuit_kind_name(enum tg_circuit_kind kind);
 
+/** @return whether a destination that failed so may be asked again later */
+bool tg_circuit_sink_passes(tg_code code);
+
 /* ---- chats ---- */
 
 void tg_circuit_chats_init(struct tg_circuit_chats *chats,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * etl_circuit.c - circuit breakers in the state store: kept, read again, and what is damaged there
+ * etl_circuit.c - circuit breakers in the state store, and that of the destination
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -116,11 +116,118 @@ static void damage_is_as_if_it_was_not_there(void **state)
     kit_end(&k);
 }
 
+/* ---- the destination's ---- */
+
+/* Takes the chat up, feeds it to its end and lays it down. @return whether it went well; if not,
+ * the chat failed alone */
+static bool try_chat(struct kit *k, int64_t to)
+{
+    struct tg_pipeline_state told;
+    struct tg_commit there;
+    bool well = kit_chat(k, CHAT, &there) == TG_OK;
+
+    if (well && there.cursor.id < to) {
+        const struct kit_piece piece = { CHAT, there.cursor.id + 1, to, to, 0, true };
+        uint64_t seq = there.batches;
+
+        assert_true(kit_feed(k, &piece, &seq));
+    }
+    assert_true(kit_leave(k, CHAT) >= 0);
+    tg_pipeline_state(k->pipeline, &told);
+    assert_false(told.failed);
+    assert_true(k->alone.code == TG_OK || k->alone.code == TG_FULL);
+    return k->alone.code == TG_OK;
+}
+
+/* Whatever fails at the destination and when: the same run goes on behind the last commit. */
+static void what_may_pass_is_tried_again(void **state)
+{
+    enum { ROWS = 130 };
+
+    (void)state;
+    for (uint64_t nth = 1;; nth++) {
+        unsigned tries = 1;
+        struct kit k;
+
+        kit_start(&k, 50, 20);
+        k.options.circuit.failure_threshold = 3;
+        kit_run(&k);
+        tg_fs_memory_fail(k.memory, nth, TG_FULL, false);
+        while (!try_chat(&k, ROWS))
+            tries++;
+        tg_fs_memory_fail(k.memory, 0, TG_IO, false);
+        assert_int_equal(kit_finish(&k), TG_OK);
+        kit_check_rows(&k, ROWS);
+        kit_end(&k);
+        assert_true(tries <= 2);
+        if (tries == 1 && nth > 40)
+            break; /* it was never reached */
+    }
+}
+
+/* Open after two failures; tried and closed when its time has come. */
+static void an_open_destination_is_waited_for(void **state)
+{
+    static const enum tg_breaker_state wanted[] = { TG_BREAKER_OPEN, TG_BREAKER_HALF_OPEN,
+                                                    TG_BREAKER_CLOSED };
+    struct tg_taker_news news;
+    struct kit k;
+
+    (void)state;
+    kit_start(&k, 50, 20);
+    k.options.circuit = (struct tg_breaker_options){ .failure_threshold = 2,
+                                                     .recovery_timeout_us = 300 * TG_MS_US,
+                                                     .half_open_requests = 2 };
+    kit_run(&k);
+    assert_true(try_chat(&k, 60));
+    tg_fs_memory_fail(k.memory, 1, TG_FULL, true);
+    assert_false(try_chat(&k, 130));
+    assert_false(tg_pipeline_news(k.pipeline, &news));
+    assert_false(try_chat(&k, 130));
+    assert_int_equal(find(&k, "job").n_sinks, 1);
+    tg_fs_memory_fail(k.memory, 0, TG_IO, false);
+    assert_true(try_chat(&k, 250));
+    for (size_t i = 0; i < TG_COUNT(wanted); i++) {
+        assert_true(tg_pipeline_news(k.pipeline, &news));
+        assert_int_equal(news.change.to, wanted[i]);
+        assert_true((news.change.err != NULL) == (i == 0));
+    }
+    assert_false(tg_pipeline_news(k.pipeline, &news));
+    assert_int_equal(kit_finish(&k), TG_OK);
+    assert_int_equal(find(&k, "job").n_sinks, 0);
+    kit_check_rows(&k, 250);
+    kit_end(&k);
+}
+
+/* Or it ends the run: the one in which it opens with its failure, the next one at once. */
+static void an_open_destination_ends_the_run(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    kit_start(&k, 50, 20);
+    k.options.circuit.failure_threshold = 1;
+    k.options.circuit_fails = true;
+    tg_fs_memory_fail(k.memory, 1, TG_FULL, true);
+    assert_int_equal(kit_extract(&k, 130), TG_FULL);
+    tg_fs_memory_fail(k.memory, 0, TG_IO, false);
+    assert_int_equal(kit_extract(&k, 130), TG_CIRCUIT);
+    assert_non_null(strstr(k.err.message, "the destination"));
+    k.options.circuit_fails = false;
+    k.options.circuit.recovery_timeout_us = TG_MS_US; /* no more is left then */
+    assert_int_equal(kit_extract(&k, 130), TG_OK);
+    kit_check_rows(&k, 130);
+    kit_end(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_kept_is_read),
         cmocka_unit_test(damage_is_as_if_it_was_not_there),
+        cmocka_unit_test(what_may_pass_is_tried_again),
+        cmocka_unit_test(an_open_destination_is_waited_for),
+        cmocka_unit_test(an_open_destination_ends_the_run),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

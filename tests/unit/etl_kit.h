@@ -33,7 +33,7 @@ struct kit {
     struct tg_pipeline *pipeline;
     struct tg_job_chat chat[8]; /* begun since the pipeline was made */
     size_t n_chats;
-    struct tg_error err;
+    struct tg_error err, alone; /* why the chat that was left last failed alone */
     pthread_mutex_t lock;
     pthread_cond_t woken;
     uint64_t n_woken;
@@ -212,7 +212,7 @@ static inline int64_t kit_leave(struct kit *k, int64_t chat_id)
     assert_int_equal(tg_pipeline_leave(k->pipeline, chat_id, &k->err), TG_OK);
     for (;;) {
         uint64_t seen = kit_woken(k);
-        tg_code code = tg_pipeline_left(k->pipeline, chat_id, &rows, &k->err);
+        tg_code code = tg_pipeline_left(k->pipeline, chat_id, &rows, &k->alone, &k->err);
 
         if (code != TG_AGAIN)
             return code == TG_OK ? rows : -1;
