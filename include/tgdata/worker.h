@@ -25,7 +25,8 @@
  * Keys for SQS are taken from where AWS's own tools take them: AWS_ACCESS_KEY_ID and
  * AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), or the profile AWS_PROFILE of ~/.aws/credentials.
  *
- * A program that uses RabbitMQ should ignore SIGPIPE: its library writes to closed connections.
+ * A program that uses RabbitMQ or SQS should ignore SIGPIPE: their libraries write to closed
+ * connections.
  *
  * Threads: as parallel.h; tg_enqueue and tg_queue_look from any thread
  */

@@ -11,6 +11,7 @@
 
 void tg_json_in_init(struct tg_json_in *in, const char *text, size_t len)
 {
+    text = len ? text : ""; /* of an empty buffer it is NULL */
     *in = (struct tg_json_in){ .at = text, .end = text + len };
 }
 

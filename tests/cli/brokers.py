@@ -236,6 +236,10 @@ for name in ("worker", "stranger"):
     key = iam.create_access_key(UserName=name)["AccessKey"]
     keys.append((key["AccessKeyId"], key["SecretAccessKey"]))
 iam.put_user_policy(UserName="worker", PolicyName="all", PolicyDocument=json.dumps(may))
+role = iam.create_role(RoleName="temp", AssumeRolePolicyDocument=json.dumps(may))["Role"]["Arn"]
+iam.put_role_policy(RoleName="temp", PolicyName="all", PolicyDocument=json.dumps(may))
+temp = client("sts").assume_role(RoleArn=role, RoleSessionName="session")["Credentials"]
+keys.append((temp["AccessKeyId"], temp["SecretAccessKey"], temp["SessionToken"]))
 print(json.dumps(keys))
 """
 
@@ -251,13 +255,13 @@ print(json.dumps(keys))
         self.process = subprocess.Popen(
             [self.bin / "moto_server", "-H", "127.0.0.1", "-p", str(self.server_port), *args],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-            env={**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "5"})
+            env={**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "8"})
         if not wait_for(self.is_up):
             raise RuntimeError("moto_server does not start")
         self.relay = Relay(self.server_port)
         self.port = self.relay.port
         self.set_keys("any", "any")
-        self.keys, self.no_right = json.loads(self.python(self.prepare))
+        self.keys, self.no_right, self.temporary = json.loads(self.python(self.prepare))
         self.set_keys(*self.keys)
 
     def set_keys(self, key, secret, token=None):

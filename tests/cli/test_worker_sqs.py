@@ -88,11 +88,15 @@ class OnSqs(Workers):
         for keys, code, word in [((key, "x" + secret[1:]), 8, "SignatureDoesNotMatch"),
                                  (("AKIANOBODY", secret), 8, "InvalidClientTokenId"),
                                  (self.broker.no_right, 8, "permission"),
+                                 ((*self.broker.temporary[:2], "x"), 8, "InvalidClientTokenId"),
                                  ((key, ""), 2, "AWS_ACCESS_KEY_ID")]:
             self.broker.set_keys(*keys)
             done = tgdata("enqueue", "@a", "--queue", self.queue())
             self.check_fails(done, code, word)
             self.assertNotIn(secret, str(done))
+        self.broker.set_keys(*self.broker.temporary)
+        done = tgdata("enqueue", "@a", "--queue", self.queue())
+        self.assertEqual(done.code, 0, done)
         env = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
         done = tgdata("enqueue", "@a", "--queue", self.queue(), env=env)
         self.assertEqual(done.code, 0, done)
