@@ -6,8 +6,7 @@
 #define TG_SINK_SQLITE_IMPL_H
 
 #include "client/sqlite.h"
-#include "sink/sink.h"
-#include "sink/staged.h"
+#include "sink/table_sink.h"
 
 enum sqlite_sink_statement {
     ROW_PUT,
@@ -23,14 +22,6 @@ enum sqlite_sink_statement {
     N_STMTS
 };
 
-struct sqlite_chat {
-    int64_t id;
-    struct tg_fence fence; /* taken up with that one */
-    struct tg_commit last; /* seq 0: none yet */
-    struct tg_staged rows;
-    bool attached, was_attached;
-};
-
 struct sink_sqlite {
     const char *table; /* options */
     int64_t busy_timeout_ms;
@@ -38,10 +29,7 @@ struct sink_sqlite {
     const char *path; /* borrowed from the URL */
     struct tg_sqlite db;
     char *sql[N_STMTS];
-    struct sqlite_chat **chat;
-    size_t n_chats;
-    struct tg_staged_room room;
-    uint64_t bytes;
+    struct tg_table_chats chats;
 };
 
 /* sqlite_tables.c */

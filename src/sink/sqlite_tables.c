@@ -10,12 +10,6 @@
 
 enum { SQL_MAX = 16384 };
 
-/* Columns of <table>_commits, in the order of their binding. */
-#define COMMIT_COLUMNS                                                                             \
-    "chat_id, seq, segment, id, owner, batches, rows, rows_total, covered_from, last_id, "         \
-    "last_date, fence, complete"
-enum { COMMIT_COLUMN_COUNT = 13 };
-
 /* @ is the table. ROW_PUT is made from the table of fields. */
 static const char *const statement[N_STMTS] = {
     [ROW_CUT] = "DELETE FROM @ WHERE job_commit > ?2 AND (job_chat_id = ?1 OR"
@@ -26,10 +20,10 @@ static const char *const statement[N_STMTS] = {
     [CHAT_GET] = "SELECT job, token, nonce FROM @_chats WHERE chat_id = ?1",
     [CHAT_PUT] = "INSERT INTO @_chats(chat_id, job, token, nonce) VALUES(?1, ?2, ?3, ?4)"
                  " ON CONFLICT(chat_id) DO UPDATE SET token = ?3, nonce = ?4",
-    [COMMIT_LAST] = "SELECT " COMMIT_COLUMNS " FROM @_commits WHERE chat_id = ?1"
+    [COMMIT_LAST] = "SELECT " TG_TABLE_COMMIT " FROM @_commits WHERE chat_id = ?1"
                     " ORDER BY seq DESC LIMIT 1",
-    [COMMIT_ALL] = "SELECT " COMMIT_COLUMNS " FROM @_commits WHERE chat_id = ?1 ORDER BY seq",
-    [COMMIT_PUT] = "INSERT INTO @_commits(" COMMIT_COLUMNS ")"
+    [COMMIT_ALL] = "SELECT " TG_TABLE_COMMIT " FROM @_commits WHERE chat_id = ?1 ORDER BY seq",
+    [COMMIT_PUT] = "INSERT INTO @_commits(" TG_TABLE_COMMIT ")"
                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     [COMMIT_CUT] = "DELETE FROM @_commits WHERE chat_id = ?1 AND seq > ?2",
 };
@@ -60,23 +54,7 @@ static const char *column_type(enum tg_field_type type)
     return "TEXT";
 }
 
-static bool is_key(int field)
-{
-    return field == TG_F_chat_id || field == TG_F_owner || field == TG_F_id;
-}
-
 /* ---- the tables ---- */
-
-/* Appends a statement with the table's name for each @. */
-static void put_sql(struct tg_buf *out, const char *sql, const char *table)
-{
-    for (; *sql; sql++) {
-        if (*sql == '@')
-            tg_buf_str(out, table);
-        else
-            tg_buf_byte(out, (uint8_t)*sql);
-    }
-}
 
 static tg_code exec_for(struct sink_sqlite *s, const char *sql, struct tg_error *err)
 {
@@ -84,7 +62,7 @@ static tg_code exec_for(struct sink_sqlite *s, const char *sql, struct tg_error 
     tg_code code;
 
     tg_buf_init(&text, SQL_MAX);
-    put_sql(&text, sql, s->table);
+    tg_table_sql(&text, sql, s->table);
     code = text.failed ? tg_fail(err, TG_NOMEM, "no memory for a statement")
                        : tg_sqlite_exec(&s->db, tg_buf_cstr(&text), err);
     tg_buf_done(&text);
@@ -102,7 +80,7 @@ static tg_code make_tables(struct sink_sqlite *s, struct tg_error *err)
         const struct tg_field *f = tg_field((enum tg_field_id)i);
 
         tg_buf_printf(&sql, "\"%s\" %s, ", f->name,
-                      is_key(i) ? "INTEGER NOT NULL" : column_type(f->type));
+                      tg_table_is_key(i) ? "INTEGER NOT NULL" : column_type(f->type));
     }
     tg_buf_str(&sql, "job_chat_id INTEGER, job_commit INTEGER NOT NULL, "
                      "PRIMARY KEY(chat_id, owner, id));");
@@ -118,7 +96,7 @@ static tg_code count(struct sink_sqlite *s, const char *sql, int64_t *ret, struc
     tg_code code;
 
     tg_buf_init(&text, SQL_MAX);
-    put_sql(&text, sql, s->table);
+    tg_table_sql(&text, sql, s->table);
     code = text.failed ? tg_fail(err, TG_NOMEM, "no memory for a statement")
                        : tg_sqlite_number(&s->db, tg_buf_cstr(&text), ret, err);
     tg_buf_done(&text);
@@ -180,7 +158,7 @@ static void put_row_sql(const char *table, struct tg_buf *sql)
         tg_buf_printf(sql, i ? ", ?%d" : "?%d", i + 1);
     tg_buf_str(sql, ") ON CONFLICT(chat_id, owner, id) DO UPDATE SET ");
     for (int i = 0; i < TG_FIELD_COUNT; i++)
-        if (!is_key(i))
+        if (!tg_table_is_key(i))
             tg_buf_printf(sql, "\"%1$s\" = excluded.\"%1$s\", ",
                           tg_field((enum tg_field_id)i)->name);
     tg_buf_str(sql, "job_chat_id = excluded.job_chat_id, job_commit = excluded.job_commit");
@@ -195,7 +173,7 @@ tg_code tg_sqlite_sink_statements(struct sink_sqlite *s, struct tg_error *err)
         if (i == ROW_PUT)
             put_row_sql(s->table, &sql);
         else
-            put_sql(&sql, statement[i], s->table);
+            tg_table_sql(&sql, statement[i], s->table);
         s->sql[i] = sql.failed ? NULL : strdup(tg_buf_cstr(&sql));
         tg_buf_done(&sql);
         if (!s->sql[i])
@@ -210,33 +188,19 @@ tg_code tg_sqlite_sink_statements(struct sink_sqlite *s, struct tg_error *err)
 
 struct tg_commit tg_sqlite_commit_of(sqlite3_stmt *stmt)
 {
-    int64_t v[COMMIT_COLUMN_COUNT];
+    int64_t v[TG_TABLE_COMMIT_N];
 
-    for (int i = 0; i < COMMIT_COLUMN_COUNT; i++)
+    for (int i = 0; i < TG_TABLE_COMMIT_N; i++)
         v[i] = sqlite3_column_int64(stmt, i);
-    return (struct tg_commit){
-        .cursor = { .chat_id = v[0], .segment = (int32_t)v[2], .id = v[3], .owner = v[4] },
-        .seq = (uint64_t)v[1],
-        .batches = (uint64_t)v[5],
-        .rows = (uint64_t)v[6],
-        .rows_total = (uint64_t)v[7],
-        .covered_from = v[8],
-        .last_id = v[9],
-        .last_date = v[10],
-        .fence = (uint64_t)v[11],
-        .complete = v[12] != 0,
-    };
+    return tg_table_to_commit(v);
 }
 
 void tg_sqlite_bind_commit(sqlite3_stmt *stmt, const struct tg_commit *c)
 {
-    const int64_t v[COMMIT_COLUMN_COUNT] = {
-        c->cursor.chat_id, (int64_t)c->seq,        c->cursor.segment, c->cursor.id, c->cursor.owner,
-        (int64_t)c->batches, (int64_t)c->rows,     (int64_t)c->rows_total, c->covered_from,
-        c->last_id,        c->last_date,           (int64_t)c->fence, c->complete,
-    };
+    int64_t v[TG_TABLE_COMMIT_N];
 
-    for (int i = 0; i < COMMIT_COLUMN_COUNT; i++)
+    tg_table_of_commit(c, v);
+    for (int i = 0; i < TG_TABLE_COMMIT_N; i++)
         sqlite3_bind_int64(stmt, i + 1, v[i]);
 }
 

@@ -7,36 +7,31 @@ again and again, leaves each row once; verify proves it, a rollback takes it bac
 """
 import json
 import os
+import pathlib
 import random
+import signal
+import socket
 import sqlite3
 import subprocess
 import unittest
 
-from kit import Case, Sim, main, rows, start, tgdata
+from kit import Case, Sim, main, rows, start, tgdata, wait_for
 
-KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "40"))
+KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
+SERVER_KILLS = int(os.environ.get("TGDATA_TEST_SERVER_KILLS", "4"))
 SEED = int(os.environ.get("TGDATA_TEST_SEED", "1"))
 TRUTH_VALUES = ("outgoing", "post", "silent", "pinned", "protected")
-OF_THE_JOB = ("job_chat_id", "job_commit")
+OF_THE_JOB = ("job_chat_id", "job_commit", "job_note")
 
 
-class Destination:
-    """Where rows go, and how an independent reader sees them: as the JSON lines tell them."""
+class Sqlite:
+    """Where rows go, and how a reader of its own sees them."""
 
-    def __init__(self, directory):
-        self.dir = directory
+    def __init__(self, case):
+        self.dir = case.dir
 
-    def url(self, **more):
-        raise NotImplementedError
-
-    def rows(self):
-        raise NotImplementedError
-
-
-class Sqlite(Destination):
-    def url(self, **more):
-        options = "&".join(f"{k}={v}" for k, v in more.items())
-        return f"sqlite:{self.dir}/out.db" + (f"?{options}" if options else "")
+    def url(self):
+        return f"sqlite:{self.dir}/out.db"
 
     def read(self, sql):
         with sqlite3.connect(f"file:{self.dir}/out.db?mode=ro", uri=True) as db:
@@ -49,6 +44,71 @@ class Sqlite(Destination):
         return self.read("SELECT * FROM messages") if (self.dir / "out.db").exists() else []
 
 
+class PostgresServer:
+    """tests/postgres_server on a free port."""
+
+    def __init__(self, directory):
+        self.dir = directory
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.start()
+
+    def start(self):
+        program = pathlib.Path(__file__).parent.parent / "postgres_server"
+        self.process = subprocess.Popen([program, self.dir, str(self.port)])
+        if not wait_for(self.is_up, 60):
+            raise RuntimeError("the PostgreSQL server does not start")
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait()
+
+    def address(self):
+        return f"//tg@127.0.0.1:{self.port}/test"
+
+    def psql(self, sql, check=True):
+        done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql,
+                               "postgresql:" + self.address()], env={**os.environ, **PASSWORD},
+                              capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            raise RuntimeError(done.stderr)
+        return done.stdout if done.returncode == 0 else None
+
+    def is_up(self):
+        return self.psql("select 1", check=False) is not None
+
+
+PASSWORD = {"PGPASSWORD": "secret"}
+
+
+class Postgres:
+    server, made = None, 0  # the server is its class's
+
+    def __init__(self, case):
+        type(self).made += 1
+        self.table = f"t{self.made}"
+
+    def url(self):
+        return f"postgres:{self.server.address()}?table={self.table}"
+
+    def rows(self):
+        if self.server.psql(f"select to_regclass('{self.table}')") == "\n":
+            return []
+        names = ", ".join(["date", "edit_date", "forward_date"])
+        found = json.loads(self.server.psql(
+            f"select coalesce(json_agg(to_jsonb(m)), '[]') from {self.table} m"))
+        for row in found:
+            for name in names.split(", "):
+                if row[name]:
+                    row[name] = row[name].replace("+00:00", "Z")
+        return found
+
+
 def as_json_line(row):
     """Without what is absent, and JSON read."""
     row = {k: v for k, v in row.items() if v is not None and k not in OF_THE_JOB}
@@ -56,7 +116,7 @@ def as_json_line(row):
         if row.pop(name):
             row[name] = True
     for name in ("entities", "media", "reactions", "action_data", "raw"):
-        if name in row:
+        if isinstance(row.get(name), str):
             row[name] = json.loads(row[name])
     return row
 
@@ -70,6 +130,7 @@ class Contract:
 
     sim_args = None
     destination = None
+    env = {}
 
     @classmethod
     def setUpClass(cls):
@@ -79,7 +140,7 @@ class Contract:
 
     def setUp(self):
         super().setUp()
-        self.out = self.destination(self.dir)
+        self.out = self.destination(self)
 
     def words(self, *chats, session=None, to=None, more=()):
         words = self.extract_args(*chats, session=session, more=[
@@ -88,9 +149,14 @@ class Contract:
         return words
 
     def extract(self, *chats, code=0, **more):
-        done = tgdata(*self.words(*chats, **more))
+        done = tgdata(*self.words(*chats, **more), env=self.env)
         self.assertEqual(done.code, code, done)
         return done
+
+    def proves(self, session):
+        proof = tgdata("verify", *self.account_args(session), "--state",
+                       f"sqlite:{self.dir}/state.db", "--job", "job", "--json", env=self.env)
+        self.assertEqual(proof.code, 0, proof)
 
     def all_chats(self):
         chats = self.sim.chats(self.sim.account())
@@ -109,21 +175,20 @@ class Contract:
         self.check_each_once()
         self.assertEqual(in_order(map(as_json_line, self.out.rows())),
                          in_order(rows(self.dir / "out")))
-        proof = self.verify(session)
-        self.assertEqual(proof.code, 0, proof)
+        self.proves(session)
 
     def test_killed_again_and_again(self):
         session, draw, kills = self.session(), random.Random(SEED), 0
         while kills < KILLS:
-            process = start(*self.words("--all", session=session), stdout=subprocess.DEVNULL,
-                            stderr=subprocess.PIPE)
+            process = start(*self.words("--all", session=session), env=self.env,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             try:
                 err = process.communicate(timeout=draw.uniform(0, 0.4))[1]
                 self.assertEqual(process.returncode, 0, err)
                 self.check_each_once()
                 self.dir = self.dir / "next"
                 self.dir.mkdir()
-                self.out = self.destination(self.dir)
+                self.out = self.destination(self)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
@@ -132,8 +197,7 @@ class Contract:
                 self.assertEqual(len(found), len(set(found)), f"kill {kills} of seed {SEED}")
         self.extract("--all", session=session)
         self.check_each_once()
-        proof = self.verify(session)
-        self.assertEqual(proof.code, 0, proof)
+        self.proves(session)
 
     def test_a_rollback_takes_rows_back(self):
         session, chat = self.session(), self.sim.chat("supergroup")
@@ -141,7 +205,8 @@ class Contract:
         self.extract(name, session=session)
         whole = len(self.out.rows())
         state = ["--state", f"sqlite:{self.dir}/state.db", "--job", "job"]
-        done = tgdata("checkpoints", "rollback", "--number", 2, *state, "--", name)
+        done = tgdata("checkpoints", "rollback", "--number", 2, *state, "--", name,
+                      env=self.env)
         self.assertEqual(done.code, 0, done)
         self.assertLess(len(self.out.rows()), whole)
         self.assertGreater(len(self.out.rows()), 0)
@@ -154,7 +219,7 @@ class Contract:
         before = self.out.rows()
         words = self.words(name, session=session)
         words[words.index("--job") + 1] = "another"
-        self.check_fails(tgdata(*words), 2, "job")
+        self.check_fails(tgdata(*words, env=self.env), 2, "job")
         self.assertEqual(self.out.rows(), before)
 
 
@@ -188,5 +253,55 @@ class ToSqlite(Contract, Case):
         self.check_fails(tgdata(*self.words(name, session=session)), 7, "may not be written")
 
 
+class ToPostgres(Contract, Case):
+    destination, env = Postgres, PASSWORD
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = Postgres.server = PostgresServer(cls.top / "pg")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+        super().tearDownClass()
+
+    def test_the_server_is_killed_again_and_again(self):
+        session, draw, kills = self.session(), random.Random(SEED + 1), 0
+        while kills < SERVER_KILLS:
+            process = start(*self.words("--all", session=session), env=self.env,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            try:
+                process.communicate(timeout=draw.uniform(0.1, 0.6))
+                self.out = self.destination(self)
+                self.dir = self.dir / "next"
+                self.dir.mkdir()
+            except subprocess.TimeoutExpired:
+                self.server.kill()
+                kills += 1
+                self.server.start()
+                process.communicate(timeout=120)
+            found = [(r["chat_id"], r["id"]) for r in self.out.rows()]
+            self.assertEqual(len(found), len(set(found)), f"kill {kills} of seed {SEED}")
+        self.extract("--all", session=session)
+        self.check_each_once()
+        self.proves(session)
+
+    def test_what_is_wrong_is_told(self):
+        session, name = self.session(), str(self.sim.chat("channel")["id"])
+        at = f"127.0.0.1:{self.server.port}"
+        for to, code, words in (
+                (f"postgres://tg:secret@{at}/test", 2, ["password"]),
+                (f"postgres://tg@{at}/nowhere", 7, ["nowhere"]),
+                (f"postgres://nobody@{at}/test", 7, ["authentication", "PGPASSWORD"]),
+                (f"postgres://tg@{at}/test?schema=nowhere", 7, ["nowhere"])):
+            with self.subTest(to=to):
+                done = tgdata(*self.words(name, session=session, to=to), env=self.env)
+                self.check_fails(done, code, *words)
+                self.assertNotIn("secret", done.err.replace(to, ""))
+
+
 if __name__ == "__main__":
+    if "libpq" not in tgdata("version").out:
+        del ToPostgres
     main()

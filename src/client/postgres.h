@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * postgres.h - a connection to a PostgreSQL server: statements, parameters, COPY
+ *
+ * User and password come from where libpq looks for them: PGUSER, PGPASSWORD, ~/.pgpass, a service
+ * file. Every call blocks; a server that does not answer is given up after the timeout. A
+ * connection that was lost is made again by tg_postgres_connect.
+ *
+ *   code               when
+ *   TG_USAGE           the address cannot be read, or has a password in it
+ *   TG_UNSUPPORTED     this build has no PostgreSQL library
+ *   TG_SINK            not connected, lost, shutting down, a deadlock, a lock held too long: later
+ *                      it may work
+ *   TG_FULL            no space left there
+ *   TG_CONFLICT        a unique key is there already
+ *   TG_IO              everything else: wrong password, no such database, no right, wrong data
+ *
+ * Threads: one at a time per connection
+ */
+#ifndef TG_CLIENT_POSTGRES_H
+#define TG_CLIENT_POSTGRES_H
+
+#include "base/text.h"
+
+struct tg_postgres;
+
+struct tg_postgres_options {
+    const char *address;     /* "//[USER@]HOST[:PORT]/DATABASE" */
+    const char *tls;         /* libpq's sslmode; NULL: as libpq has it */
+    const char *root_cert;   /* sslrootcert; NULL: as libpq has it */
+    int64_t timeout_ms;
+};
+
+/** Reads the address; connects to nothing. @param o  copied */
+tg_code tg_postgres_new(const struct tg_postgres_options *o, struct tg_postgres **ret,
+                        struct tg_error *err);
+void tg_postgres_free(struct tg_postgres *p); /* NULL is nothing */
+
+/** "host:port/database", for messages. */
+const char *tg_postgres_name(const struct tg_postgres *p);
+
+/** Connects unless it is connected. */
+tg_code tg_postgres_connect(struct tg_postgres *p, struct tg_error *err);
+
+/** Runs statements without parameters or results. */
+tg_code tg_postgres_exec(struct tg_postgres *p, const char *sql, struct tg_error *err);
+
+/** A parameter: a number, or a text. */
+struct tg_postgres_arg {
+    const char *text; /* NULL: the number */
+    int64_t number;
+};
+
+/** Gets a row of the result: n texts, each valid during the call; a NULL of the database is
+ *  {NULL, 0}. @return false to stop */
+typedef bool (*tg_postgres_row)(void *ctx, const struct tg_str *value, int n);
+
+/** Runs one statement with parameters $1..$n (at most 16). @param row  may be NULL */
+tg_code tg_postgres_query(struct tg_postgres *p, const char *sql,
+                          const struct tg_postgres_arg *arg, int n, tg_postgres_row row, void *ctx,
+                          struct tg_error *err);
+
+/** @return the value as a number; 0 if it is none */
+int64_t tg_postgres_number(struct tg_str value);
+
+/** Starts a COPY ... FROM STDIN, takes its bytes, and ends it; given up if code is not TG_OK. */
+tg_code tg_postgres_copy(struct tg_postgres *p, const char *sql, struct tg_error *err);
+tg_code tg_postgres_copy_add(struct tg_postgres *p, const void *bytes, size_t n,
+                             struct tg_error *err);
+tg_code tg_postgres_copy_end(struct tg_postgres *p, tg_code code, struct tg_error *err);
+
+/** Ends a transaction: COMMIT if code is TG_OK, else ROLLBACK. @return code, or why the commit
+ *  failed: nothing is known then but what the database tells */
+tg_code tg_postgres_end(struct tg_postgres *p, tg_code code, struct tg_error *err);
+
+#endif

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * postgres.c - rows in a table of a PostgreSQL database:
+ * `postgres://USER@HOST:PORT/DATABASE[?table=messages&schema=public]`
+ *
+ * Tables and commits are as table_sink.h says. A commit is one transaction: the chat's line in
+ * <table>_chats is locked and tells whether this is still the writer, rows come by COPY in binary
+ * (pgcopy.h), then the record of the commit. Where a row's key is there already, which only others'
+ * hands can have brought about, that COPY is taken back, and the rows come through a temporary
+ * table and take the places of those that are there.
+ *
+ * A transaction whose COMMIT was not answered may have been done or not: the chat is taken up again
+ * and the database tells.
+ *
+ * Threads: one at a time; calls block      Limits: 64 MiB of rows in memory, then a temporary file
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sink/postgres_impl.h"
+
+enum { COPY_AT = 256 * 1024, COPY_MAX = 96 << 20 };
+
+/* Appends all columns of rows as "name", or all but the key as "name" = EXCLUDED."name". */
+static void put_columns(struct tg_buf *sql, bool excluded)
+{
+    static const char *const job[] = { "job_chat_id", "job_commit", "job_note" };
+
+    for (size_t i = 0; i < TG_FIELD_COUNT + TG_COUNT(job); i++) {
+        const char *name = i < TG_FIELD_COUNT ? tg_field((enum tg_field_id)i)->name
+                                              : job[i - TG_FIELD_COUNT];
+
+        if (excluded && tg_table_is_key((int)i))
+            continue;
+        if (sql->data[sql->len - 1] != '(' && sql->data[sql->len - 1] != ' ')
+            tg_buf_str(sql, ", ");
+        tg_buf_printf(sql, "\"%s\"", name);
+        if (excluded)
+            tg_buf_printf(sql, " = EXCLUDED.\"%s\"", name);
+    }
+}
+
+/* ---- opening ---- */
+
+static tg_code postgres_open(void *self, const char *target, const struct tg_sink_env *env,
+                             struct tg_error *err)
+{
+    struct sink_postgres *s = self;
+    const struct tg_postgres_options options = {
+        .address = target,
+        .tls = s->tls,
+        .root_cert = s->root_cert,
+        .timeout_ms = s->timeout_ms,
+    };
+    tg_code code;
+
+    s->env = env;
+    tg_table_init(&s->chats);
+    code = tg_table_check_name(s->table, err);
+    if (code == TG_OK)
+        code = tg_table_check_name(s->schema, err);
+    if (code != TG_OK)
+        return code;
+    snprintf(s->name, sizeof s->name, "\"%s\".\"%s", s->schema, s->table);
+    return tg_postgres_new(&options, &s->db, err);
+}
+
+static void postgres_close(void *self)
+{
+    struct sink_postgres *s = self;
+
+    tg_table_done(&s->chats);
+    tg_postgres_free(s->db);
+    s->db = NULL;
+}
+
+/* ---- taking up ---- */
+
+static bool take_commit(void *ctx, const struct tg_str *value, int n)
+{
+    int64_t v[TG_TABLE_COMMIT_N] = { 0 };
+
+    for (int i = 0; i < TG_MIN(n, TG_TABLE_COMMIT_N); i++)
+        v[i] = tg_postgres_number(value[i]);
+    *(struct tg_commit *)ctx = tg_table_to_commit(v);
+    return true;
+}
+
+static tg_code read_last(struct sink_postgres *s, int64_t chat_id, struct tg_commit *ret,
+                         struct tg_error *err)
+{
+    const struct tg_postgres_arg arg = { .number = chat_id };
+
+    *ret = (struct tg_commit){ 0 };
+    return tg_pg_query(s,
+                 "SELECT " TG_TABLE_COMMIT " FROM @_commits\" WHERE chat_id = $1"
+                 " ORDER BY seq DESC LIMIT 1",
+                 &arg, 1, take_commit, ret, err);
+}
+
+static bool take_writer(void *ctx, const struct tg_str *value, int n)
+{
+    struct tg_table_writer *writer = ctx;
+
+    (void)n;
+    snprintf(writer->job, sizeof writer->job, "%.*s", (int)value[0].len,
+             value[0].len ? value[0].at : "");
+    writer->fence.token = (uint64_t)tg_postgres_number(value[1]);
+    writer->fence.nonce = (uint32_t)tg_postgres_number(value[2]);
+    return false;
+}
+
+/* Within a transaction; nobody else can change it until its end. */
+static tg_code read_writer(struct sink_postgres *s, int64_t chat_id, struct tg_table_writer *ret,
+                           struct tg_error *err)
+{
+    const struct tg_postgres_arg arg = { .number = chat_id };
+
+    *ret = (struct tg_table_writer){ .job = "" };
+    return tg_pg_query(s,
+                       "SELECT job, token, nonce FROM @_chats\" WHERE chat_id = $1 FOR UPDATE",
+                       &arg, 1, take_writer, ret, err);
+}
+
+static tg_code write_writer(struct sink_postgres *s, int64_t chat_id, const struct tg_fence *fence,
+                            struct tg_error *err)
+{
+    const struct tg_postgres_arg arg[] = {
+        { .number = chat_id },
+        { .text = s->env->job },
+        { .number = (int64_t)fence->token },
+        { .number = fence->nonce },
+    };
+
+    return tg_pg_query(s,
+                 "INSERT INTO @_chats\" VALUES($1, $2, $3, $4)"
+                 " ON CONFLICT(chat_id) DO UPDATE SET token = $3, nonce = $4",
+                 arg, TG_COUNT(arg), NULL, NULL, err);
+}
+
+static tg_code attach(struct sink_postgres *s, int64_t chat_id, const struct tg_fence *fence,
+                      struct tg_table_chat **ret, struct tg_error *err)
+{
+    struct tg_table_writer there;
+    struct tg_table_chat *chat;
+    tg_code code = tg_table_take(&s->chats, chat_id, &chat, err);
+
+    if (code != TG_OK)
+        return code;
+    tg_table_leave(chat);
+    code = tg_pg_need(s, true, err);
+    if (code == TG_OK)
+        code = tg_postgres_exec(s->db, "BEGIN", err);
+    if (code == TG_OK)
+        code = read_writer(s, chat_id, &there, err);
+    if (code == TG_OK)
+        code = tg_table_may_take(chat, s->env->job, &there, fence, tg_postgres_name(s->db),
+                                 "?table=NAME", err);
+    if (code == TG_OK)
+        code = write_writer(s, chat_id, fence, err);
+    if (code == TG_OK)
+        code = read_last(s, chat_id, &chat->last, err);
+    code = tg_postgres_end(s->db, code, err);
+    if (code != TG_OK)
+        return code;
+    chat->fence = *fence;
+    chat->attached = chat->was_attached = true;
+    *ret = chat;
+    return TG_OK;
+}
+
+static tg_code postgres_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
+                               struct tg_commit *ret, struct tg_error *err)
+{
+    struct tg_table_chat *chat;
+    tg_code code = attach(self, chat_id, fence, &chat, err);
+
+    if (code != TG_OK)
+        return code;
+    if (!chat->last.seq)
+        return TG_END;
+    *ret = chat->last;
+    return TG_OK;
+}
+
+/* ---- writing ---- */
+
+static tg_code postgres_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
+                              struct tg_error *err)
+{
+    struct sink_postgres *s = self;
+
+    return tg_table_write(&s->chats, batch, from, n, err);
+}
+
+struct copy {
+    struct sink_postgres *s;
+    const struct tg_commit *commit;
+    struct tg_buf bytes;
+};
+
+static tg_code send(struct copy *c, struct tg_error *err)
+{
+    tg_code code = tg_postgres_copy_add(c->s->db, c->bytes.data, c->bytes.len, err);
+
+    tg_buf_clear(&c->bytes);
+    return code;
+}
+
+static tg_code copy_row(void *ctx, const struct tg_row *row, struct tg_error *err)
+{
+    struct copy *c = ctx;
+
+    tg_pgcopy_row(row, c->commit->cursor.chat_id, (int64_t)c->commit->seq, &c->bytes);
+    if (c->bytes.failed)
+        return tg_fail(err, TG_NOMEM, "no memory to copy a row");
+    return c->bytes.len >= COPY_AT ? send(c, err) : TG_OK;
+}
+
+/* All rows of the chat into a table, `into` with @ as the table. */
+static tg_code copy_rows(struct sink_postgres *s, struct tg_table_chat *chat,
+                         const struct tg_commit *commit, const char *into, struct tg_error *err)
+{
+    struct copy c = { .s = s, .commit = commit };
+    struct tg_buf sql;
+    tg_code code;
+
+    tg_buf_init(&c.bytes, COPY_MAX);
+    tg_buf_init(&sql, PG_SQL_MAX);
+    tg_buf_str(&sql, "COPY ");
+    tg_table_sql(&sql, into, s->name);
+    tg_buf_str(&sql, "(");
+    put_columns(&sql, false);
+    tg_buf_str(&sql, ") FROM STDIN (FORMAT binary)");
+    code = tg_postgres_copy(s->db, tg_buf_cstr(&sql), err);
+    if (code == TG_OK) {
+        tg_pgcopy_head(&c.bytes);
+        code = tg_staged_each(&chat->rows, copy_row, &c, err);
+        tg_pgcopy_tail(&c.bytes);
+        if (code == TG_OK)
+            code = send(&c, err);
+        code = tg_postgres_copy_end(s->db, code, err);
+    }
+    tg_buf_done(&sql);
+    tg_buf_done(&c.bytes);
+    return code;
+}
+
+/* Rows with these keys are there: theirs are replaced. */
+static tg_code replace_rows(struct sink_postgres *s, struct tg_table_chat *chat,
+                            const struct tg_commit *commit, struct tg_error *err)
+{
+    struct tg_buf sql;
+    tg_code code = tg_pg_exec(s,
+                        "ROLLBACK TO SAVEPOINT rows; CREATE TEMPORARY TABLE tgdata_rows"
+                        " (LIKE @\") ON COMMIT DROP",
+                        err);
+
+    if (code == TG_OK)
+        code = copy_rows(s, chat, commit, "tgdata_rows", err);
+    if (code != TG_OK)
+        return code;
+    tg_buf_init(&sql, PG_SQL_MAX);
+    tg_buf_printf(&sql, "INSERT INTO %s\"(", s->name);
+    put_columns(&sql, false);
+    tg_buf_str(&sql, ") SELECT ");
+    put_columns(&sql, false);
+    tg_buf_str(&sql, " FROM tgdata_rows ON CONFLICT(chat_id, owner, id) DO UPDATE SET ");
+    put_columns(&sql, true);
+    code = sql.failed ? tg_fail(err, TG_NOMEM, "no memory for a statement")
+                      : tg_postgres_exec(s->db, tg_buf_cstr(&sql), err);
+    tg_buf_done(&sql);
+    return code;
+}
+
+static tg_code put_commit(struct sink_postgres *s, const struct tg_commit *commit,
+                          struct tg_error *err)
+{
+    struct tg_postgres_arg arg[TG_TABLE_COMMIT_N] = { { NULL, 0 } };
+    int64_t v[TG_TABLE_COMMIT_N];
+
+    tg_table_of_commit(commit, v);
+    for (int i = 0; i < TG_TABLE_COMMIT_N; i++)
+        arg[i].number = v[i];
+    return tg_pg_query(s,
+                 "INSERT INTO @_commits\"(" TG_TABLE_COMMIT ") VALUES($1, $2, $3, $4, $5, $6, $7,"
+                 " $8, $9, $10, $11, $12, $13)",
+                 arg, TG_TABLE_COMMIT_N, NULL, NULL, err);
+}
+
+static tg_code put_all(struct sink_postgres *s, struct tg_table_chat *chat,
+                       const struct tg_commit *commit, struct tg_error *err)
+{
+    struct tg_table_writer there;
+    tg_code code = read_writer(s, chat->id, &there, err);
+
+    if (code == TG_OK)
+        code = tg_table_still(chat, &there, err);
+    if (code == TG_OK && chat->rows.n) {
+        code = tg_postgres_exec(s->db, "SAVEPOINT rows", err);
+        if (code == TG_OK)
+            code = copy_rows(s, chat, commit, "@\"", err);
+        if (code == TG_CONFLICT)
+            code = replace_rows(s, chat, commit, err);
+    }
+    return code == TG_OK ? put_commit(s, commit, err) : code;
+}
+
+static tg_code postgres_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
+{
+    struct sink_postgres *s = self;
+    struct tg_table_chat *chat;
+    tg_code code = tg_table_begin_commit(&s->chats, commit, &chat, err);
+
+    if (code != TG_OK)
+        return code;
+    code = tg_postgres_exec(s->db, "BEGIN", err);
+    if (code == TG_OK)
+        code = tg_postgres_end(s->db, put_all(s, chat, commit, err), err);
+    return tg_table_end_commit(&s->chats, chat, commit, code);
+}
+
+static tg_code postgres_rollback(void *self, int64_t chat_id, const struct tg_fence *fence,
+                                 uint64_t seq, struct tg_error *err)
+{
+    struct sink_postgres *s = self;
+    const struct tg_postgres_arg arg[] = { { .number = chat_id }, { .number = (int64_t)seq } };
+    struct tg_table_writer there;
+    struct tg_table_chat *chat;
+    tg_code code = attach(s, chat_id, fence, &chat, err);
+
+    if (code != TG_OK)
+        return code;
+    tg_table_leave(chat);
+    code = tg_postgres_exec(s->db, "BEGIN", err);
+    if (code == TG_OK)
+        code = read_writer(s, chat_id, &there, err);
+    if (code == TG_OK)
+        code = tg_table_still(chat, &there, err);
+    if (code == TG_OK)
+        code = tg_pg_query(s,
+                     "DELETE FROM @\" WHERE job_commit > $2 AND (job_chat_id = $1 OR"
+                     " (chat_id = $1 AND job_chat_id IS NULL))",
+                     arg, TG_COUNT(arg), NULL, NULL, err);
+    if (code == TG_OK)
+        code = tg_pg_query(s, "DELETE FROM @_commits\" WHERE chat_id = $1 AND seq > $2", arg,
+                     TG_COUNT(arg), NULL, NULL, err);
+    return tg_postgres_end(s->db, code, err);
+}
+
+/* ---- reading ---- */
+
+struct piece {
+    struct tg_table_scan *scan;
+    bool any;
+};
+
+static bool take_row(void *ctx, const struct tg_str *value, int n)
+{
+    struct piece *piece = ctx;
+
+    (void)n;
+    piece->any = true;
+    return tg_table_seen(piece->scan, tg_postgres_number(value[0]), tg_postgres_number(value[1]));
+}
+
+/* Through a cursor, so that no more than a piece is in memory. */
+static tg_code scan_rows(struct sink_postgres *s, int64_t chat_id, struct tg_table_scan *scan,
+                         struct tg_error *err)
+{
+    struct piece piece = { scan, true };
+    char sql[400];
+    tg_code code;
+
+    snprintf(sql, sizeof sql,
+             "DECLARE rows NO SCROLL CURSOR FOR SELECT chat_id, id FROM @\" WHERE job_chat_id ="
+             " %1$lld OR (chat_id = %1$lld AND job_chat_id IS NULL)"
+             " ORDER BY job_chat_id NULLS LAST, owner, id",
+             (long long)chat_id);
+    code = tg_pg_exec(s, sql, err);
+    while (code == TG_OK && piece.any && !scan->stopped) {
+        piece.any = false;
+        code = tg_postgres_query(s->db, "FETCH 10000 FROM rows", NULL, 0, take_row, &piece, err);
+    }
+    return code;
+}
+
+static tg_code postgres_scan(void *self, int64_t chat_id, tg_sink_seen seen, void *ctx,
+                             struct tg_error *err)
+{
+    struct sink_postgres *s = self;
+    struct tg_table_scan scan = { .seen = seen, .ctx = ctx };
+    struct tg_commit last;
+    tg_code code = tg_pg_need(s, false, err);
+
+    if (code == TG_NOT_FOUND)
+        return TG_OK;
+    if (code == TG_OK)
+        code = tg_postgres_exec(s->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
+    if (code == TG_OK)
+        code = read_last(s, chat_id, &last, err);
+    if (code == TG_OK)
+        code = scan_rows(s, chat_id, &scan, err);
+    code = tg_postgres_end(s->db, code, err);
+    return code == TG_OK ? tg_table_scanned(&scan, chat_id, last.rows_total, s->table, err) : code;
+}
+
+struct hand {
+    tg_commit_seen seen;
+    void *ctx;
+};
+
+static bool hand_commit(void *ctx, const struct tg_str *value, int n)
+{
+    const struct hand *hand = ctx;
+    struct tg_commit commit;
+
+    take_commit(&commit, value, n);
+    return hand->seen(hand->ctx, &commit);
+}
+
+static tg_code postgres_commits(void *self, int64_t chat_id, tg_commit_seen seen, void *ctx,
+                                struct tg_error *err)
+{
+    struct sink_postgres *s = self;
+    const struct tg_postgres_arg arg = { .number = chat_id };
+    struct hand hand = { seen, ctx };
+    tg_code code = tg_pg_need(s, false, err);
+
+    if (code == TG_NOT_FOUND)
+        return TG_OK;
+    return code != TG_OK ? code
+                         : tg_pg_query(s,
+                                 "SELECT " TG_TABLE_COMMIT " FROM @_commits\" WHERE chat_id = $1"
+                                 " ORDER BY seq",
+                                 &arg, 1, hand_commit, &hand, err);
+}
+
+static uint64_t postgres_bytes(const void *self)
+{
+    const struct sink_postgres *s = self;
+
+    return s->chats.bytes;
+}
+
+#define OPTION(member, ...) .offset = offsetof(struct sink_postgres, member), __VA_ARGS__
+
+static const struct tg_option postgres_option[] = {
+    { .name = "table",
+      .type = TG_OPT_STR,
+      OPTION(table, .fallback = "messages"),
+      .help = "name of the table; others with the same beginning stand beside it" },
+    { .name = "schema", .type = TG_OPT_STR, OPTION(schema, .fallback = "public"),
+      .help = "schema of the table" },
+    { .name = "sslmode", .type = TG_OPT_STR, OPTION(tls, .fallback = NULL),
+      .help = "TLS, as libpq takes it: disable, prefer, require, verify-ca, verify-full" },
+    { .name = "sslrootcert", .type = TG_OPT_STR, OPTION(root_cert, .fallback = NULL),
+      .help = "file with the certificates that the server's is checked with" },
+    { .name = "timeout",
+      .type = TG_OPT_MS,
+      OPTION(timeout_ms, .fallback = "30s", .min = 1000, .max = 600000),
+      .help = "longest wait for a connection, an answer or another's lock" },
+    { 0 },
+};
+
+const struct tg_sink_ops tg_sink_postgres = {
+    .head = { "postgres", "a table in a PostgreSQL database, exactly once", postgres_option,
+              sizeof(struct sink_postgres) },
+    .open = postgres_open,
+    .attach = postgres_attach,
+    .write = postgres_write,
+    .commit = postgres_commit,
+    .rollback = postgres_rollback,
+    .scan = postgres_scan,
+    .commits = postgres_commits,
+    .bytes = postgres_bytes,
+    .close = postgres_close,
+};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * postgres_impl.h - what postgres.c and postgres_tables.c share; the model stands in postgres.c
+ */
+#ifndef TG_SINK_POSTGRES_IMPL_H
+#define TG_SINK_POSTGRES_IMPL_H
+
+#include "client/postgres.h"
+#include "sink/pgcopy.h"
+#include "sink/table_sink.h"
+
+enum { PG_SQL_MAX = 32768, PG_NAME_MAX = 160 };
+
+struct sink_postgres {
+    const char *table, *schema, *tls, *root_cert; /* options */
+    int64_t timeout_ms;
+    const struct tg_sink_env *env;
+    struct tg_postgres *db;
+    char name[PG_NAME_MAX]; /* "schema"."table, without the last quote: what @ stands for */
+    bool checked;        /* the tables are there, and as they must be */
+    struct tg_table_chats chats;
+};
+
+/* postgres_tables.c */
+
+/* Connects, and sees to the tables. @return TG_NOT_FOUND: nothing was ever written there, and it is
+ *  to be read only; TG_IO: they are not ours, or of other types */
+tg_code tg_pg_need(struct sink_postgres *s, bool create, struct tg_error *err);
+
+/* Statements in which @ stands for the table up to its last quote: @" is the table, @_chats" the
+ *  one beside it. */
+tg_code tg_pg_exec(struct sink_postgres *s, const char *sql, struct tg_error *err);
+tg_code tg_pg_query(struct sink_postgres *s, const char *sql, const struct tg_postgres_arg *arg,
+                    int n, tg_postgres_row row, void *ctx, struct tg_error *err);
+
+#endif

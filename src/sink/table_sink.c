@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * table_sink.c - see table_sink.h
+ */
+#include "sink/table_sink.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { HELD_MAX = 64 << 20, CHATS_MAX = 65536, NAME_MAX_LEN = 50 };
+
+void tg_table_init(struct tg_table_chats *s)
+{
+    s->room.most = HELD_MAX;
+}
+
+void tg_table_done(struct tg_table_chats *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        tg_staged_done(&s->chat[i]->rows);
+        free(s->chat[i]);
+    }
+    free(s->chat);
+    s->chat = NULL;
+    s->n = 0;
+}
+
+static struct tg_table_chat *find(struct tg_table_chats *s, int64_t id)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->chat[i]->id == id)
+            return s->chat[i];
+    return NULL;
+}
+
+tg_code tg_table_take(struct tg_table_chats *s, int64_t id, struct tg_table_chat **ret,
+                      struct tg_error *err)
+{
+    struct tg_table_chat **more;
+
+    if ((*ret = find(s, id)))
+        return TG_OK;
+    if (s->n == CHATS_MAX)
+        return tg_fail(err, TG_LIMIT, "more than %d chats in one run", CHATS_MAX);
+    more = reallocarray(s->chat, s->n + 1, sizeof(struct tg_table_chat *));
+    if (more)
+        s->chat = more;
+    *ret = more ? calloc(1, sizeof **ret) : NULL;
+    if (!*ret)
+        return tg_fail(err, TG_NOMEM, "one more chat");
+    (*ret)->id = id;
+    tg_staged_init(&(*ret)->rows, &s->room);
+    s->chat[s->n++] = *ret;
+    return TG_OK;
+}
+
+void tg_table_leave(struct tg_table_chat *chat)
+{
+    chat->attached = false;
+    tg_staged_clear(&chat->rows);
+}
+
+/* ---- who writes ---- */
+
+static bool same(const struct tg_fence *a, const struct tg_fence *b)
+{
+    return a->token == b->token && a->nonce == b->nonce;
+}
+
+static tg_code shut_out(int64_t chat_id, struct tg_error *err)
+{
+    tg_fail(err, TG_CONFLICT, "chat %lld was taken over by another run", (long long)chat_id);
+    return tg_hint(err, "let that run end, or stop it, before this one goes on");
+}
+
+tg_code tg_table_may_take(const struct tg_table_chat *chat, const char *job,
+                          const struct tg_table_writer *there, const struct tg_fence *fence,
+                          const char *where, const char *hint, struct tg_error *err)
+{
+    if (!*there->job)
+        return TG_OK;
+    if (strcmp(there->job, job) != 0) {
+        tg_fail(err, TG_USAGE, "chat %lld in %.120s belongs to job '%.80s'", (long long)chat->id,
+                where, there->job);
+        return tg_hint(err, "name that job, or another table: %s", hint);
+    }
+    if (there->fence.token > fence->token)
+        return shut_out(chat->id, err);
+    /* one that wrote with this very fence and finds another there was shut out meanwhile */
+    return chat->was_attached && same(&chat->fence, fence) && !same(&there->fence, fence)
+               ? shut_out(chat->id, err)
+               : TG_OK;
+}
+
+tg_code tg_table_still(const struct tg_table_chat *chat, const struct tg_table_writer *there,
+                       struct tg_error *err)
+{
+    return *there->job && same(&there->fence, &chat->fence) ? TG_OK : shut_out(chat->id, err);
+}
+
+/* ---- writing ---- */
+
+static tg_code not_taken(int64_t chat_id, struct tg_error *err)
+{
+    return tg_fail(err, TG_INTERNAL, "chat %lld was not taken up", (long long)chat_id);
+}
+
+tg_code tg_table_write(struct tg_table_chats *s, const struct tg_batch *batch, size_t from,
+                       size_t n, struct tg_error *err)
+{
+    struct tg_table_chat *chat = find(s, batch->cursor.chat_id);
+    tg_code code = TG_OK;
+
+    assert(from <= batch->n && n <= batch->n - from);
+    if (!chat || !chat->attached)
+        return not_taken(batch->cursor.chat_id, err);
+    for (size_t i = from; code == TG_OK && i < from + n; i++)
+        code = tg_staged_add(&chat->rows, &batch->row[i], err);
+    if (code != TG_OK)
+        tg_table_leave(chat);
+    return code;
+}
+
+tg_code tg_table_begin_commit(struct tg_table_chats *s, const struct tg_commit *commit,
+                              struct tg_table_chat **ret, struct tg_error *err)
+{
+    struct tg_table_chat *chat = find(s, commit->cursor.chat_id);
+
+    if (!chat || !chat->attached)
+        return not_taken(commit->cursor.chat_id, err);
+    *ret = chat;
+    if (commit->seq == chat->last.seq + 1 && commit->rows == chat->rows.n &&
+        commit->rows_total == chat->last.rows_total + commit->rows)
+        return TG_OK;
+    tg_table_leave(chat);
+    return tg_fail(err, TG_INTERNAL, "commit %llu of chat %lld does not follow",
+                   (unsigned long long)commit->seq, (long long)chat->id);
+}
+
+tg_code tg_table_end_commit(struct tg_table_chats *s, struct tg_table_chat *chat,
+                            const struct tg_commit *commit, tg_code code)
+{
+    if (code != TG_OK) {
+        tg_table_leave(chat);
+        return code;
+    }
+    s->bytes += chat->rows.file.size + chat->rows.rows.len;
+    tg_staged_clear(&chat->rows);
+    chat->last = *commit;
+    return TG_OK;
+}
+
+void tg_table_of_commit(const struct tg_commit *c, int64_t out[TG_TABLE_COMMIT_N])
+{
+    const int64_t v[TG_TABLE_COMMIT_N] = {
+        c->cursor.chat_id,
+        (int64_t)c->seq,
+        c->cursor.segment,
+        c->cursor.id,
+        c->cursor.owner,
+        (int64_t)c->batches,
+        (int64_t)c->rows,
+        (int64_t)c->rows_total,
+        c->covered_from,
+        c->last_id,
+        c->last_date,
+        (int64_t)c->fence,
+        c->complete,
+    };
+
+    memcpy(out, v, sizeof v);
+}
+
+struct tg_commit tg_table_to_commit(const int64_t v[TG_TABLE_COMMIT_N])
+{
+    return (struct tg_commit){
+        .cursor = { .chat_id = v[0], .segment = (int32_t)v[2], .id = v[3], .owner = v[4] },
+        .seq = (uint64_t)v[1],
+        .batches = (uint64_t)v[5],
+        .rows = (uint64_t)v[6],
+        .rows_total = (uint64_t)v[7],
+        .covered_from = v[8],
+        .last_id = v[9],
+        .last_date = v[10],
+        .fence = (uint64_t)v[11],
+        .complete = v[12] != 0,
+    };
+}
+
+/* ---- reading ---- */
+
+bool tg_table_seen(struct tg_table_scan *scan, int64_t chat_id, int64_t id)
+{
+    scan->rows++;
+    scan->stopped = !scan->seen(scan->ctx, chat_id, id);
+    return !scan->stopped;
+}
+
+tg_code tg_table_scanned(const struct tg_table_scan *scan, int64_t chat_id, uint64_t told,
+                         const char *table, struct tg_error *err)
+{
+    if (scan->stopped || scan->rows == told)
+        return TG_OK;
+    return tg_fail(err, TG_CORRUPT, "table '%s' has %llu rows of chat %lld, its commits tell %llu",
+                   table, (unsigned long long)scan->rows, (long long)chat_id,
+                   (unsigned long long)told);
+}
+
+/* ---- names ---- */
+
+bool tg_table_is_key(int field)
+{
+    return field == TG_F_chat_id || field == TG_F_owner || field == TG_F_id;
+}
+
+tg_code tg_table_check_name(const char *name, struct tg_error *err)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+
+    if (n > 0 && n <= NAME_MAX_LEN && !name[n] && !(*name >= '0' && *name <= '9') &&
+        strncmp(name, "sqlite_", 7) != 0 && strncmp(name, "pg_", 3) != 0)
+        return TG_OK;
+    tg_fail(err, TG_USAGE, "'%.80s' is no name for a table", name);
+    return tg_hint(err, "letters, digits and _, at most %d, and no digit first", NAME_MAX_LEN);
+}
+
+void tg_table_sql(struct tg_buf *out, const char *sql, const char *table)
+{
+    for (; *sql; sql++) {
+        if (*sql == '@')
+            tg_buf_str(out, table);
+        else
+            tg_buf_byte(out, (uint8_t)*sql);
+    }
+}

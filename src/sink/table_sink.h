@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * table_sink.h - what destinations that are tables of a database have in common
+ *
+ *   <table>           a column for each field; key (chat_id, owner, id); job_chat_id and job_commit
+ *                     tell the commit that brought the row
+ *   <table>_commits   what each commit of a chat covers
+ *   <table>_chats     to which job a chat belongs, and who writes it
+ *
+ * Rows wait in memory (staged.h) until their commit puts them and its record into the tables in one
+ * transaction, so that there is each row exactly once, whenever a run is killed. The same
+ * transaction looks whether the writer is still the one that the chat was taken up by.
+ *
+ * job_chat_id is NULL unless it differs from chat_id (the old group of a supergroup).
+ *
+ * Threads: one at a time      Limits: 65536 chats
+ */
+#ifndef TG_SINK_TABLE_SINK_H
+#define TG_SINK_TABLE_SINK_H
+
+#include "sink/sink.h"
+#include "sink/staged.h"
+
+/** A chat that is or was written. */
+struct tg_table_chat {
+    int64_t id;
+    struct tg_fence fence; /* taken up with that one */
+    struct tg_commit last; /* seq 0: none yet */
+    struct tg_staged rows;
+    bool attached, was_attached;
+};
+
+struct tg_table_chats {
+    struct tg_table_chat **chat;
+    size_t n;
+    struct tg_staged_room room;
+    uint64_t bytes; /* of rows that were committed */
+};
+
+void tg_table_init(struct tg_table_chats *s);
+void tg_table_done(struct tg_table_chats *s);
+
+/** @return the chat, made if it is new */
+tg_code tg_table_take(struct tg_table_chats *s, int64_t id, struct tg_table_chat **ret,
+                      struct tg_error *err);
+/** Forgets what waits for a commit; the chat must be taken up again. */
+void tg_table_leave(struct tg_table_chat *chat);
+
+/** Who writes a chat as the database tells it; `job` "" if nobody did yet. */
+struct tg_table_writer {
+    char job[256];
+    struct tg_fence fence;
+};
+
+/**
+ * Whether a chat may be taken up with a fence; `where` and `hint` are for another job's chat.
+ * @return TG_CONFLICT: a newer writer is there; TG_USAGE: it belongs to another job
+ */
+tg_code tg_table_may_take(const struct tg_table_chat *chat, const char *job,
+                          const struct tg_table_writer *there, const struct tg_fence *fence,
+                          const char *where, const char *hint, struct tg_error *err);
+/** Whether it is still the writer. @return TG_CONFLICT */
+tg_code tg_table_still(const struct tg_table_chat *chat, const struct tg_table_writer *there,
+                       struct tg_error *err);
+
+/** sink.h's write. @return TG_INTERNAL if the chat was not taken up */
+tg_code tg_table_write(struct tg_table_chats *s, const struct tg_batch *batch, size_t from,
+                       size_t n, struct tg_error *err);
+/** @return the chat of a commit that follows; TG_INTERNAL if it does not, or was not taken up */
+tg_code tg_table_begin_commit(struct tg_table_chats *s, const struct tg_commit *commit,
+                              struct tg_table_chat **ret, struct tg_error *err);
+/** After the transaction, with its result. @return code */
+tg_code tg_table_end_commit(struct tg_table_chats *s, struct tg_table_chat *chat,
+                            const struct tg_commit *commit, tg_code code);
+
+/** The numbers of a commit, in the order of the columns TG_TABLE_COMMIT. */
+#define TG_TABLE_COMMIT                                                                            \
+    "chat_id, seq, segment, id, owner, batches, rows, rows_total, covered_from, last_id, "         \
+    "last_date, fence, complete"
+enum { TG_TABLE_COMMIT_N = 13 };
+void tg_table_of_commit(const struct tg_commit *c, int64_t out[TG_TABLE_COMMIT_N]);
+struct tg_commit tg_table_to_commit(const int64_t v[TG_TABLE_COMMIT_N]);
+
+/** Counts what a scan finds, and hands it on. */
+struct tg_table_scan {
+    tg_sink_seen seen;
+    void *ctx;
+    uint64_t rows;
+    bool stopped;
+};
+/** @return false to stop */
+bool tg_table_seen(struct tg_table_scan *scan, int64_t chat_id, int64_t id);
+/** @return TG_CORRUPT if another number of rows was found than the commits tell */
+tg_code tg_table_scanned(const struct tg_table_scan *scan, int64_t chat_id, uint64_t told,
+                         const char *table, struct tg_error *err);
+
+bool tg_table_is_key(int field);
+/** @return TG_USAGE unless it is a plain identifier of up to 50 characters */
+tg_code tg_table_check_name(const char *name, struct tg_error *err);
+/** Appends a statement with the table's name for each @. */
+void tg_table_sql(struct tg_buf *out, const char *sql, const char *table);
+
+#endif
