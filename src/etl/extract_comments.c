@@ -73,8 +73,92 @@ void extract_comments_linked(struct extract_lane *lane, int64_t group_id)
     lane->task->awaits = t->number;
 }
 
+/* ---- posts ---- */
+
+void extract_comments_begin(struct extract_lane *lane, int64_t id)
+{
+    struct extract_posts *p = &lane->task->posts;
+
+    while (p->n && p->id[p->n - 1] > id) { /* these come again */
+        p->n--;
+        lane->run->n_posts--;
+    }
+    p->to = 0;
+    if (!p->from || p->from > id + 1)
+        p->from = id + 1;
+}
+
+void extract_comments_post(struct extract_lane *lane, int64_t id)
+{
+    struct extract_posts *p = &lane->task->posts;
+    int32_t *more;
+
+    if (p->lost || !lane->task->awaits)
+        return;
+    if (p->n == p->cap) {
+        size_t cap = TG_MAX(2 * p->cap, (size_t)64);
+
+        more = lane->run->n_posts < EXTRACT_POSTS_MAX ? reallocarray(p->id, cap, sizeof *more)
+                                                      : NULL;
+        p->lost = !more; /* the channel is read again for them */
+        if (!more)
+            return;
+        p->id = more;
+        p->cap = cap;
+    }
+    p->id[p->n++] = (int32_t)id;
+    lane->run->n_posts++;
+}
+
+void extract_comments_read(struct extract_lane *lane, int64_t id)
+{
+    const struct extract_task *t = lane->task;
+
+    if (!t->settings.since && !t->settings.limit && !t->settings.min_id && !t->settings.max_id &&
+        !t->posts.lost)
+        lane->task->posts.to = id;
+}
+
+void extract_comments_forget(struct extract_run *r, struct extract_task *t)
+{
+    r->n_posts -= t->posts.n;
+    free(t->posts.id);
+    t->posts = (struct extract_posts){ 0 };
+}
+
+/* @return the task that reads the channel and waits for the group's; NULL */
+static struct extract_task *channel_of(const struct extract_run *r, const struct extract_task *t)
+{
+    struct extract_task *channel = t->channel ? extract_task_of_chat(r, t->channel) : NULL;
+
+    return channel && channel->awaits == t->number ? channel : NULL;
+}
+
+struct tg_source_posts extract_comments_posts(const struct extract_run *r,
+                                              const struct extract_task *t)
+{
+    const struct extract_task *channel = t->through ? channel_of(r, t) : NULL;
+
+    if (!channel || channel->state != TASK_AWAITING)
+        return (struct tg_source_posts){ 0 };
+    return (struct tg_source_posts){ channel->posts.id, channel->posts.n, channel->posts.from,
+                                     channel->posts.to };
+}
+
+/* ---- through the channel ---- */
+
+void extract_comments_go_on(struct extract_run *r, const struct extract_task *channel)
+{
+    struct extract_task *t = channel->awaits ? extract_task_find(r, channel->awaits) : NULL;
+
+    if (t && t->state == TASK_AWAITING && t->through)
+        extract_task_queue(r, t, 0);
+}
+
 bool extract_comments_through(struct extract_account *a, struct extract_task *t)
 {
+    const struct extract_task *channel = channel_of(a->run, t);
+
     if (!t->channel || t->through)
         return false;
     t->through = true;
@@ -82,6 +166,11 @@ bool extract_comments_through(struct extract_account *a, struct extract_task *t)
     t->seen_by = extract_bit(a);
     tg_account_note(a->account, TG_NOTE_INFO, 0,
                     "'%s' cannot be read: the comments are asked for post by post", t->chat.title);
+    if (channel && channel->state == TASK_RUNNING) { /* soon its posts are known */
+        t->state = TASK_AWAITING;
+        tg_tasks_over(&a->run->tasks, t->id, extract_now());
+        return true;
+    }
     return extract_task_queue(a->run, t, 0);
 }
 

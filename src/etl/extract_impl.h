@@ -37,7 +37,8 @@
 enum {
     EXTRACT_RATE_SLOTS = 25,
     EXTRACT_ACCOUNTS_MAX = 64,
-    EXTRACT_TASKS_MAX = 100000
+    EXTRACT_TASKS_MAX = 100000,
+    EXTRACT_POSTS_MAX = 1 << 22, /* remembered in all */
 };
 
 /* How often a chat, a name, or the list of an account is tried again after network or server
@@ -90,11 +91,19 @@ struct extract_account {
     int64_t probed_us; /* the last of them */
 };
 
+/* Posts with comments that a channel's lane has met. */
+struct extract_posts {
+    int32_t *id;
+    size_t n, cap;
+    int64_t from, to; /* to 0: it was not read to its end, or not all of it was kept */
+    bool lost;
+};
+
 enum extract_task_state {
     TASK_NEW,     /* not known yet which chat that is */
     TASK_WAITING,
     TASK_RUNNING,
-    TASK_AWAITING, /* read, but its comments are not */
+    TASK_AWAITING, /* read, but its comments are not; or comments: their channel is not */
     TASK_DONE,
 };
 
@@ -116,6 +125,7 @@ struct extract_task {
     int64_t owner;            /* user whose account it was read with so far; 0: no matter */
     bool listed;              /* in the job's list */
     bool derived;             /* a discussion group that nobody asked for by itself */
+    struct extract_posts posts; /* that people commented on, while it awaits those */
     uint64_t awaits;          /* number of the task that reads its comments; 0: none does */
     bool awaited;             /* others end with it */
     tg_code end;              /* how it ended last */
@@ -173,7 +183,7 @@ struct extract_run {
     struct extract_account account[EXTRACT_ACCOUNTS_MAX];
     struct extract_account *stepping; /* whose event it is */
     struct extract_task **task;
-    size_t n_tasks, cap_tasks, n_ended;
+    size_t n_tasks, cap_tasks, n_ended, n_posts;
     uint64_t serial; /* number of the newest task */
     struct tg_tasks tasks; /* their order */
     struct tg_pool pool;   /* members: the accounts, by their number within the run */
@@ -333,6 +343,17 @@ int64_t extract_lane_left(const struct extract_lane *lane);
 /* ---- extract_comments.c ---- */
 /** The lane's chat is a channel whose posts are discussed in that group: it is to be read, too. */
 void extract_comments_linked(struct extract_lane *lane, int64_t group_id);
+/** The lane's source begins behind that id; has met a post with comments; has read it to its end.
+ *  Nothing unless the chat is a channel whose comments are read. */
+void extract_comments_begin(struct extract_lane *lane, int64_t id);
+void extract_comments_post(struct extract_lane *lane, int64_t id);
+void extract_comments_read(struct extract_lane *lane, int64_t id);
+void extract_comments_forget(struct extract_run *r, struct extract_task *t);
+/** @return what is known of the posts of the channel that the task's chat is read through */
+struct tg_source_posts extract_comments_posts(const struct extract_run *r,
+                                              const struct extract_task *t);
+/** The channel's lane is over: what waits for that goes on. */
+void extract_comments_go_on(struct extract_run *r, const struct extract_task *channel);
 /** No account can read the task's chat. @return whether its comments are to be read instead,
  *  through its channel; the task waits for that */
 bool extract_comments_through(struct extract_account *a, struct extract_task *t);

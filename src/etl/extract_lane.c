@@ -66,6 +66,11 @@ static void linked(void *ctx, int64_t group_id)
     extract_comments_linked(ctx, group_id);
 }
 
+static void commented(void *ctx, int64_t post)
+{
+    extract_comments_post(ctx, post);
+}
+
 static bool may_ask(void *ctx)
 {
     return extract_may_ask(ctx);
@@ -205,9 +210,10 @@ static void step_resume(struct extract_lane *lane, int64_t now_us)
         .client = client_of(lane),
         .settings = &t->settings,
         .io = { lane, take_batch, put_batch, return_batch, bad_record, warn, on_source_done,
-                linked, may_ask },
+                linked, commented, may_ask },
         .chat_id = t->chat.id,
         .through = t->through ? t->channel : 0,
+        .posts = extract_comments_posts(lane->run, t),
         .range = a->range,
         .n_ranges = a->n_ranges,
         .resume = done.cursor,
@@ -215,6 +221,7 @@ static void step_resume(struct extract_lane *lane, int64_t now_us)
         .batches_before = done.batches,
         .urgent = t->work.workload == TG_HIGH_PRIORITY,
     };
+    extract_comments_begin(lane, done.cursor.id);
     lane->source = tg_source_start(&options, now_us);
     if (!lane->source)
         extract_no_memory(lane->run);
@@ -251,6 +258,8 @@ static void step_read(struct extract_lane *lane, int64_t now_us)
     if (lane->source) {
         tg_source_state(lane->source, &state);
         mind_empty(lane, &state);
+        if (!lane->failed && !lane->moving && !r->stopping)
+            extract_comments_read(lane, state.covered);
         tg_source_free(lane->source);
         lane->source = NULL;
     }

@@ -75,6 +75,7 @@ static void free_task(struct extract_task *t)
 {
     if (*t->chat.title)
         free((void *)(uintptr_t)t->chat.title);
+    free(t->posts.id);
     free(t->channel_what);
     free(t->what);
     free(t);
@@ -230,6 +231,7 @@ void extract_task_tell(struct extract_run *r, struct extract_task *t,
     t->end = err ? err->code : TG_OK;
     r->n_ended++;
     tg_tasks_over(&r->tasks, t->id, extract_now());
+    extract_comments_forget(r, t);
     if (err) {
         result.error_type = tg_code_type(err->code);
         result.retry_after_s = (double)err->retry_after_s;
@@ -375,4 +377,5 @@ void extract_task_over(struct extract_run *r, struct extract_lane *lane)
         if (!extract_comments_await(r, t))
             extract_task_tell(r, t, lane->account, NULL);
     }
+    extract_comments_go_on(r, t);
 }

@@ -78,7 +78,7 @@ struct source_threads {
     struct tg_extract_settings settings; /* of that */
     struct tg_batch *batch; /* posts: lent to that source, or held */
     bool lent, held, ended; /* ended: no further posts come */
-    size_t next;    /* of the posts that are held */
+    size_t next;    /* of the posts that are held, or known */
     int64_t done;   /* posts up to it are done with */
     int64_t post;   /* at work; 0: none */
     int64_t last;   /* of its comments, that an earlier run has read */
@@ -120,6 +120,7 @@ struct tg_history_source {
     bool forum, protected_chat;
     int64_t owner;
     bool comments;           /* rows tell which post they are a comment on */
+    bool discussed;          /* a channel whose posts are */
     struct tg_comments threads;
     struct source_lookup lookup;
     struct source_threads by_post; /* with options.through */

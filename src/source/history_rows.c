@@ -108,6 +108,8 @@ static tg_code add_row(struct tg_history_source *s, struct source_page *page, si
     }
     if (code == TG_OK && (s->comments || s->options.through))
         source_comments_row(s, part->page, at, &s->batch->row[before]);
+    if (code == TG_OK && s->discussed && s->batch->row[before].replies > 0)
+        s->options.io.commented(s->options.io.ctx, s->batch->row[before].id);
     if (code == TG_OK) {
         s->rows_total++;
         s->enough = s->options.settings->limit &&

@@ -180,7 +180,8 @@ static void know_discussion(struct tg_history_source *s, int64_t linked)
     const struct tg_peer *peer = tg_peers_get(peers, s->options.chat_id);
 
     s->comments = peer && peer->kind == TG_PEER_SUPERGROUP;
-    if (peer && peer->kind == TG_PEER_CHANNEL && io_of(s)->linked)
+    s->discussed = peer && peer->kind == TG_PEER_CHANNEL && io_of(s)->linked;
+    if (s->discussed)
         io_of(s)->linked(io_of(s)->ctx, linked);
 }
 
@@ -537,5 +538,6 @@ void tg_source_state(const struct tg_history_source *s, struct tg_source_state *
     ret->method = source_method(s);
     ret->rows = s->rows_total;
     ret->begun = s->n_segments > 0;
+    ret->covered = s->covered;
     ret->owner = ret->begun ? source_owner(s) : 0;
 }

@@ -26,6 +26,13 @@
 #include "telegram/rows.h"
 #include "telegram/takeout.h"
 
+/** Posts of a channel that have comments, as a source that read it has met them. */
+struct tg_source_posts {
+    const int32_t *id; /* ascending */
+    size_t n;
+    int64_t from, to; /* all with such an id that have comments are there; to 0: none is known */
+};
+
 /** Where batches come from and go to. */
 struct tg_source_io {
     void *ctx;
@@ -38,8 +45,11 @@ struct tg_source_io {
     /** Last call; err NULL: the end was reached, or the stop was obeyed. Do not free the source
      *  in it. */
     void (*done)(void *ctx, const struct tg_error *err);
-    /* The channel's posts are discussed in that group, which its settings want read as well. */
+    /* The channel's posts are discussed in that group, which its settings want read as well; NULL,
+     * and commented with it: nobody wants to know. */
     void (*linked)(void *ctx, int64_t group_id);
+    /* One of its posts, read behind those before it, has comments. */
+    void (*commented)(void *ctx, int64_t post);
     bool (*may_ask)(void *ctx); /* for one more page now; if not, tg_source_step comes again. NULL:
                                    always */
 };
@@ -51,6 +61,7 @@ struct tg_source_options {
     int64_t chat_id;
     int64_t through;              /* the chat is a discussion group that is read through this
                                      channel, post by post; 0: it is read itself */
+    struct tg_source_posts posts; /* of that channel, borrowed; it is read for what they lack */
     const struct tg_range *range; /* takeout's split ranges, borrowed; NULL: none */
     size_t n_ranges;
     struct tg_cursor resume;      /* segment and id done so far; id 0 nothing; its owner, if any, is
@@ -81,6 +92,7 @@ struct tg_source_state {
     uint64_t n_requests, n_bad;
     const char *method; /* that pages are read with */
     bool begun;         /* it is known what the chat is */
+    int64_t covered;    /* last id of the segment that is done with */
     int64_t owner;      /* as tg_cursor.owner of what is being read */
 };
 void tg_source_state(const struct tg_history_source *s, struct tg_source_state *ret);

@@ -11,6 +11,9 @@
  * upper end: it is over when as many comments came as the server counts, which takes no request
  * more than their pages; where the count does not fit, when the plan has proved it.
  *
+ * Which posts have comments is known where the channel was read just before; what of it was not,
+ * since it is another run, or a range of it, is read again here.
+ *
  * Where reading stands is a pair, which is why it goes on behind the last comment that was
  * committed. Rows of a thread ascend; those of the group as a whole do not.
  *
@@ -125,8 +128,8 @@ static bool start_posts(struct tg_history_source *s)
     struct tg_source_options options = {
         .client = s->options.client,
         .settings = &t->settings,
-        .io = { s, lend_batch, on_posts, on_unused, on_bad_post, no_word, on_posts_done, NULL,
-                may_ask },
+        .io = { .ctx = s, .batch = lend_batch, .put = on_posts, .give_back = on_unused,
+                .bad = on_bad_post, .warn = no_word, .done = on_posts_done, .may_ask = may_ask },
         .chat_id = s->options.through,
         .resume = { .chat_id = s->options.through, .id = t->done },
         .urgent = s->options.urgent,
@@ -143,11 +146,31 @@ static bool start_posts(struct tg_history_source *s)
     return t->posts != NULL;
 }
 
+/* From the posts that are known. */
+static bool next_known(struct tg_history_source *s)
+{
+    const struct tg_source_posts *known = &s->options.posts;
+    struct source_threads *t = &s->by_post;
+
+    while (t->next < known->n && known->id[t->next] <= t->done)
+        t->next++;
+    if (t->next < known->n) {
+        t->post = known->id[t->next];
+        return true;
+    }
+    t->done = TG_MAX(t->done, known->to);
+    s->step = STEP_TAIL;
+    return false;
+}
+
 /* @return whether there is one; if not, it is awaited, or there is none left, or reading failed */
 static bool next_post(struct tg_history_source *s)
 {
     struct source_threads *t = &s->by_post;
+    struct tg_source_state state;
 
+    if (!t->posts && s->options.posts.to && s->options.posts.from <= t->done + 1)
+        return next_known(s);
     for (;;) {
         while (t->held && t->next < t->batch->n) {
             const struct tg_row *row = &t->batch->row[t->next++];
@@ -162,6 +185,8 @@ static bool next_post(struct tg_history_source *s)
             tg_batch_clear(t->batch);
         t->held = false;
         if (t->ended) {
+            tg_source_state(t->posts, &state);
+            t->done = TG_MAX(t->done, state.covered);
             s->step = STEP_TAIL;
             return false;
         }

@@ -201,7 +201,11 @@ class Closed(Run):
         pages = sum((n + 99) // 100 for n in self.posts().values())
         self.assertGreater(max(self.posts().values()), 100)
         self.assertIn(0, self.posts().values())
-        self.assertEqual(both["messages.getReplies"], pages)
+        # on top: the question what the group is, which is refused; posts without comments cost none
+        alone["messages.getReplies"] = pages
+        alone["channels.getFullChannel"] += 1
+        del alone["contacts.resolveUsername"]
+        self.assertEqual(both, alone)
         proof = kit.tgdata("verify", *self.account_args(self.me), "--state",
                            f"sqlite:{self.dir}/job.db", "--job", "job", "--json")
         self.assertEqual(proof.code, 0, proof)
@@ -210,7 +214,16 @@ class Closed(Run):
         self.assertEqual(told["covered_to"], channel["top_id"])
         done, again = self.run_counted(name, "--include-replies")
         self.assertEqual(done.json()["rows"], 0)
-        self.assertNotIn("messages.getReplies", again)
+        self.assertEqual(again, {"channels.getFullChannel": 1, "messages.getHistory": 1})
+
+    def test_with_the_channel_at_work_as_well(self):
+        channel, _ = self.channel(1)
+        done, calls = self.run_counted(f"@{channel['username']}", "--include-replies", "--workers",
+                                       "4")
+        self.check_read()
+        self.assertEqual(calls["messages.getReplies"],
+                         sum((n + 99) // 100 for n in self.posts().values()))
+        self.assertEqual(calls["channels.getFullChannel"], 2, done)
 
     def test_short_pages_lose_nothing(self):
         sim = kit.Sim(self.dir / "dc", *self.sim_args[:-1], "short=0.3")
