@@ -33,7 +33,9 @@ if(TG_HTTP)
 endif()
 if(TG_HTTP AND TG_LIBCURL_FOUND)
   list(APPEND TG_LIBRARIES PkgConfig::TG_LIBCURL)
-  string(APPEND TG_PC_OPTIONAL " libcurl")
+  # Not required by name: `pkg-config --static` would ask for all that libcurl itself is built on,
+  # which Debian does not install with it. The shared library is linked.
+  list(JOIN TG_LIBCURL_LDFLAGS " " TG_PC_LIBS)
   add_compile_definitions(TG_HAVE_CURL)
 endif()
 

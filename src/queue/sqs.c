@@ -117,8 +117,8 @@ static tg_code read_target(struct broker_sqs *b, const char *target, struct plac
 static tg_code no_queue(const struct broker_sqs *b, const char *what, struct tg_error *err)
 {
     tg_fail(err, TG_NOT_FOUND, "%s '%.90s' at %.100s", what, b->name, tg_aws_endpoint(b->sqs.aws));
-    return tg_hint(err, "make it with its redrive policy, or add create=yes to the URL; is the "
-                        "region right?");
+    return tg_hint(err, "make it with its redrive policy, or add create=yes to the URL; do "
+                        "region and keys belong to it?");
 }
 
 static tg_code arn_of(struct broker_sqs *b, const char *url, char ret[SQS_ARN_MAX],
