@@ -9,6 +9,9 @@
  * (`to`), to a callback, or both. The checkpoint in the state store moves only to what every taker
  * has committed. Killed at any moment, the next run goes on behind the last commit.
  *
+ * While an open circuit breaker keeps an account from Telegram (--circuit-open fallback), batches
+ * may come from a fallback: see struct tg_batch_info, and docs/fallback.md.
+ *
  * Threads: tg_extract runs on the calling thread until it ends; the batch callback is called on
  * another thread, one batch at a time; tg_account_stop ends it after the batch in hand.
  */
@@ -45,6 +48,7 @@ struct tg_batch_info {
                                     first; valid until the next commit, at most during the
                                     callback */
     bool last;                /**< the chat's end is reached with this batch */
+    const char *source;       /**< of all its rows: "telegram"; a fallback's: "archive", "export" */
 };
 
 /** Fills *ret with the facts about a batch. Inside the callback that was given it. */
@@ -93,7 +97,8 @@ struct tg_progress_chat {
     int64_t chat_id;
     const char *title;
     const char *account;     /**< its session file */
-    const char *state;       /**< finding, starting, reading, waiting, moving, committing */
+    const char *state;       /**< finding, starting, reading, waiting, moving, committing, fallback
+                              */
     int64_t rows;            /**< committed in this run */
     int64_t expected;        /**< rows that it is reckoned to have had left at the start; -1 */
     double rows_per_s;       /**< over the last seconds */
@@ -119,6 +124,7 @@ struct tg_progress {
     bool done;                   /**< the last call of the run */
     const struct tg_progress_chat *at_work; /**< the chats at work, in the order they began */
     size_t n_at_work, n_done, n_accounts;
+    int64_t fallback_rows;       /**< from fallbacks, besides rows_total */
 };
 /** Gets how far a run is, on the thread that runs it; what it is given is valid during the call. */
 typedef void (*tg_progress_fn)(void *ctx, const struct tg_progress *progress);
@@ -157,6 +163,8 @@ struct tg_extract_result {
     uint64_t quarantined;   /**< records that could not be decoded, kept with their bytes */
     struct tg_circuit_counts account_circuits, dc_circuits, chat_circuits, sink_circuits;
     uint64_t empty; /**< chats read to their end that have no message in the range asked for */
+    uint64_t fallback_rows;  /**< delivered from fallbacks, besides `rows` */
+    uint64_t fallback_chats; /**< that a fallback had rows of */
 };
 
 /**

@@ -71,6 +71,8 @@ struct tg_task_result {
     double retry_after_s;  /**< how long the server asks to wait; 0: it does not */
     bool derived;          /**< it is a discussion group that no task had asked for */
     const struct tg_error *err; /**< NULL on success; valid during the call */
+    uint64_t fallback_rows;   /**< that a fallback had, besides `rows` */
+    int64_t fallback_last_id; /**< the newest id of those; 0: none */
 };
 
 /**

@@ -24,6 +24,8 @@ static const struct {
 } field_key[] = { TG_FIELDS(FIELD_KEY) };
 const uint16_t tg_row_offset[TG_FIELD_COUNT] = { TG_FIELDS(FIELD_OFFSET) };
 
+const char *const tg_row_source_name[TG_FROM_COUNT] = { "telegram", "archive", "export" };
+
 /* A cleared batch keeps at most this much: one outlier must not hold memory for good. */
 enum { KEEP_MAX = 256 * 1024, TEXT_MAX = 64 << 20 };
 

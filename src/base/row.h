@@ -42,6 +42,16 @@ extern const uint16_t tg_row_offset[TG_FIELD_COUNT];
 #define TG_SEGMENT_THREADS 2
 #define TG_THREAD_CURSOR(post, comment) ((int64_t)(post) << 32 | (int64_t)(comment))
 
+/** Where rows come from. */
+enum tg_row_source {
+    TG_FROM_TELEGRAM,
+    TG_FROM_ARCHIVE, /* what another job has delivered */
+    TG_FROM_EXPORT,  /* a Telegram Desktop export */
+    TG_FROM_COUNT
+};
+/** Their names, as in the field `source`. */
+extern const char *const tg_row_source_name[TG_FROM_COUNT];
+
 /** Where a chat's extraction stands: all ids up to `id` of segments up to `segment` are done. */
 struct tg_cursor {
     int64_t chat_id; /* the chat that was asked for (a migrated group: the supergroup) */
@@ -63,6 +73,7 @@ struct tg_batch {
 
     struct tg_cursor cursor;   /* where the chat stands once this batch is committed */
     int64_t covered_from;      /* ids covered_from..cursor.id of the segment are all in, proved */
+    enum tg_row_source source; /* of all its rows */
     bool last;                 /* the chat's end was reached with this batch (may be empty) */
     int64_t started_us, ended_us; /* when its first request was sent, when it was complete */
     uint32_t n_requests;

@@ -224,6 +224,7 @@ static void show_json(struct cli_progress *p, const struct tg_progress *now)
     tg_json_key(&j, "at_work"), tg_json_u64(&j, now->n_at_work);
     tg_json_key(&j, "rows"), tg_json_i64(&j, now->rows);
     tg_json_key(&j, "rows_total"), tg_json_i64(&j, now->rows_total);
+    tg_json_key(&j, "fallback_rows"), tg_json_i64(&j, now->fallback_rows);
     tg_json_key(&j, "expected"), tg_json_i64(&j, now->expected);
     tg_json_key(&j, "rows_per_s"), tg_json_double(&j, now->rows_per_s);
     tg_json_key(&j, "eta_s"), tg_json_double(&j, now->eta_s);

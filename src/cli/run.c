@@ -107,6 +107,8 @@ static void put_json(struct tg_buf *out, const struct tg_extract_result *r, tg_c
     tg_json_key(&j, "quarantined"), tg_json_u64(&j, r->quarantined);
     tg_json_key(&j, "empty"), tg_json_u64(&j, r->empty);
     tg_json_key(&j, "circuits"), put_circuits(&j, r);
+    tg_json_key(&j, "fallback_rows"), tg_json_u64(&j, r->fallback_rows);
+    tg_json_key(&j, "fallback_chats"), tg_json_u64(&j, r->fallback_chats);
     tg_json_end_object(&j);
 }
 
@@ -128,6 +130,12 @@ static void put_text(struct tg_buf *out, const struct tg_extract_result *r)
                       r->flood_waits == 1 ? "" : "s", r->flood_wait_s);
     if (r->quarantined)
         tg_buf_printf(out, ", %llu quarantined", (unsigned long long)r->quarantined);
+    if (r->fallback_rows) {
+        cli_number(rows, r->fallback_rows);
+        tg_buf_printf(out, "\n%s more of %llu chat%s from a fallback, marked in the field source.",
+                      rows, (unsigned long long)r->fallback_chats,
+                      r->fallback_chats == 1 ? "" : "s");
+    }
     if (r->empty && r->empty == r->chats)
         tg_buf_str(out, "\nThere is no message in that range.");
     else if (r->empty)
@@ -148,7 +156,7 @@ static tg_code tell_result(const struct cli *cli, const struct tg_extract_result
         put_json(&out, result, ended);
     else
         put_text(&out, result);
-    if (own->json || ended == TG_OK || result->rows)
+    if (own->json || ended == TG_OK || result->rows || result->fallback_rows)
         code = cli_print(&out, ended == TG_OK ? err : &ignored);
     tg_buf_done(&out);
     return ended == TG_OK ? code : ended;

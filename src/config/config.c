@@ -85,7 +85,9 @@ static const struct tg_option account_table[] = {
     ACCOUNT(half_open_requests, "half-open-requests", I64, "3", 1, 1000, "N",
             "calls that are tried then, and must succeed to close it"),
     ACCOUNT(circuit_open, "circuit-open", CHOICE, "wait", 0, 0, "WHAT",
-            "what calls do while it is open", .choices = "wait|fail"),
+            "what is done while it is open: calls wait, end at once, or what --fallback has is "
+            "delivered before they end",
+            .choices = "wait|fail|fallback"),
     ACCOUNT(call_timeout_ms, "call-timeout", MS, "60s", 1000, 3600000, "TIME",
             "reconnect when a call had no reply for so long"),
     ACCOUNT(call_deadline_ms, "call-deadline", MS, "0s", 0, INT64_C(30) * 86400000, "TIME",
@@ -153,6 +155,10 @@ static const struct tg_option extract_table[] = {
             "batches between network and destination at most"),
     EXTRACT(keep_checkpoints, "keep-checkpoints", I64, "100", 1, 1000000, "N",
             "checkpoints of a chat that are kept for rollback"),
+    EXTRACT(fallback, "fallback", STR, NULL, 0, 0, "LIST",
+            "with --circuit-open fallback: where messages are taken from, marked in the field "
+            "source, in order: archive (what other jobs have delivered), archive:JOB, or "
+            "export:FILE (result.json of Telegram Desktop), separated by commas"),
     { 0 },
 };
 

@@ -22,6 +22,7 @@ enum tg_setting_transport {
 enum tg_setting_circuit_open {
     TG_CIRCUIT_OPEN_WAIT, /* calls wait until it may be tried */
     TG_CIRCUIT_OPEN_FAIL, /* calls end at once */
+    TG_CIRCUIT_OPEN_FALLBACK, /* as with fail; chats are read from elsewhere */
 };
 
 enum tg_setting_strategy {
@@ -83,6 +84,7 @@ struct tg_extract_settings {
     int64_t lease_ms;
     int64_t credit_bytes;
     int64_t keep_checkpoints;
+    const char *fallback;
 };
 
 struct tg_config {

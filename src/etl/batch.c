@@ -26,6 +26,7 @@ void tg_batch_info(const struct tg_batch *b, struct tg_batch_info *ret)
         .avg_response_us = b->response_us,
         .checkpoint_id = b->checkpoint_id,
         .last = b->last,
+        .source = tg_row_source_name[b->source],
     };
 }
 

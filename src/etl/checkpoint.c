@@ -299,8 +299,9 @@ static tg_code check_params(const json_t *o, const struct tg_extract_settings *j
     return differs ? TG_USAGE : TG_OK;
 }
 
-tg_code tg_checkpoint_load(const struct tg_store *store, const struct tg_extract_settings *job,
-                           int64_t chat_id, struct tg_checkpoint *ret, struct tg_error *err)
+tg_code tg_checkpoint_load(const struct tg_store *store, const char *kind,
+                           const struct tg_extract_settings *job, int64_t chat_id,
+                           struct tg_checkpoint *ret, struct tg_error *err)
 {
     struct tg_checkpoint c = { 0 };
     struct tg_doc doc;
@@ -311,7 +312,7 @@ tg_code tg_checkpoint_load(const struct tg_store *store, const struct tg_extract
 
     tg_checkpoint_key(key, sizeof key, job->job, chat_id);
     tg_buf_init(&text, RECORD_MAX);
-    code = store->ops->get(store->self, "checkpoint", key, &doc, &text, err);
+    code = store->ops->get(store->self, kind, key, &doc, &text, err);
     if (code == TG_OK) {
         o = parse((const char *)text.data, text.len, err);
         code = o ? TG_OK : TG_CORRUPT;
@@ -337,8 +338,9 @@ tg_code tg_checkpoint_load(const struct tg_store *store, const struct tg_extract
     return TG_OK;
 }
 
-tg_code tg_checkpoint_save(const struct tg_store *store, const struct tg_extract_settings *job,
-                           struct tg_checkpoint *c, int64_t now_us, struct tg_error *err)
+tg_code tg_checkpoint_save(const struct tg_store *store, const char *kind,
+                           const struct tg_extract_settings *job, struct tg_checkpoint *c,
+                           int64_t now_us, struct tg_error *err)
 {
     struct tg_doc stamp = { .at_us = now_us, .fence = c->fence };
     struct tg_buf text;
@@ -352,15 +354,14 @@ tg_code tg_checkpoint_save(const struct tg_store *store, const struct tg_extract
     if (text.failed)
         code = tg_fail(err, TG_LIMIT, "checkpoint '%s' is too large", key);
     else
-        code = store->ops->put(store->self, "checkpoint", key, c->number, &stamp, text.data,
-                               text.len, err);
+        code = store->ops->put(store->self, kind, key, c->number, &stamp, text.data, text.len,
+                               err);
     tg_buf_done(&text);
     if (code != TG_OK)
         return code;
     c->number++;
     c->n_batches = 0;
     if (c->number % 16 == 0) /* now and then is often enough */
-        return store->ops->prune(store->self, "checkpoint", key, (uint64_t)job->keep_checkpoints,
-                                 err);
+        return store->ops->prune(store->self, kind, key, (uint64_t)job->keep_checkpoints, err);
     return TG_OK;
 }

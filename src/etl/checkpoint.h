@@ -35,6 +35,10 @@ struct tg_batch_record {
     char error[160];
 };
 
+/** Document kinds: of the rows from Telegram; of those of fallbacks, in the same form. */
+#define TG_CHECKPOINT_LIVE "checkpoint"
+#define TG_CHECKPOINT_FALLBACK "fallback"
+
 struct tg_checkpoint {
     uint64_t number;         /* version of the document; 0: none yet */
     struct tg_commit commit;
@@ -57,12 +61,13 @@ tg_code tg_job_name_check(const char *job, struct tg_error *err);
 void tg_checkpoint_key(char *out, size_t n, const char *job, int64_t chat_id);
 
 /**
- * Reads the newest checkpoint of a chat and checks that the job's parameters are the same. ret is
- * written on TG_OK only; done with tg_checkpoint_done.
+ * Reads the newest checkpoint of that kind of a chat and checks that the job's parameters are the
+ * same. ret is written on TG_OK only; done with tg_checkpoint_done.
  * @return TG_OK; TG_END if there is none; TG_CORRUPT; TG_USAGE with what differs
  */
-tg_code tg_checkpoint_load(const struct tg_store *store, const struct tg_extract_settings *job,
-                           int64_t chat_id, struct tg_checkpoint *ret, struct tg_error *err);
+tg_code tg_checkpoint_load(const struct tg_store *store, const char *kind,
+                           const struct tg_extract_settings *job, int64_t chat_id,
+                           struct tg_checkpoint *ret, struct tg_error *err);
 
 /** Reads a record's commit from its JSON. */
 tg_code tg_checkpoint_parse(const char *json, size_t len, struct tg_commit *ret,
@@ -75,8 +80,8 @@ bool tg_checkpoint_to(const char *json, size_t len, char *out, size_t n);
  * Writes the next version by compare-and-swap, then forgets the batch records.
  * @return TG_CONFLICT if somebody else wrote one; TG_STATE, TG_FULL
  */
-tg_code tg_checkpoint_save(const struct tg_store *store, const struct tg_extract_settings *job,
-                           struct tg_checkpoint *checkpoint, int64_t now_us,
-                           struct tg_error *err);
+tg_code tg_checkpoint_save(const struct tg_store *store, const char *kind,
+                           const struct tg_extract_settings *job, struct tg_checkpoint *checkpoint,
+                           int64_t now_us, struct tg_error *err);
 
 #endif

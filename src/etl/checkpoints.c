@@ -155,7 +155,9 @@ static bool on_commit(void *ctx, const struct tg_commit *c)
 
 static tg_code cut_destination(struct rollback *r, const char *to, struct tg_error *err)
 {
-    const struct tg_sink_env env = { r->job, &tg_fs_system, sink_clock, NULL };
+    const struct tg_sink_env env = { .job = r->job,
+                                     .fs = &tg_fs_system,
+                                     .unix_us = sink_clock };
     const struct tg_random random = tg_random_system();
     const struct tg_fence fence = { r->lease.token, (uint32_t)tg_random_u64(&random) };
     struct tg_sink sink;

@@ -372,7 +372,13 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
         code = tg_sink_open(r->settings->to, &r->sink_env, &r->sink, err);
         r->has_sink = code == TG_OK;
     }
+    if (code == TG_OK && r->has_sink && r->falls_back) {
+        r->fallback_env = r->sink_env;
+        r->fallback_env.series = "fallback";
+        code = tg_sink_open(r->settings->to, &r->fallback_env, &r->fallback_sink, err);
+    }
     options.sink = r->has_sink ? &r->sink : NULL;
+    options.fallback_sink = r->fallback_sink.ops ? &r->fallback_sink : NULL;
     if (code == TG_OK)
         code = tg_pipeline_new(&options, &r->pipeline, err);
     return code;
@@ -384,6 +390,8 @@ static void close_all(struct extract_run *r)
         extract_lane_free(r->lane[r->n_lanes - 1]);
     free(r->lane);
     tg_pipeline_free(r->pipeline);
+    if (r->fallback_sink.ops)
+        tg_sink_close(&r->fallback_sink);
     if (r->has_sink)
         tg_sink_close(&r->sink);
     if (r->store.ops)
@@ -437,6 +445,7 @@ static void fill_result(struct extract_run *r)
 
     tg_pipeline_state(r->pipeline, &state);
     r->result->rows = state.rows;
+    r->result->fallback_rows = state.fallback_rows;
     r->result->batches = state.batches;
     r->result->checkpoints = state.commits;
     r->result->bytes_out = state.bytes_out;
@@ -484,6 +493,8 @@ static tg_code check_run(struct extract_run *r, struct tg_error *err)
 {
     tg_code code = check_range(r->settings, err);
 
+    if (code == TG_OK)
+        code = extract_check_fallback(r, err);
     for (size_t i = 0; code == TG_OK && i < r->n_accounts; i++) {
         code = tg_account_who(r->accounts[i], err);
         if (code == TG_OK && r->accounts[i]->session.is_bot)
@@ -497,7 +508,9 @@ tg_code extract_go(struct extract_run *r, struct tg_error *err)
     struct tg_error late;
     tg_code code, ended;
 
-    r->sink_env = (struct tg_sink_env){ r->settings->job, &tg_fs_system, sink_clock, NULL };
+    r->sink_env = (struct tg_sink_env){ .job = r->settings->job,
+                                        .fs = &tg_fs_system,
+                                        .unix_us = sink_clock };
     r->started_us = extract_now();
     code = check_run(r, err);
     if (code == TG_OK)

@@ -235,12 +235,23 @@ static bool on_dialog(void *ctx, const struct tg_dialog *dialog)
     return !a->list_failed;
 }
 
+/* Without its list an account can be asked for less: enough where nothing can be asked now. */
+static bool does_without(struct extract_account *a, const struct tg_error *err)
+{
+    if (a->run->all || !extract_falls_back(a->run, err))
+        return false;
+    enter(a, ACCOUNT_RANGES);
+    return true;
+}
+
 /* Trouble that may pass costs no account, but some seconds. */
 static void list_failed(struct extract_account *a, const struct tg_error *err)
 {
     int64_t wait_us = TG_MAX(EXTRACT_RETRY_US << a->list_failures,
                              err->retry_after_s * TG_SECOND_US);
 
+    if (does_without(a, err))
+        return;
     if (a->run->stopping || !extract_may_pass(a->run, err->code) ||
         a->list_failures++ == EXTRACT_ATTEMPTS) {
         fail(a, err);

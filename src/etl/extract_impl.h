@@ -11,9 +11,10 @@
  *   extract_names.c     which chats the tasks' names are
  *   extract_tasks.c     the chats that are to be read, and what becomes of them
  *   extract_pool.c      which task is next, and with which account; how the accounts are
- *   extract_lane.c      one chat at work                 LANE_FIND .. LANE_LEAVE
+ *   extract_lane.c      one chat at work                 LANE_FIND .. LANE_FALLBACK
  *   extract_circuits.c  circuit breakers: of chats, and what those of all kinds do
  *   extract_comments.c  the discussion groups of channels
+ *   extract_fallback.c  what is read instead of Telegram
  *   extract_progress.c  what is told meanwhile
  *
  * Everything is stepped after each event of an account: the run as a whole and that account's
@@ -135,10 +136,19 @@ struct extract_task {
     int64_t due_us;           /* not before */
     uint32_t attempts;        /* that failed */
     int64_t rows;             /* committed in this run */
+    int64_t fallback_rows, fallback_last_id; /* besides; of fallbacks */
+    struct tg_fallback_request fallback;     /* while one is at work */
     int64_t begun_us;         /* first taken up; 0 not yet */
 };
 
-enum extract_lane_phase { LANE_FIND, LANE_BEGIN, LANE_RESUME, LANE_READ, LANE_LEAVE };
+enum extract_lane_phase {
+    LANE_FIND,
+    LANE_BEGIN,
+    LANE_RESUME,
+    LANE_READ,
+    LANE_LEAVE,
+    LANE_FALLBACK, /* it has failed, and the failure is told when this is over */
+};
 
 /* A chat at work with an account. */
 struct extract_lane {
@@ -201,6 +211,10 @@ struct extract_run {
     struct tg_sink_env sink_env; /* lives as long as the sink */
     struct tg_sink sink;
     bool has_sink;
+    bool falls_back; /* where a breaker is open */
+    struct tg_fallbacks fallbacks;
+    struct tg_sink_env fallback_env;
+    struct tg_sink fallback_sink;
     struct tg_pipeline *pipeline;
     struct tg_marks left_out;   /* chats that were told to be left out */
     struct tg_marks unreadable; /* what of replies that belong to no chat is in quarantine */
@@ -366,6 +380,20 @@ bool extract_comments_await(struct extract_run *r, struct extract_task *channel)
 /** A task is over: so are those that waited for it alone. err NULL: it went well */
 void extract_comments_ended(struct extract_run *r, const struct extract_task *group,
                             const struct extract_account *a, const struct tg_error *err);
+
+/* ---- extract_fallback.c ---- */
+
+/** Reads and checks the settings. */
+tg_code extract_check_fallback(struct extract_run *r, struct tg_error *err);
+/** Whether what failed with that error may be read from elsewhere. */
+bool extract_falls_back(const struct extract_run *r, const struct tg_error *err);
+/** As that, of a lane: it has failed so, and no other account is to be tried. */
+bool extract_lane_falls_back(const struct extract_lane *lane);
+/** @return whether it is over: then extract_task_over, extract_lane_free */
+bool extract_fallback_step(struct extract_lane *lane);
+/** A task's name could not be looked up: if it is an id, the chat is known all the same. */
+void extract_name_falls_back(struct extract_account *a, struct extract_task *t,
+                             const struct tg_error *err);
 
 /* ---- extract_progress.c ---- */
 void extract_tell_progress(struct extract_run *r, bool done);

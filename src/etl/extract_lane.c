@@ -2,7 +2,7 @@
 /*
  * extract_lane.c - one chat at work: found by its account, taken up, read, left
  *
- *   FIND -> BEGIN -> RESUME -> READ -> LEAVE
+ *   FIND -> BEGIN -> RESUME -> READ -> LEAVE [-> FALLBACK]
  *
  * FIND asks only if the account has not met the chat yet: access hashes belong to an account. A
  * lane that fails before BEGIN is over at once; after it the chat is left in any case, so that all
@@ -311,10 +311,22 @@ bool extract_lane_step(struct extract_lane *lane, int64_t now_us)
             step_read(lane, now_us);
             break;
         case LANE_LEAVE:
-            return step_leave(lane);
+            if (!step_leave(lane))
+                return false;
+            if (!extract_lane_falls_back(lane))
+                return true;
+            enter(lane, LANE_FALLBACK);
+            break;
+        case LANE_FALLBACK:
+            return extract_fallback_step(lane);
+        }
+        if (lane->phase == LANE_FIND && lane->failed) {
+            if (!extract_lane_falls_back(lane))
+                return true;
+            enter(lane, LANE_FALLBACK);
         }
     } while (lane->phase != before);
-    return lane->phase == LANE_FIND && lane->failed;
+    return false;
 }
 
 struct extract_lane *extract_lane_start(struct extract_task *t, struct extract_account *a)

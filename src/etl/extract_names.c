@@ -92,6 +92,11 @@ static void on_found(void *ctx, const struct tg_peer *peer, const struct tg_erro
         r->finding = NULL;
     } else if (err->code == TG_AUTH) {
         extract_account_out(a, err);
+    } else if (extract_falls_back(r, err)) {
+        if (++t->attempts < r->n_accounts)
+            return; /* the next account may have no open breaker */
+        r->finding = NULL;
+        extract_name_falls_back(a, t, err);
     } else if (extract_may_pass(r, err->code)) {
         if (++t->attempts < EXTRACT_ATTEMPTS)
             return; /* asked again, with the next account */

@@ -30,7 +30,7 @@ static const char *state_of(const struct extract_lane *lane)
 {
     static const char *const name[] = {
         [LANE_FIND] = "finding", [LANE_BEGIN] = "starting",     [LANE_RESUME] = "starting",
-        [LANE_READ] = "reading", [LANE_LEAVE] = "committing",
+        [LANE_READ] = "reading", [LANE_LEAVE] = "committing",   [LANE_FALLBACK] = "fallback",
     };
 
     return lane->moving ? "moving" : name[lane->phase];
@@ -51,6 +51,8 @@ static void fill_chat(struct extract_lane *lane, struct tg_progress_chat *ret)
         .eta_s = -1,
         .state = state_of(lane),
     };
+    if (lane->phase == LANE_FALLBACK)
+        ret->rows -= lane->task->rows;
     ret->rows_per_s = rate_of(lane, extract_now(), ret->rows);
     if (!lane->source)
         return;
@@ -117,6 +119,7 @@ void extract_tell_progress(struct extract_run *r, bool done)
         return; /* the next one may be told again */
     tg_pipeline_state(r->pipeline, &state);
     p.rows_total = (int64_t)state.rows;
+    p.fallback_rows = (int64_t)state.fallback_rows;
     p.bytes_out = state.bytes_out;
     p.n_accounts = r->n_accounts;
     p.n_done = r->n_ended;

@@ -221,6 +221,8 @@ void extract_task_tell(struct extract_run *r, struct extract_task *t,
         .account = a ? a->account->path : "",
         .success = !err,
         .rows = (uint64_t)t->rows,
+        .fallback_rows = (uint64_t)t->fallback_rows,
+        .fallback_last_id = t->fallback_last_id,
         .seconds = t->begun_us ? (double)(extract_now() - t->begun_us) / 1e6 : 0,
         .retry_count = t->attempts,
         .derived = t->derived,
@@ -307,6 +309,10 @@ static void lane_failed(struct extract_run *r, struct extract_lane *lane)
     bool own = extract_circuit_own(r, t->chat.id, err->code);
     int64_t delay;
 
+    if (lane->phase == LANE_FALLBACK) {
+        extract_task_failed(r, t, a, err);
+        return;
+    }
     if (err->code == TG_AUTH) {
         extract_account_out(a, err);
         t->not_by |= extract_bit(a);

@@ -34,6 +34,7 @@ struct tg_pipeline_options {
     const struct tg_extract_settings *job;
     const struct tg_store *store;
     const struct tg_sink *sink;        /* NULL: a callback alone */
+    const struct tg_sink *fallback_sink; /* see struct tg_taker */
     tg_batch_fn callback;              /* NULL: a sink alone */
     void *callback_ctx;
     bool by_chat;                      /* see struct tg_taker */
@@ -75,6 +76,16 @@ tg_code tg_pipeline_leave(struct tg_pipeline *p, int64_t chat_id, struct tg_erro
 tg_code tg_pipeline_left(struct tg_pipeline *p, int64_t chat_id, int64_t *ret_rows,
                          struct tg_error *ret_alone, struct tg_error *err);
 
+/** Has what fallbacks have of a chat delivered, which is not begun now (tg_taker_fallback). What is
+ *  given must stay until the answer is there; it comes through wake and tg_pipeline_fell_back. */
+tg_code tg_pipeline_fall_back(struct tg_pipeline *p, const struct tg_fallback_request *request,
+                              struct tg_error *err);
+
+/** @return as tg_pipeline_left */
+tg_code tg_pipeline_fell_back(struct tg_pipeline *p, int64_t chat_id,
+                              struct tg_fallback_result *ret, struct tg_error *ret_alone,
+                              struct tg_error *err);
+
 /** @return whether that chat alone failed, with why: it is to be left */
 bool tg_pipeline_chat_failed(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err);
 
@@ -95,6 +106,7 @@ struct tg_pipeline_state {
     struct tg_error err;         /* if failed */
     bool idle;                   /* nothing is queued or worked on */
     uint64_t rows, batches, commits, bytes_out;
+    uint64_t fallback_rows;      /* besides `rows` */
     uint32_t n_out;              /* batches that are out */
 };
 void tg_pipeline_state(struct tg_pipeline *p, struct tg_pipeline_state *ret);

@@ -11,7 +11,7 @@
 
 /* ---- commits ---- */
 
-static struct tg_taker_chat *find_chat(const struct tg_taker *t, int64_t chat_id)
+struct tg_taker_chat *tg_taker_find(const struct tg_taker *t, int64_t chat_id)
 {
     for (size_t i = 0; i < t->n_chats; i++)
         if (t->chat[i]->next.cursor.chat_id == chat_id)
@@ -19,12 +19,17 @@ static struct tg_taker_chat *find_chat(const struct tg_taker *t, int64_t chat_id
     return NULL;
 }
 
+static const char *kind_of(const struct tg_taker_chat *c)
+{
+    return c->fallback ? TG_CHECKPOINT_FALLBACK : TG_CHECKPOINT_LIVE;
+}
+
 static tg_code save(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err)
 {
     tg_code code;
 
     c->checkpoint.fence = c->fence;
-    code = tg_checkpoint_save(t->store, c->job, &c->checkpoint, t->unix_us(), err);
+    code = tg_checkpoint_save(t->store, kind_of(c), c->job, &c->checkpoint, t->unix_us(), err);
     /* Only who has the lease writes it: this run slept between the commit and here. */
     return code == TG_CONFLICT ? tg_taker_taken_over(t, c, err) : code;
 }
@@ -42,7 +47,7 @@ static void go_on_behind(struct tg_taker_chat *c)
 static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete,
                       struct tg_error *err)
 {
-    const struct tg_sink *sink = t->sink;
+    const struct tg_sink *sink = c->sink;
     tg_code code = tg_taker_renew(t, err);
 
     if (code == TG_OK)
@@ -52,6 +57,8 @@ static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete
     c->next.seq = c->checkpoint.commit.seq + 1;
     c->next.fence = c->fence;
     c->next.complete = complete;
+    if (c->fallback)
+        c->next.covered_from = c->next.cursor.id + 1; /* nothing proves that nothing is missing */
     if (sink)
         code = tg_taker_sink_did(t, sink->ops->commit(sink->self, &c->next, err), true, err);
     if (code != TG_OK)
@@ -61,7 +68,7 @@ static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete
     if (code != TG_OK)
         return code;
     t->commits++;
-    t->rows += c->next.rows;
+    *(c->fallback ? &t->fallback_rows : &t->rows) += c->next.rows;
     c->rows += (int64_t)c->next.rows;
     go_on_behind(c);
     return TG_OK;
@@ -72,7 +79,7 @@ static tg_code write_rows(struct tg_taker *t, struct tg_taker_chat *c, const str
                           size_t from, size_t to, struct tg_error *err)
 {
     const struct tg_row *last = &b->row[to - 1];
-    const struct tg_sink *sink = t->sink;
+    const struct tg_sink *sink = c->sink;
     tg_code code = TG_OK;
 
     assert(from < to && to <= b->n);
@@ -121,12 +128,17 @@ static void name_checkpoint(const struct tg_taker_chat *c, struct tg_batch *b)
                  (long long)b->cursor.chat_id, (unsigned long long)c->checkpoint.number);
 }
 
-/* A new segment (the supergroup behind a basic group): a commit never spans two. */
+/* A new segment (the supergroup behind a basic group), another source: no commit spans two. */
 static tg_code enter_segment(struct tg_taker *t, struct tg_taker_chat *c,
                              const struct tg_batch *b, struct tg_error *err)
 {
     tg_code code = TG_OK;
 
+    if (c->dirty && !c->held && c->next.source != b->source)
+        code = commit(t, c, false, err);
+    if (code != TG_OK)
+        return code;
+    c->next.source = b->source;
     if (c->next.cursor.segment != b->cursor.segment) {
         if (c->held)
             return TG_OK; /* rows of the segment before were left behind */
@@ -170,7 +182,7 @@ static bool has_news(const struct tg_taker_chat *c, bool complete)
 static tg_code commit_now(void *ctx, struct tg_batch *b, size_t n, struct tg_error *err)
 {
     struct tg_taker *t = ctx;
-    struct tg_taker_chat *c = find_chat(t, b->cursor.chat_id);
+    struct tg_taker_chat *c = tg_taker_find(t, b->cursor.chat_id);
     bool whole = n == b->n;
     tg_code code = TG_OK;
 
@@ -309,7 +321,7 @@ static void note_failure(struct tg_taker *t, struct tg_taker_chat *c, const stru
 
 tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *err)
 {
-    struct tg_taker_chat *c = find_chat(t, b->cursor.chat_id);
+    struct tg_taker_chat *c = tg_taker_find(t, b->cursor.chat_id);
     tg_code code;
 
     assert(!t->failed && c);
@@ -369,27 +381,35 @@ static const struct tg_extract_settings *settings_of(const struct tg_taker *t,
     return chat->settings ? chat->settings : t->job;
 }
 
-static tg_code check_chat(const struct tg_taker *t, const struct tg_job_chat *chat,
-                          struct tg_error *err)
+tg_code tg_taker_stand(const struct tg_taker *t, const struct tg_job_chat *chat,
+                       struct tg_commit *ret, struct tg_error *err)
 {
     const struct tg_sink *sink = t->sink;
     struct tg_checkpoint stored = { 0 };
     struct tg_commit there = { 0 };
-    tg_code code = tg_checkpoint_load(t->store, settings_of(t, chat), chat->id, &stored, err);
+    tg_code code = tg_checkpoint_load(t->store, TG_CHECKPOINT_LIVE, settings_of(t, chat), chat->id,
+                                      &stored, err);
 
-    if (code == TG_OK)
+    if (code == TG_OK && sink)
         code = sink->ops->commits(sink->self, chat->id, last_commit, &there, err);
     if (code == TG_OK)
         code = check_behind(t, &stored, &there, err);
+    *ret = there.seq > stored.commit.seq ? there : stored.commit;
     tg_checkpoint_done(&stored);
     return code == TG_END ? TG_OK : code;
+}
+
+/* Whoever took a fallback's rows away has no use for them: the next go on behind all the same. */
+static void go_on_without(struct tg_taker_chat *c)
+{
+    c->next = (struct tg_commit){ .cursor = c->checkpoint.commit.cursor };
 }
 
 /* The destination's own last commit decides; the checkpoint is brought to it. */
 static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat_id,
                        struct tg_error *err)
 {
-    const struct tg_sink *sink = t->sink;
+    const struct tg_sink *sink = c->sink;
     struct tg_checkpoint *stored = &c->checkpoint;
     struct tg_fence fence;
     tg_code code = tg_taker_renew(t, err);
@@ -400,7 +420,7 @@ static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat
         code = tg_taker_lease_chat(t, c, err);
     fence = (struct tg_fence){ c->fence, t->nonce };
     if (code == TG_OK)
-        code = tg_checkpoint_load(t->store, c->job, chat_id, stored, err);
+        code = tg_checkpoint_load(t->store, kind_of(c), c->job, chat_id, stored, err);
     if (code != TG_OK && code != TG_END)
         return code;
     if (sink)
@@ -408,20 +428,22 @@ static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat
                                  false, err);
     else
         c->next = stored->commit;
-    if (code == TG_OK || code == TG_END)
+    if (c->fallback && code == TG_END)
+        go_on_without(c);
+    else if (code == TG_OK || code == TG_END)
         code = check_behind(t, stored, &c->next, err);
-    if (code != TG_OK)
+    if (code != TG_OK && code != TG_END)
         return code;
     moved = sink && (!stored->to || strcmp(stored->to, t->job->to) != 0);
     if (moved || !same_commit(&stored->commit, &c->next)) {
         stored->commit = c->next;
-        if (c->next.seq) /* killed between the destination's commit and the checkpoint, or moved */
-            code = save(t, c, err);
+        code = c->next.seq ? save(t, c, err) : TG_OK; /* killed before the checkpoint, or moved */
     }
-    return code;
+    return code == TG_END ? TG_OK : code;
 }
 
-static struct tg_taker_chat *add_chat(struct tg_taker *t, const struct tg_job_chat *chat)
+static struct tg_taker_chat *add_chat(struct tg_taker *t, const struct tg_job_chat *chat,
+                                      bool fallback)
 {
     struct tg_taker_chat **more = reallocarray(t->chat, t->n_chats + 1, sizeof *t->chat), *c;
 
@@ -432,6 +454,8 @@ static struct tg_taker_chat *add_chat(struct tg_taker *t, const struct tg_job_ch
     if (!c)
         return NULL;
     c->job = settings_of(t, chat);
+    c->fallback = fallback;
+    c->sink = fallback ? t->fallback_sink : t->sink;
     t->chat[t->n_chats++] = c;
     return c;
 }
@@ -439,26 +463,27 @@ static struct tg_taker_chat *add_chat(struct tg_taker *t, const struct tg_job_ch
 tg_code tg_taker_list(struct tg_taker *t, const struct tg_job_chat *chat, size_t n,
                       struct tg_error *err)
 {
+    struct tg_commit unused;
     tg_code code = tg_taker_renew(t, err);
 
     assert(!t->failed);
     for (size_t i = 0; code == TG_OK && t->sink && i < n; i++)
-        code = check_chat(t, &chat[i], err);
+        code = tg_taker_stand(t, &chat[i], &unused, err);
     if (code == TG_OK)
         code = tg_joblist_add(t->store, t->job->job, chat, n, t->unix_us(), err);
     t->failed = code != TG_OK;
     return code;
 }
 
-tg_code tg_taker_chat(struct tg_taker *t, const struct tg_job_chat *chat, struct tg_commit *ret,
-                      struct tg_error *err)
+tg_code tg_taker_take_up(struct tg_taker *t, const struct tg_job_chat *chat, bool fallback,
+                         struct tg_commit *ret, struct tg_error *err)
 {
     struct tg_taker_chat *c;
     tg_code code;
 
-    assert(!t->failed && !find_chat(t, chat->id));
+    assert(!t->failed && !tg_taker_find(t, chat->id));
     t->circuit.passing = false;
-    c = add_chat(t, chat);
+    c = add_chat(t, chat, fallback);
     code = c ? take_up(t, c, chat->id, err) : tg_fail(err, TG_NOMEM, "no memory for a chat");
     if (code == TG_OK) {
         *ret = c->next;
@@ -471,9 +496,15 @@ tg_code tg_taker_chat(struct tg_taker *t, const struct tg_job_chat *chat, struct
     return code;
 }
 
+tg_code tg_taker_chat(struct tg_taker *t, const struct tg_job_chat *chat, struct tg_commit *ret,
+                      struct tg_error *err)
+{
+    return tg_taker_take_up(t, chat, false, ret, err);
+}
+
 int64_t tg_taker_rows(const struct tg_taker *t, int64_t chat_id)
 {
-    const struct tg_taker_chat *c = find_chat(t, chat_id);
+    const struct tg_taker_chat *c = tg_taker_find(t, chat_id);
 
     return c ? c->rows : 0;
 }
@@ -481,7 +512,7 @@ int64_t tg_taker_rows(const struct tg_taker *t, int64_t chat_id)
 tg_code tg_taker_leave(struct tg_taker *t, int64_t chat_id, int64_t *ret_rows,
                        struct tg_error *err)
 {
-    struct tg_taker_chat *c = find_chat(t, chat_id);
+    struct tg_taker_chat *c = tg_taker_find(t, chat_id);
     tg_code code = TG_OK;
 
     assert(!t->failed && c);
@@ -499,7 +530,7 @@ tg_code tg_taker_leave(struct tg_taker *t, int64_t chat_id, int64_t *ret_rows,
 tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *name,
                             const struct tg_buf *record, struct tg_error *err)
 {
-    const struct tg_taker_chat *c = find_chat(t, chat_id);
+    const struct tg_taker_chat *c = tg_taker_find(t, chat_id);
     struct tg_doc stamp = { .at_us = t->unix_us(), .fence = c ? c->fence : t->lease.token };
     const struct tg_store *store = t->store;
     char key[192];

@@ -32,6 +32,7 @@
 
 #include "etl/checkpoint.h"
 #include "etl/circuit_doc.h"
+#include "etl/fallback.h"
 #include "etl/joblist.h"
 #include "os/queue.h"
 #include "tgdata/extract.h"
@@ -60,6 +61,8 @@ struct tg_taker_circuit {
 /* One chat that was taken up. */
 struct tg_taker_chat {
     const struct tg_extract_settings *job; /* with what differs for this chat */
+    const struct tg_sink *sink; /* NULL: a callback alone */
+    bool fallback;              /* its rows are a fallback's: a series of their own */
     struct tg_checkpoint checkpoint;
     struct tg_commit next; /* what the next commit will say; rows counts up */
     int64_t rows;          /* committed in this run */
@@ -77,6 +80,7 @@ struct tg_taker {
     const struct tg_extract_settings *job;
     const struct tg_store *store;
     const struct tg_sink *sink; /* NULL: a callback alone */
+    const struct tg_sink *fallback_sink; /* the same place, for the rows of fallbacks */
     tg_batch_fn callback;       /* NULL: a sink alone */
     void *callback_ctx;
     int64_t (*unix_us)(void);
@@ -85,6 +89,7 @@ struct tg_taker {
     struct tg_taker_circuit circuit;
 
     uint64_t rows, batches, commits; /* done so far */
+    uint64_t fallback_rows;          /* besides `rows` */
     int64_t renew_us;                /* when a lease is to be renewed, by unix_us */
 
     /* own */
@@ -130,6 +135,36 @@ tg_code tg_taker_leave(struct tg_taker *t, int64_t chat_id, int64_t *ret_rows,
 
 /** Takes a batch of the chat. What a refusing callback had committed before stays. */
 tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *err);
+
+/** What is to be read of a chat instead of Telegram. */
+struct tg_fallback_request {
+    const struct tg_job_chat *chat;
+    const struct tg_fallbacks *from;
+    int64_t reader;    /* user id of the account */
+    bool migrated;     /* the chat was a basic group: its first segment is that group */
+    atomic_bool *stop; /* set by another thread: end soon */
+    void (*told)(void *ctx, const struct tg_taker *t); /* some rows more were taken; or NULL */
+    void *ctx;
+};
+
+/** What came of it. */
+struct tg_fallback_result {
+    int64_t rows;    /* committed */
+    int64_t last_id; /* of the last of them */
+    enum tg_row_source source; /* of the last of them */
+    struct tg_error trouble; /* the first failure of a source; code TG_OK: none. That it does not
+                                have the chat is none */
+};
+
+/**
+ * Delivers what fallbacks have of a chat that is not taken up, beyond what was delivered from
+ * Telegram and by fallbacks before (taker_fallback.c). Blocks until that is done.
+ *
+ * @param ret  also written on failure
+ * @return TG_OK, whether a source had anything or not; the failure of sink, store or callback
+ */
+tg_code tg_taker_fallback(struct tg_taker *t, const struct tg_fallback_request *request,
+                          struct tg_fallback_result *ret, struct tg_error *err);
 
 /** A record that could not be decoded. `name` tells it from others of the chat: kept once. */
 tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *name,

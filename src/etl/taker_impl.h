@@ -8,6 +8,20 @@
 
 #include "etl/taker.h"
 
+/* ---- taker.c ---- */
+
+/** As tg_taker_chat, of either series. */
+tg_code tg_taker_take_up(struct tg_taker *t, const struct tg_job_chat *chat, bool fallback,
+                         struct tg_commit *ret, struct tg_error *err);
+
+/** @return a chat that is taken up; NULL */
+struct tg_taker_chat *tg_taker_find(const struct tg_taker *t, int64_t chat_id);
+
+/** Where a chat stands with what came from Telegram, by its checkpoint and the destination, which
+ *  must not be behind. ret: zeroes if there is no checkpoint */
+tg_code tg_taker_stand(const struct tg_taker *t, const struct tg_job_chat *chat,
+                       struct tg_commit *ret, struct tg_error *err);
+
 /* ---- taker_lease.c ---- */
 
 /** What a writer is told that wakes up and finds another in its place; c NULL: of the whole job. */

@@ -141,7 +141,9 @@ static tg_code behind(const struct verify_chat *v, const struct tg_commit *check
 static tg_code read_again(struct verify_chat *v, const struct tg_commit *checkpoint,
                           const char *to, struct tg_error *err)
 {
-    struct tg_sink_env env = { v->job, &tg_fs_system, sink_clock, NULL };
+    const struct tg_sink_env env = { .job = v->job,
+                                     .fs = &tg_fs_system,
+                                     .unix_us = sink_clock };
     int64_t chat_id = v->info.chat_id;
     struct tg_sink sink;
     tg_code code = tg_sink_open(to, &env, &sink, err);

@@ -369,6 +369,7 @@ static tg_code enter_messages(struct tg_export *e, enum tg_export_event *ret, st
     if (code == TG_OK && e->chat->has_messages)
         return fail_at(e, e->at, "two lists of messages in one chat", err);
     e->chat->has_messages = true;
+    e->message = e->at;
     *ret = TG_EXPORT_MESSAGES;
     return code;
 }

@@ -24,6 +24,7 @@ enum {
     ROW_MAX = 80 << 20,
     CHATS_MAX = 65536,
     AHEAD_MAX = 512,
+    BATCH_BYTES = 16 << 20, /* of rows that are read back: then they are given away */
 };
 
 static const char suffix[] = ".ndjson";
@@ -211,6 +212,9 @@ static tg_code ndjson_rollback(void *self, int64_t chat_id, const struct tg_fenc
 struct line_scan {
     tg_sink_seen seen;
     void *ctx;
+    struct tg_batch *batch; /* rows are read into it, instead of being seen; NULL: no */
+    tg_sink_taken taken;
+    struct tg_cursor behind;
     struct tg_buf rest; /* the beginning of a line whose end is in the next block */
     uint64_t rows;      /* of this part */
 };
@@ -223,6 +227,29 @@ static tg_code bad_line(const struct line_scan *scan, const struct tg_manifest *
                    (long long)part->chat_id, how);
 }
 
+/* Gives the rows that were read so far away. */
+static tg_code give_batch(struct line_scan *scan, struct tg_error *err)
+{
+    tg_code code = scan->batch->n ? scan->taken(scan->ctx, scan->batch, err) : TG_OK;
+
+    tg_batch_clear(scan->batch);
+    return code;
+}
+
+static tg_code read_line(struct line_scan *scan, const struct tg_manifest *part, const char *line,
+                         size_t len, struct tg_error *err)
+{
+    struct tg_batch *b = scan->batch;
+    tg_code code = tg_row_read(b, line, len, err);
+
+    if (code == TG_DATA)
+        return bad_line(scan, part, "is not the JSON of a row", err);
+    if (code != TG_OK)
+        return code;
+    scan->rows++;
+    return b->n == b->cap || b->bytes >= BATCH_BYTES ? give_batch(scan, err) : TG_OK;
+}
+
 static tg_code take_line(struct line_scan *scan, const struct tg_manifest *part, const char *line,
                          size_t len, struct tg_error *err)
 {
@@ -231,6 +258,8 @@ static tg_code take_line(struct line_scan *scan, const struct tg_manifest *part,
     struct tg_json_in in;
     struct tg_str key;
 
+    if (scan->batch)
+        return read_line(scan, part, line, len, err);
     tg_json_in_init(&in, line, len);
     for (tg_json_enter(&in, '{'); tg_json_next_key(&in, &key);) {
         if (tg_str_eq(key, TG_STR("chat_id"))) {
@@ -297,21 +326,46 @@ static tg_code scan_block(void *ctx, const struct tg_manifest *part, const void 
     return code;
 }
 
-static tg_code ndjson_scan(void *self, int64_t chat_id, tg_sink_seen seen, void *ctx,
-                           struct tg_error *err)
+static bool is_wanted(void *ctx, const struct tg_manifest *part)
 {
-    struct sink_ndjson *s = self;
-    struct line_scan scan = { .seen = seen, .ctx = ctx };
-    const struct tg_parts_reader reader = { scan_block, &scan };
+    const struct line_scan *scan = ctx;
+    const struct tg_cursor *end = &part->commit.cursor;
+
+    return !scan->batch || end->segment > scan->behind.segment ||
+           (end->segment == scan->behind.segment && end->id > scan->behind.id);
+}
+
+static tg_code scan_chat(struct sink_ndjson *s, int64_t chat_id, struct line_scan *scan,
+                         struct tg_error *err)
+{
+    const struct tg_parts_reader reader = { is_wanted, scan_block, scan };
     struct tg_parts chat; /* of its own: a scan must not disturb what is being written */
     tg_code code = tg_parts_init(&chat, s->env, s->root, chat_id, suffix, err);
 
-    tg_buf_init(&scan.rest, ROW_MAX);
+    tg_buf_init(&scan->rest, ROW_MAX);
     if (code == TG_OK)
         code = tg_parts_scan(&chat, &reader, err);
-    tg_buf_done(&scan.rest);
+    tg_buf_done(&scan->rest);
     tg_parts_done(&chat);
     return code;
+}
+
+static tg_code ndjson_scan(void *self, int64_t chat_id, tg_sink_seen seen, void *ctx,
+                           struct tg_error *err)
+{
+    struct line_scan scan = { .seen = seen, .ctx = ctx };
+
+    return scan_chat(self, chat_id, &scan, err);
+}
+
+static tg_code ndjson_read(void *self, int64_t chat_id, const struct tg_cursor *behind,
+                           struct tg_batch *batch, tg_sink_taken taken, void *ctx,
+                           struct tg_error *err)
+{
+    struct line_scan scan = { .ctx = ctx, .batch = batch, .taken = taken, .behind = *behind };
+    tg_code code = scan_chat(self, chat_id, &scan, err);
+
+    return code == TG_OK ? give_batch(&scan, err) : code;
 }
 
 static tg_code ndjson_commits(void *self, int64_t chat_id, tg_commit_seen seen, void *ctx,
@@ -360,7 +414,9 @@ const struct tg_sink_ops tg_sink_ndjson = {
     .commit = ndjson_commit,
     .rollback = ndjson_rollback,
     .scan = ndjson_scan,
+    .read = ndjson_read,
     .commits = ndjson_commits,
+    .series = true,
     .bytes = ndjson_bytes,
     .close = ndjson_close,
 };

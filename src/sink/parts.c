@@ -36,7 +36,8 @@ static void data_aside(const struct tg_parts *p, char out[TG_PART_NAME])
 tg_code tg_parts_init(struct tg_parts *p, const struct tg_sink_env *env, const char *root,
                       int64_t chat_id, const char *suffix, struct tg_error *err)
 {
-    size_t size = strlen(root) + 32;
+    const char *series = env->series ? env->series : "";
+    size_t size = strlen(root) + strlen(series) + 33;
 
     *p = (struct tg_parts){ .env = env, .suffix = suffix, .chat_id = chat_id };
     if (strlen(env->job) > TG_JOB_MAX)
@@ -44,7 +45,8 @@ tg_code tg_parts_init(struct tg_parts *p, const struct tg_sink_env *env, const c
     p->path = malloc(size);
     if (!p->path || !tg_sha256_init(&p->sha))
         return tg_fail(err, TG_NOMEM, "directory of chat %lld", (long long)chat_id);
-    snprintf(p->path, size, "%s/chat_%lld", root, (long long)chat_id);
+    snprintf(p->path, size, "%s/%s%schat_%lld", root, series, *series ? "/" : "",
+             (long long)chat_id);
     return TG_OK;
 }
 

@@ -7,6 +7,7 @@
  *                 part-000002.ndjson.7-1f3a9c02.tmp   being written by the writer of that fence
  *                 _writer.7-1f3a9c02   that writer is at work
  *                 _cursor.json         a commit without rows, newer than the last part
+ *   DIR/<series>/chat_<id>/...         the same for rows of another series (struct tg_sink_env)
  *
  * A commit with rows goes, in this order: data and manifest aside, both synced; is the chat still
  * ours?; manifest renamed, directory synced; then the data is renamed - this is the commit - and
@@ -89,6 +90,7 @@ tg_code tg_parts_rollback(struct tg_parts *p, const struct tg_fence *fence, uint
  * the part's end. @return TG_OK to go on; TG_END to stop; a failure with err filled
  */
 struct tg_parts_reader {
+    bool (*wanted)(void *ctx, const struct tg_manifest *part); /* NULL: all are */
     tg_code (*block)(void *ctx, const struct tg_manifest *part, const void *bytes, size_t len,
                      struct tg_error *err);
     void *ctx;

@@ -221,7 +221,9 @@ struct visit {
 static tg_code visit_part(struct tg_parts *p, const struct tg_manifest *m, uint8_t *block,
                           const struct visit *visit, struct tg_error *err)
 {
-    tg_code code = visit->reader ? read_part(p, m, block, visit->reader, err) : TG_OK;
+    const struct tg_parts_reader *reader = visit->reader;
+    bool wanted = reader && (!reader->wanted || reader->wanted(reader->ctx, m));
+    tg_code code = wanted ? read_part(p, m, block, reader, err) : TG_OK;
 
     if (code == TG_OK && visit->seen && !visit->seen(visit->ctx, &m->commit))
         code = TG_END;

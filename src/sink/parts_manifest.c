@@ -59,6 +59,10 @@ static void put_commit(struct tg_json *j, const struct tg_commit *commit)
 static void put_ranges(struct tg_json *j, const struct tg_commit *commit)
 {
     tg_json_array(j);
+    if (commit->source != TG_FROM_TELEGRAM) {
+        tg_json_end_array(j);
+        return;
+    }
     tg_json_object(j);
     tg_json_key(j, "segment");
     tg_json_i64(j, commit->cursor.segment);
@@ -95,6 +99,10 @@ void tg_manifest_write(const struct tg_manifest *m, const char *file, int64_t un
     if (file) {
         tg_json_key(&j, "file");
         tg_json_cstr(&j, file);
+    }
+    if (m->commit.source != TG_FROM_TELEGRAM) {
+        tg_json_key(&j, "source");
+        tg_json_cstr(&j, tg_row_source_name[m->commit.source]);
     }
     tg_json_key(&j, "rows");
     tg_json_u64(&j, m->commit.rows);
@@ -162,6 +170,18 @@ static void take_text(struct tg_json_in *in, char *out, size_t size)
     tg_buf_done(&text);
 }
 
+static enum tg_row_source take_source(struct tg_json_in *in)
+{
+    char name[32] = "";
+
+    take_text(in, name, sizeof name);
+    for (int i = 0; i < TG_FROM_COUNT; i++)
+        if (strcmp(name, tg_row_source_name[i]) == 0)
+            return (enum tg_row_source)i;
+    in->bad = true;
+    return TG_FROM_TELEGRAM;
+}
+
 static bool digest_fits(const char *text, size_t len)
 {
     uint8_t told[TG_SHA256], self[TG_SHA256];
@@ -176,6 +196,7 @@ static bool digest_fits(const char *text, size_t len)
 
 bool tg_manifest_read(struct tg_manifest *ret, const void *text, size_t len)
 {
+    enum tg_row_source source = TG_FROM_TELEGRAM;
     char name[32] = "", hex[2 * TG_SHA256 + 1] = "";
     struct tg_json_in in;
     int64_t version = 0;
@@ -200,12 +221,15 @@ bool tg_manifest_read(struct tg_manifest *ret, const void *text, size_t len)
             ret->bytes = tg_json_take_u64(&in);
         else if (tg_str_eq(key, TG_STR("sha256")))
             take_text(&in, hex, sizeof hex);
+        else if (tg_str_eq(key, TG_STR("source")))
+            source = take_source(&in);
         else if (tg_str_eq(key, TG_STR("commit")))
             take_commit(&in, &ret->commit);
         else
             tg_json_skip(&in);
     }
     ret->commit.cursor.chat_id = ret->chat_id;
+    ret->commit.source = source;
     return tg_json_in_done(&in) && strcmp(name, format_name) == 0 && version == FORMAT_VERSION &&
            ret->commit.seq > 0 && tg_unhex(ret->sha256, TG_SHA256, hex, strlen(hex));
 }

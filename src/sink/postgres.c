@@ -56,7 +56,7 @@ static tg_code postgres_open(void *self, const char *target, const struct tg_sin
 
     s->env = env;
     tg_table_init(&s->chats);
-    code = tg_table_check_name(s->table, err);
+    code = tg_table_name(&s->table, s->other, env, err);
     if (code == TG_OK)
         code = tg_table_check_name(s->schema, err);
     if (code != TG_OK)
@@ -473,6 +473,7 @@ const struct tg_sink_ops tg_sink_postgres = {
     .rollback = postgres_rollback,
     .scan = postgres_scan,
     .commits = postgres_commits,
+    .series = true,
     .bytes = postgres_bytes,
     .close = postgres_close,
 };

@@ -13,6 +13,7 @@ enum { PG_SQL_MAX = 32768, PG_NAME_MAX = 160 };
 
 struct sink_postgres {
     const char *table, *schema, *tls, *root_cert; /* options */
+    char other[TG_TABLE_NAME]; /* table, of another series: <table>_<series> */
     int64_t timeout_ms;
     const struct tg_sink_env *env;
     struct tg_postgres *db;

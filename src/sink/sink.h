@@ -37,6 +37,7 @@ struct tg_commit {
     int64_t last_date;        /* its date, Unix seconds */
     uint64_t fence;           /* fencing token of the writer's lease */
     bool complete;            /* the chat's end was reached */
+    enum tg_row_source source; /* of its rows; what no server has answered for covers no ids */
 };
 
 /**
@@ -55,10 +56,16 @@ struct tg_sink_env {
     const struct tg_fs *fs;
     int64_t (*unix_us)(void *ctx);
     void *ctx;
+    const char *series; /* NULL: the rows from Telegram. Else a name: rows that are kept apart from
+                           those, with commits of their own */
 };
 
 /** Called by scan for each row of the destination. @return false to stop */
 typedef bool (*tg_sink_seen)(void *ctx, int64_t chat_id, int64_t id);
+
+/** Called with rows of the destination in order, which it may change.
+ *  @return TG_OK to go on; TG_END to stop; a failure */
+typedef tg_code (*tg_sink_taken)(void *ctx, struct tg_batch *batch, struct tg_error *err);
 
 /** Called for each commit of the destination. @return false to stop */
 typedef bool (*tg_commit_seen)(void *ctx, const struct tg_commit *commit);
@@ -101,6 +108,16 @@ struct tg_sink_ops {
      *  there is none. */
     tg_code (*commits)(void *self, int64_t chat_id, tg_commit_seen seen, void *ctx,
                        struct tg_error *err);
+
+    /**
+     * Reads rows back, checking as scan does: the batch is filled, given to `taken`, cleared, and
+     * so on. Rows of parts that end at or before `behind` (segment, id) may be left out. NULL: what
+     * was written there cannot be read.
+     */
+    tg_code (*read)(void *self, int64_t chat_id, const struct tg_cursor *behind,
+                    struct tg_batch *batch, tg_sink_taken taken, void *ctx, struct tg_error *err);
+
+    bool series; /* rows of another env.series are kept apart; else it is opened with none */
 
     /** Bytes of output so far, for progress and statistics. */
     uint64_t (*bytes)(const void *self);

@@ -32,7 +32,7 @@ static tg_code sqlite_open(void *self, const char *target, const struct tg_sink_
         tg_fail(err, TG_USAGE, "'%.200s' is no path of a file", target);
         return tg_hint(err, "write it without '//': sqlite:FILE");
     }
-    code = tg_table_check_name(s->table, err);
+    code = tg_table_name(&s->table, s->other, env, err);
     return code == TG_OK ? tg_sqlite_sink_statements(s, err) : code;
 }
 
@@ -371,6 +371,7 @@ const struct tg_sink_ops tg_sink_sqlite = {
     .rollback = sqlite_rollback,
     .scan = sqlite_scan,
     .commits = sqlite_commits,
+    .series = true,
     .bytes = sqlite_bytes,
     .close = sqlite_close,
 };

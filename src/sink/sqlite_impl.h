@@ -23,10 +23,11 @@ enum sqlite_sink_statement {
 };
 
 struct sink_sqlite {
-    const char *table; /* options */
+    const char *table; /* options; of another series: */
     int64_t busy_timeout_ms;
     const struct tg_sink_env *env;
     const char *path; /* borrowed from the URL */
+    char other[TG_TABLE_NAME]; /* <table>_<series> */
     struct tg_sqlite db;
     char *sql[N_STMTS];
     struct tg_table_chats chats;

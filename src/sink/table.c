@@ -26,7 +26,11 @@ tg_code tg_sink_open(const char *url, const struct tg_sink_env *env, struct tg_s
     if (code != TG_OK)
         return code;
     opened = (struct tg_sink){ tg_sinks[made.at], made.self, made.url };
-    code = opened.ops->open(opened.self, made.target, env, err);
+    if (env->series && !opened.ops->series)
+        code = tg_fail(err, TG_UNSUPPORTED, "a destination '%s' cannot keep the rows of a %s apart",
+                       opened.ops->head.name, env->series);
+    else
+        code = opened.ops->open(opened.self, made.target, env, err);
     if (code != TG_OK)
         tg_sink_close(&opened);
     else

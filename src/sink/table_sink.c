@@ -5,6 +5,7 @@
 #include "sink/table_sink.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { HELD_MAX = 64 << 20, CHATS_MAX = 65536, NAME_MAX_LEN = 50 };
@@ -232,4 +233,16 @@ void tg_table_sql(struct tg_buf *out, const char *sql, const char *table)
         else
             tg_buf_byte(out, (uint8_t)*sql);
     }
+}
+
+tg_code tg_table_name(const char **table, char room[TG_TABLE_NAME], const struct tg_sink_env *env,
+                      struct tg_error *err)
+{
+    tg_code code = tg_table_check_name(*table, err);
+
+    if (code != TG_OK || !env->series)
+        return code;
+    snprintf(room, TG_TABLE_NAME, "%s_%s", *table, env->series);
+    *table = room;
+    return tg_table_check_name(room, err);
 }

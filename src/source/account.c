@@ -389,7 +389,7 @@ static tg_code start_client(struct tg_account *a, struct tg_error *err)
         .pfs = !s->no_pfs,
         .limit = limit_of(s),
         .breaker = tg_account_breaker(s),
-        .circuit_fails = s->circuit_open == TG_CIRCUIT_OPEN_FAIL,
+        .circuit_fails = s->circuit_open != TG_CIRCUIT_OPEN_WAIT,
         .call_deadline_us = s->call_deadline_ms * TG_MS_US,
         .call_timeout_us = s->call_timeout_ms * TG_MS_US,
     };

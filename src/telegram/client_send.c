@@ -178,9 +178,10 @@ static bool send_call(struct tgc *c, struct tgc_call_slot *call, struct tgc_link
 static bool push_call(struct tgc *c, struct tgc_call_slot *call)
 {
     struct tgc_link *link = tgc_link_of(c, tgc_call_dc(c, call));
+    bool waits = call->due_us > c->now_us;
     struct tg_error err;
 
-    if (call->due_us > c->now_us)
+    if (waits && !c->options.circuit_fails)
         return true;
     if (!link) {
         tg_fail(&err, TG_NOT_FOUND, "no address of DC %d is known", tgc_call_dc(c, call));
@@ -192,6 +193,8 @@ static bool push_call(struct tgc *c, struct tgc_call_slot *call)
             tgc_fail_call(c, call, &err);
         return !c->options.circuit_fails;
     }
+    if (waits)
+        return true;
     tgc_link_want(c, link, c->now_us);
     if (!may_send(c, call, link))
         return true;

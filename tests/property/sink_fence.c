@@ -311,7 +311,7 @@ static void stage_start(struct stage *s, const char *const *script, size_t n, bo
         pthread_cond_init(&w->go, NULL);
         w->fs = step_ops;
         w->fs.ctx = w;
-        w->env = (struct tg_sink_env){ "job", &w->fs, test_unix_us, NULL };
+        w->env = (struct tg_sink_env){ .job = "job", .fs = &w->fs, .unix_us = test_unix_us };
         w->index = (int)i;
         w->script = script[i];
     }
@@ -410,7 +410,9 @@ static void check_acked(struct stage *s, const struct chain *chain, const struct
 /* Reads everything as the next run would. */
 static void check_all(struct stage *s, bool rolled_back)
 {
-    const struct tg_sink_env env = { "job", tg_fs_memory_fs(s->m), test_unix_us, NULL };
+    const struct tg_sink_env env = { .job = "job",
+                                     .fs = tg_fs_memory_fs(s->m),
+                                     .unix_us = test_unix_us };
     static const struct tg_fence next = { 99, 0 };
     struct test_seen seen = { .chat_id = CHAT, .next_id = 1 };
     struct chain chain = { .stage = s };

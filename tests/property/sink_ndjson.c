@@ -166,7 +166,9 @@ static void committed_rows_are_there_once(void **state)
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         struct run r = { .seed = seed, .random = seed, .m = tg_fs_memory_new() };
 
-        r.env = (struct tg_sink_env){ "job", tg_fs_memory_fs(r.m), test_unix_us, NULL };
+        r.env = (struct tg_sink_env){ .job = "job",
+                                      .fs = tg_fs_memory_fs(r.m),
+                                      .unix_us = test_unix_us };
         r.batch = tg_batch_new(64);
         r.chat[0].id = -1001234;
         r.chat[1].id = 77;
@@ -189,7 +191,9 @@ static void interrupted_rollback_is_sound(void **state)
         uint64_t goal;
         tg_code code;
 
-        r.env = (struct tg_sink_env){ "job", tg_fs_memory_fs(r.m), test_unix_us, NULL };
+        r.env = (struct tg_sink_env){ .job = "job",
+                                      .fs = tg_fs_memory_fs(r.m),
+                                      .unix_us = test_unix_us };
         r.batch = tg_batch_new(64);
         check(&r, tg_sink_open("ndjson:out", &r.env, &sink, &err) == TG_OK, "open", &err);
         sink.ops->attach(sink.self, 5, &test_fence, &got, &err);

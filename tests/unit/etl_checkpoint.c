@@ -45,6 +45,10 @@ static json_t *stored(struct kit *k)
 /* ---- the record ---- */
 
 /* Names and types of the interface description's example, in its order. */
+#define SAVE(at_us)                                                                                \
+    tg_checkpoint_save(&k.store, TG_CHECKPOINT_LIVE, &k.job, &c, (at_us), &k.err)
+#define LOAD(job) tg_checkpoint_load(&k.store, TG_CHECKPOINT_LIVE, (job), CHAT, &got, &k.err)
+
 static void the_record_is_the_documented_one(void **state)
 {
     static const char example[] =
@@ -61,7 +65,7 @@ static void the_record_is_the_documented_one(void **state)
     (void)state;
     kit_start(&k, 1000, 1000);
     k.job.since = 1704067200;
-    assert_int_equal(tg_checkpoint_save(&k.store, &k.job, &c, INT64_C(1705314900000000), &k.err),
+    assert_int_equal(SAVE(INT64_C(1705314900000000)),
                      TG_OK);
     assert_int_equal(c.number, 1);
     got = stored(&k);
@@ -86,7 +90,7 @@ static void before_the_first_message_the_date_is_null(void **state)
 
     (void)state;
     kit_start(&k, 1000, 1000);
-    assert_int_equal(tg_checkpoint_save(&k.store, &k.job, &c, 0, &k.err), TG_OK);
+    assert_int_equal(SAVE(0), TG_OK);
     got = stored(&k);
     assert_true(json_is_null(json_object_get(got, "last_message_date")));
     json_decref(got);
@@ -103,13 +107,13 @@ static void what_is_saved_is_loaded(void **state)
 
     (void)state;
     kit_start(&k, 1000, 1000);
-    assert_int_equal(tg_checkpoint_load(&k.store, &k.job, CHAT, &got, &k.err), TG_END);
+    assert_int_equal(LOAD(&k.job), TG_END);
     for (uint64_t n = 1; n <= 3; n++) {
         c.commit.seq = n;
         c.commit.cursor.segment = (int32_t)(n & 1);
         c.commit.complete = n == 3;
-        assert_int_equal(tg_checkpoint_save(&k.store, &k.job, &c, (int64_t)n, &k.err), TG_OK);
-        assert_int_equal(tg_checkpoint_load(&k.store, &k.job, CHAT, &got, &k.err), TG_OK);
+        assert_int_equal(SAVE((int64_t)n), TG_OK);
+        assert_int_equal(LOAD(&k.job), TG_OK);
         assert_true(test_same_commit(&got.commit, &c.commit));
         assert_int_equal(got.number, n);
         assert_int_equal(got.at_us, (int64_t)n);
@@ -117,10 +121,10 @@ static void what_is_saved_is_loaded(void **state)
     }
     /* somebody else has written meanwhile */
     c.number = 2;
-    assert_int_equal(tg_checkpoint_save(&k.store, &k.job, &c, 9, &k.err), TG_CONFLICT);
+    assert_int_equal(SAVE(9), TG_CONFLICT);
     c.number = 3;
     c.fence = 6;
-    assert_int_equal(tg_checkpoint_save(&k.store, &k.job, &c, 9, &k.err), TG_CONFLICT);
+    assert_int_equal(SAVE(9), TG_CONFLICT);
     kit_end(&k);
 }
 
@@ -140,7 +144,7 @@ static void the_log_of_batches_has_a_bound(void **state)
         tg_checkpoint_batch(&c, &r);
     }
     assert_int_equal(c.n_batches, TG_BATCH_LOG_MAX);
-    assert_int_equal(tg_checkpoint_save(&k.store, &k.job, &c, 0, &k.err), TG_OK);
+    assert_int_equal(SAVE(0), TG_OK);
     assert_int_equal(c.n_batches, 0);
     got = stored(&k);
     list = json_object_get(json_object_get(got, "tgdata"), "batches");
@@ -177,7 +181,7 @@ static void old_versions_go(void **state)
     kit_start(&k, 1000, 1000);
     k.job.keep_checkpoints = 5;
     for (int i = 0; i < 32; i++)
-        assert_int_equal(tg_checkpoint_save(&k.store, &k.job, &c, i, &k.err), TG_OK);
+        assert_int_equal(SAVE(i), TG_OK);
     k.store.ops->history(k.store.self, "checkpoint", "job/-1009", count_versions, &n, &k.err);
     assert_int_equal(n, 5);
     kit_end(&k);
@@ -219,14 +223,14 @@ static void other_parameters_are_refused_by_name(void **state)
         k.job.batch_size = first.batch_size;
         k.job.min_id = first.min_id;
         k.job.limit = first.limit;
-        assert_int_equal(tg_checkpoint_save(&k.store, &k.job, &c, 0, &k.err), TG_OK);
+        assert_int_equal(SAVE(0), TG_OK);
         then.job = "job";
         if (row[i].differs) {
-            assert_int_equal(tg_checkpoint_load(&k.store, &then, CHAT, &got, &k.err), TG_USAGE);
+            assert_int_equal(LOAD(&then), TG_USAGE);
             assert_non_null(strstr(k.err.message, row[i].differs));
             assert_true(k.err.hint[0] != 0);
         } else {
-            assert_int_equal(tg_checkpoint_load(&k.store, &then, CHAT, &got, &k.err), TG_OK);
+            assert_int_equal(LOAD(&then), TG_OK);
             tg_checkpoint_done(&got);
         }
         kit_end(&k);

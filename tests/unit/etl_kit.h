@@ -72,7 +72,9 @@ static inline void kit_start(struct kit *k, int64_t interval, int64_t batch_size
     snprintf(k->state, sizeof k->state, "sqlite:%s/state.db", k->dir);
     pthread_mutex_init(&k->lock, NULL);
     pthread_cond_init(&k->woken, NULL);
-    k->env = (struct tg_sink_env){ "job", tg_fs_memory_fs(k->memory), test_unix_us, NULL };
+    k->env = (struct tg_sink_env){ .job = "job",
+                                    .fs = tg_fs_memory_fs(k->memory),
+                                    .unix_us = test_unix_us };
     k->job = (struct tg_extract_settings){
         .to = "ndjson:out",
         .state = k->state,

@@ -19,7 +19,9 @@ static struct tg_fs_memory *memory; /* of the test that runs */
 static const char *fresh(struct tg_sink_env *env)
 {
     memory = tg_fs_memory_new();
-    *env = (struct tg_sink_env){ "job", tg_fs_memory_fs(memory), test_unix_us, NULL };
+    *env = (struct tg_sink_env){ .job = "job",
+                                  .fs = tg_fs_memory_fs(memory),
+                                  .unix_us = test_unix_us };
     return "ndjson:out";
 }
 

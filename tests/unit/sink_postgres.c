@@ -104,7 +104,9 @@ static int tear_down(void **state)
 static const char *fresh(struct tg_sink_env *env)
 {
     snprintf(url, sizeof url, "postgres:%s?table=t%d", address, ++n_tables);
-    *env = (struct tg_sink_env){ "job", &tg_fs_system, test_unix_us, NULL };
+    *env = (struct tg_sink_env){ .job = "job",
+                                  .fs = &tg_fs_system,
+                                  .unix_us = test_unix_us };
     return url;
 }
 

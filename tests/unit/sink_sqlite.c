@@ -21,7 +21,9 @@ static const char *fresh(struct tg_sink_env *env)
     assert_non_null(mkdtemp(directory));
     snprintf(path, sizeof path, "%s/out.db", directory);
     snprintf(url, sizeof url, "sqlite:%s", path);
-    *env = (struct tg_sink_env){ "job", &tg_fs_system, test_unix_us, NULL };
+    *env = (struct tg_sink_env){ .job = "job",
+                                  .fs = &tg_fs_system,
+                                  .unix_us = test_unix_us };
     return url;
 }
 

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pipeline_impl.h - the pipeline from the inside
+ *
+ *   pipeline.c         what the loop thread calls
+ *   pipeline_thread.c  what the taker's thread does with each item
+ *
+ * Lock protocol: `lock` guards what stands behind it in the struct; the queue has its own. Nothing
+ * that blocks is called under it. `taker` is the taker thread's until that has been joined. The
+ * store is used by the taker's thread alone; quarantine entries travel through the queue for that
+ * reason, and so that a record is in quarantine before a checkpoint passes it.
+ */
+#ifndef TG_PIPELINE_IMPL_H
+#define TG_PIPELINE_IMPL_H
+
+#include "etl/bad_record.h"
+#include "etl/pipeline.h"
+#include "os/queue.h"
+
+enum item_kind { ITEM_LIST, ITEM_CHAT, ITEM_BATCH, ITEM_LEAVE, ITEM_BAD_RECORD, ITEM_CIRCUIT,
+                 ITEM_FALLBACK };
+
+struct pipeline_item {
+    enum item_kind kind;
+    int64_t chat_id;
+    struct tg_batch *batch;
+    const struct tg_job_chat *list; /* or the one chat that begins */
+    size_t n_list;
+    const struct tg_fallback_request *request;
+    struct tg_buf record; /* quarantine entry; a breaker's */
+    char name[TG_BAD_RECORD_NAME]; /* its key within the chat; within the job */
+};
+
+/* A chat between begin and left, as the loop thread sees it. */
+struct pipeline_chat {
+    int64_t id, rows;
+    struct tg_commit resume;
+    struct tg_fallback_result fallback;
+    bool resumed, left;
+    bool failed; /* it alone: what comes of it is dropped until it is left */
+    struct tg_error err;
+};
+
+struct tg_pipeline {
+    struct tg_pipeline_options options;
+    struct tg_taker taker; /* the taker thread's, while that runs */
+    struct tg_queue *queue;
+    pthread_t thread;
+    bool running;
+
+    pthread_mutex_t lock;
+    struct tg_pipeline_state shared;
+    struct pipeline_chat *chat;
+    size_t n_chats, cap_chats;
+    size_t n_queued;
+    uint64_t bytes_out;
+    struct tg_batch **pool;
+    size_t n_pool, batches_max;
+    atomic_bool no_fallbacks; /* they are to end soon */
+};
+
+/* ---- pipeline.c ---- */
+
+/** Under the lock. @return a chat between begin and left; NULL */
+struct pipeline_chat *pipeline_find_chat(struct tg_pipeline *p, int64_t chat_id);
+/** Takes an empty batch back, and its credit. */
+void pipeline_give_back(struct tg_pipeline *p, struct tg_batch *b, uint64_t bytes);
+
+/* ---- pipeline_thread.c ---- */
+
+/** The taker's thread. */
+void *pipeline_thread(void *pipeline);
+
+#endif
