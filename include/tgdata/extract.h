@@ -104,7 +104,7 @@ struct tg_progress_chat {
     double rows_per_s;       /**< over the last seconds */
     double eta_s;            /**< -1 unknown */
     double flood_wait_s;     /**< seconds left of a wait that the server named; 0 none */
-    const char *waiting_for; /**< method of that wait; NULL */
+    const char *waiting_for; /**< method of that wait, or "circuit breaker"; NULL */
 };
 
 /** How far a run is. Where several chats are at work, the one that began first stands in the

@@ -76,6 +76,7 @@ void extract_circuit_news(struct extract_run *r)
     struct tg_taker_news news;
 
     while (tg_pipeline_news(r->pipeline, &news)) {
+        r->sink_open = news.change.to == TG_BREAKER_OPEN;
         extract_circuit_changed(r, &news.change);
         tg_account_tell_circuit(r->accounts[0], &news.change);
     }

@@ -206,6 +206,7 @@ struct extract_run {
     size_t n_lanes;
 
     struct tg_circuit_chats circuits; /* of the chats; clients ask them */
+    bool sink_open;                   /* the destination's breaker is, as far as it was told */
 
     struct tg_store store;
     struct tg_sink_env sink_env; /* lives as long as the sink */

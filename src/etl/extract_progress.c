@@ -65,6 +65,10 @@ static void fill_chat(struct extract_lane *lane, struct tg_progress_chat *ret)
         ret->waiting_for = source.method;
         ret->state = "waiting";
     }
+    if (extract_circuit_wait(r, ret->chat_id)) {
+        ret->waiting_for = "circuit breaker";
+        ret->state = "waiting";
+    }
     if (ret->expected >= 0 && ret->rows_per_s > 0)
         ret->eta_s = (double)TG_MAX(ret->expected - ret->rows, INT64_C(0)) / ret->rows_per_s;
 }
@@ -129,6 +133,8 @@ void extract_tell_progress(struct extract_run *r, bool done)
         fill_chat(r->lane[i], &chat[p.n_at_work++]);
     fill_first(r, &p);
     mind_takeouts(r, &p);
+    if (r->sink_open)
+        p.waiting_for = "destination";
     r->hooks->progress(r->hooks->ctx, &p);
     free(chat);
 }

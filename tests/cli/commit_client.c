@@ -9,7 +9,7 @@
  * one for each commit that returned ("C chat id", the last row of it). A line is one write: what
  * was written when SIGKILL came stays. Each batch is committed in up to three steps. What the batch
  * tells about itself goes before: "B chat id rows started ended requests floods flood_s remaining
- * last".
+ * last circuit success response_us" (circuit: 0 closed, 1 half open, 2 open; success in permille).
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -33,14 +33,21 @@ static bool note_row(int journal, char kind, const struct tg_row *row)
     return note(journal, line, (size_t)n);
 }
 
+static int circuit_of(const char *state)
+{
+    return strcmp(state, "closed") == 0 ? 0 : strcmp(state, "half_open") == 0 ? 1 : 2;
+}
+
 static bool note_batch(int journal, const struct tg_batch_info *b)
 {
     char line[256];
     int n = snprintf(line, sizeof line,
                      "B %" PRId64 " %" PRIu64 " %zu %" PRId64 " %" PRId64 " %" PRIu32 " %" PRIu32
-                     " %" PRId64 " %" PRId32 " %d\n",
+                     " %" PRId64 " %" PRId32 " %d %d %d %" PRId64 "\n",
                      b->chat_id, b->id, b->n, b->started_us, b->ended_us, b->requests,
-                     b->flood_waits, b->flood_wait_s, b->rate_limit_remaining, b->last);
+                     b->flood_waits, b->flood_wait_s, b->rate_limit_remaining, b->last,
+                     circuit_of(b->circuit_state), (int)(b->success_rate * 1000),
+                     b->avg_response_us);
 
     return note(journal, line, (size_t)n);
 }

@@ -185,9 +185,11 @@ class Destination(Breakers):
         words[words.index("--to") + 1] = f"ndjson:{self.small}/out"
         return words
 
-    def start_until_open(self, *more):
+    def start_until_open(self, *more, progress="none"):
+        words = self.words(*more)
+        words[words.index("none")] = progress
         with self.log.open("wb") as err, (self.dir / "result").open("wb") as out:
-            run = start(*self.words(*more), stderr=err, stdout=out)
+            run = start(*words, stderr=err, stdout=out)
         self.assertTrue(wait_for(lambda: self.kept("sink")), self.log.read_text(encoding="utf-8"))
         return run
 
@@ -225,8 +227,26 @@ class Destination(Breakers):
         self.check_counts(done, sink=(0, 1, 1))
         self.check_whole([self.chat], self.small / "out")
 
+    def test_a_locked_database_is_waited_for(self):
+        words = self.words("--recovery-timeout", "1s")
+        words[words.index("--to") + 1] = f"sqlite:{self.dir}/out.db?busy-timeout=100ms"
+        with contextlib.closing(sqlite3.connect(self.dir / "out.db")) as db:
+            db.isolation_level = None
+            db.execute("BEGIN IMMEDIATE")
+            with self.log.open("wb") as err:
+                run = start(*words, stderr=err, stdout=subprocess.DEVNULL)
+            self.assertTrue(wait_for(lambda: self.kept("sink")))
+            self.assertIsNone(run.poll())
+            db.execute("ROLLBACK")
+            log = self.log.read_text(encoding="utf-8")
+            self.assertEqual(run.wait(60), 0, log)
+            found = db.execute("SELECT id FROM messages ORDER BY id").fetchall()
+        self.assertEqual([i for i, in found], self.sim.ids(self.chat["id"]))
+
     def test_a_stop_does_not_wait(self):
-        run = self.start_until_open("--recovery-timeout", "100s")
+        run = self.start_until_open("--recovery-timeout", "100s", progress="json")
+        self.assertTrue(wait_for(lambda: '"waiting_for":"destination"' in
+                                 self.log.read_text(encoding="utf-8")))
         run.terminate()
         self.assertIn(run.wait(20), (7, 130))
 

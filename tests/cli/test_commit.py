@@ -80,18 +80,50 @@ class Commit(Client):
 class About(Client):
     """What a batch and its checkpoint tell about how it came to be."""
 
-    sim_args = ("--chats", "2", "--messages", "2500", "--seed", "9", "--latency-ms", "5",
-                "--flood", "messages.getHistory=12/6")
-    BURST = 4
-
+    sim_args = None
     NAMES = ("chat", "id", "rows", "started", "ended", "requests", "floods", "flood_s",
-             "remaining", "last")
+             "remaining", "last", "circuit", "success", "response_us")
 
-    def batches(self, chats, *settings):
-        process = self.begin(self.session(), "-", [c["id"] for c in chats], *settings)
+    def batches(self, chats, *settings, session=None):
+        process = self.begin(session or self.session(), "-", [c["id"] for c in chats], *settings)
         err = process.communicate(timeout=120)[1].decode()
         self.assertEqual(process.returncode, 0, err)
         return [dict(zip(self.NAMES, map(int, w[1:]))) for w in self.lines() if w[0] == "B"]
+
+
+class Health(About):
+    sim_args = ("--chats", "6", "--messages", "2500", "--seed", "9", "--latency-ms", "5")
+
+    def test_how_calls_went(self):
+        """Of the chat and its account: what fails about one chat is not told with another's."""
+        chats = [c for c in self.sim.chats(self.sim.account())
+                 if c["kind"] in ("supergroup", "channel", "forum")][:3]
+        bad = chats[1]["id"]
+        session = self.session()
+        self.sim.stop()
+        self.sim.start("--faults", f"500=0.4,chat={bad},only=messages.getHistory")
+        for failures, states in ((1000, {0}), (2, {0, 1, 2})):
+            batches = self.batches(chats, f"circuit-failures={failures}", "max-backoff=50ms",
+                                   "recovery-timeout=100ms", "attempts=100", session=session)
+            for b in batches:
+                self.assertGreater(b["response_us"], 5000, b)
+                self.assertLess(b["response_us"], 2000000, b)
+                if b["chat"] == bad:
+                    self.assertIn(b["circuit"], states, b)
+                else:
+                    self.assertEqual((b["circuit"], b["success"]), (0, 1000), b)
+            told = [b for b in batches if b["chat"] == bad]
+            self.assertTrue(0 < min(b["success"] for b in told) < 1000, told)
+            self.assertEqual(sum(b["rows"] for b in told), len(self.sim.ids(bad)))
+            self.dir = self.dir / "again"
+            self.dir.mkdir()
+            self.assertTrue(failures > 2 or {b["circuit"] for b in told} & {1, 2}, told)
+
+
+class Limited(About):
+    sim_args = ("--chats", "2", "--messages", "2500", "--seed", "9", "--latency-ms", "5",
+                "--flood", "messages.getHistory=12/6")
+    BURST = 4
 
     def test_requests_that_are_left(self):
         """A rate that is given keeps below the server's: no flood, and the bucket is told."""
