@@ -148,13 +148,15 @@ static tg_code find_dead(struct broker_sqs *b, struct tg_error *err)
 
 static tg_code create(struct broker_sqs *b, struct tg_error *err)
 {
+    /* What is put off in a FIFO queue was received once before its time. */
+    int64_t deliveries = TG_MAX(b->max_deliveries, (int64_t)(b->fifo ? 2 : 1));
     char arn[SQS_ARN_MAX];
     tg_code code = find_dead(b, err);
 
     if (code == TG_OK)
         code = arn_of(b, b->dead_url, arn, err);
     if (code == TG_OK)
-        code = sqs_create(&b->sqs, b->name, arn, b->max_deliveries, b->url, err);
+        code = sqs_create(&b->sqs, b->name, arn, deliveries, b->url, err);
     return code;
 }
 

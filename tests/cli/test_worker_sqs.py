@@ -4,6 +4,7 @@
 import http.server
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -195,6 +196,13 @@ class Answers(Case):
             done, asked = self.ask(answer)
             self.check_fails(done, code, word)
             self.assertEqual(asked, 1)
+
+    def test_silence(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            env = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+            done = tgdata("enqueue", "--queue", "sqs://q?region=eu-west-1&endpoint=http://"
+                          f"127.0.0.1:{server.getsockname()[1]}", env=env, timeout=30)
+        self.check_fails(done, 6, "timed out")
 
     def test_policies_that_name_no_queue(self):
         for arn in ("", "x", "arn:aws:sqs:eu-west-1:1:", "arn:aws:sns:eu-west-1:1:q"):
