@@ -35,7 +35,7 @@ if(TG_HTTP AND TG_LIBCURL_FOUND)
   list(APPEND TG_LIBRARIES PkgConfig::TG_LIBCURL)
   # Not required by name: `pkg-config --static` would ask for all that libcurl itself is built on,
   # which Debian does not install with it. The shared library is linked.
-  list(JOIN TG_LIBCURL_LDFLAGS " " TG_PC_LIBS)
+  string(JOIN " " TG_PC_LIBS ${TG_PC_LIBS} ${TG_LIBCURL_LDFLAGS})
   add_compile_definitions(TG_HAVE_CURL)
 endif()
 
@@ -45,7 +45,7 @@ if(TG_POSTGRES)
 endif()
 if(TG_POSTGRES AND TG_LIBPQ_FOUND)
   list(APPEND TG_LIBRARIES PkgConfig::TG_LIBPQ)
-  string(APPEND TG_PC_OPTIONAL " libpq")
+  string(JOIN " " TG_PC_LIBS ${TG_PC_LIBS} ${TG_LIBPQ_LDFLAGS}) # as libcurl
   add_compile_definitions(TG_HAVE_POSTGRES)
 endif()
 

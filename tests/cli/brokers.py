@@ -258,11 +258,15 @@ print(json.dumps(keys))
             env={**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": "8"})
         if not wait_for(self.is_up):
             raise RuntimeError("moto_server does not start")
+        try:
+            self.set_keys("any", "any")
+            self.keys, self.no_right, self.temporary = json.loads(self.python(self.prepare))
+        except BaseException:
+            self.process.kill()
+            raise
+        self.set_keys(*self.keys)
         self.relay = Relay(self.server_port)
         self.port = self.relay.port
-        self.set_keys("any", "any")
-        self.keys, self.no_right, self.temporary = json.loads(self.python(self.prepare))
-        self.set_keys(*self.keys)
 
     def set_keys(self, key, secret, token=None):
         """What workers that start now find in the file of credentials."""
