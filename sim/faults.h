@@ -30,6 +30,7 @@
  *   slow            the answer is late by up to slow-ms
  *   short           a page of history is cut at its old end though more exist (default 0.01)
  *   file-reference  upload.getFile fails with FILE_REFERENCE_EXPIRED
+ *   comments-gone   messages.getReplies on a channel's post fails with MSG_ID_INVALID
  *
  * Settings:
  *
@@ -76,7 +77,8 @@
     X(FLOOD, "flood")                                                                              \
     X(SLOW, "slow")                                                                                \
     X(SHORT, "short")                                                                              \
-    X(FILE_REFERENCE, "file-reference")
+    X(FILE_REFERENCE, "file-reference")                                                            \
+    X(COMMENTS_GONE, "comments-gone")
 
 enum sim_fault {
 #define SIM_FAULT_ENUM(name, text) SIM_FAULT_##name,

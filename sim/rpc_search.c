@@ -233,7 +233,7 @@ static struct tl_value *comments(struct sim_call *c, const struct tl_value *q,
     const struct sim_world *w = c->core->world;
 
     wish->thread = sim_world_post_root(w, channel, post);
-    if (!wish->thread)
+    if (!wish->thread || sim_faults_hit(&c->core->faults, SIM_FAULT_COMMENTS_GONE))
         return sim_fail(c, "MSG_ID_INVALID");
     sim_peers_add(c->core->peers, channel->marked_id);
     return answer(c, q, sim_world_linked(w, channel), wish);

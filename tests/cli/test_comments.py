@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """--include-replies: comments on a channel's posts, with the post of each, and what they cost."""
+import shutil
 import signal
 import subprocess
 import time
+import unittest
 
 import kit
 
@@ -68,6 +70,31 @@ class Run(kit.Case):
                 run.wait(30)
                 time.sleep(1.1)  # until its lease has run out
         return self.fail("it does not get on")
+
+    def posts(self, job="job"):
+        channel, _ = self.channel(1)
+        return {r["id"]: r.get("replies", 0) for r in self.rows(job)
+                if r["chat_id"] == channel["id"]}
+
+    def truth(self):
+        """Comments on the posts that are there, without the posts' own copies in the group."""
+        channel, group = self.channel(1)
+        posts = set(self.sim.ids(channel["id"]))
+        found, met = {}, set()
+        for i, post in sorted(self.sim.comments(group["id"]).items()):
+            if post in posts and post in met:
+                found[i] = post
+            met.add(post)  # the copy comes first
+        return found
+
+    def check_read(self, job="job"):
+        channel, group = self.channel(1)
+        found = [r for r in self.rows(job) if r["chat_id"] == group["id"]]
+        self.assertEqual([(r["comment_of_id"], r["id"]) for r in found],
+                         sorted((post, i) for i, post in self.truth().items()))
+        self.assertEqual({r["comment_of_chat_id"] for r in found}, {channel["id"]})
+        self.assertEqual({r["id"] for r in self.rows(job) if r["chat_id"] == channel["id"]},
+                         set(self.sim.ids(channel["id"])))
 
 
 class Open(Run):
@@ -166,31 +193,6 @@ class Open(Run):
 class Closed(Run):
     """A group that no account can read: its comments are asked for post by post."""
 
-    def posts(self, job="job"):
-        channel, _ = self.channel(1)
-        return {r["id"]: r.get("replies", 0) for r in self.rows(job)
-                if r["chat_id"] == channel["id"]}
-
-    def truth(self):
-        """Comments on the posts that are there, without the posts' own copies in the group."""
-        channel, group = self.channel(1)
-        posts = set(self.sim.ids(channel["id"]))
-        found, met = {}, set()
-        for i, post in sorted(self.sim.comments(group["id"]).items()):
-            if post in posts and post in met:
-                found[i] = post
-            met.add(post)  # the copy comes first
-        return found
-
-    def check_read(self, job="job"):
-        channel, group = self.channel(1)
-        found = [r for r in self.rows(job) if r["chat_id"] == group["id"]]
-        self.assertEqual([(r["comment_of_id"], r["id"]) for r in found],
-                         sorted((post, i) for i, post in self.truth().items()))
-        self.assertEqual({r["comment_of_chat_id"] for r in found}, {channel["id"]})
-        self.assertEqual({r["id"] for r in self.rows(job) if r["chat_id"] == channel["id"]},
-                         set(self.sim.ids(channel["id"])))
-
     def test_post_by_post(self):
         channel, group = self.channel(1)
         name = f"@{channel['username']}"
@@ -225,20 +227,44 @@ class Closed(Run):
                          sum((n + 99) // 100 for n in self.posts().values()))
         self.assertEqual(calls["channels.getFullChannel"], 2, done)
 
-    def test_short_pages_lose_nothing(self):
-        sim = kit.Sim(self.dir / "dc", *self.sim_args[:-1], "short=0.3")
+    def read_with(self, faults):
+        """@return the statistics of another data centre with that trouble"""
+        sim = kit.Sim(self.dir / "dc", *self.sim_args[:-1], faults)
         try:
-            self.me = self.dir / "short.session"
-            self.login(self.me, datacenter=sim.file)
+            me = self.dir / "other.session"
+            self.login(me, datacenter=sim.file)
             channel, _ = self.channel(1)
             done = kit.tgdata("extract", f"@{channel['username']}", "--include-replies",
-                              "--session", self.me, "--to", f"ndjson:{self.dir}/job", "--state",
+                              "--session", me, "--to", f"ndjson:{self.dir}/job", "--state",
                               f"sqlite:{self.dir}/job.db", "--progress", "none")
             self.assertEqual(done.code, 0, done)
-            self.assertGreater(sim.stats()["short_pages"], 10)
+            return sim.stats()
         finally:
             sim.stop()
+
+    def test_trouble_loses_nothing(self):
+        stats = self.read_with("short=0.3,500=0.03,drop=0.01,dup=0.05")
         self.check_read()
+        self.assertGreater(stats["short_pages"], 10)
+        self.assertGreater(stats["faults"]["500"], 0)
+
+    def test_posts_that_are_deleted_meanwhile(self):
+        stats = self.read_with("short=0,comments-gone=0.1")
+        gone = stats["faults"]["comments-gone"]
+        self.assertGreater(gone, 5)
+        found, truth, cut = {}, {}, 0
+        for i, post in self.truth().items():
+            truth.setdefault(post, []).append(i)
+        for r in self.rows():
+            if "comment_of_id" in r:
+                found.setdefault(r["comment_of_id"], []).append(r["id"])
+        for post, ids in truth.items():
+            got = found.get(post, [])
+            self.assertEqual(got, ids[:len(got)])
+            if got != ids:  # whole pages until it was gone
+                self.assertEqual(len(got) % 100, 0)
+                cut += 1
+        self.assertEqual(cut, gone)
 
     def test_a_limit_and_dates(self):
         channel, group = self.channel(1)
@@ -269,6 +295,48 @@ class Closed(Run):
         self.run_counted(f"@{channel['username']}", "--include-replies")
         done = kit.tgdata(*self.words(str(group["id"]), "--include-replies"))
         self.check_fails(done, 4, "through their channel")
+
+
+@unittest.skipUnless(shutil.which("redis-server") and "hiredis" in kit.tgdata("version").out,
+                     "needs a redis-server and the program its client")
+class OnQueue(Run):
+    """The task of a channel is done when its comments are there."""
+
+    def test_a_worker_dies_before_the_comments_are_read(self):
+        redis = kit.Redis(self.dir / "redis")
+        self.addCleanup(redis.stop)
+        queue = f"{redis.url()}?queue=q&visibility=2s"
+        channels = [self.channel(n)[0] for n in range(2)]
+        put = kit.tgdata("enqueue", *(f"@{c['username']}" for c in channels), "--include-replies",
+                         "--queue", queue)
+        self.assertEqual(put.code, 0, put)
+        words = ["worker", "--queue", queue, "--until-empty", *self.account_args(self.me), "--to",
+                 f"ndjson:{self.dir}/job", "--state", f"sqlite:{self.dir}/job.db", "--job", "job",
+                 "--lease", "1s", "--progress", "none", "--checkpoint-interval", "100",
+                 "--batch-size", "50"]
+        kills = 0
+        for seconds in (1.5, 2, 2.5):
+            run = kit.start(*words, "--rate", "30", "--burst", "1", stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+            try:
+                run.wait(seconds)
+            except subprocess.TimeoutExpired:
+                run.kill()
+                run.wait(30)
+                kills += 1
+            depth = kit.tgdata("enqueue", "--queue", queue, "--json").json()
+            self.assertEqual(depth["waiting"] + depth["taken"] + depth["later"], 2)
+        self.assertEqual(kills, 3)
+        done = kit.tgdata(*words)
+        self.assertEqual(done.code, 0, done)
+        depth = kit.tgdata("enqueue", "--queue", queue, "--json").json()
+        self.assertEqual(depth, {"waiting": 0, "taken": 0, "later": 0, "dead": 0})
+        self.check_read()
+        channel, group = self.channel(0)
+        found = self.rows()
+        self.assertEqual([r["id"] for r in found if r["chat_id"] == group["id"]],
+                         self.sim.ids(group["id"]))
+        self.check_comments(group, channel, [r for r in found if r["chat_id"] == group["id"]])
 
 
 if __name__ == "__main__":

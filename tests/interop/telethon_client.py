@@ -412,6 +412,19 @@ async def history(client, entity):
     return out
 
 
+async def comments(client, entity, channel, group):
+    """The comments on each post that has some, as rows of the group, by iter_messages(reply_to)."""
+    out = []
+    for post in await history(client, entity):
+        if not post.replies or not post.replies.comments or not post.replies.replies:
+            continue
+        found = [m async for m in client.iter_messages(entity, reply_to=post.id, wait_time=0)]
+        found.reverse()
+        out += [to_row(m, group) | {'comment_of_chat_id': channel, 'comment_of_id': post.id}
+                for m in found]
+    return out
+
+
 async def read_takeout(client, entity):
     async with client.takeout(chats=True, megagroups=True, channels=True, users=True) as takeout:
         return await history(takeout, entity)
@@ -426,6 +439,7 @@ async def main():
     arg.add_argument('--session', help='a session string instead of a login')
     arg.add_argument('--chat', type=int, action='append', help='marked id; default all dialogs')
     arg.add_argument('--takeout', action='store_true')
+    arg.add_argument('--comments', action='store_true', help='on posts, instead of the posts')
     arg.add_argument('--out', required=True)
     args = arg.parse_args()
     os.makedirs(args.out, exist_ok=True)
@@ -443,6 +457,11 @@ async def main():
             continue
         chat = {'account': account, 'forum': bool(getattr(d.entity, 'forum', False)),
                 'protected': bool(getattr(d.entity, 'noforwards', False))}
+        if args.comments:
+            with open(os.path.join(args.out, 'comments.ndjson'), 'a', encoding='utf-8') as file:
+                for row in await comments(client, d.input_entity, d.id, chat):
+                    file.write(json.dumps(row, ensure_ascii=False) + '\n')
+            continue
         read = read_takeout if args.takeout else history
         with open(os.path.join(args.out, f'{d.id}.ndjson'), 'w', encoding='utf-8') as file:
             for m in await read(client, d.input_entity):

@@ -112,6 +112,29 @@ def listing(server, tmp, ours):
     print(f'{len(listed)} chats listed alike')
 
 
+def comments(tmp):
+    """On posts of two channels: one's group is read, the other's is asked for post by post."""
+    with harness.sim(os.path.join(tmp, 'discussions'), *WORLD, '--discussions', 'mixed') as server:
+        account = people(server, False)[0]
+        channels = [c for c in server.load('world.json')['chats'] if c['kind'] == 'channel']
+        ours = harness.Account(os.path.join(tmp, 'commenting'), server.path('datacenter.json'))
+        ours.login(account)
+        rows = ours.extract('comments', '--include-replies', *(f'@{c["username"]}'
+                                                               for c in channels))
+        chosen = [option for c in channels for option in ('--chat', str(c['id']))]
+        theirs = telethon(server, os.path.join(tmp, 'their-comments'), '--phone',
+                          account['phone'], '--comments', *chosen)
+        groups = [c['linked'] for c in channels]
+        said = {group: {i: row for i, row in rows[group].items() if 'comment_of_id' in row}
+                for group in groups}
+        for channel, group in zip(channels, groups):  # the group's copies of posts are no comments
+            posts = rows[channel['id']]
+            for i in [i for i, row in said[group].items()
+                      if row['sender_id'] == channel['id'] or row['comment_of_id'] not in posts]:
+                del said[group][i]
+        compare(said, theirs, 'comments')
+
+
 # Telethon takes a page that is shorter than asked for as the end of a chat, so none is cut here.
 WORLD = '--seed', '7', '--chats', '9', '--messages', '730', '--faults', 'short=0'
 
@@ -125,6 +148,7 @@ def main():
             transports(server, tmp, rows)
             sessions(server, tmp, ours, rows)
             takeout(server, tmp, ours, rows)
+        comments(tmp)
 
 
 if __name__ == '__main__':
