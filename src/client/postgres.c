@@ -12,12 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ARGS_MAX = 16, COLUMNS_MAX = 32, KEYWORDS_MAX = 16 };
+#include "client/sql.h"
+
+enum { ARGS_MAX = 16, COLUMNS_MAX = 32, KEYWORDS_MAX = 16, SQL_MAX = 65536 };
 
 struct tg_postgres {
     PGconn *c; /* NULL: never connected, or lost */
     PQconninfoOption *where;
     char name[200], root_cert[512], tls[16], connect_s[24], silence_ms[24], settings[64];
+    struct tg_buf sql; /* the statement that runs */
+    char *at;          /* what @ stands for */
     bool copying;
 };
 
@@ -138,6 +142,12 @@ tg_code tg_postgres_new(const struct tg_postgres_options *o, struct tg_postgres 
         tg_postgres_free(p);
         return code;
     }
+    tg_buf_init(&p->sql, SQL_MAX);
+    p->at = strdup(o->name ? o->name : "@");
+    if (!p->at) {
+        tg_postgres_free(p);
+        return tg_fail(err, TG_NOMEM, "a PostgreSQL connection");
+    }
     snprintf(p->tls, sizeof p->tls, "%s", o->tls ? o->tls : "");
     snprintf(p->root_cert, sizeof p->root_cert, "%s", o->root_cert ? o->root_cert : "");
     snprintf(p->connect_s, sizeof p->connect_s, "%lld",
@@ -163,6 +173,8 @@ void tg_postgres_free(struct tg_postgres *p)
         return;
     hang_up(p);
     PQconninfoFree(p->where);
+    tg_buf_done(&p->sql);
+    free(p->at);
     free(p);
 }
 
@@ -229,6 +241,15 @@ tg_code tg_postgres_connect(struct tg_postgres *p, struct tg_error *err)
 
 /* ---- statements ---- */
 
+/* Fills in the name. @return NULL out of memory, or too long */
+static const char *filled(struct tg_postgres *p, const char *sql)
+{
+    tg_buf_clear(&p->sql);
+    tg_sql_put(&p->sql, sql, p->at);
+    tg_buf_byte(&p->sql, 0);
+    return p->sql.failed ? NULL : (const char *)p->sql.data;
+}
+
 static tg_code not_connected(struct tg_postgres *p, struct tg_error *err)
 {
     return lost(p, "run a statement", "not connected", err);
@@ -241,6 +262,8 @@ tg_code tg_postgres_exec(struct tg_postgres *p, const char *sql, struct tg_error
 
     if (!p->c)
         return not_connected(p, err);
+    if (!(sql = filled(p, sql)))
+        return tg_fail(err, TG_NOMEM, "no memory for a statement");
     r = PQexec(p->c, sql);
     status = PQresultStatus(r);
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
@@ -273,6 +296,8 @@ tg_code tg_postgres_query(struct tg_postgres *p, const char *sql,
 
     if (!p->c)
         return not_connected(p, err);
+    if (!(sql = filled(p, sql)))
+        return tg_fail(err, TG_NOMEM, "no memory for a statement");
     if (n > ARGS_MAX)
         return tg_fail(err, TG_INTERNAL, "%d parameters of a statement", n);
     for (int i = 0; i < n; i++) {
@@ -301,6 +326,8 @@ tg_code tg_postgres_copy(struct tg_postgres *p, const char *sql, struct tg_error
 
     if (!p->c)
         return not_connected(p, err);
+    if (!(sql = filled(p, sql)))
+        return tg_fail(err, TG_NOMEM, "no memory for a statement");
     r = PQexec(p->c, sql);
     if (PQresultStatus(r) != PGRES_COPY_IN)
         return failed(p, "copy rows", r, err);

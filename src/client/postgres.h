@@ -29,6 +29,7 @@ struct tg_postgres_options {
     const char *tls;         /* libpq's sslmode; NULL: as libpq has it */
     const char *root_cert;   /* sslrootcert; NULL: as libpq has it */
     int64_t timeout_ms;
+    const char *name;        /* what each @ of a statement stands for; NULL: for itself */
 };
 
 /** Reads the address; connects to nothing. @param o  copied */
@@ -42,7 +43,8 @@ const char *tg_postgres_name(const struct tg_postgres *p);
 /** Connects unless it is connected. */
 tg_code tg_postgres_connect(struct tg_postgres *p, struct tg_error *err);
 
-/** Runs statements without parameters or results. */
+/** Runs statements without parameters or results. Here and below each @ of a statement stands for
+ *  the name that was given. */
 tg_code tg_postgres_exec(struct tg_postgres *p, const char *sql, struct tg_error *err);
 
 /** A parameter: a number, or a text. */

@@ -46,8 +46,10 @@ static tg_code postgres_open(void *self, const char *target, const struct tg_sin
                              struct tg_error *err)
 {
     struct sink_postgres *s = self;
+    char name[PG_NAME_MAX]; /* @" is the table, @_chats" the one beside it */
     const struct tg_postgres_options options = {
         .address = target,
+        .name = name,
         .tls = s->tls,
         .root_cert = s->root_cert,
         .timeout_ms = s->timeout_ms,
@@ -58,10 +60,10 @@ static tg_code postgres_open(void *self, const char *target, const struct tg_sin
     tg_table_init(&s->chats);
     code = tg_table_name(&s->table, s->other, env, err);
     if (code == TG_OK)
-        code = tg_table_check_name(s->schema, err);
+        code = tg_sql_check_name("a schema", s->schema, err);
     if (code != TG_OK)
         return code;
-    snprintf(s->name, sizeof s->name, "\"%s\".\"%s", s->schema, s->table);
+    snprintf(name, sizeof name, "\"%s\".\"%s", s->schema, s->table);
     return tg_postgres_new(&options, &s->db, err);
 }
 
@@ -92,7 +94,7 @@ static tg_code read_last(struct sink_postgres *s, int64_t chat_id, struct tg_com
     const struct tg_postgres_arg arg = { .number = chat_id };
 
     *ret = (struct tg_commit){ 0 };
-    return tg_pg_query(s,
+    return tg_postgres_query(s->db,
                  "SELECT " TG_TABLE_COMMIT " FROM @_commits\" WHERE chat_id = $1"
                  " ORDER BY seq DESC LIMIT 1",
                  &arg, 1, take_commit, ret, err);
@@ -117,7 +119,7 @@ static tg_code read_writer(struct sink_postgres *s, int64_t chat_id, struct tg_t
     const struct tg_postgres_arg arg = { .number = chat_id };
 
     *ret = (struct tg_table_writer){ .job = "" };
-    return tg_pg_query(s,
+    return tg_postgres_query(s->db,
                        "SELECT job, token, nonce FROM @_chats\" WHERE chat_id = $1 FOR UPDATE",
                        &arg, 1, take_writer, ret, err);
 }
@@ -132,7 +134,7 @@ static tg_code write_writer(struct sink_postgres *s, int64_t chat_id, const stru
         { .number = fence->nonce },
     };
 
-    return tg_pg_query(s,
+    return tg_postgres_query(s->db,
                  "INSERT INTO @_chats\" VALUES($1, $2, $3, $4)"
                  " ON CONFLICT(chat_id) DO UPDATE SET token = $3, nonce = $4",
                  arg, TG_COUNT(arg), NULL, NULL, err);
@@ -228,7 +230,7 @@ static tg_code copy_rows(struct sink_postgres *s, struct tg_table_chat *chat,
     tg_buf_init(&c.bytes, COPY_MAX);
     tg_buf_init(&sql, PG_SQL_MAX);
     tg_buf_str(&sql, "COPY ");
-    tg_table_sql(&sql, into, s->name);
+    tg_buf_str(&sql, into);
     tg_buf_str(&sql, "(");
     put_columns(&sql, false);
     tg_buf_str(&sql, ") FROM STDIN (FORMAT binary)");
@@ -251,7 +253,7 @@ static tg_code replace_rows(struct sink_postgres *s, struct tg_table_chat *chat,
                             const struct tg_commit *commit, struct tg_error *err)
 {
     struct tg_buf sql;
-    tg_code code = tg_pg_exec(s,
+    tg_code code = tg_postgres_exec(s->db,
                         "ROLLBACK TO SAVEPOINT rows; CREATE TEMPORARY TABLE tgdata_rows"
                         " (LIKE @\") ON COMMIT DROP",
                         err);
@@ -261,7 +263,7 @@ static tg_code replace_rows(struct sink_postgres *s, struct tg_table_chat *chat,
     if (code != TG_OK)
         return code;
     tg_buf_init(&sql, PG_SQL_MAX);
-    tg_buf_printf(&sql, "INSERT INTO %s\"(", s->name);
+    tg_buf_str(&sql, "INSERT INTO @\"(");
     put_columns(&sql, false);
     tg_buf_str(&sql, ") SELECT ");
     put_columns(&sql, false);
@@ -282,7 +284,7 @@ static tg_code put_commit(struct sink_postgres *s, const struct tg_commit *commi
     tg_table_of_commit(commit, v);
     for (int i = 0; i < TG_TABLE_COMMIT_N; i++)
         arg[i].number = v[i];
-    return tg_pg_query(s,
+    return tg_postgres_query(s->db,
                  "INSERT INTO @_commits\"(" TG_TABLE_COMMIT ") VALUES($1, $2, $3, $4, $5, $6, $7,"
                  " $8, $9, $10, $11, $12, $13)",
                  arg, TG_TABLE_COMMIT_N, NULL, NULL, err);
@@ -338,13 +340,14 @@ static tg_code postgres_rollback(void *self, int64_t chat_id, const struct tg_fe
     if (code == TG_OK)
         code = tg_table_still(chat, &there, err);
     if (code == TG_OK)
-        code = tg_pg_query(s,
+        code = tg_postgres_query(s->db,
                      "DELETE FROM @\" WHERE job_commit > $2 AND (job_chat_id = $1 OR"
                      " (chat_id = $1 AND job_chat_id IS NULL))",
                      arg, TG_COUNT(arg), NULL, NULL, err);
     if (code == TG_OK)
-        code = tg_pg_query(s, "DELETE FROM @_commits\" WHERE chat_id = $1 AND seq > $2", arg,
-                     TG_COUNT(arg), NULL, NULL, err);
+        code = tg_postgres_query(s->db,
+                                 "DELETE FROM @_commits\" WHERE chat_id = $1 AND seq > $2", arg,
+                                 TG_COUNT(arg), NULL, NULL, err);
     return tg_postgres_end(s->db, code, err);
 }
 
@@ -377,7 +380,7 @@ static tg_code scan_rows(struct sink_postgres *s, int64_t chat_id, struct tg_tab
              " %1$lld OR (chat_id = %1$lld AND job_chat_id IS NULL)"
              " ORDER BY job_chat_id NULLS LAST, owner, id",
              (long long)chat_id);
-    code = tg_pg_exec(s, sql, err);
+    code = tg_postgres_exec(s->db, sql, err);
     while (code == TG_OK && piece.any && !scan->stopped) {
         piece.any = false;
         code = tg_postgres_query(s->db, "FETCH 10000 FROM rows", NULL, 0, take_row, &piece, err);
@@ -430,7 +433,7 @@ static tg_code postgres_commits(void *self, int64_t chat_id, tg_commit_seen seen
     if (code == TG_NOT_FOUND)
         return TG_OK;
     return code != TG_OK ? code
-                         : tg_pg_query(s,
+                         : tg_postgres_query(s->db,
                                  "SELECT " TG_TABLE_COMMIT " FROM @_commits\" WHERE chat_id = $1"
                                  " ORDER BY seq",
                                  &arg, 1, hand_commit, &hand, err);

@@ -6,6 +6,7 @@
 #define TG_SINK_POSTGRES_IMPL_H
 
 #include "client/postgres.h"
+#include "client/sql.h"
 #include "sink/pgcopy.h"
 #include "sink/table_sink.h"
 
@@ -17,7 +18,6 @@ struct sink_postgres {
     int64_t timeout_ms;
     const struct tg_sink_env *env;
     struct tg_postgres *db;
-    char name[PG_NAME_MAX]; /* "schema"."table, without the last quote: what @ stands for */
     bool checked;        /* the tables are there, and as they must be */
     struct tg_table_chats chats;
 };
@@ -27,11 +27,5 @@ struct sink_postgres {
 /* Connects, and sees to the tables. @return TG_NOT_FOUND: nothing was ever written there, and it is
  *  to be read only; TG_IO: they are not ours, or of other types */
 tg_code tg_pg_need(struct sink_postgres *s, bool create, struct tg_error *err);
-
-/* Statements in which @ stands for the table up to its last quote: @" is the table, @_chats" the
- *  one beside it. */
-tg_code tg_pg_exec(struct sink_postgres *s, const char *sql, struct tg_error *err);
-tg_code tg_pg_query(struct sink_postgres *s, const char *sql, const struct tg_postgres_arg *arg,
-                    int n, tg_postgres_row row, void *ctx, struct tg_error *err);
 
 #endif

@@ -8,35 +8,6 @@
 
 #include "sink/postgres_impl.h"
 
-/* ---- statements ---- */
-
-tg_code tg_pg_exec(struct sink_postgres *s, const char *sql, struct tg_error *err)
-{
-    struct tg_buf text;
-    tg_code code;
-
-    tg_buf_init(&text, PG_SQL_MAX);
-    tg_table_sql(&text, sql, s->name);
-    code = text.failed ? tg_fail(err, TG_NOMEM, "no memory for a statement")
-                       : tg_postgres_exec(s->db, tg_buf_cstr(&text), err);
-    tg_buf_done(&text);
-    return code;
-}
-
-tg_code tg_pg_query(struct sink_postgres *s, const char *sql, const struct tg_postgres_arg *arg,
-                    int n, tg_postgres_row row, void *ctx, struct tg_error *err)
-{
-    struct tg_buf text;
-    tg_code code;
-
-    tg_buf_init(&text, PG_SQL_MAX);
-    tg_table_sql(&text, sql, s->name);
-    code = text.failed ? tg_fail(err, TG_NOMEM, "no memory for a statement")
-                       : tg_postgres_query(s->db, tg_buf_cstr(&text), arg, n, row, ctx, err);
-    tg_buf_done(&text);
-    return code;
-}
-
 static bool take_number(void *ctx, const struct tg_str *value, int n)
 {
     (void)n;
@@ -46,7 +17,7 @@ static bool take_number(void *ctx, const struct tg_str *value, int n)
 
 static tg_code ask(struct sink_postgres *s, const char *sql, int64_t *ret, struct tg_error *err)
 {
-    return tg_pg_query(s, sql, NULL, 0, take_number, ret, err);
+    return tg_postgres_query(s->db, sql, NULL, 0, take_number, ret, err);
 }
 
 /* ---- the tables ---- */
@@ -67,7 +38,7 @@ static tg_code make_tables(struct sink_postgres *s, struct tg_error *err)
     tg_code code;
 
     tg_buf_init(&sql, PG_SQL_MAX);
-    tg_buf_printf(&sql, "CREATE TABLE %s\"(", s->name);
+    tg_buf_str(&sql, "CREATE TABLE @\"(");
     for (int i = 0; i < TG_FIELD_COUNT; i++) {
         const struct tg_field *f = tg_field((enum tg_field_id)i);
 
@@ -79,7 +50,7 @@ static tg_code make_tables(struct sink_postgres *s, struct tg_error *err)
     code = sql.failed ? tg_fail(err, TG_NOMEM, "no memory for a statement")
                       : tg_postgres_exec(s->db, tg_buf_cstr(&sql), err);
     tg_buf_done(&sql);
-    return code == TG_OK ? tg_pg_exec(s, tables_sql, err) : code;
+    return code == TG_OK ? tg_postgres_exec(s->db, tables_sql, err) : code;
 }
 
 struct columns {
@@ -115,7 +86,7 @@ static bool take_column(void *ctx, const struct tg_str *value, int n)
 static tg_code add_columns(struct sink_postgres *s, struct tg_error *err)
 {
     struct columns columns = { .s = s, .err = err };
-    tg_code code = tg_pg_query(s,
+    tg_code code = tg_postgres_query(s->db,
                          "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
                          " WHERE attrelid = '@\"'::regclass AND attnum > 0 AND NOT attisdropped",
                          NULL, 0, take_column, &columns, err);
@@ -130,7 +101,7 @@ static tg_code add_columns(struct sink_postgres *s, struct tg_error *err)
             continue;
         snprintf(sql, sizeof sql, "ALTER TABLE @\" ADD COLUMN \"%s\" %s", f->name,
                  tg_pgcopy_type(f->type));
-        code = tg_pg_exec(s, sql, err);
+        code = tg_postgres_exec(s->db, sql, err);
     }
     return code;
 }
@@ -139,7 +110,8 @@ static tg_code add_columns(struct sink_postgres *s, struct tg_error *err)
 static tg_code check_tables(struct sink_postgres *s, struct tg_error *err)
 {
     int64_t table = 0, beside = 0;
-    tg_code code = tg_pg_exec(s, "BEGIN; SELECT pg_advisory_xact_lock(hashtext('@\"'))", err);
+    tg_code code =
+        tg_postgres_exec(s->db, "BEGIN; SELECT pg_advisory_xact_lock(hashtext('@\"'))", err);
 
     if (code == TG_OK)
         code = ask(s, "SELECT count(to_regclass('@\"'))", &table, err);

@@ -5,6 +5,7 @@
 #ifndef TG_SINK_SQLITE_IMPL_H
 #define TG_SINK_SQLITE_IMPL_H
 
+#include "client/sql.h"
 #include "client/sqlite.h"
 #include "sink/table_sink.h"
 

@@ -62,7 +62,7 @@ static tg_code exec_for(struct sink_sqlite *s, const char *sql, struct tg_error 
     tg_code code;
 
     tg_buf_init(&text, SQL_MAX);
-    tg_table_sql(&text, sql, s->table);
+    tg_sql_put(&text, sql, s->table);
     code = text.failed ? tg_fail(err, TG_NOMEM, "no memory for a statement")
                        : tg_sqlite_exec(&s->db, tg_buf_cstr(&text), err);
     tg_buf_done(&text);
@@ -96,7 +96,7 @@ static tg_code count(struct sink_sqlite *s, const char *sql, int64_t *ret, struc
     tg_code code;
 
     tg_buf_init(&text, SQL_MAX);
-    tg_table_sql(&text, sql, s->table);
+    tg_sql_put(&text, sql, s->table);
     code = text.failed ? tg_fail(err, TG_NOMEM, "no memory for a statement")
                        : tg_sqlite_number(&s->db, tg_buf_cstr(&text), ret, err);
     tg_buf_done(&text);
@@ -173,7 +173,7 @@ tg_code tg_sqlite_sink_statements(struct sink_sqlite *s, struct tg_error *err)
         if (i == ROW_PUT)
             put_row_sql(s->table, &sql);
         else
-            tg_table_sql(&sql, statement[i], s->table);
+            tg_sql_put(&sql, statement[i], s->table);
         s->sql[i] = sql.failed ? NULL : strdup(tg_buf_cstr(&sql));
         tg_buf_done(&sql);
         if (!s->sql[i])

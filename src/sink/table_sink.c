@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HELD_MAX = 64 << 20, CHATS_MAX = 65536, NAME_MAX_LEN = 50 };
+#include "client/sql.h"
+
+enum { HELD_MAX = 64 << 20, CHATS_MAX = 65536 };
 
 void tg_table_init(struct tg_table_chats *s)
 {
@@ -207,42 +209,21 @@ tg_code tg_table_scanned(const struct tg_table_scan *scan, int64_t chat_id, uint
                    (unsigned long long)told);
 }
 
-/* ---- names ---- */
+/* ---- columns ---- */
 
 bool tg_table_is_key(int field)
 {
     return field == TG_F_chat_id || field == TG_F_owner || field == TG_F_id;
 }
 
-tg_code tg_table_check_name(const char *name, struct tg_error *err)
-{
-    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
-
-    if (n > 0 && n <= NAME_MAX_LEN && !name[n] && !(*name >= '0' && *name <= '9') &&
-        strncmp(name, "sqlite_", 7) != 0 && strncmp(name, "pg_", 3) != 0)
-        return TG_OK;
-    tg_fail(err, TG_USAGE, "'%.80s' is no name for a table", name);
-    return tg_hint(err, "letters, digits and _, at most %d, and no digit first", NAME_MAX_LEN);
-}
-
-void tg_table_sql(struct tg_buf *out, const char *sql, const char *table)
-{
-    for (; *sql; sql++) {
-        if (*sql == '@')
-            tg_buf_str(out, table);
-        else
-            tg_buf_byte(out, (uint8_t)*sql);
-    }
-}
-
 tg_code tg_table_name(const char **table, char room[TG_TABLE_NAME], const struct tg_sink_env *env,
                       struct tg_error *err)
 {
-    tg_code code = tg_table_check_name(*table, err);
+    tg_code code = tg_sql_check_name("a table", *table, err);
 
     if (code != TG_OK || !env->series)
         return code;
     snprintf(room, TG_TABLE_NAME, "%s_%s", *table, env->series);
     *table = room;
-    return tg_table_check_name(room, err);
+    return tg_sql_check_name("a table", room, err);
 }

@@ -95,15 +95,10 @@ tg_code tg_table_scanned(const struct tg_table_scan *scan, int64_t chat_id, uint
                          const char *table, struct tg_error *err);
 
 bool tg_table_is_key(int field);
-/** @return TG_USAGE unless it is a plain identifier of up to 50 characters */
-tg_code tg_table_check_name(const char *name, struct tg_error *err);
-
-/** As that, of an option; of another series its rows go to <table>_<series>, whose name is kept in
- *  `room` then. */
+/** Checks the table's name, an option; of another series the rows go to <table>_<series>, whose
+ *  name is kept in `room` then. */
 enum { TG_TABLE_NAME = 96 };
 tg_code tg_table_name(const char **table, char room[TG_TABLE_NAME], const struct tg_sink_env *env,
                       struct tg_error *err);
-/** Appends a statement with the table's name for each @. */
-void tg_table_sql(struct tg_buf *out, const char *sql, const char *table);
 
 #endif

@@ -18,9 +18,9 @@
 #include <stdlib.h>
 
 #include "client/sqlite.h"
-#include "store/store.h"
+#include "store/rules.h"
 
-enum { KIND_MAX = 32, KEY_MAX = 256, DOC_MAX = 1 << 20, SCHEMA_VERSION = 1 };
+enum { SCHEMA_VERSION = 1 };
 
 /* "tgdS": marks the file as this program's. */
 #define APPLICATION_ID "1952932947"
@@ -153,21 +153,11 @@ static void sqlite_close(void *self)
 
 /* ---- documents ---- */
 
-static tg_code check_name(const char *kind, const char *key, struct tg_error *err)
-{
-    if (strlen(kind) > KIND_MAX || !*kind)
-        return tg_fail(err, TG_LIMIT, "kind of state '%.40s' is not 1 to %d bytes", kind, KIND_MAX);
-    if (strlen(key) > KEY_MAX)
-        return tg_fail(err, TG_LIMIT, "key of state '%.40s...' is longer than %d bytes", key,
-                       KEY_MAX);
-    return TG_OK;
-}
-
 /* Readies a statement whose first two parameters are kind and key. */
 static tg_code prepare(struct store_sqlite *s, size_t id, const char *kind, const char *key,
                        sqlite3_stmt **ret, struct tg_error *err)
 {
-    tg_code code = check_name(kind, key, err);
+    tg_code code = tg_store_check_name(kind, key, err);
 
     if (code == TG_OK)
         code = tg_sqlite_stmt(&s->db, id, ret, err);
@@ -230,22 +220,6 @@ static tg_code insert_doc(struct store_sqlite *s, const char *kind, const char *
     return tg_sqlite_run(&s->db, stmt, "write a document", err);
 }
 
-static tg_code compare(const char *kind, const char *key, uint64_t expect, uint64_t fence,
-                       const struct tg_doc *now, struct tg_error *err)
-{
-    if (now->version != expect) {
-        tg_fail(err, TG_CONFLICT, "%s/%.160s is at version %llu, not %llu", kind, key,
-                (unsigned long long)now->version, (unsigned long long)expect);
-        return tg_hint(err, "another process wrote it meanwhile; read it again");
-    }
-    if (fence < now->fence) {
-        tg_fail(err, TG_CONFLICT, "%s/%.160s was taken over: token %llu is newer than %llu", kind,
-                key, (unsigned long long)now->fence, (unsigned long long)fence);
-        return tg_hint(err, "another run holds the lease now; this one must stop");
-    }
-    return TG_OK;
-}
-
 static tg_code sqlite_put(void *self, const char *kind, const char *key, uint64_t expect,
                           const struct tg_doc *stamp, const void *bytes, size_t len,
                           struct tg_error *err)
@@ -253,11 +227,10 @@ static tg_code sqlite_put(void *self, const char *kind, const char *key, uint64_
     struct store_sqlite *s = self;
     struct tg_log_entry body = { .bytes = bytes, .len = len };
     struct tg_doc now = { 0 }, next = *stamp;
-    tg_code code = check_name(kind, key, err);
+    tg_code code = tg_store_check_name(kind, key, err);
 
-    if (code == TG_OK && len > DOC_MAX)
-        code = tg_fail(err, TG_LIMIT, "document %s/%.160s has %zu bytes, more than %d", kind, key,
-                       len, DOC_MAX);
+    if (code == TG_OK)
+        code = tg_store_check_size("document", kind, key, len, err);
     if (code == TG_OK)
         code = tg_sqlite_begin(&s->db, err);
     if (code != TG_OK)
@@ -266,7 +239,7 @@ static tg_code sqlite_put(void *self, const char *kind, const char *key, uint64_
     if (code == TG_END)
         code = TG_OK;
     if (code == TG_OK)
-        code = compare(kind, key, expect, stamp->fence, &now, err);
+        code = tg_store_compare(kind, key, expect, stamp->fence, &now, err);
     next.version = expect + 1;
     if (code == TG_OK)
         code = insert_doc(s, kind, key, &next, &body, err);
@@ -323,11 +296,6 @@ static tg_code change(struct store_sqlite *s, sqlite3_stmt *stmt, const char *wh
     return tg_sqlite_end(&s->db, code, err);
 }
 
-static int64_t clamp(uint64_t v)
-{
-    return v > INT64_MAX ? INT64_MAX : (int64_t)v;
-}
-
 static tg_code sqlite_prune(void *self, const char *kind, const char *key, uint64_t n_keep,
                             struct tg_error *err)
 {
@@ -339,7 +307,7 @@ static tg_code sqlite_prune(void *self, const char *kind, const char *key, uint6
     code = prepare(s, DOC_PRUNE, kind, key, &stmt, err);
     if (code != TG_OK)
         return code;
-    sqlite3_bind_int64(stmt, 3, clamp(n_keep));
+    sqlite3_bind_int64(stmt, 3, tg_store_clamp(n_keep));
     return change(s, stmt, "prune a document", err);
 }
 
@@ -381,11 +349,10 @@ static tg_code sqlite_append(void *self, const char *kind, const char *key, int6
 {
     struct store_sqlite *s = self;
     int64_t n = 0;
-    tg_code code = check_name(kind, key, err);
+    tg_code code = tg_store_check_name(kind, key, err);
 
-    if (code == TG_OK && len > DOC_MAX)
-        code = tg_fail(err, TG_LIMIT, "entry of log %s/%.160s has %zu bytes, more than %d", kind,
-                       key, len, DOC_MAX);
+    if (code == TG_OK)
+        code = tg_store_check_size("entry of log", kind, key, len, err);
     if (code == TG_OK)
         code = tg_sqlite_begin(&s->db, err);
     if (code != TG_OK)
@@ -412,7 +379,7 @@ static tg_code sqlite_read(void *self, const char *kind, const char *key, uint64
 
     if (code != TG_OK)
         return code;
-    sqlite3_bind_int64(stmt, 3, clamp(from));
+    sqlite3_bind_int64(stmt, 3, tg_store_clamp(from));
     while ((status = sqlite3_step(stmt)) == SQLITE_ROW) {
         struct tg_log_entry entry = {
             .n = (uint64_t)sqlite3_column_int64(stmt, 0),
@@ -439,8 +406,8 @@ static tg_code sqlite_drop(void *self, const char *kind, const char *key, uint64
 
     if (code != TG_OK)
         return code;
-    sqlite3_bind_int64(stmt, 3, clamp(from));
-    sqlite3_bind_int64(stmt, 4, clamp(to));
+    sqlite3_bind_int64(stmt, 3, tg_store_clamp(from));
+    sqlite3_bind_int64(stmt, 4, tg_store_clamp(to));
     return change(s, stmt, "drop log entries", err);
 }
 
@@ -484,39 +451,12 @@ static tg_code set_lease(struct store_sqlite *s, const char *name, const struct 
     return tg_sqlite_run(&s->db, stmt, "write a lease", err);
 }
 
-static bool is_own(const struct tg_lease *held, const struct tg_lease *mine)
-{
-    return held->token == mine->token && strcmp(held->owner, mine->owner) == 0;
-}
-
-/* Decides whether `want` may have the lease that stands as `held`; fills in its token. */
-static tg_code judge(const char *name, const struct tg_lease *held, int64_t now_us,
-                     struct tg_lease *want, struct tg_error *err)
-{
-    if (want->token) {
-        if (is_own(held, want))
-            return TG_OK;
-        tg_fail(err, TG_CONFLICT, "the lease on '%.100s' was lost to '%.100s'", name,
-                held->owner[0] ? held->owner : "nobody");
-        return tg_hint(err, "this run was stopped or cut off for too long; start it again");
-    }
-    if (held->owner[0] && held->expires_us > now_us) {
-        long long left_s = (held->expires_us - now_us + TG_SECOND_US - 1) / TG_SECOND_US;
-
-        tg_fail(err, TG_BUSY, "'%.100s' is in use by '%.100s'", name, held->owner);
-        return tg_hint(err, "wait for it to end; if it is gone for good, its lease ends in %lld s",
-                       left_s);
-    }
-    want->token = held->token + 1;
-    return TG_OK;
-}
-
 static tg_code sqlite_lease(void *self, const char *name, int64_t now_us, int64_t ttl_us,
                             struct tg_lease *lease, struct tg_error *err)
 {
     struct store_sqlite *s = self;
     struct tg_lease held, next = *lease;
-    tg_code code = check_name("lease", name, err);
+    tg_code code = tg_store_check_name("lease", name, err);
 
     assert(ttl_us > 0 && lease->owner[0] && memchr(lease->owner, 0, sizeof lease->owner));
     if (code == TG_OK)
@@ -525,7 +465,7 @@ static tg_code sqlite_lease(void *self, const char *name, int64_t now_us, int64_
         return code;
     code = get_lease(s, name, &held, err);
     if (code == TG_OK)
-        code = judge(name, &held, now_us, &next, err);
+        code = tg_store_judge(name, &held, now_us, &next, err);
     next.expires_us = now_us + ttl_us;
     if (code == TG_OK)
         code = set_lease(s, name, &next, err);
@@ -542,14 +482,14 @@ static tg_code sqlite_release(void *self, const char *name, const struct tg_leas
 {
     struct store_sqlite *s = self;
     struct tg_lease held;
-    tg_code code = check_name("lease", name, err);
+    tg_code code = tg_store_check_name("lease", name, err);
 
     if (code == TG_OK)
         code = tg_sqlite_begin(&s->db, err);
     if (code != TG_OK)
         return code;
     code = get_lease(s, name, &held, err);
-    if (code == TG_OK && is_own(&held, lease)) {
+    if (code == TG_OK && tg_store_is_own(&held, lease)) {
         held.owner[0] = 0;
         held.expires_us = 0;
         code = set_lease(s, name, &held, err);

@@ -7,9 +7,9 @@
 
 #include "store/store.h"
 
-extern const struct tg_store_ops tg_store_sqlite;
+extern const struct tg_store_ops tg_store_sqlite, tg_store_postgres;
 
-const struct tg_store_ops *const tg_stores[] = { &tg_store_sqlite, NULL };
+const struct tg_store_ops *const tg_stores[] = { &tg_store_sqlite, &tg_store_postgres, NULL };
 
 static const struct tg_driver *head(size_t i)
 {

@@ -287,6 +287,29 @@ class ToPostgres(Contract, Case):
         self.check_each_once()
         self.proves(session)
 
+    def test_state_and_rows_in_one_database(self):
+        session = self.session()
+        words = self.words("--all", session=session)
+        state = f"postgres:{self.server.address()}"
+        words[words.index("--state") + 1] = state
+        for _ in range(8):
+            process = start(*words, env=self.env, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+            try:
+                process.communicate(timeout=0.4)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+        done = tgdata(*words, env=self.env)
+        self.assertEqual(done.code, 0, done)
+        self.check_each_once()
+        proof = tgdata("verify", *self.account_args(session), "--state", state, "--job", "job",
+                       env=self.env)
+        self.assertEqual(proof.code, 0, proof)
+        told = tgdata("checkpoints", "list", "--state", state, env=self.env)
+        self.assertEqual(told.code, 0, told)
+        self.assertIn("job", told.out)
+
     def test_what_is_wrong_is_told(self):
         session, name = self.session(), str(self.sim.chat("channel")["id"])
         at = f"127.0.0.1:{self.server.port}"

@@ -9,101 +9,16 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <signal.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "client/postgres.h"
+#include "tests/postgres_rig.h"
 #include "tests/unit/sink_contract.h"
 
-static char directory[64], url[160], address[96];
-static struct tg_postgres *beside;
-static pid_t server;
-static int port, n_tables;
-
-/* ---- the server ---- */
-
-static int free_port(void)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    return ntohs(a.sin_port);
-}
-
-static void start_server(void)
-{
-    char text[16];
-
-    snprintf(text, sizeof text, "%d", port);
-    server = fork();
-    assert_true(server >= 0);
-    if (server == 0) {
-        execl("tests/postgres_server", "postgres_server", directory, text, (char *)NULL);
-        _exit(127);
-    }
-    for (int i = 0; i < 3000; i++) {
-        struct tg_error err;
-        int status;
-
-        if (waitpid(server, &status, WNOHANG) == server) {
-            if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-                exit(77);
-            fail_msg("the server does not start: see %s/log", directory);
-        }
-        if (tg_postgres_connect(beside, &err) == TG_OK &&
-            tg_postgres_exec(beside, "SELECT 1", &err) == TG_OK)
-            return;
-        usleep(10000);
-    }
-    fail_msg("the server does not come up");
-}
-
-static void stop_server(int how)
-{
-    kill(server, how);
-    waitpid(server, NULL, 0);
-}
-
-static int set_up(void **state)
-{
-    struct tg_postgres_options options = { .address = address, .timeout_ms = 5000 };
-    struct tg_error err;
-
-    (void)state;
-    setenv("PGPASSWORD", "secret", 1);
-    snprintf(directory, sizeof directory, "/tmp/tgdata-pg-XXXXXX");
-    assert_non_null(mkdtemp(directory));
-    assert_int_equal(chmod(directory, 0755), 0);
-    port = free_port();
-    snprintf(address, sizeof address, "//tg@127.0.0.1:%d/test", port);
-    if (tg_postgres_new(&options, &beside, &err) == TG_UNSUPPORTED)
-        exit(77);
-    start_server();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    char command[128];
-
-    (void)state;
-    tg_postgres_free(beside);
-    stop_server(SIGQUIT);
-    snprintf(command, sizeof command, "rm -rf '%s'", directory);
-    return system(command);
-}
+static char url[160];
+static int n_tables;
 
 /* Each test has tables of its own. */
 static const char *fresh(struct tg_sink_env *env)
 {
-    snprintf(url, sizeof url, "postgres:%s?table=t%d", address, ++n_tables);
+    snprintf(url, sizeof url, "postgres:%s?table=t%d", rig.address, ++n_tables);
     *env = (struct tg_sink_env){ .job = "job",
                                   .fs = &tg_fs_system,
                                   .unix_us = test_unix_us };
@@ -128,7 +43,7 @@ static void exec(const char *sql)
     snprintf(table, sizeof table, "t%d", n_tables);
     snprintf(text, sizeof text, "%.*s%s%s", at ? (int)(at - sql) : (int)strlen(sql), sql,
              at ? table : "", at ? at + 1 : "");
-    if (tg_postgres_exec(beside, text, &err) != TG_OK)
+    if (tg_postgres_exec(rig.beside, text, &err) != TG_OK)
         fail_msg("%s: %s", text, err.message);
 }
 
@@ -146,7 +61,7 @@ static void value_is(const char *expression, const char *want)
     struct tg_error err;
 
     snprintf(sql, sizeof sql, "SELECT %s FROM t%d", expression, n_tables);
-    if (tg_postgres_query(beside, sql, NULL, 0, keep_text, got, &err) != TG_OK)
+    if (tg_postgres_query(rig.beside, sql, NULL, 0, keep_text, got, &err) != TG_OK)
         fail_msg("%s: %s", sql, err.message);
     assert_string_equal(got, want);
 }
@@ -269,12 +184,12 @@ static void a_server_that_comes_back(void **state)
     contract_commit(&c, CHAT, &last, 5);
     for (int step = 0; step < 2; step++) {
         contract_write(&c, CHAT, (int64_t)last.rows_total + 1, 4);
-        stop_server(step ? SIGQUIT : SIGINT);
+        postgres_stop(step ? SIGQUIT : SIGINT);
         next = test_commit(&last, CHAT, (int64_t)last.rows_total + 4, 4);
         assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_SINK);
         assert_true(c.err.hint[0] != 0);
         assert_int_equal(contract_attach(&c, CHAT, &got), TG_SINK);
-        start_server();
+        postgres_start();
         assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
         assert_true(test_same_commit(&got, &last));
         contract_commit(&c, CHAT, &last, 4);
@@ -315,9 +230,9 @@ static void what_is_wrong_is_told(void **state)
 
         if (hole)
             snprintf(where, sizeof where, "%.*s%d%s", (int)(hole - row[i].address),
-                     row[i].address, port, hole + 2);
+                     row[i].address, rig.port, hole + 2);
         else
-            snprintf(where, sizeof where, "%s", row[i].address ? row[i].address : address);
+            snprintf(where, sizeof where, "%s", row[i].address ? row[i].address : rig.address);
         snprintf(text, sizeof text, "postgres:%s%s", where, row[i].more);
         code = tg_sink_open(text, &c.env, &sink, &c.err);
         if (code == TG_OK)
@@ -343,5 +258,6 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_told),
     };
 
-    return cmocka_run_group_tests_name("unit/sink_postgres", test, set_up, tear_down);
+    return cmocka_run_group_tests_name("unit/sink_postgres", test, postgres_set_up,
+                                       postgres_tear_down);
 }
