@@ -20,6 +20,7 @@
 #ifndef TG_CLIENT_POSTGRES_H
 #define TG_CLIENT_POSTGRES_H
 
+#include "base/option.h"
 #include "base/text.h"
 
 struct tg_postgres;
@@ -31,6 +32,29 @@ struct tg_postgres_options {
     int64_t timeout_ms;
     const char *name;        /* what each @ of a statement stands for; NULL: for itself */
 };
+
+/** Rows of a driver's options that every driver here has; its struct has these members. */
+#define TG_POSTGRES_OPTIONS(driver)                                                                \
+    { .name = "schema",                                                                            \
+      .type = TG_OPT_STR,                                                                          \
+      .offset = offsetof(struct driver, schema),                                                   \
+      .fallback = "public",                                                                        \
+      .help = "schema of the tables" },                                                            \
+    { .name = "sslmode",                                                                           \
+      .type = TG_OPT_STR,                                                                          \
+      .offset = offsetof(struct driver, tls),                                                      \
+      .help = "TLS, as libpq takes it: disable, prefer, require, verify-ca, verify-full" },        \
+    { .name = "sslrootcert",                                                                       \
+      .type = TG_OPT_STR,                                                                          \
+      .offset = offsetof(struct driver, root_cert),                                                \
+      .help = "file with the certificates that the server's is checked with" },                    \
+    { .name = "timeout",                                                                           \
+      .type = TG_OPT_MS,                                                                           \
+      .offset = offsetof(struct driver, timeout_ms),                                               \
+      .fallback = "30s",                                                                           \
+      .min = 1000,                                                                                 \
+      .max = 600000,                                                                               \
+      .help = "longest wait for a connection, an answer or another's lock" }
 
 /** Reads the address; connects to nothing. @param o  copied */
 tg_code tg_postgres_new(const struct tg_postgres_options *o, struct tg_postgres **ret,

@@ -446,23 +446,13 @@ static uint64_t postgres_bytes(const void *self)
     return s->chats.bytes;
 }
 
-#define OPTION(member, ...) .offset = offsetof(struct sink_postgres, member), __VA_ARGS__
-
 static const struct tg_option postgres_option[] = {
     { .name = "table",
       .type = TG_OPT_STR,
-      OPTION(table, .fallback = "messages"),
+      .offset = offsetof(struct sink_postgres, table),
+      .fallback = "messages",
       .help = "name of the table; others with the same beginning stand beside it" },
-    { .name = "schema", .type = TG_OPT_STR, OPTION(schema, .fallback = "public"),
-      .help = "schema of the table" },
-    { .name = "sslmode", .type = TG_OPT_STR, OPTION(tls, .fallback = NULL),
-      .help = "TLS, as libpq takes it: disable, prefer, require, verify-ca, verify-full" },
-    { .name = "sslrootcert", .type = TG_OPT_STR, OPTION(root_cert, .fallback = NULL),
-      .help = "file with the certificates that the server's is checked with" },
-    { .name = "timeout",
-      .type = TG_OPT_MS,
-      OPTION(timeout_ms, .fallback = "30s", .min = 1000, .max = 600000),
-      .help = "longest wait for a connection, an answer or another's lock" },
+    TG_POSTGRES_OPTIONS(sink_postgres),
     { 0 },
 };
 

@@ -555,21 +555,13 @@ static tg_code postgres_release(void *self, const char *name, const struct tg_le
     return told(tg_postgres_end(s->db, code, err), err);
 }
 
-#define OPTION(member, ...) .offset = offsetof(struct store_postgres, member), __VA_ARGS__
-
 static const struct tg_option postgres_option[] = {
-    { .name = "schema", .type = TG_OPT_STR, OPTION(schema, .fallback = "public"),
-      .help = "schema of the tables" },
-    { .name = "prefix", .type = TG_OPT_STR, OPTION(prefix, .fallback = "tgdata"),
+    { .name = "prefix",
+      .type = TG_OPT_STR,
+      .offset = offsetof(struct store_postgres, prefix),
+      .fallback = "tgdata",
       .help = "what the names of the tables begin with" },
-    { .name = "sslmode", .type = TG_OPT_STR, OPTION(tls, .fallback = NULL),
-      .help = "TLS, as libpq takes it: disable, prefer, require, verify-ca, verify-full" },
-    { .name = "sslrootcert", .type = TG_OPT_STR, OPTION(root_cert, .fallback = NULL),
-      .help = "file with the certificates that the server's is checked with" },
-    { .name = "timeout",
-      .type = TG_OPT_MS,
-      OPTION(timeout_ms, .fallback = "30s", .min = 1000, .max = 600000),
-      .help = "longest wait for a connection, an answer or another's lock" },
+    TG_POSTGRES_OPTIONS(store_postgres),
     { 0 },
 };
 
