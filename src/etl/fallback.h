@@ -48,7 +48,8 @@ struct tg_fallback_ask {
     const struct tg_extract_settings *job;
     int64_t chat_id;         /* marked */
     int64_t reader;          /* user id of the account that cannot read it now */
-    struct tg_cursor behind; /* what lies before it need not be given */
+    struct tg_cursor behind; /* what lies before it need not be given, */
+    int64_t known;           /* nor ids of the chat itself up to that */
 };
 
 /**

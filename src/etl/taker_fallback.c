@@ -101,11 +101,12 @@ static tg_code deliver(struct fall *f, struct tg_batch *b, size_t n, struct tg_e
     b->started_us = b->ended_us = f->t->unix_us();
     b->rate_limit_remaining = -1;
     b->circuit_state = "open";
-    f->ret->last_id = last->id;
-    f->ret->source = b->source;
     code = tg_taker_batch(f->t, b, err);
-    if (code == TG_OK && c->held) /* the callback left some: they come again in the next run */
-        f->ended = true;
+    if (code == TG_OK) {
+        f->ret->last_id = c->next.last_id;
+        f->ret->source = b->source;
+        f->ended = c->held; /* the callback left some: they come again in the next run */
+    }
     memmove(b->row, b->row + n, rest * sizeof *b->row);
     b->n = rest;
     return code;
@@ -141,7 +142,7 @@ static tg_code take(void *ctx, struct tg_batch *b, struct tg_error *err)
 static void read_sources(struct fall *f, const struct tg_commit *live, struct tg_batch *batch)
 {
     const struct tg_fallbacks *from = f->q->from;
-    const struct tg_fallback_ask ask = {
+    struct tg_fallback_ask ask = {
         .store = f->t->store,
         .job = f->set,
         .chat_id = f->q->chat->id,
@@ -154,6 +155,8 @@ static void read_sources(struct fall *f, const struct tg_commit *live, struct tg
         tg_code code;
 
         f->seen = 0;
+        if (f->done.segment && !f->set->limit) /* else those in between are counted */
+            ask.known = f->done.id;
         code = tg_fallback_read(&from->one[i], &ask, batch, take, f, &why);
         f->before = TG_MAX(f->before, f->seen);
         if (f->broken.code != TG_OK)

@@ -106,6 +106,10 @@ void tg_export_done(struct tg_export *e); /* safe on a zeroed struct */
  *  input failed with */
 tg_code tg_export_next(struct tg_export *e, enum tg_export_event *ret, struct tg_error *err);
 
+/** @return the id of the message at hand if that stands first in it, as Telegram Desktop writes it;
+ *  0: it must be read to know */
+int64_t tg_export_peek(const struct tg_export *e);
+
 /** Reads the message at hand. @param ret  to be given back with json_decref */
 tg_code tg_export_parse(struct tg_export *e, json_t **ret, struct tg_error *err);
 

@@ -521,6 +521,28 @@ tg_code tg_export_next(struct tg_export *e, enum tg_export_event *ret, struct tg
     return code;
 }
 
+static const char *pass_space(const char *at, const char *end)
+{
+    while (at < end && memchr(" \t\r\n", *at, 4))
+        at++;
+    return at;
+}
+
+int64_t tg_export_peek(const struct tg_export *e)
+{
+    const char *at = (const char *)e->window.data + e->message, *end = at + e->message_len;
+    int64_t id = 0;
+
+    at = pass_space(at + (at < end && *at == '{'), end);
+    if (end - at < 4 || memcmp(at, "\"id\"", 4) != 0)
+        return 0;
+    at = pass_space(at + 4, end);
+    at = pass_space(at + (at < end && *at == ':'), end);
+    for (; at < end && *at >= '0' && *at <= '9' && id < INT32_MAX; at++)
+        id = id * 10 + (*at - '0');
+    return at < end && memchr(", \t\r\n}", *at, 6) ? id : 0;
+}
+
 tg_code tg_export_parse(struct tg_export *e, json_t **ret, struct tg_error *err)
 {
     tg_code code = parse(e, e->message, e->message_len, ret, err);

@@ -448,6 +448,7 @@ static void walk(const char *text, size_t step, char *out, size_t room)
         if (code != TG_OK)
             break;
         if (event == TG_EXPORT_MESSAGE) {
+            assert_int_equal(tg_export_peek(&e), tg_export_num(m, "id", 0));
             assert_memory_equal(text + e.message_at, "{\"id\":", 6);
             n += (size_t)snprintf(out + n, room - n, "%lld ",
                                   (long long)tg_export_num(m, "id", 0));
@@ -488,6 +489,43 @@ static void files_are_walked_whatever_pieces_they_come_in(void **state)
             if (strncmp(got, rows[i].want, strlen(rows[i].want)) != 0)
                 fail_msg("row %zu, %zu bytes at once: '%s'", i, step, got);
         }
+    }
+}
+
+static void ids_are_known_where_they_stand_first(void **state)
+{
+    static const struct {
+        const char *message;
+        int64_t id;
+    } rows[] = {
+        { "{\"id\":5}", 5 },           { " {\n \"id\" :\t77 ,\"x\":1}", 77 },
+        { "{\"x\":1,\"id\":5}", 0 },   { "{\"id\":-5}", 0 },
+        { "{\"id\":\"5\"}", 0 },       { "{\"id\":5.5}", 0 },
+        { "{\"id\":5e3}", 0 },         { "{\"id\"}", 0 },
+        { "{}", 0 },                   { "[]", 0 },
+        { "{\"id\":99999999999999999999}", 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(rows); i++) {
+        struct tg_buf text;
+        struct feed f = { NULL, 0, 0, SIZE_MAX };
+        const struct tg_export_input input = { feed, &f };
+        enum tg_export_event event = TG_EXPORT_OWNER;
+        struct tg_error err = { 0 };
+        struct tg_export e;
+
+        tg_buf_init(&text, 256);
+        tg_buf_printf(&text, "{\"messages\":[%s]}", rows[i].message);
+        f.text = tg_buf_cstr(&text);
+        f.len = text.len;
+        tg_export_init(&e, "x", &input);
+        while (event != TG_EXPORT_MESSAGE)
+            assert_int_equal(tg_export_next(&e, &event, &err), TG_OK);
+        if (tg_export_peek(&e) != rows[i].id)
+            fail_msg("row %zu: %lld", i, (long long)tg_export_peek(&e));
+        tg_export_done(&e);
+        tg_buf_done(&text);
     }
 }
 
@@ -538,6 +576,7 @@ int main(void)
         cmocka_unit_test(posts_private_chats_and_raw),
         cmocka_unit_test(both_ways_say_the_same),
         cmocka_unit_test(files_are_walked_whatever_pieces_they_come_in),
+        cmocka_unit_test(ids_are_known_where_they_stand_first),
         cmocka_unit_test(large_values_are_passed_over_and_large_messages_refused),
     };
 
