@@ -38,6 +38,7 @@ enum { RIG_ACCOUNTS = 8, RIG_CREDIT = 4, RIG_NOTES = 4096 };
 struct rig_home {
     char dir[64];
     int64_t messages;
+    enum sim_discussions discussions;
     bool has[RIG_ACCOUNTS];
     struct tg_session_data session[RIG_ACCOUNTS];
 };
@@ -53,6 +54,7 @@ struct rig_options {
 
 struct rig_row {
     int64_t chat_id, id;
+    int64_t post; /* that it is a comment on; 0: none */
 };
 
 /* What a checkpoint would hold after a batch. */
@@ -85,6 +87,8 @@ struct rig {
     struct tg_extract_settings set;
     const struct tg_range *range;
     size_t n_ranges;
+    int64_t through; /* channel that comments are read through; 0: the chat is read itself */
+    struct tg_source_posts posts;
     struct rig_row *row;
     size_t n_rows, cap_rows;
     struct rig_commit *commit;
@@ -144,6 +148,7 @@ static inline void rig_sim(struct rig *g)
     set.seed = 7;
     set.chats = 8;
     set.messages = g->home->messages;
+    set.discussions = g->home->discussions;
     set.latency_ms = o->latency_ms;
     set.faults = o->faults;
     set.proxy_secret = o->proxy_secret;
@@ -340,12 +345,18 @@ static inline void rig_have(struct rig_home *home, size_t account)
     rig_stop(&g);
 }
 
-static inline void rig_open(struct rig_home *home, int64_t messages)
+static inline void rig_open_with(struct rig_home *home, int64_t messages,
+                                 enum sim_discussions discussions)
 {
-    *home = (struct rig_home){ .messages = messages };
+    *home = (struct rig_home){ .messages = messages, .discussions = discussions };
     snprintf(home->dir, sizeof home->dir, "/tmp/tgdata-rig-XXXXXX");
     assert_non_null(mkdtemp(home->dir));
     rig_have(home, 0);
+}
+
+static inline void rig_open(struct rig_home *home, int64_t messages)
+{
+    rig_open_with(home, messages, SIM_DISCUSS_NONE);
 }
 
 static inline int rig_close(struct rig_home *home)
@@ -395,7 +406,8 @@ static inline void rig_put(void *ctx, struct tg_batch *b)
     g->after_done |= g->n_done != 0;
     for (size_t i = 0; i < b->n; i++) {
         g->row = rig_grow(g->row, g->n_rows, &g->cap_rows, sizeof *g->row);
-        g->row[g->n_rows++] = (struct rig_row){ b->row[i].chat_id, b->row[i].id };
+        g->row[g->n_rows++] = (struct rig_row){ b->row[i].chat_id, b->row[i].id,
+                                                b->row[i].comment_of_id };
     }
     if (before && before->cursor.segment == b->cursor.segment)
         g->wrong_cover |= b->covered_from != before->cursor.id + 1 &&
@@ -450,6 +462,8 @@ static inline void rig_begin(struct rig *g, int64_t chat_id)
         .settings = &g->set,
         .io = { g, rig_batch, rig_put, rig_return, rig_bad, rig_warn, rig_done },
         .chat_id = chat_id,
+        .through = g->through,
+        .posts = g->posts,
         .range = g->range,
         .n_ranges = g->n_ranges,
         .resume = at ? at->cursor : (struct tg_cursor){ chat_id, 0, 0, 0 },

@@ -54,10 +54,13 @@ void source_threads_begin(struct tg_history_source *s)
     s->n_segments = 1;
     s->segment_chat[0] = s->options.chat_id;
     s->told = id;
-    t->last = id & INT32_MAX;
-    t->post = t->last == ALL_OF_IT ? 0 : id >> 32;
-    t->done = t->post ? t->post - 1 : id >> 32;
-    s->covered = t->post ? t->last : 0;
+    if ((id & INT32_MAX) == ALL_OF_IT) {
+        t->done = id >> 32;
+    } else if (id) {
+        t->post = id >> 32;
+        t->done = t->post - 1;
+        t->last = s->covered = id & INT32_MAX;
+    }
     s->enough = limit && s->rows_total >= (uint64_t)limit;
     s->step = STEP_NEXT;
 }
@@ -237,12 +240,13 @@ void source_threads_plan(struct tg_history_source *s)
     s->low = s->covered = t->last;
     s->high = INT32_MAX - 1;
     s->planned = true;
-    if (s->low < s->high)
-        s->plan = tg_history_new(&(struct tg_history_options){ .low = s->low,
-                                                               .high = s->high,
-                                                               .lanes = 1,
-                                                               .density_permille = 1000,
-                                                               .ahead_max = 1 });
+    if (s->low >= s->high)
+        return; /* a run was stopped between this thread and the next */
+    s->plan = tg_history_new(&(struct tg_history_options){ .low = s->low,
+                                                           .high = s->high,
+                                                           .lanes = 1,
+                                                           .density_permille = 1000,
+                                                           .ahead_max = 1 });
     if (!s->plan)
         source_no_memory(s);
 }
