@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""
+sinks - how fast each destination takes rows, beside the plain client tool of that destination
+
+Both are given the same rows of one extracted chat: tgdata's writer as rows in memory (bench_sink
+measures its writes and commits alone; 10,000 rows a commit), the tool as a CSV file with the same
+columns (psql's \\copy, sqlite3's .import), into a table of the same columns, types and key.
+Client and tool have core 0, a server core 1.
+"""
+import csv
+import glob
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import time
+
+REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def pin(core):
+    if (os.cpu_count() or 1) > 1:
+        os.sched_setaffinity(0, {core})
+
+
+def measure(argv, **more):
+    """Wall and CPU seconds of a process, its peak RSS."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    process = subprocess.Popen(argv, preexec_fn=lambda: pin(0), stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, **more)
+    out, err = process.communicate()
+    wall = time.monotonic() - start
+    if process.returncode:
+        raise SystemExit(f'bench: {argv[0]}: {err}')
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {'wall_s': wall, 'cpu_s': cpu, 'out': out}
+
+
+class Server:
+    """A PostgreSQL server for the time of the benchmark, as the tests have it; it syncs."""
+
+    def __init__(self, directory):
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            self.port = free.getsockname()[1]
+        self.address = f'//tg@127.0.0.1:{self.port}/test'
+        self.env = {**os.environ, 'PGPASSWORD': 'secret'}
+        self.process = subprocess.Popen(
+            [os.path.join(REPO, 'tests', 'postgres_server'), directory, str(self.port)],
+            preexec_fn=lambda: pin(1))
+        for _ in range(600):
+            if self.psql('select 1') == 0 or self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+
+    def psql(self, sql):
+        return subprocess.run(['psql', '-Xq', 'postgresql:' + self.address, '-c', sql],
+                              env=self.env, capture_output=True, check=False).returncode
+
+    def stop(self):
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait()
+
+
+def write_csv(files, columns, path):
+    """The rows as the tools read them: NULL empty, truth values true and false."""
+    truth = {'outgoing', 'post', 'silent', 'pinned', 'protected'}
+    with open(path, 'w', encoding='utf-8', newline='') as out:
+        writer = csv.writer(out)
+        for name in files:
+            with open(name, encoding='utf-8') as lines:
+                for line in lines:
+                    row = json.loads(line)
+                    writer.writerow([
+                        str(row.get(c, False)).lower() if c in truth
+                        else json.dumps(row[c], ensure_ascii=False)
+                        if isinstance(row.get(c), (list, dict)) else row.get(c, '')
+                        for c in columns])
+    return os.path.getsize(path)
+
+
+class Sinks:
+    def __init__(self, say, build, tmp, files, chat_id):
+        self.say, self.build, self.tmp, self.files = say, build, tmp, files
+        self.chat_id = chat_id
+        schema = subprocess.run([os.path.join(build, 'tgdata'), 'schema', '--json'], check=True,
+                                stdout=subprocess.PIPE, text=True).stdout
+        fields = json.loads(schema)
+        self.columns = [f['name'] for f in (fields['fields'] if isinstance(fields, dict)
+                                            else fields)]
+        self.csv = os.path.join(tmp, 'rows.csv')
+        self.bytes = write_csv(files, self.columns, self.csv)
+        self.result = {}
+
+    def ours(self, name, url, env=None):
+        argv = [os.path.join(self.build, 'bench', 'bench_sink'), url, str(self.chat_id),
+                *self.files]
+        run = json.loads(measure(argv, env=env)['out'])
+        self.rows = run['rows']
+        self.line(name, run)
+        return run
+
+    def line(self, name, run, ours=None):
+        rate, per = self.rows / run['wall_s'], run['cpu_s'] * 1e6 / self.rows
+        rss = f'{run["rss_mib"]:9.1f} MiB' if 'rss_mib' in run else ' ' * 13
+        ratio = f'{ours["wall_s"] / run["wall_s"]:7.2f}x' if ours else ''
+        self.say(f'{name:34} {rate:10,.0f} {self.bytes / 1e6 / run["wall_s"]:8.1f} {per:8.2f} '
+                 f'{rss} {ratio}')
+        self.result[name] = {'rows_per_s': rate, 'cpu_per_million': per,
+                             'rss_mib': run.get('rss_mib')}
+
+    def sqlite(self):
+        path = os.path.join(self.tmp, 'ours.db')
+        run = self.ours('tgdata  sqlite:', f'sqlite:{path}')
+        other = os.path.join(self.tmp, 'tool.db')
+        made = subprocess.run(['sqlite3', path, "select sql from sqlite_master where name ="
+                               " 'messages'"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        made = made.replace('job_chat_id INTEGER, job_commit INTEGER NOT NULL, ', '')
+        subprocess.run(['sqlite3', other, made], check=True)
+        tool = measure(['sqlite3', other, 'pragma journal_mode=wal', 'pragma synchronous=full',
+                        '.mode csv', f'.import {self.csv} messages'])
+        self.line('sqlite3 .import', tool, run)
+
+    def postgres(self):
+        server = Server(os.path.join(self.tmp, 'pg'))
+        try:
+            run = self.ours('tgdata  postgres:', 'postgres:' + server.address, env=server.env)
+            server.psql('create table tool (like messages including all);'
+                        'alter table tool alter job_commit drop not null')
+            columns = ', '.join(f'"{c}"' for c in self.columns)
+            tool = measure(['psql', '-Xq', 'postgresql:' + server.address, '-c',
+                            f"\\copy tool({columns}) from '{self.csv}' with (format csv)"],
+                           env=server.env)
+            self.line('psql \\copy', tool, run)
+        finally:
+            server.stop()
+
+    def run(self):
+        self.say(f'{"destination":34} {"rows/s":>10} {"MB/s":>8} {"CPU s/M":>8} {"peak RSS":>13}'
+                 f' {"tool":>8}')
+        self.ours('tgdata  ndjson:', f'ndjson:{self.tmp}/ours')
+        self.sqlite()
+        self.postgres()
+        self.say('  MB/s: of the CSV file; tool: how fast it is beside tgdata (goal: at most 1x)')
+        return self.result
+
+
+def part(say, options, tmp, clients):
+    """Extracts the rows once, and gives them to every destination."""
+    run = clients.tgdata(keep=True)
+    files = sorted(glob.glob(os.path.join(run.out_directory, 'chat_*', 'part-*.ndjson')))
+    chat_id = os.path.basename(os.path.dirname(files[0]))[len('chat_'):]
+    os.chmod(tmp, 0o755)  # the server has a user of its own
+    return Sinks(say, options.build, tmp, files, chat_id).run()
