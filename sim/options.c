@@ -59,7 +59,7 @@ const struct tg_option sim_options[] = {
       .value = "WHICH",
       .choices = "none|open|closed|mixed",
       .help = "groups in which the posts of channels are discussed: that all accounts are in, that "
-              "none can read, or both in turn" },
+              "none can read, or mixed" },
     { .name = "latency-ms",
       .type = TG_OPT_I64,
       .offset = AT(latency_ms),

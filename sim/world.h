@@ -27,7 +27,7 @@ enum sim_discussions {
     SIM_DISCUSS_NONE,
     SIM_DISCUSS_OPEN,   /* one for each channel; every account is in it */
     SIM_DISCUSS_CLOSED, /* no account can read it: only the comments on a post can be asked for */
-    SIM_DISCUSS_MIXED,  /* open and closed in turn */
+    SIM_DISCUSS_MIXED,  /* in turn: open, closed, open to the second person alone, closed */
 };
 
 struct sim_world_options {
@@ -105,7 +105,7 @@ int64_t sim_world_access_hash(const struct sim_world *w, int64_t account_user_id
  *  getHistory still works; clients hide its dialog. */
 const struct sim_chat *sim_world_migrated_to(const struct sim_world *w,
                                              const struct sim_chat *chat);
-/** The account whose private chat or basic group it is; NULL for public ones. */
+/** The account that alone is in it; NULL where all are, or none. */
 const struct sim_account *sim_world_owner(const struct sim_world *w, const struct sim_chat *chat);
 
 /** The channel's discussion group, or the group's channel; NULL if there is none. */

@@ -4,7 +4,8 @@
  *
  * With the option `discussions` every generated channel has such a group, behind all other chats,
  * so that those are as they are without. Who may read it is told by the option: everybody, nobody,
- * or both in turn. 256 ids of a group belong to 16 posts of its channel:
+ * or in turn everybody, nobody, the second person, nobody. 256 ids of a group belong to 16 posts of
+ * its channel:
  *
  *   1                    the group was made
  *   2 + 256 b + 16 i     post 16 b + i + 1, forwarded by itself: the root of that post's comments
@@ -156,7 +157,9 @@ void sim_discuss_link(struct sim_world *w, struct sim_chat_in *group, struct sim
     group->linked = channel->pub.index + 1;
     channel->linked = group->pub.index + 1;
     group->closed = who == SIM_DISCUSS_CLOSED || (who == SIM_DISCUSS_MIXED && nth % 2 == 1);
-    if (group->closed || nth % 4 == 2)
+    if (who == SIM_DISCUSS_MIXED && nth % 4 == 2)
+        group->owner = (int)w->person[1 % w->n_persons];
+    if (group->closed || group->owner >= 0)
         group->pub.username = NULL;
     group->local_top = 1 + blocks * BLOCK;
     group->pub.n_messages = INT32_MAX; /* so that none is cut off while they are counted */

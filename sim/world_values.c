@@ -90,7 +90,7 @@ static struct tl_value *channel_value(const struct sim_world *w, const struct si
     struct tl_value *o = tl_obj(arena, TLN_channel);
     bool broadcast = is_broadcast(c);
 
-    tl_set_true(o, TLN_left, c->pub.kind == SIM_LEFT_CHANNEL || c->closed);
+    tl_set_true(o, TLN_left, !sim_world_member(w, viewer, &c->pub));
     tl_set_true(o, TLN_broadcast, broadcast);
     tl_set_true(o, TLN_megagroup, !broadcast);
     tl_set_true(o, TLN_forum, c->pub.kind == SIM_FORUM);

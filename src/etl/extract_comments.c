@@ -197,6 +197,7 @@ bool extract_comments_await(struct extract_run *r, struct extract_task *channel)
         return false;
     channel->state = TASK_AWAITING;
     tg_tasks_over(&r->tasks, channel->id, extract_now());
+    extract_comments_go_on(r, channel);
     return true;
 }
 

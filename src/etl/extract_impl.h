@@ -367,7 +367,7 @@ void extract_comments_forget(struct extract_run *r, struct extract_task *t);
 /** @return what is known of the posts of the channel that the task's chat is read through */
 struct tg_source_posts extract_comments_posts(const struct extract_run *r,
                                               const struct extract_task *t);
-/** The channel's lane is over: what waits for that goes on. */
+/** The channel is read, or will not be: what waits for that goes on. */
 void extract_comments_go_on(struct extract_run *r, const struct extract_task *channel);
 /** No account can read the task's chat. @return whether its comments are to be read instead,
  *  through its channel; the task waits for that */

@@ -240,6 +240,7 @@ void extract_task_tell(struct extract_run *r, struct extract_task *t,
     }
     if (r->on_task)
         r->on_task(r->task_ctx, &result);
+    extract_comments_go_on(r, t);
     if (t->awaited)
         extract_comments_ended(r, t, a, err);
 }
@@ -383,5 +384,4 @@ void extract_task_over(struct extract_run *r, struct extract_lane *lane)
         if (!extract_comments_await(r, t))
             extract_task_tell(r, t, lane->account, NULL);
     }
-    extract_comments_go_on(r, t);
 }

@@ -76,9 +76,9 @@ class Run(kit.Case):
         return {r["id"]: r.get("replies", 0) for r in self.rows(job)
                 if r["chat_id"] == channel["id"]}
 
-    def truth(self):
+    def truth(self, nth=1):
         """Comments on the posts that are there, without the posts' own copies in the group."""
-        channel, group = self.channel(1)
+        channel, group = self.channel(nth)
         posts = set(self.sim.ids(channel["id"]))
         found, met = {}, set()
         for i, post in sorted(self.sim.comments(group["id"]).items()):
@@ -295,6 +295,62 @@ class Closed(Run):
         self.run_counted(f"@{channel['username']}", "--include-replies")
         done = kit.tgdata(*self.words(str(group["id"]), "--include-replies"))
         self.check_fails(done, 4, "through their channel")
+
+
+class Who(Run):
+    """Accounts of other kinds, and several of them."""
+
+    # channels 1, 8 and 15: the third one's group has the second person alone in it
+    sim_args = ("--chats", "16", "--messages", "120", "--seed", "3", "--discussions", "mixed",
+                "--faults", "short=0")
+
+    def test_an_account_that_can_read_the_group_does(self):
+        channel, group = self.channel(2)
+        people = [a for a in self.sim.accounts if "bot_token" not in a]
+        self.assertEqual([a for a in people if a["user_id"] in group["members"]], [people[1]])
+        sessions = []
+        for i in (0, 2, 1):
+            sessions.append(self.dir / f"{i}.session")
+            self.login(sessions[-1], people[i])
+        self.me = sessions[0]
+        _, calls = self.run_counted(f"@{channel['username']}", "--include-replies", "--accounts",
+                                    ",".join(map(str, sessions)), "--workers", "1")
+        self.assertNotIn("messages.getReplies", calls)
+        self.check_whole([channel, group], self.dir / "job")
+        self.check_comments(group, channel, self.rows())
+        # the first alone reads them through the channel
+        _, calls = self.run_counted(f"@{channel['username']}", "--include-replies", job="alone")
+        said = {i: post for i, post in self.truth(2).items()}
+        self.assertEqual({r["id"]: r["comment_of_id"] for r in self.rows("alone")
+                          if "comment_of_id" in r}, said)
+        self.assertIn("messages.getReplies", calls)
+
+    def test_a_bot_reads_groups_alone(self):
+        bot = self.dir / "bot.session"
+        self.login(bot, self.sim.account(bot=True))
+        self.me = bot
+        channel, group = self.channel(0)
+        self.run_counted(f"@{channel['username']}", "--include-replies")
+        self.check_whole([channel, group], self.dir / "job")
+        self.check_comments(group, channel, self.rows())
+        closed, _ = self.channel(1)
+        done = kit.tgdata(*self.words(f"@{closed['username']}", "--include-replies", job="closed"))
+        self.check_fails(done, 4, "a bot cannot ask for the comments")
+
+    def test_inside_a_takeout(self):
+        for nth in (0, 1):
+            channel, group = self.channel(nth)
+            before = self.sim.stats()["takeout_unwrapped"]
+            done = kit.tgdata(*self.words(f"@{channel['username']}", "--include-replies",
+                                          "--takeout", job=f"t{nth}"))
+            self.assertEqual(done.code, 0, done)
+            self.assertEqual(self.sim.stats()["takeout_unwrapped"], before)
+            found = [r for r in self.rows(f"t{nth}") if r["chat_id"] == group["id"]]
+            if nth:
+                self.assertEqual({r["id"] for r in found}, set(self.truth()))
+            else:
+                self.assertEqual([r["id"] for r in found], self.sim.ids(group["id"]))
+                self.check_comments(group, channel, found)
 
 
 @unittest.skipUnless(shutil.which("redis-server") and "hiredis" in kit.tgdata("version").out,
