@@ -163,7 +163,10 @@ static tg_code ndjson_write(void *self, const struct tg_batch *batch, size_t fro
         return code;
     s->owner = chat;
     for (size_t i = from; i < from + n; i++) {
-        if (i + 1 < batch->n) /* texts stand in the replies, which another thread has read */
+        /* another thread has filled the rows, and read the replies in which texts stand */
+        if (i + 2 < batch->n)
+            tg_fetch(&batch->row[i + 2], sizeof batch->row[i]);
+        if (i + 1 < batch->n)
             tg_fetch(batch->row[i + 1].text.at, TG_MIN(batch->row[i + 1].text.len, AHEAD_MAX));
         tg_row_json(&batch->row[i], &s->buffer);
         tg_buf_byte(&s->buffer, '\n');

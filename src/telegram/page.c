@@ -323,6 +323,8 @@ void tg_page_ahead(const struct tg_page *p, size_t i)
     const struct tg_page_message *m = &p->message[i];
 
     assert(i < p->n);
+    if (i > 0) /* what leads to the one behind it: pages are gone through backwards */
+        tg_fetch(m - 1, sizeof *m);
     tg_fetch(m->start, TG_MIN((size_t)(m->end - m->start), (size_t)AHEAD_MAX));
 }
 
