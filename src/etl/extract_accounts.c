@@ -235,10 +235,11 @@ static bool on_dialog(void *ctx, const struct tg_dialog *dialog)
     return !a->list_failed;
 }
 
-/* Without its list an account can be asked for less: enough where nothing can be asked now. */
+/* Without its list an account can be asked for less: enough where nothing can be asked now. If all
+ * chats are wanted, those are read that the job was asked for before. */
 static bool does_without(struct extract_account *a, const struct tg_error *err)
 {
-    if (a->run->all || !extract_falls_back(a->run, err))
+    if (!extract_falls_back(a->run, err) || (a->run->all && !extract_list_falls_back(a)))
         return false;
     enter(a, ACCOUNT_RANGES);
     return true;

@@ -6,6 +6,8 @@
  * (taker_fallback.c), and the task ends with the breaker's error, as it would without. Only this
  * task: others have fallbacks, too. While another account can be tried, that goes first.
  */
+#include <stdio.h>
+
 #include "etl/extract_impl.h"
 
 tg_code extract_check_fallback(struct extract_run *r, struct tg_error *err)
@@ -51,10 +53,12 @@ bool extract_lane_falls_back(const struct extract_lane *lane)
     const struct extract_run *r = lane->run;
 
     struct tg_error err = lane->err;
+    bool own = lane->failed && extract_circuit_own(r, lane->task->chat.id, err.code);
 
-    if (lane->failed && extract_circuit_own(r, lane->task->chat.id, err.code))
-        err.code = TG_CIRCUIT; /* the chat's breaker is open: that is why, whatever was said */
-    return lane->failed && !lane->moving && extract_falls_back(r, &err) && !others(r, lane);
+    if (own)
+        err.code = TG_CIRCUIT; /* the chat's breaker is open, for all: that is why it failed */
+    return lane->failed && !lane->moving && extract_falls_back(r, &err) &&
+           (own || !others(r, lane));
 }
 
 /* The account has met the basic group that the chat was. */
@@ -146,4 +150,45 @@ void extract_name_falls_back(struct extract_account *a, struct extract_task *t,
         extract_task_failed(a->run, t, a, err);
     else if (!extract_task_named(a, t, &peer))
         extract_no_memory(a->run);
+}
+
+static bool on_listed(void *ctx, const struct tg_job_chat *chat)
+{
+    struct extract_account *a = ctx;
+    struct extract_task *t;
+    struct tg_peer peer;
+    char what[24];
+
+    snprintf(what, sizeof what, "%lld", (long long)chat->id);
+    peer = peer_of(what);
+    peer.name = chat->title;
+    if (extract_task_of_chat(a->run, peer.id))
+        return true;
+    t = extract_task_add(a->run, what);
+    if (t && extract_task_named(a, t, &peer))
+        return true;
+    extract_no_memory(a->run);
+    return false;
+}
+
+bool extract_list_falls_back(struct extract_account *a)
+{
+    const struct tg_extract_settings *set = a->run->settings;
+    size_t before = a->run->n_tasks;
+    struct tg_store store; /* a handle of its own: the other is the taker's */
+    struct tg_error err;
+    tg_code code = tg_store_open_existing(set->state, TG_STORE_LOOK, &store, &err);
+
+    if (code == TG_OK) {
+        code = tg_joblist_read(&store, set->job, on_listed, a, &err);
+        tg_store_close(&store);
+    }
+    if (code != TG_OK)
+        tg_account_note(a->account, TG_NOTE_WARNING, 0, "the job's list of chats: %s",
+                        err.message);
+    if (a->run->n_tasks > before)
+        tg_account_note(a->account, TG_NOTE_INFO, 0,
+                        "the chats cannot be listed now: those are read that the job was asked for "
+                        "before");
+    return a->run->n_tasks > 0;
 }

@@ -392,6 +392,9 @@ bool extract_falls_back(const struct extract_run *r, const struct tg_error *err)
 bool extract_lane_falls_back(const struct extract_lane *lane);
 /** @return whether it is over: then extract_task_over, extract_lane_free */
 bool extract_fallback_step(struct extract_lane *lane);
+/** An account's chats could not be listed: the job's list has those of earlier runs.
+ *  @return whether there are any */
+bool extract_list_falls_back(struct extract_account *a);
 /** A task's name could not be looked up: if it is an id, the chat is known all the same. */
 void extract_name_falls_back(struct extract_account *a, struct extract_task *t,
                              const struct tg_error *err);

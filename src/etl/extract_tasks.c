@@ -372,6 +372,9 @@ void extract_task_over(struct extract_run *r, struct extract_lane *lane)
     extract_unplace(r, t);
     if (lane->failed && !r->stopping) {
         lane_failed(r, lane);
+    } else if (lane->phase == LANE_FALLBACK) {
+        t->state = TASK_DONE; /* it goes on there, too */
+        r->n_ended++;
     } else if (lane->failed) {
         extract_keep_failure(r, &lane->err, !extract_only_this_chat(lane->err.code));
         extract_task_tell(r, t, lane->account, &lane->err);

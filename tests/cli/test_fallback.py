@@ -34,7 +34,8 @@ def export_of(chat_id, ids, **more):
 def fallback_rows(out):
     found = []
     for part in sorted(pathlib.Path(out).glob("fallback/chat_*/part-*.ndjson")):
-        found += [json.loads(line) for line in part.read_text(encoding="utf-8").splitlines()]
+        with part.open(encoding="utf-8") as lines:
+            found += [json.loads(line) for line in lines]
     return found
 
 
@@ -46,7 +47,7 @@ class Fallback(kit.Case):
         self.begin()
 
     def begin(self, *args, messages="400"):
-        self.sim = kit.Sim(self.dir / "dc", "--chats", "6", "--messages", messages, "--seed", "5",
+        self.sim = kit.Sim(self.dir / "dc", "--chats", "4", "--messages", messages, "--seed", "5",
                            *args)
         self.addCleanup(self.end)
         self.mine = self.dir / "me.session"
@@ -216,6 +217,63 @@ class Fallback(kit.Case):
         export = self.write(export_of(self.chat, range(1, 11)))
         done = self.extract(f"export:{export}", chats=["@nobody_knows", self.chat])
         self.check_fell_back(done, 10, 10)
+
+    def test_all_chats_of_the_job(self):
+        """Where the account's list cannot be had, those that the job was asked for before."""
+        args = ["extract", "--all", *self.account_args(self.mine), "--state",
+                f"sqlite:{self.dir}/state.db", "--json", "--progress", "none"]
+        first = kit.tgdata(*args, "--to", f"ndjson:{self.dir}/first", "--job", "first")
+        self.assertEqual(first.code, 0, first)
+        self.restart(*STORM)
+        job = [*args, "--to", f"ndjson:{self.dir}/out", "--job", "job"]
+        done = kit.tgdata(*job, *BREAKER[:-1], "fail")
+        self.assertEqual((done.code, done.json()["rows"]), (6, 0), done)
+        self.restart("--faults", "500=1")
+        time.sleep(2.2)
+        done = kit.tgdata(*job, *BREAKER, "--fallback", "archive")
+        self.assertEqual(done.code, 6, done)
+        self.assertEqual(done.json()["fallback_rows"], first.json()["rows"], done)
+        found = fallback_rows(self.dir / "out")
+        self.assertEqual({r.pop("source") for r in found}, {"archive"})
+        self.assertEqual(found, kit.rows(self.dir / "first"))
+        done = kit.tgdata(*args, "--to", f"ndjson:{self.dir}/none", "--job", "none", *BREAKER,
+                          "--fallback", "archive")
+        self.assertEqual((done.code, done.json()["fallback_rows"]), (6, 0), done)
+
+    def test_another_account_goes_first(self):
+        """Only what no account can read now is a fallback's."""
+        other = self.dir / "other.session"
+        self.login(other, [a for a in self.sim.accounts if "phone" in a and "password" not in a][1])
+        self.restart(*STORM)
+        export = self.write(export_of(self.chat, range(1, 31)))
+        run = ["extract", self.chat, "--accounts", f"{self.mine},{other}", "--datacenter",
+               self.sim.file, "--to", f"ndjson:{self.dir}/out", "--state",
+               f"sqlite:{self.dir}/state.db", "--json", "--progress", "none", *BREAKER,
+               "--fallback", f"export:{export}"]
+        self.check_fell_back(kit.tgdata(*run), 30, 30)
+        self.end()  # nothing answers any more
+        self.write(export_of(self.chat, range(1, 41)))
+        self.check_fell_back(kit.tgdata(*run), 10, 40)
+        self.assertEqual([r["id"] for r in fallback_rows(self.dir / "out")], list(range(1, 41)))
+
+    def test_stopped_in_the_middle(self):
+        self.learn()
+        self.restart(*STORM)
+        top = 60000
+        export = self.write(export_of(self.chat, range(1, top + 1)))
+        args = self.args(f"export:{export}", more=["--batch-size", "100", "--checkpoint-interval",
+                                                   "500"])
+        run = kit.start(*args, stdout=kit.subprocess.PIPE, stderr=kit.subprocess.PIPE)
+        second = "out/fallback/*/part-000002.json"
+        self.assertTrue(kit.wait_for(lambda: list(self.dir.glob(second))))
+        run.send_signal(signal.SIGTERM)
+        out, err = run.communicate(timeout=20)
+        ids = [r["id"] for r in fallback_rows(self.dir / "out")]
+        self.assertEqual(run.returncode, 130, err)
+        self.assertLess(len(ids), top, "it was to be stopped in the middle")
+        self.assertEqual(ids, list(range(1, len(ids) + 1)))
+        self.assertEqual(json.loads(out)["fallback_rows"], len(ids))
+        self.check_fell_back(kit.tgdata(*args), top - len(ids), top)
 
     def test_files_that_cannot_be_read(self):
         self.learn()
