@@ -48,6 +48,8 @@ const struct cli_command cmd_extract = {
                 "  tgdata extract --all --to ndjson:out --state sqlite:state.db --job nightly\n"
                 "  tgdata extract --all --to ndjson:out --accounts sessions/\n"
                 "  tgdata extract -1001234567890 --to ndjson:out --since 2024-01-01 --limit 10000\n"
+                "  tgdata extract @chat --to ndjson:out --circuit-failures 5 \\\n"
+                "      --circuit-open fallback --fallback archive,export:result.json\n"
                 "  tgdata extract @chat --to ndjson:out --progress json --json 2>progress.ndjson\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_EXTRACT,
     .option = options,

@@ -222,6 +222,34 @@ static void the_limit_counts_both(void **state)
     end(&f);
 }
 
+/* Workers have leases of single chats: the one that has it delivers its fallback. */
+static void workers_fall_back_chat_by_chat(void **state)
+{
+    struct tg_fallback_result got;
+    struct fall_kit f;
+    struct kit other;
+    struct tg_commit there;
+
+    (void)state;
+    start(&f, 20, 7);
+    f.k.options.by_chat = true;
+    write_export(&f, 1, 80);
+    check_falls(&f, 80, 80);
+    kit_join(&other, &f.k);
+    other.options.by_chat = true;
+    kit_run(&other);
+    assert_int_equal(kit_chat(&other, CHAT, &there), TG_OK); /* another reads it from Telegram */
+    write_export(&f, 1, 90);
+    assert_int_equal(fall_back(&f, CHAT, false, &got), TG_OK);
+    assert_int_equal(f.k.alone.code, TG_BUSY);
+    assert_int_equal(got.rows, 0);
+    assert_int_equal(kit_leave(&other, CHAT), 0);
+    assert_int_equal(kit_finish(&other), TG_OK);
+    check_falls(&f, 10, 90);
+    kit_close(&other);
+    end(&f);
+}
+
 static void a_full_disk_costs_no_row_and_doubles_none(void **state)
 {
     int64_t want[300];
@@ -390,6 +418,50 @@ static void archives_of_other_accounts_and_damaged_ones_are_told_apart(void **st
     end(&f);
 }
 
+#define MESSAGE(id) "{\"id\":" #id ",\"date_unixtime\":\"1700000000\",\"text\":\"t\"}"
+#define CHAT_HEAD "{\"type\":\"private_group\",\"id\":1009,\"messages\":["
+#define GROUP CHAT_HEAD MESSAGE(1) "," MESSAGE(2) "]}"
+#define OWNER(id) "{\"personal_information\":{\"user_id\":" #id "},"
+
+/* Whose export it is, where the chat stands in it, and what of it can be delivered. */
+static void exports_are_searched_for_the_chat(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t rows;
+        tg_code trouble;
+    } rows[] = {
+        { GROUP, 2, TG_OK },
+        { OWNER(42) "\"chats\":{\"list\":[" GROUP "]}}", 2, TG_OK },
+        { OWNER(43) "\"chats\":{\"list\":[" GROUP "]}}", 0, TG_OK },
+        { "{\"left_chats\":{\"list\":[{\"type\":\"bot_chat\",\"id\":1009,\"messages\":["
+          MESSAGE(7) "]}," GROUP ",{\"broken", 2, TG_OK },
+        { CHAT_HEAD MESSAGE(-999999990) "," MESSAGE(3) "]}", 1, TG_OK },
+        { CHAT_HEAD MESSAGE(4) "," MESSAGE(4) "]}", 1, TG_DATA },
+        { "{\"messages\":[" MESSAGE(1) "],\"type\":\"private_group\",\"id\":1009}", 0, TG_DATA },
+        { "{\"type\":\"private_group\",\"id\":1009}", 0, TG_OK },
+        { "{}", 0, TG_OK },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(rows); i++) {
+        struct tg_fallback_result got;
+        struct fall_kit f;
+        FILE *file;
+
+        start(&f, 100, 10);
+        write_export(&f, 1, 1);
+        file = fopen(f.file, "w");
+        assert_non_null(file);
+        fputs(rows[i].text, file);
+        assert_int_equal(fclose(file), 0);
+        assert_int_equal(fall_back(&f, CHAT, false, &got), TG_OK);
+        if (got.rows != rows[i].rows || got.trouble.code != rows[i].trouble)
+            fail_msg("row %zu: %lld rows, %s", i, (long long)got.rows, got.trouble.message);
+        end(&f);
+    }
+}
+
 static void lists_are_read(void **state)
 {
     static const struct {
@@ -420,10 +492,12 @@ int main(void)
         cmocka_unit_test(only_what_lies_beyond_both_cursors),
         cmocka_unit_test(a_lost_state_store_brings_nothing_twice),
         cmocka_unit_test(the_limit_counts_both),
+        cmocka_unit_test(workers_fall_back_chat_by_chat),
         cmocka_unit_test(a_full_disk_costs_no_row_and_doubles_none),
         cmocka_unit_test(what_a_callback_left_comes_again),
         cmocka_unit_test(an_archive_has_the_old_group_too),
         cmocka_unit_test(archives_of_other_accounts_and_damaged_ones_are_told_apart),
+        cmocka_unit_test(exports_are_searched_for_the_chat),
         cmocka_unit_test(lists_are_read),
     };
 
