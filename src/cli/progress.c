@@ -80,6 +80,8 @@ static void put_facts(struct tg_buf *out, const struct tg_progress *now, const c
         tg_buf_printf(out, "%3.0f%%  ", floor(share_of(now) * 100));
     cli_number(text, (uint64_t)TG_MAX(now->rows, INT64_C(0)));
     tg_buf_printf(out, "%s rows", text);
+    if (now->n_at_work && strcmp(now->at_work->state, "fallback") == 0)
+        tg_buf_str(out, " from a fallback");
     if (now->waiting_for && now->flood_wait_s > 0) {
         tg_buf_printf(out, "  flood wait %.0f s: %s", ceil(now->flood_wait_s), now->waiting_for);
         return;
