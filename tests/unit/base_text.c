@@ -33,6 +33,28 @@ static void hex_goes_both_ways(void **state)
     assert_string_equal(text, "0123456789abcdef9a");
 }
 
+/* Of any length, in blocks or not; nothing behind the NUL is touched. */
+static void hex_of_every_byte(void **state)
+{
+    uint8_t all[256];
+    char text[2 * sizeof all + 2], want[2 * sizeof all + 1];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all; i++) {
+        all[i] = (uint8_t)(i * 37);
+        snprintf(want + 2 * i, 3, "%02x", all[i]);
+    }
+    for (size_t from = 0; from < sizeof all; from++) {
+        size_t n = (sizeof all - from) % 67;
+
+        memset(text, '!', sizeof text);
+        tg_hex(text, all + from, n);
+        assert_memory_equal(text, want + 2 * from, 2 * n);
+        assert_int_equal(text[2 * n], 0);
+        assert_int_equal(text[2 * n + 1], '!');
+    }
+}
+
 static void base64_as_in_rfc_4648(void **state)
 {
     static const struct {
@@ -290,6 +312,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(hex_goes_both_ways),
+        cmocka_unit_test(hex_of_every_byte),
         cmocka_unit_test(base64_as_in_rfc_4648),
         cmocka_unit_test(dates_are_read),
         cmocka_unit_test(dates_are_written_as_the_c_library_does),
