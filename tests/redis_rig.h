@@ -27,7 +27,7 @@ struct redis_rig {
     char dir[64];
     char url[64];
     const char *password;
-    bool cluster;
+    bool cluster, append;
     int port;
     pid_t pid;
 };
@@ -72,9 +72,9 @@ static inline bool redis_try(struct redis_rig *g)
     if (g->pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
-               "--appendonly", "no", "--dir", g->dir, "--logfile", "log", "--requirepass",
-               g->password ? g->password : "", "--cluster-enabled", g->cluster ? "yes" : "no",
-               (char *)NULL);
+               "--appendonly", g->append ? "yes" : "no", "--dir", g->dir, "--logfile", "log",
+               "--requirepass", g->password ? g->password : "", "--cluster-enabled",
+               g->cluster ? "yes" : "no", (char *)NULL);
         _exit(127);
     }
     for (int i = 0; i < 2000; i++) {

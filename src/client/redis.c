@@ -258,7 +258,7 @@ static tg_code refused(struct tg_redis *r, const char *text, struct tg_error *er
     static const char *const login[] = { "WRONGPASS", "NOAUTH", "NOPERM", "ERR AUTH",
                                          "ERR invalid password", "ERR Client sent AUTH" };
     static const char *const passing[] = { "LOADING", "BUSY ", "TRYAGAIN", "CLUSTERDOWN",
-                                           "MASTERDOWN", "READONLY" };
+                                           "MASTERDOWN", "READONLY", "NOREPLICAS" };
 
     for (size_t i = 0; i < TG_COUNT(passing); i++)
         if (!strncmp(text, passing[i], strlen(passing[i])))
@@ -432,28 +432,16 @@ tg_code tg_redis_call(struct tg_redis *r, const struct tg_redis_arg *arg, size_t
     return code;
 }
 
-tg_code tg_redis_words(struct tg_redis *r, const char *const *words, struct redisReply **ret,
-                       struct tg_error *err)
-{
-    struct tg_redis_arg arg[ARGS_MAX];
-    size_t n = 0;
-
-    for (; words[n]; n++) {
-        assert(n < ARGS_MAX);
-        arg[n] = word(words[n]);
-    }
-    return tg_redis_call(r, arg, n, ret, err);
-}
-
-tg_code tg_redis_eval(struct tg_redis *r, struct tg_redis_script *script, size_t n_keys,
-                      const char *const *words, struct redisReply **ret, struct tg_error *err)
+tg_code tg_redis_eval_args(struct tg_redis *r, struct tg_redis_script *script, size_t n_keys,
+                           const struct tg_redis_arg *given, size_t n, struct redisReply **ret,
+                           struct tg_error *err)
 {
     struct tg_redis_arg arg[ARGS_MAX] = { word("EVALSHA") };
     uint8_t digest[TG_SHA1];
     char count[24];
-    size_t n = 3;
     tg_code code;
 
+    assert(n_keys <= n && n + 3 <= ARGS_MAX);
     if (!script->sha1[0]) {
         tg_sha1(digest, script->text, strlen(script->text));
         tg_hex(script->sha1, digest, sizeof digest);
@@ -461,16 +449,44 @@ tg_code tg_redis_eval(struct tg_redis *r, struct tg_redis_script *script, size_t
     snprintf(count, sizeof count, "%zu", n_keys);
     arg[1] = word(script->sha1);
     arg[2] = word(count);
-    for (size_t i = 0; words[i]; i++, n++) {
-        assert(n < ARGS_MAX);
-        arg[n] = word(words[i]);
-    }
-    code = tg_redis_call(r, arg, n, ret, err);
+    for (size_t i = 0; i < n; i++)
+        arg[3 + i] = given[i];
+    code = tg_redis_call(r, arg, n + 3, ret, err);
     if (code != TG_UNUSABLE || !strstr(err->message, "NOSCRIPT"))
         return code;
     arg[0] = word("EVAL");
     arg[1] = word(script->text);
+    return tg_redis_call(r, arg, n + 3, ret, err);
+}
+
+/* The words, which end with a NULL, as values. @return how many */
+static size_t args_of(const char *const *words, struct tg_redis_arg arg[ARGS_MAX])
+{
+    size_t n = 0;
+
+    for (; words[n]; n++) {
+        assert(n < ARGS_MAX);
+        arg[n] = word(words[n]);
+    }
+    return n;
+}
+
+tg_code tg_redis_words(struct tg_redis *r, const char *const *words, struct redisReply **ret,
+                       struct tg_error *err)
+{
+    struct tg_redis_arg arg[ARGS_MAX];
+    size_t n = args_of(words, arg);
+
     return tg_redis_call(r, arg, n, ret, err);
+}
+
+tg_code tg_redis_eval(struct tg_redis *r, struct tg_redis_script *script, size_t n_keys,
+                      const char *const *words, struct redisReply **ret, struct tg_error *err)
+{
+    struct tg_redis_arg arg[ARGS_MAX];
+    size_t n = args_of(words, arg);
+
+    return tg_redis_eval_args(r, script, n_keys, arg, n, ret, err);
 }
 
 /* ---- subscriptions ---- */

@@ -71,6 +71,11 @@ tg_code tg_redis_words(struct tg_redis *r, const char *const *word, struct redis
 tg_code tg_redis_eval(struct tg_redis *r, struct tg_redis_script *script, size_t n_keys,
                       const char *const *word, struct redisReply **ret, struct tg_error *err);
 
+/** The same for any bytes: n values, the first n_keys of them keys. */
+tg_code tg_redis_eval_args(struct tg_redis *r, struct tg_redis_script *script, size_t n_keys,
+                           const struct tg_redis_arg *arg, size_t n, struct redisReply **ret,
+                           struct tg_error *err);
+
 /** Subscribes to a channel; from then on only tg_redis_next may be called. */
 tg_code tg_redis_subscribe(struct tg_redis *r, const char *channel, struct tg_error *err);
 

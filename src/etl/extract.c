@@ -366,6 +366,9 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
     }
     if (code == TG_OK)
         code = tg_store_open(r->settings->state, &r->store, err);
+    if (code == TG_OK && r->store.ops->warning && r->store.ops->warning(r->store.self))
+        tg_account_note(r->accounts[0], TG_NOTE_WARNING, 0, "%s",
+                        r->store.ops->warning(r->store.self));
     if (code == TG_OK)
         code = extract_circuits_open(r, err);
     if (code == TG_OK && r->settings->to) {

@@ -56,6 +56,10 @@ struct tg_store_ops {
     tg_code (*open)(void *self, const char *target, enum tg_store_use use, struct tg_error *err);
     void (*close)(void *self); /* safe after a failed open */
 
+    /** What the user should know of a store that is open, such as that a crash of the server makes
+     *  it forget; NULL if nothing. The function itself may be NULL. */
+    const char *(*warning)(const void *self);
+
     /** @return TG_END if there is no such document */
     tg_code (*get)(void *self, const char *kind, const char *key, struct tg_doc *ret,
                    struct tg_buf *ret_bytes, struct tg_error *err);

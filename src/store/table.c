@@ -7,9 +7,11 @@
 
 #include "store/store.h"
 
-extern const struct tg_store_ops tg_store_sqlite, tg_store_postgres;
+extern const struct tg_store_ops tg_store_sqlite, tg_store_postgres, tg_store_redis,
+    tg_store_rediss;
 
-const struct tg_store_ops *const tg_stores[] = { &tg_store_sqlite, &tg_store_postgres, NULL };
+const struct tg_store_ops *const tg_stores[] = { &tg_store_sqlite, &tg_store_postgres,
+                                                &tg_store_redis, &tg_store_rediss, NULL };
 
 static const struct tg_driver *head(size_t i)
 {
