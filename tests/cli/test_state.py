@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""State that several machines can share, as a user meets it: in Redis.
+
+Rows go to NDJSON parts. A run that is killed again and again, its server too, leaves each row once;
+checkpoints can be listed and taken back; of two workers, one takes over what the other had.
+"""
+import os
+import random
+import signal
+import subprocess
+import time
+
+from kit import Case, Redis, main, rows, start, tgdata, wait_for
+
+KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
+SEED = int(os.environ.get("TGDATA_TEST_SEED", "1"))
+
+
+class InRedis(Case):
+    sim_args = ("--chats", "8", "--messages", "1500", "--seed", "21", "--latency-ms", "10")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.redis = Redis(cls.top / "redis")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.redis.stop()
+        super().tearDownClass()
+
+    def setUp(self):
+        super().setUp()
+        self.session_file = self.session()
+        self.prefix = self.id().rsplit(".", 1)[-1]
+
+    def state(self):
+        return f"{self.redis.url()}?prefix={self.prefix}&timeout=2s"
+
+    def words(self, *chats, session=None, state=None, more=()):
+        words = self.extract_args(*chats, session=session or self.session_file, more=[
+            "--batch-size", 100, "--checkpoint-interval", 200, "--in-flight", 2, *more])
+        words[words.index("--state") + 1] = state or self.state()
+        return words
+
+    def extract(self, *chats, **more):
+        done = tgdata(*self.words(*chats, **more))
+        self.assertEqual(done.code, 0, done)
+        return done
+
+    def all_chats(self):
+        chats = self.sim.chats(self.sim.account())
+        grown_from = {c["migrated_from"] for c in chats}
+        return [c for c in chats if c["id"] not in grown_from]
+
+    def proves(self):
+        done = tgdata("verify", *self.account_args(self.session_file), "--state", self.state(),
+                      "--job", "job", "--json")
+        self.assertEqual(done.code, 0, done)
+
+    def checkpoints(self, *words, code=0):
+        done = tgdata("checkpoints", words[0], "--state", self.state(), "--job", "job", *words[1:])
+        self.assertEqual(done.code, code, done)
+        return done
+
+    def test_killed_again_and_again(self):
+        draw, kills = random.Random(SEED), 0
+        while kills < KILLS:
+            process = start(*self.words("--all"), stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE)
+            try:
+                err = process.communicate(timeout=draw.uniform(0, 0.4))[1]
+                self.assertEqual(process.returncode, 0, err)
+                self.check_whole(self.all_chats())
+                self.prefix += "x"
+                self.dir = self.dir / "next"
+                self.dir.mkdir()
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                kills += 1
+        self.extract("--all")
+        self.check_whole(self.all_chats())
+        self.proves()
+
+    def test_the_server_is_killed_again_and_again(self):
+        draw, kills = random.Random(SEED + 1), 0
+        while kills < 6:
+            process = start(*self.words("--all", more=["--rate", "20"]),
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            try:
+                process.communicate(timeout=draw.uniform(0.1, 0.8))
+                self.prefix += "x"
+                self.dir = self.dir / "next"
+                self.dir.mkdir()
+            except subprocess.TimeoutExpired:
+                self.redis.process.send_signal(signal.SIGKILL)
+                self.redis.process.wait()
+                self.redis.start()
+                kills += 1
+                err = process.communicate(timeout=120)[1].decode()
+                self.assertIn(process.returncode, (0, 8), err)
+        self.extract("--all")
+        self.check_whole(self.all_chats())
+        self.proves()
+
+    def test_checkpoints(self):
+        name = str(self.sim.chat("supergroup")["id"])
+        self.extract(name)
+        whole = len(rows(self.dir / "out"))
+        self.assertIn(name, self.checkpoints("list").out)
+        self.assertIn("2", self.checkpoints("show", "--", name).out)
+        self.checkpoints("rollback", "--number", 2, "--", name)
+        self.extract(name)
+        self.assertEqual(len(rows(self.dir / "out")), whole)
+        self.proves()
+
+    def test_what_has_no_state_is_told(self):
+        self.check_fails(self.checkpoints("list", code=3), 3, "holds no state")
+
+    def test_a_run_that_is_asleep_is_taken_over(self):
+        name, other = str(self.sim.chat("supergroup")["id"]), self.dir / "other.session"
+        self.login(other)
+        sleeper = start(*self.words(name, more=["--rate", "2"]), stdout=subprocess.DEVNULL,
+                        stderr=subprocess.PIPE)
+        self.addCleanup(sleeper.kill)
+        self.assertTrue(wait_for(lambda: rows(self.dir / "out")))
+        self.check_fails(tgdata(*self.words(name, session=other)), 9, "'job", "in use by")
+        sleeper.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        self.extract(name, session=other)
+        self.check_whole([self.sim.chat("supergroup")])
+        sleeper.send_signal(signal.SIGCONT)
+        err = sleeper.communicate(timeout=60)[1].decode()
+        self.assertEqual(sleeper.returncode, 9, err)
+        self.assertIn("taken over", err)
+        self.check_whole([self.sim.chat("supergroup")])
+        self.proves()
+
+    def test_workers_share_a_state(self):
+        users = [a for a in self.sim.accounts if "bot_token" not in a][:2]
+        both = {a["user_id"] for a in users}
+        chats = [c for c in self.sim.chats(users[0]) if both <= set(c["members"])
+                 and c["kind"] in ("supergroup", "forum", "channel") and not c["migrated_from"]]
+        queue = f"{self.redis.url()}?queue=q&visibility=2s&max-deliveries=100"
+        run = []
+
+        def begin(i):
+            return start("worker", "--session", self.dir / f"w{i}", "--queue", queue, "--to",
+                         f"ndjson:{self.dir}/out", "--state", self.state(), "--job", "job",
+                         "--lease", "1s", "--progress", "none", "--batch-size", "50",
+                         "--checkpoint-interval", "100", "--rate", "10", "--until-empty",
+                         stderr=subprocess.DEVNULL)
+
+        done = tgdata("enqueue", *[c["id"] for c in chats], "--queue", queue)
+        self.assertEqual(done.code, 0, done)
+        for i, user in enumerate(users):
+            self.login(self.dir / f"w{i}", user)
+            run.append(begin(i))
+        draw, kills = random.Random(SEED), 0
+        while kills < 6 and any(r.poll() is None for r in run):
+            time.sleep(draw.uniform(0.3, 0.8))
+            i = draw.randrange(2)
+            if run[i].poll() is None:
+                run[i].kill()
+                run[i].wait()
+                kills += 1
+                run[i] = begin(i)
+        self.assertEqual([r.wait(120) for r in run], [0, 0])
+        self.assertGreater(kills, 2)
+        self.check_whole(chats)
+
+    def test_a_server_that_forgets_is_warned_of(self):
+        name = str(self.sim.chat("channel")["id"])
+        forgetful = Redis(self.dir / "forgetful", "--appendonly", "no")
+        state = forgetful.url()
+        try:
+            done = self.extract(name, state=state)
+            self.assertIn("warning: a crash of Redis", done.err)
+            forgetful.cli("config", "set", "maxmemory", "100mb")
+            forgetful.cli("config", "set", "maxmemory-policy", "allkeys-lru")
+            self.check_fails(tgdata(*self.words(name, state=state)), 8, "allkeys-lru")
+        finally:
+            forgetful.stop()
+
+    def test_what_is_wrong_is_told(self):
+        name = str(self.sim.chat("channel")["id"])
+        locked = Redis(self.dir / "locked", "--requirepass", "s3cret")
+        at = f"127.0.0.1:{locked.port}"
+        try:
+            for state, code, words in (
+                    (f"redis://{at}", 8, ["NOAUTH"]),
+                    (f"redis://:wr0ng@{at}", 8, ["WRONGPASS", "user and password"]),
+                    (f"redis://:s3cret@{at}?prefix=a:b", 2, ["'a:b'"]),
+                    ("redis://127.0.0.1:1", 8, ["127.0.0.1:1"]),
+                    (f"redis://:s3cret@{at}/x", 2, ["URL"]),
+                    (f"rediss://{at}", 4, ["TLS"])):
+                with self.subTest(state=state):
+                    done = tgdata(*self.words(name, state=state))
+                    self.check_fails(done, code, *words)
+                    self.assertNotIn("s3cret", done.err)
+                    self.assertNotIn("wr0ng", done.err)
+            self.extract(name, state=f"redis://:s3cret@{at}")
+        finally:
+            locked.stop()
+
+
+if __name__ == "__main__":
+    main(redis=True)
