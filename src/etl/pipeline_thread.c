@@ -166,10 +166,16 @@ static bool needs_sink(struct tg_pipeline *p, const struct pipeline_item *item)
 
 static tg_code try_work(struct tg_pipeline *p, struct pipeline_item *item, struct tg_error *err)
 {
-    tg_code code = needs_sink(p, item) ? tg_taker_await_sink(&p->taker, err) : TG_OK;
+    tg_code code;
 
-    if (code == TG_OK)
-        return work(p, item, err);
+    do {
+        code = needs_sink(p, item) ? tg_taker_await_sink(&p->taker, err) : TG_OK;
+        if (code != TG_OK)
+            break;
+        code = work(p, item, err);
+        if (code == TG_OK || item->kind != ITEM_LIST)
+            return code;
+    } while (tg_taker_try_again(&p->taker, code));
     p->taker.failed = true;
     return code;
 }

@@ -381,7 +381,7 @@ static const struct tg_extract_settings *settings_of(const struct tg_taker *t,
     return chat->settings ? chat->settings : t->job;
 }
 
-tg_code tg_taker_stand(const struct tg_taker *t, const struct tg_job_chat *chat,
+tg_code tg_taker_stand(struct tg_taker *t, const struct tg_job_chat *chat,
                        struct tg_commit *ret, struct tg_error *err)
 {
     const struct tg_sink *sink = t->sink;
@@ -391,7 +391,8 @@ tg_code tg_taker_stand(const struct tg_taker *t, const struct tg_job_chat *chat,
                                       &stored, err);
 
     if (code == TG_OK && sink)
-        code = sink->ops->commits(sink->self, chat->id, last_commit, &there, err);
+        code = tg_taker_sink_did(t, sink->ops->commits(sink->self, chat->id, last_commit, &there,
+                                                       err), false, err);
     if (code == TG_OK)
         code = check_behind(t, &stored, &there, err);
     *ret = there.seq > stored.commit.seq ? there : stored.commit;
@@ -467,11 +468,12 @@ tg_code tg_taker_list(struct tg_taker *t, const struct tg_job_chat *chat, size_t
     tg_code code = tg_taker_renew(t, err);
 
     assert(!t->failed);
+    t->circuit.passing = false;
     for (size_t i = 0; code == TG_OK && t->sink && i < n; i++)
         code = tg_taker_stand(t, &chat[i], &unused, err);
     if (code == TG_OK)
         code = tg_joblist_add(t->store, t->job->job, chat, n, t->unix_us(), err);
-    t->failed = code != TG_OK;
+    t->failed = code != TG_OK && !tg_taker_sink_passes(t, code);
     return code;
 }
 

@@ -174,6 +174,10 @@ tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *nam
  *  @return TG_CIRCUIT if that is not to be waited for; TG_CONFLICT */
 tg_code tg_taker_await_sink(struct tg_taker *t, struct tg_error *err);
 
+/** What was done for several chats at once failed. @return whether it is to be tried again, after a
+ *  pause: it was the destination, and may pass */
+bool tg_taker_try_again(struct tg_taker *t, tg_code code);
+
 /** From any thread. @return whether there is news of the destination's breaker: *ret, oldest first
  */
 bool tg_taker_news(struct tg_taker *t, struct tg_taker_news *ret);

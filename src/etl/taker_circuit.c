@@ -16,6 +16,7 @@
 #include "os/proc.h"
 
 #define NAP_US (100 * TG_MS_US)
+#define PAUSE_US TG_SECOND_US /* before the next try, while the breaker is not open */
 
 /* A callback's failures are its own, and it is told that they end the run. */
 static bool is_guarded(const struct tg_taker *t)
@@ -145,6 +146,24 @@ bool tg_taker_sink_passes(const struct tg_taker *t, tg_code code)
 
     return c->passing && tg_circuit_sink_passes(code) &&
            !(c->fails && c->breaker.state == TG_BREAKER_OPEN);
+}
+
+bool tg_taker_try_again(struct tg_taker *t, tg_code code)
+{
+    const struct tg_taker_circuit *c = &t->circuit;
+
+    if (!tg_taker_sink_passes(t, code))
+        return false;
+    for (int64_t left = PAUSE_US; left > 0 && !atomic_load(&c->hurry); left -= NAP_US) {
+        struct tg_error lost;
+
+        if (c->breaker.state == TG_BREAKER_OPEN)
+            break; /* it is waited for as ever */
+        tg_sleep_us(NAP_US);
+        if (tg_taker_renew(t, &lost) != TG_OK)
+            return false;
+    }
+    return !atomic_load(&c->hurry);
 }
 
 tg_code tg_taker_sink_did(struct tg_taker *t, tg_code code, bool commit,

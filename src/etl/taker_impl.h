@@ -19,7 +19,7 @@ struct tg_taker_chat *tg_taker_find(const struct tg_taker *t, int64_t chat_id);
 
 /** Where a chat stands with what came from Telegram, by its checkpoint and the destination, which
  *  must not be behind. ret: zeroes if there is no checkpoint */
-tg_code tg_taker_stand(const struct tg_taker *t, const struct tg_job_chat *chat,
+tg_code tg_taker_stand(struct tg_taker *t, const struct tg_job_chat *chat,
                        struct tg_commit *ret, struct tg_error *err);
 
 /* ---- taker_lease.c ---- */

@@ -310,6 +310,29 @@ class ToPostgres(Contract, Case):
         self.assertEqual(told.code, 0, told)
         self.assertIn("job", told.out)
 
+    def test_a_server_that_is_away_for_a_while_is_waited_for(self):
+        session, log = self.session(), self.dir / "log"
+        with log.open("wb") as err:
+            run = start(*self.words("--all", session=session, more=[
+                "--circuit-failures", 2, "--recovery-timeout", "1s", "--workers", 3, "--rate", 8]),
+                        env=self.env, stdout=subprocess.DEVNULL, stderr=err)
+        try:
+            self.assertTrue(wait_for(self.out.rows))
+            self.server.kill()
+            self.assertTrue(wait_for(lambda: "of the destination: closed to open"
+                                     in log.read_text(encoding="utf-8")))
+            self.assertIsNone(run.poll(), log.read_text(encoding="utf-8"))
+            self.server.start()
+            self.assertEqual(run.wait(120), 0, log.read_text(encoding="utf-8"))
+            self.assertIn("half_open to closed", log.read_text(encoding="utf-8"))
+        finally:
+            run.kill()
+            run.wait()
+            if not self.server.is_up():
+                self.server.start()
+        self.check_each_once()
+        self.proves(session)
+
     def test_what_is_wrong_is_told(self):
         session, name = self.session(), str(self.sim.chat("channel")["id"])
         at = f"127.0.0.1:{self.server.port}"

@@ -612,6 +612,31 @@ static void test_a_dead_dc_stops_alone(void **state)
     }
 }
 
+/* It is left alone in the next run as well. */
+static void test_a_dead_dc_is_remembered(void **state)
+{
+    struct tgc_options options = guarded;
+    struct script s;
+
+    (void)state;
+    start_with(&s, false, &guarded);
+    be_logged_in(&s);
+    s.g->refuse_dc = 3;
+    make(&s, (struct tgc_request){ .dc = 3 });
+    run(&s, 20);
+    options.circuit_fails = true;
+    new_client(&s, false, &options);
+    s.g->refuse_dc = 0;
+    s.n = 0;
+    make(&s, (struct tgc_request){ .dc = 3 });
+    make(&s, (struct tgc_request){ 0 });
+    run(&s, 1);
+    assert_int_equal(s.call[0].code, TG_CIRCUIT);
+    assert_int_equal(s.call[1].code, TG_OK);
+    assert_int_equal(s.n_queries, 1);
+    rig_stop(s.g);
+}
+
 /* A chat whose calls fail stops alone; which client asks makes no difference. */
 static void test_a_broken_chat_stops_alone(void **state)
 {
@@ -984,6 +1009,7 @@ int main(void)
         cmocka_unit_test(test_open_circuit_fails_calls),
         cmocka_unit_test(test_open_circuit_dials_nobody),
         cmocka_unit_test(test_a_dead_dc_stops_alone),
+        cmocka_unit_test(test_a_dead_dc_is_remembered),
         cmocka_unit_test(test_a_broken_chat_stops_alone),
         cmocka_unit_test(test_no_answer_ever),
         cmocka_unit_test(test_unreachable),

@@ -199,6 +199,48 @@ static void an_open_destination_is_waited_for(void **state)
     kit_end(&k);
 }
 
+static bool slow_to_answer;
+static const struct tg_sink_ops *files;
+
+/* The destination's commits cannot be read for a moment. */
+static tg_code commits(void *self, int64_t chat_id, tg_commit_seen seen, void *ctx,
+                       struct tg_error *err)
+{
+    if (slow_to_answer) {
+        slow_to_answer = false;
+        return tg_fail(err, TG_SINK, "not now");
+    }
+    return files->commits(self, chat_id, seen, ctx, err);
+}
+
+/* The list of chats is nobody's alone: it is tried again where it is. */
+static void the_list_waits_for_the_destination(void **state)
+{
+    (void)state;
+    for (int guarded = 0; guarded < 2; guarded++) {
+        struct tg_sink_ops ops;
+        struct tg_job_chat chat = { .id = CHAT, .title = "" };
+        struct kit k;
+
+        kit_start(&k, 50, 20);
+        assert_int_equal(kit_extract(&k, 20), TG_OK); /* else there is nothing to look for */
+        files = k.sink.ops;
+        ops = *files;
+        ops.commits = commits;
+        k.sink.ops = &ops;
+        k.options.circuit.failure_threshold = guarded ? 3 : 0;
+        kit_run(&k);
+        slow_to_answer = true;
+        assert_int_equal(tg_pipeline_list(k.pipeline, &chat, 1, &k.err), TG_OK);
+        if (guarded)
+            assert_true(try_chat(&k, 60));
+        assert_int_equal(kit_finish(&k), guarded ? TG_OK : TG_SINK);
+        assert_false(slow_to_answer);
+        k.sink.ops = files;
+        kit_end(&k);
+    }
+}
+
 /* Or it ends the run: the one in which it opens with its failure, the next one at once. */
 static void an_open_destination_ends_the_run(void **state)
 {
@@ -227,6 +269,7 @@ int main(void)
         cmocka_unit_test(damage_is_as_if_it_was_not_there),
         cmocka_unit_test(what_may_pass_is_tried_again),
         cmocka_unit_test(an_open_destination_is_waited_for),
+        cmocka_unit_test(the_list_waits_for_the_destination),
         cmocka_unit_test(an_open_destination_ends_the_run),
     };
 
