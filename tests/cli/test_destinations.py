@@ -48,17 +48,22 @@ class PostgresServer:
     """tests/postgres_server on a free port."""
 
     def __init__(self, directory):
-        self.dir = directory
+        self.dir, self.process = directory, None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.start()
 
     def start(self):
-        program = pathlib.Path(__file__).parent.parent / "postgres_server"
-        self.process = subprocess.Popen([program, self.dir, str(self.port)])
-        if not wait_for(self.is_up, 60):
+        if not wait_for(self.try_start, 60):
             raise RuntimeError("the PostgreSQL server does not start")
+
+    def try_start(self):
+        """One that was killed leaves processes behind, and until they are gone none starts."""
+        if not self.process or self.process.poll() is not None:
+            program = pathlib.Path(__file__).parent.parent / "postgres_server"
+            self.process = subprocess.Popen([program, self.dir, str(self.port)])
+        return self.is_up()
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
