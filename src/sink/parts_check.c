@@ -18,6 +18,7 @@ struct entry {
     uint64_t n;
     uint64_t size; /* of the data */
     bool data, manifest;
+    bool other; /* data in another format */
 };
 
 struct listing {
@@ -32,24 +33,47 @@ static void listing_done(struct listing *l)
     free(l->part);
 }
 
-uint64_t tg_part_number(const struct tg_parts *p, const char *name, bool *ret_manifest)
+/* @return the digits behind "part-"; 0 if there are none */
+static uint64_t number_in(const char *name)
 {
-    char again[TG_PART_NAME];
     uint64_t n = 0;
-    bool manifest;
 
     if (strncmp(name, "part-", 5) != 0 || strlen(name) >= TG_PART_NAME)
         return 0;
     for (const char *at = name + 5; *at >= '0' && *at <= '9' && n < UINT64_MAX / 100; at++)
         n = n * 10 + (uint64_t)(*at - '0');
-    tg_part_name(again, n, ".json"); /* only the exact spelling counts */
-    manifest = strcmp(name, again) == 0;
-    tg_part_name(again, n, p->suffix);
-    if (!manifest && strcmp(name, again) != 0)
+    return n;
+}
+
+/* Only the exact spelling counts. */
+static bool is_part(const char *name, uint64_t n, const char *suffix)
+{
+    char again[TG_PART_NAME];
+
+    tg_part_name(again, n, suffix);
+    return strcmp(name, again) == 0;
+}
+
+uint64_t tg_part_number(const struct tg_parts *p, const char *name, bool *ret_manifest)
+{
+    uint64_t n = number_in(name);
+    bool manifest = n && is_part(name, n, ".json");
+
+    if (!n || (!manifest && !is_part(name, n, p->suffix)))
         return 0;
     if (ret_manifest)
         *ret_manifest = manifest;
     return n;
+}
+
+/* @return the number of a part in whatever format, "part-000012.x"; 0 if it is none */
+static uint64_t other_number(const char *name)
+{
+    const char *suffix = strchr(name, '.');
+    uint64_t n = number_in(name);
+
+    return n && suffix && !strchr(suffix + 1, '.') && strlen(suffix) < 32 &&
+                   is_part(name, n, suffix) ? n : 0;
 }
 
 static bool seen_entry(void *ctx, const char *name, bool is_dir, uint64_t size)
@@ -57,7 +81,10 @@ static bool seen_entry(void *ctx, const char *name, bool is_dir, uint64_t size)
     struct listing *l = ctx;
     bool manifest = false;
     uint64_t n = is_dir ? 0 : tg_part_number(l->p, name, &manifest);
+    bool other = n == 0 && !is_dir;
 
+    if (other)
+        n = other_number(name);
     if (n == 0)
         return true;
     if (l->n == l->cap) {
@@ -72,9 +99,10 @@ static bool seen_entry(void *ctx, const char *name, bool is_dir, uint64_t size)
     }
     l->part[l->n++] = (struct entry){
         .n = n,
-        .size = manifest ? 0 : size,
-        .data = !manifest,
+        .size = manifest || other ? 0 : size,
+        .data = !manifest && !other,
         .manifest = manifest,
+        .other = other,
     };
     return true;
 }
@@ -105,6 +133,7 @@ static tg_code list_parts(struct tg_parts *p, struct listing *l, struct tg_error
         if (n && l->part[n - 1].n == l->part[i].n) {
             l->part[n - 1].data |= l->part[i].data;
             l->part[n - 1].manifest |= l->part[i].manifest;
+            l->part[n - 1].other |= l->part[i].other;
             l->part[n - 1].size += l->part[i].size;
         } else {
             l->part[n++] = l->part[i];
@@ -230,6 +259,14 @@ static tg_code visit_part(struct tg_parts *p, const struct tg_manifest *m, uint8
     return code;
 }
 
+/* Its manifests must not be replaced. */
+static tg_code another_format(const struct tg_parts *p, struct tg_error *err)
+{
+    tg_fail(err, TG_USAGE, "'%.160s' holds parts in another format than '%s'", p->path,
+            p->suffix + 1);
+    return tg_hint(err, "go on in that format, or write to another directory");
+}
+
 /* Walks the chain of parts: numbers 1..n without holes, each sound.
  * ret: the newest's manifest (part 0 if there is none). */
 static tg_code walk(struct tg_parts *p, const struct listing *l, const struct visit *visit,
@@ -246,6 +283,8 @@ static tg_code walk(struct tg_parts *p, const struct listing *l, const struct vi
     for (size_t i = 0; i < l->n && code == TG_OK; i++) {
         char name[TG_PART_NAME];
 
+        if (!l->part[i].data && l->part[i].manifest && l->part[i].other)
+            return another_format(p, err);
         if (!l->part[i].data)
             continue; /* the manifest of a commit that did not happen */
         if (l->part[i].n != ++n) {

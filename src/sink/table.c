@@ -6,10 +6,10 @@
 
 #include "sink/sink.h"
 
-extern const struct tg_sink_ops tg_sink_ndjson, tg_sink_sqlite, tg_sink_postgres;
+extern const struct tg_sink_ops tg_sink_ndjson, tg_sink_csv, tg_sink_sqlite, tg_sink_postgres;
 
-const struct tg_sink_ops *const tg_sinks[] = { &tg_sink_ndjson, &tg_sink_sqlite,
-                                              &tg_sink_postgres, NULL };
+const struct tg_sink_ops *const tg_sinks[] = { &tg_sink_ndjson, &tg_sink_csv,
+                                              &tg_sink_sqlite, &tg_sink_postgres, NULL };
 
 static const struct tg_driver *head(size_t i)
 {

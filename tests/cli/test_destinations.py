@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Destinations that take rows and cursor in one transaction, as a user meets them.
+"""Destinations other than NDJSON files, as a user meets them.
 
 The rows are those of the NDJSON files, field by field; a run that is killed at random moments,
 again and again, leaves each row once; verify proves it, a rollback takes it back.
 """
+import csv
 import json
 import os
 import pathlib
 import random
+import re
 import signal
 import socket
 import sqlite3
@@ -42,6 +44,48 @@ class Sqlite:
 
     def rows(self):
         return self.read("SELECT * FROM messages") if (self.dir / "out.db").exists() else []
+
+
+class Csv:
+    """Read by the grammar of RFC 4180, strictly, which tells no value and empty text apart."""
+
+    FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n)')
+    TYPES = {f["name"]: f["type"] for f in tgdata("schema", "--json").json()["fields"]}
+    AS = {"integer": int, "boolean": {"true": True, "false": False}.get, "json": json.loads}
+
+    def __init__(self, case):
+        self.dir = case.dir
+        self.newline = case.newline
+
+    def url(self):
+        return f"csv:{self.dir}/csv" + ("?newline=lf" if self.newline == "\n" else "")
+
+    def parts(self):
+        return sorted((self.dir / "csv").glob("chat_*/part-*.csv"))
+
+    def records(self, part):
+        text, at, record = part.read_bytes().decode("utf-8"), 0, []
+        while at < len(text):
+            found = self.FIELD.match(text, at)
+            assert found, f"{part} is no CSV at {at}"
+            quoted, plain, end = found.groups()
+            record.append(plain or None if quoted is None else quoted.replace('""', '"'))
+            at = found.end()
+            if end != ",":
+                assert end == self.newline, f"{part} ends a line otherwise at {at}"
+                yield record
+                record = []
+
+    def rows(self):
+        found = []
+        for part in self.parts():
+            names, *records = self.records(part)
+            for record in records:
+                assert len(record) == len(names), record
+                row = {k: v for k, v in zip(names, record) if v is not None}
+                found.append({k: self.AS.get(self.TYPES[k], str)(v) for k, v in row.items()}
+                             | {k: k in row for k in TRUTH_VALUES})
+        return found
 
 
 class PostgresServer:
@@ -256,6 +300,47 @@ class ToSqlite(Contract, Case):
         self.extract(name, session=session)
         (self.dir / "out.db").chmod(0o444)
         self.check_fails(tgdata(*self.words(name, session=session)), 7, "may not be written")
+
+
+class ToCsv(Contract, Case):
+    destination, newline = Csv, "\r\n"
+
+    def test_others_read_the_same(self):
+        """Python's csv module and the sqlite3 program, for which no value is an empty text."""
+        self.extract("--all", session=self.session())
+        for part in self.out.parts():
+            want = [["" if v is None else v for v in r] for r in self.out.records(part)]
+            with part.open(encoding="utf-8", newline="") as text:
+                self.assertEqual(list(csv.reader(text, strict=True)), want)
+            shown = subprocess.run(["sqlite3", "-batch", ":memory:", ".mode json",
+                                    f".import --csv '{part}' m", "select * from m"],
+                                   check=True, capture_output=True, text=True)
+            self.assertEqual(shown.stderr, "")
+            self.assertEqual([list(r.values()) for r in json.loads(shown.stdout)], want[1:])
+
+    def test_what_is_wrong_is_told(self):
+        session, name = self.session(), str(self.sim.chat("channel")["id"])
+        for to, code, words in (
+                ("csv:", 2, ["no directory", "csv:DIR"]),
+                ("csv:x?newline=cr", 2, ["newline", "crlf"]),
+                ("csv://x", 2, ["no path"])):
+            with self.subTest(to=to):
+                self.check_fails(tgdata(*self.words(name, session=session, to=to)), code, *words)
+
+    def test_files_of_another_format_are_kept(self):
+        session, name = self.session(), str(self.sim.chat("channel")["id"])
+        files = f"ndjson:{self.dir}/csv"
+        self.extract(name, session=session, to=files)
+        before = {p: p.read_bytes() for p in (self.dir / "csv").glob("*/*")}
+        words = self.words(name, session=session)
+        words[words.index("--state") + 1] = f"sqlite:{self.dir}/other.db"
+        self.check_fails(tgdata(*words), 2, "another format")
+        self.assertEqual({p: p.read_bytes() for p in (self.dir / "csv").glob("*/*")}, before)
+
+
+class ToCsvOfUnix(ToCsv):
+    newline = "\n"
+    test_killed_again_and_again = test_files_of_another_format_are_kept = None
 
 
 class ToPostgres(Contract, Case):

@@ -10,27 +10,11 @@
 
 #include "base/json_read.h"
 #include "sink/parts.h"
-#include "tests/unit/sink_contract.h"
 
-#define WRITER "3-1f3a9c02" /* test_fence */
+#define FILES_URL "ndjson:out"
+#include "tests/unit/sink_files.h"
 
-static struct tg_fs_memory *memory; /* of the test that runs */
-
-static const char *fresh(struct tg_sink_env *env)
-{
-    memory = tg_fs_memory_new();
-    *env = (struct tg_sink_env){ .job = "job",
-                                  .fs = tg_fs_memory_fs(memory),
-                                  .unix_us = test_unix_us };
-    return "ndjson:out";
-}
-
-static void done(void)
-{
-    tg_fs_memory_free(memory);
-}
-
-const struct sink_harness harness = { fresh, done };
+const struct sink_harness harness = { fresh_files, files_done };
 
 static void data_is_safe_before_it_gets_its_name(void **state)
 {
@@ -65,45 +49,6 @@ static void data_is_safe_before_it_gets_its_name(void **state)
 }
 
 /* ---- files as a person may find or leave them ---- */
-
-static struct tg_dir *chat_dir(struct contract *c)
-{
-    struct tg_dir *dir;
-
-    assert_int_equal(c->env.fs->open_dir(c->env.fs, "out/chat_-1009", true, &dir, &c->err), TG_OK);
-    return dir;
-}
-
-static void put_file(struct contract *c, const char *name, const char *text)
-{
-    struct tg_dir *dir = chat_dir(c);
-
-    assert_int_equal(tg_fs_replace(c->env.fs, dir, name, false, text, strlen(text), &c->err),
-                     TG_OK);
-    c->env.fs->close_dir(c->env.fs, dir);
-}
-
-static void remove_file(struct contract *c, const char *name)
-{
-    struct tg_dir *dir = chat_dir(c);
-
-    assert_int_equal(c->env.fs->unlink(c->env.fs, dir, name, &c->err), TG_OK);
-    c->env.fs->close_dir(c->env.fs, dir);
-}
-
-static char *get_file(struct contract *c, const char *name)
-{
-    struct tg_dir *dir = chat_dir(c);
-    struct tg_buf text;
-    char *copy;
-
-    tg_buf_init(&text, 1 << 20);
-    assert_int_equal(tg_fs_read_all(c->env.fs, dir, name, 1 << 20, &text, &c->err), TG_OK);
-    copy = strdup(tg_buf_cstr(&text));
-    tg_buf_done(&text);
-    c->env.fs->close_dir(c->env.fs, dir);
-    return copy;
-}
 
 static void the_files_are_as_documented(void **state)
 {
@@ -385,7 +330,7 @@ static void urls_are_checked(void **state)
     struct tg_sink_env env;
 
     (void)state;
-    fresh(&env);
+    fresh_files(&env);
     for (size_t i = 0; i < TG_COUNT(row); i++) {
         struct tg_sink sink;
         struct tg_error err;
@@ -393,7 +338,7 @@ static void urls_are_checked(void **state)
         assert_int_equal(tg_sink_open(row[i].url, &env, &sink, &err), TG_USAGE);
         assert_non_null(strstr(err.hint, row[i].hint));
     }
-    done();
+    files_done();
 }
 
 int main(void)

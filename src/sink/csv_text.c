@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * csv_text.c - see csv_text.h
+ */
+#include "sink/csv_text.h"
+
+#include "base/json.h"
+#include "base/json_read.h"
+
+enum { TEXT_MAX = 80 << 20, COLUMNS_MAX = TG_COUNT(((struct tg_file_columns *)0)->field) };
+
+/* ---- writing ---- */
+
+static void put_end(struct tg_buf *out, bool crlf)
+{
+    tg_buf_add(out, &"\r\n"[!crlf], crlf ? 2 : 1);
+}
+
+void tg_csv_head(struct tg_buf *out, bool crlf)
+{
+    for (int i = 0; i < TG_FIELD_COUNT; i++) {
+        if (i)
+            tg_buf_byte(out, ',');
+        tg_buf_str(out, tg_field((enum tg_field_id)i)->name);
+    }
+    put_end(out, crlf);
+}
+
+static bool is_quoted(const char *at, size_t n)
+{
+    bool quoted = n == 0 || at[0] == ' ' || at[n - 1] == ' ';
+
+    for (size_t i = 0; i < n; i++)
+        quoted |= (unsigned char)at[i] < 0x20 || at[i] == '"' || at[i] == ',' || at[i] == 0x7f;
+    return quoted;
+}
+
+static void put_valid_text(struct tg_buf *out, const char *at, size_t n)
+{
+    const char *end = at + n, *quote;
+
+    if (!is_quoted(at, n)) {
+        tg_buf_add(out, at, n);
+        return;
+    }
+    tg_buf_byte(out, '"');
+    while (at < end && (quote = memchr(at, '"', (size_t)(end - at)))) {
+        tg_buf_add(out, at, (size_t)(quote + 1 - at));
+        tg_buf_byte(out, '"');
+        at = quote + 1;
+    }
+    tg_buf_add(out, at, (size_t)(end - at));
+    tg_buf_byte(out, '"');
+}
+
+/* What a peer sent that is no UTF-8 becomes what it is for readers of the JSON. */
+static void put_text(struct tg_buf *out, struct tg_str s)
+{
+    struct tg_json_in in;
+    struct tg_buf json, text;
+
+    if (tg_utf8_valid(s.at, s.len)) {
+        put_valid_text(out, s.at, s.len);
+        return;
+    }
+    tg_buf_init(&json, SIZE_MAX);
+    tg_buf_init(&text, SIZE_MAX);
+    tg_json_quote(&json, s.at, s.len);
+    tg_json_in_init(&in, (const char *)json.data, json.len);
+    tg_json_take_str(&in, &text);
+    out->failed |= json.failed || text.failed;
+    put_valid_text(out, (const char *)text.data, text.len);
+    tg_buf_done(&json);
+    tg_buf_done(&text);
+}
+
+static void put_number(struct tg_buf *out, enum tg_field_type type, int64_t v)
+{
+    char time[21];
+
+    if (type == TG_FIELD_BOOL)
+        tg_buf_str(out, v ? "true" : "false");
+    else if (type == TG_FIELD_TIME && tg_time_utc(time, v))
+        tg_buf_add(out, time, 20);
+    else
+        tg_buf_i64_text(out, v);
+}
+
+void tg_csv_row(const struct tg_row *row, struct tg_buf *out, bool crlf)
+{
+    for (int i = 0; i < TG_FIELD_COUNT; i++) {
+        enum tg_field_type type = tg_field((enum tg_field_id)i)->type;
+        const void *value = (const char *)row + tg_row_offset[i];
+        const struct tg_str *s = value;
+
+        if (i)
+            tg_buf_byte(out, ',');
+        if (!(row->present >> i & 1))
+            continue;
+        if (type == TG_FIELD_STR)
+            put_text(out, *s);
+        else if (type != TG_FIELD_JSON)
+            put_number(out, type, *(const int64_t *)value);
+        else if (s->len) /* no text is no valid JSON: no value */
+            put_text(out, *s);
+    }
+    put_end(out, crlf);
+}
+
+/* ---- reading ---- */
+
+size_t tg_csv_find_end(unsigned *state, const char *at, size_t len)
+{
+    const char *from = at, *end = at + len, *newline;
+    unsigned odd = *state; /* quotes so far: within a quoted field they are odd */
+
+    for (; from < end; from = newline + 1) {
+        newline = memchr(from, '\n', (size_t)(end - from));
+        for (const char *stop = newline ? newline : end; from < stop; from++)
+            odd ^= *from == '"';
+        if (!newline)
+            break;
+        if (!odd)
+            return (size_t)(newline + 1 - at);
+    }
+    *state = odd;
+    return 0;
+}
+
+struct csv_in {
+    const char *at, *end;
+    struct tg_buf text; /* of a field with quotes in it */
+    bool more;          /* a field follows: the record's first, or behind a comma */
+    bool bad;
+};
+
+struct csv_field {
+    const char *at;
+    size_t len;
+    bool quoted;
+};
+
+static void csv_in_init(struct csv_in *in, const char *at, size_t len)
+{
+    if (len && at[len - 1] == '\r')
+        len--;
+    *in = (struct csv_in){ .at = at, .end = at + len, .more = true };
+    tg_buf_init(&in->text, TEXT_MAX);
+}
+
+/* Reads what stands behind an opening quote, with the closing one. */
+static void take_quoted(struct csv_in *in, struct csv_field *ret)
+{
+    const char *quote;
+
+    ret->at = in->at;
+    tg_buf_clear(&in->text);
+    for (;;) {
+        quote = in->at < in->end ? memchr(in->at, '"', (size_t)(in->end - in->at)) : NULL;
+        if (!quote) {
+            in->bad = true;
+            return;
+        }
+        if (quote + 1 == in->end || quote[1] != '"')
+            break;
+        tg_buf_add(&in->text, in->at, (size_t)(quote + 1 - in->at));
+        in->at = quote + 2;
+    }
+    ret->len = (size_t)(quote - ret->at);
+    if (in->text.len) {
+        tg_buf_add(&in->text, in->at, (size_t)(quote - in->at));
+        ret->at = (const char *)in->text.data;
+        ret->len = in->text.len;
+    }
+    in->at = quote + 1;
+    in->bad |= in->text.failed || (in->at < in->end && *in->at != ',');
+}
+
+static void take_plain(struct csv_in *in, struct csv_field *ret)
+{
+    ret->at = in->at;
+    for (; in->at < in->end && *in->at != ','; in->at++)
+        in->bad |= *in->at == '"' || *in->at == '\r' || *in->at == '\n';
+    ret->len = (size_t)(in->at - ret->at);
+}
+
+/* @return whether there was one more field; its text is valid until the next */
+static bool next_field(struct csv_in *in, struct csv_field *ret)
+{
+    if (!in->more || in->bad)
+        return false;
+    *ret = (struct csv_field){ .quoted = in->at < in->end && *in->at == '"' };
+    if (ret->quoted) {
+        in->at++;
+        take_quoted(in, ret);
+    } else {
+        take_plain(in, ret);
+    }
+    in->more = in->at < in->end;
+    in->at += in->more; /* the comma */
+    return !in->bad;
+}
+
+static int16_t find_field(const struct csv_field *f)
+{
+    for (int16_t i = 0; i < TG_FIELD_COUNT; i++) {
+        const char *name = tg_field((enum tg_field_id)i)->name;
+
+        if (strlen(name) == f->len && memcmp(name, f->at, f->len) == 0)
+            return i;
+    }
+    return -1;
+}
+
+const char *tg_csv_take_head(struct tg_file_columns *ret, const char *at, size_t len)
+{
+    uint64_t seen = 0;
+    bool twice = false, many = false;
+    struct csv_field f;
+    struct csv_in in;
+
+    ret->n = 0;
+    csv_in_init(&in, at, len);
+    while (!twice && !many && next_field(&in, &f)) {
+        int16_t id = find_field(&f);
+
+        many = ret->n == COLUMNS_MAX;
+        twice = id >= 0 && seen >> id & 1;
+        seen |= id >= 0 ? UINT64_C(1) << id : 0;
+        if (!many)
+            ret->field[ret->n++] = id;
+    }
+    tg_buf_done(&in.text);
+    if (in.bad)
+        return "is no CSV";
+    if (many || twice)
+        return twice ? "names a column twice" : "names too many columns";
+    return seen & TG_ROW_BIT(chat_id) && seen & TG_ROW_BIT(id) ? NULL
+                                                               : "does not name chat_id and id";
+}
+
+static bool take_i64(const struct csv_field *f, int64_t *ret)
+{
+    char text[24];
+
+    if (f->len >= sizeof text)
+        return false;
+    memcpy(text, f->at, f->len);
+    text[f->len] = 0;
+    return strlen(text) == f->len && tg_i64_parse(text, ret);
+}
+
+static bool take_time(const struct csv_field *f, int64_t *ret)
+{
+    char text[24];
+
+    if (take_i64(f, ret)) /* outside years 1..9999 */
+        return true;
+    if (f->len != 20)
+        return false;
+    memcpy(text, f->at, f->len);
+    text[f->len] = 0;
+    return strlen(text) == f->len && tg_time_parse(text, ret);
+}
+
+const char *tg_csv_take_ids(const struct tg_file_columns *columns, const char *at, size_t len,
+                            int64_t *ret_chat_id, int64_t *ret_id)
+{
+    bool numbers = true;
+    struct csv_field f;
+    struct csv_in in;
+    size_t n = 0;
+
+    csv_in_init(&in, at, len);
+    for (; n < columns->n && next_field(&in, &f); n++) {
+        if (columns->field[n] == TG_F_chat_id)
+            numbers &= take_i64(&f, ret_chat_id);
+        else if (columns->field[n] == TG_F_id)
+            numbers &= take_i64(&f, ret_id);
+    }
+    tg_buf_done(&in.text);
+    if (in.bad)
+        return "is no CSV";
+    if (n != columns->n || in.more)
+        return "has not as many fields as there are columns";
+    return numbers ? NULL : "has no number as chat_id or id";
+}
+
+static bool is_json(const struct csv_field *f)
+{
+    struct tg_json_in in;
+
+    tg_json_in_init(&in, f->at, f->len);
+    tg_json_skip(&in);
+    return tg_json_in_done(&in);
+}
+
+/* @return TG_OK, TG_DATA, TG_NOMEM */
+static tg_code read_field(struct tg_batch *b, struct tg_row *row, int id, const struct csv_field *f)
+{
+    enum tg_field_type type = tg_field((enum tg_field_id)id)->type;
+    void *member = (char *)row + tg_row_offset[id];
+    bool good = true;
+
+    if (f->len == 0 && !f->quoted)
+        return TG_OK;
+    if (type == TG_FIELD_I64) {
+        good = take_i64(f, member);
+    } else if (type == TG_FIELD_TIME) {
+        good = take_time(f, member);
+    } else if (type == TG_FIELD_BOOL) {
+        bool yes = f->len == 4 && memcmp(f->at, "true", 4) == 0;
+
+        good = yes || (f->len == 5 && memcmp(f->at, "false", 5) == 0);
+        *(int64_t *)member = yes;
+    } else {
+        struct tg_str s = { NULL, 0 };
+
+        good = type == TG_FIELD_JSON ? is_json(f) : tg_utf8_valid(f->at, f->len);
+        if (good)
+            s = tg_batch_text(b, f->at, f->len);
+        if (good && !s.at)
+            return TG_NOMEM;
+        memcpy(member, &s, sizeof s);
+    }
+    row->present |= UINT64_C(1) << id;
+    return good ? TG_OK : TG_DATA;
+}
+
+tg_code tg_csv_read_row(const struct tg_file_columns *columns, struct tg_batch *b, const char *at,
+                        size_t len, struct tg_error *err)
+{
+    struct tg_row *row = tg_batch_row(b);
+    tg_code code = TG_OK;
+    struct csv_field f;
+    struct csv_in in;
+    size_t n = 0;
+
+    if (!row)
+        return tg_fail(err, TG_LIMIT, "the batch is full");
+    csv_in_init(&in, at, len);
+    for (; n < columns->n && next_field(&in, &f) && code == TG_OK; n++)
+        if (columns->field[n] >= 0)
+            code = read_field(b, row, columns->field[n], &f);
+    tg_buf_done(&in.text);
+    if (in.bad || n != columns->n || in.more || !(row->present & TG_ROW_BIT(chat_id)) ||
+        !(row->present & TG_ROW_BIT(id)))
+        code = code == TG_NOMEM ? code : TG_DATA;
+    if (code == TG_OK)
+        return TG_OK;
+    b->n--;
+    return code == TG_DATA ? tg_fail(err, TG_DATA, "not the CSV of a row")
+                           : tg_fail(err, TG_NOMEM, "no memory for a row");
+}
