@@ -154,9 +154,22 @@ static bool wish_match(void *ctx, const struct sim_chat *chat, int64_t id)
     return filter_ok(m, wish->filter);
 }
 
+/* Where the messages of a thread lie. */
+static struct sim_window thread_window(const struct sim_chat *chat, int64_t top)
+{
+    struct sim_window all = { .lo = 1, .hi = chat->top_id };
+
+    if (chat->kind == SIM_DISCUSSION) { /* in the block of ids of its first message, and the next */
+        all.lo = top;
+        all.hi = TG_MIN(all.hi, top + 2 * SIM_DISCUSS_BLOCK);
+    }
+    return all;
+}
+
 /* How many messages a thread has, counted once. */
 static uint64_t thread_size(struct sim_call *c, const struct sim_chat *chat, int64_t top)
 {
+    struct sim_window window = thread_window(chat, top);
     struct sim_core *core = c->core;
     uint64_t n = 0;
 
@@ -164,9 +177,11 @@ static uint64_t thread_size(struct sim_call *c, const struct sim_chat *chat, int
         if (core->thread[i].chat == chat->index && core->thread[i].top == top)
             return core->thread[i].n;
     }
-    for (uint64_t i = 0; i < chat->n_messages; i++) {
+    for (uint64_t i = sim_world_rank(core->world, chat, window.lo); i < chat->n_messages; i++) {
         int64_t id = sim_world_select(core->world, chat, i);
 
+        if (id > window.hi)
+            break;
         n += sim_world_thread(core->world, chat, id) == top;
     }
     if (core->n_threads == TG_COUNT(core->thread))
@@ -191,6 +206,12 @@ static struct tl_value *answer(struct sim_call *c, const struct tl_value *q,
     struct sim_page page = sim_page_of(q);
     struct sim_found found = { .n = 0 };
 
+    if (wish->thread) {
+        struct sim_window thread = thread_window(chat, wish->thread);
+
+        window.lo = TG_MAX(window.lo, thread.lo);
+        window.hi = TG_MIN(window.hi, thread.hi);
+    }
     if (min_date > 0)
         window.lo = TG_MAX(window.lo, sim_world_id_at(c->core->world, chat, min_date + 1));
     if (max_date > 0)

@@ -30,6 +30,9 @@ enum sim_discussions {
     SIM_DISCUSS_MIXED,  /* in turn: open, closed, open to the second person alone, closed */
 };
 
+/** Ids of a discussion group that belong to the same posts; see world_discuss.c. */
+#define SIM_DISCUSS_BLOCK 256
+
 struct sim_world_options {
     uint64_t seed;
     uint32_t n_chats;      /* cycle through the kinds below; at least one of each when n >= 6. Left

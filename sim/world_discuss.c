@@ -26,7 +26,7 @@
 
 #include "sim/world_int.h"
 
-enum { POSTS = 16, GAP = 16, BLOCK = POSTS * GAP, FIRST = 2 };
+enum { POSTS = 16, BLOCK = SIM_DISCUSS_BLOCK, GAP = BLOCK / POSTS, FIRST = 2 };
 
 static const struct sim_chat_in *other_side(const struct sim_world *w, const struct sim_chat_in *c)
 {

@@ -38,10 +38,20 @@ struct source_page {
     int64_t flood_wait_s, sent_us;
 };
 
+/* The first page of a thread that is asked for before its turn. */
+struct source_ahead {
+    enum source_ahead_state { AHEAD_NONE, AHEAD_ASKED, AHEAD_HERE, AHEAD_GONE } state;
+    int64_t post;
+    struct source_part part;
+    struct tg_page_info info;
+    struct tgc_reply reply; /* without its body, which the part has */
+};
+
 /* A request of the plan that is on its way, with its salvage if it came to that. */
 struct source_request {
     bool busy, salvaging;
     bool proved; /* by the server's count: nothing is missing in what came */
+    struct source_ahead ahead; /* not the plan's yet */
     struct tg_history_source *source;
     struct tg_history_request plan; /* of a bot: ids offset_id-limit..offset_id-1, newest first */
     struct tg_history_request part; /* of a bot: what of it is being asked for */
@@ -82,6 +92,7 @@ struct source_threads {
     int64_t done;   /* posts up to it are done with */
     int64_t post;   /* at work; 0: none */
     int64_t last;   /* of its comments, that an earlier run has read */
+    int64_t ask;    /* post that a request is being made for; 0: that at work */
     bool begun;     /* its comments are being read, or are */
     bool whole;     /* from the first one on */
     uint64_t n_fetched;
@@ -176,8 +187,13 @@ void source_quarantine(struct tg_history_source *s, int32_t id, const char *reas
 int32_t source_id_of(const struct tg_history_source *s, const uint8_t *bytes, size_t len);
 void source_send_pages(struct tg_history_source *s);
 void source_on_page(void *ctx, const struct tgc_reply *reply);
-/** Takes back all requests of the plan and what they gathered. */
-void source_cancel_pages(struct tg_history_source *s);
+struct source_request *source_free_request(struct tg_history_source *s);
+/** Takes back all requests of the plan and what they gathered; those made ahead only if `all`. */
+void source_cancel_pages(struct tg_history_source *s, bool all);
+/** What a reply to the plan's request holds. */
+void source_page_came(struct tg_history_source *s, struct source_request *r,
+                      const struct tgc_reply *reply, struct source_part *part,
+                      const struct tg_page_info *info);
 void source_page_free(struct tg_history_source *s, struct source_page *page);
 bool source_page_add(struct source_page *page, const struct source_part *part);
 void source_part_drop(struct tg_history_source *s, struct source_part *part);
@@ -221,6 +237,15 @@ bool source_threads_count(struct tg_history_source *s, const struct tg_page *pag
                           const struct tg_page_info *info);
 /** @return whether all comments on the post are read */
 bool source_threads_over(const struct tg_history_source *s);
+/** Asks for the first pages of the next threads, as many as may be on their way at once. */
+void source_threads_ahead(struct tg_history_source *s);
+/** Keeps what came ahead of its turn, or that it is gone. part NULL: the call failed. @return false
+ *  if the reply is none of that kind */
+bool source_threads_early(struct tg_history_source *s, struct source_request *r,
+                          const struct tgc_reply *reply, const struct source_part *part,
+                          const struct tg_page_info *info);
+/** @return whether the request of the plan was made ahead */
+bool source_threads_adopt(struct tg_history_source *s, const struct tg_history_request *plan);
 /** @return whether the reply tells that the post, or its comments, were deleted meanwhile */
 bool source_threads_gone(struct tg_history_source *s, const struct tgc_reply *reply);
 

@@ -274,6 +274,24 @@ static void on_whole_page(struct tg_history_source *s, struct source_request *r,
     deliver(s, r, page);
 }
 
+void source_page_came(struct tg_history_source *s, struct source_request *r,
+                      const struct tgc_reply *reply, struct source_part *part,
+                      const struct tg_page_info *info)
+{
+    if (r->page)
+        note_reply(r->page, reply);
+    if (s->bot) {
+        source_bot_reply(s, r, part, info);
+    } else if (r->salvaging) {
+        on_salvage(s, r, part, info);
+    } else if (info->fault == TG_PAGE_BAD_MESSAGE) {
+        source_part_drop(s, part);
+        start_salvage(s, r);
+    } else {
+        on_whole_page(s, r, reply, part, info);
+    }
+}
+
 void source_on_page(void *ctx, const struct tgc_reply *reply)
 {
     struct source_request *r = ctx;
@@ -285,7 +303,7 @@ void source_on_page(void *ctx, const struct tgc_reply *reply)
     s->now_us = reply->now_us;
     if (reply->code != TG_OK) {
         r->busy = false;
-        if (!source_threads_gone(s, reply))
+        if (!source_threads_early(s, r, reply, NULL, NULL) && !source_threads_gone(s, reply))
             source_fail(s, reply->err);
         return;
     }
@@ -297,18 +315,8 @@ void source_on_page(void *ctx, const struct tgc_reply *reply)
     if (info.fault == TG_PAGE_BAD_PEER)
         note_bad_peers(s, &part, &info);
     tg_page_peers(part.page, learn_peer, &tgc_session(s->options.client)->peers);
-    if (r->page)
-        note_reply(r->page, reply);
-    if (s->bot) {
-        source_bot_reply(s, r, &part, &info);
-    } else if (r->salvaging) {
-        on_salvage(s, r, &part, &info);
-    } else if (info.fault == TG_PAGE_BAD_MESSAGE) {
-        source_part_drop(s, &part);
-        start_salvage(s, r);
-    } else {
-        on_whole_page(s, r, reply, &part, &info);
-    }
+    if (!source_threads_early(s, r, reply, &part, &info))
+        source_page_came(s, r, reply, &part, &info);
 }
 
 static bool send_page(struct tg_history_source *s, struct source_request *r)
@@ -330,34 +338,54 @@ static bool may_ask(const struct tg_history_source *s)
            (!io->may_ask || io->may_ask(io->ctx));
 }
 
+struct source_request *source_free_request(struct tg_history_source *s)
+{
+    struct source_request *r = s->request;
+
+    while (r->busy || r->ahead.state != AHEAD_NONE)
+        r++;
+    return r;
+}
+
 void source_send_pages(struct tg_history_source *s)
 {
-    while (s->step == STEP_PAGES && may_ask(s)) {
-        struct source_request *r = s->request;
+    struct tg_history_request plan;
 
-        while (r->busy)
-            r++;
-        if ((s->bot ? source_bot_next(s, &r->plan) : tg_history_next(s->plan, &r->plan)) != TG_OK)
-            return;
+    while (s->step == STEP_PAGES && may_ask(s)) {
+        struct source_request *r;
+
+        if ((s->bot ? source_bot_next(s, &plan) : tg_history_next(s->plan, &plan)) != TG_OK)
+            break;
+        if (source_threads_adopt(s, &plan))
+            continue;
+        r = source_free_request(s);
         r->source = s;
-        r->part = r->plan;
+        r->plan = r->part = plan;
         r->proved = false;
         r->busy = true;
         s->n_out++;
         if (!send_page(s, r))
             r->busy = false;
     }
+    if (s->options.through && s->step == STEP_PAGES)
+        source_threads_ahead(s);
 }
 
-void source_cancel_pages(struct tg_history_source *s)
+void source_cancel_pages(struct tg_history_source *s, bool all)
 {
+    s->n_out = 0;
     for (size_t i = 0; i < SOURCE_REQUEST_MAX; i++) {
         struct source_request *r = &s->request[i];
 
+        if (r->ahead.state != AHEAD_NONE && !all) {
+            s->n_out += r->busy;
+            continue;
+        }
         if (r->busy)
             tgc_cancel(s->options.client, r->call);
+        if (r->ahead.state == AHEAD_HERE)
+            source_part_drop(s, &r->ahead.part);
         source_page_free(s, r->page);
         *r = (struct source_request){ 0 };
     }
-    s->n_out = 0;
 }

@@ -96,7 +96,7 @@ bool source_ask(struct tg_history_source *s, const struct tg_history_request *q,
         return false;
     }
     if (through)
-        tg_buf_u32(&body, (uint32_t)s->by_post.post);
+        tg_buf_u32(&body, (uint32_t)(s->by_post.ask ? s->by_post.ask : s->by_post.post));
     tg_buf_u32(&body, (uint32_t)q->offset_id);
     tg_buf_u32(&body, (uint32_t)offset_date);
     tg_buf_u32(&body, (uint32_t)q->add_offset);
@@ -351,7 +351,7 @@ static void drop_page(void *ctx, void *page)
 
 static void end_plan(struct tg_history_source *s)
 {
-    source_cancel_pages(s);
+    source_cancel_pages(s, false);
     source_bot_done(s);
     tg_history_free(s->plan, drop_page, s);
     s->plan = NULL;
@@ -417,7 +417,7 @@ static void cancel_all(struct tg_history_source *s)
     if (s->lookup.busy)
         tgc_cancel(s->options.client, s->lookup.call);
     s->lookup.busy = false;
-    source_cancel_pages(s);
+    source_cancel_pages(s, true);
 }
 
 /* The owner may do anything in done but free the source. */

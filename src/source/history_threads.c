@@ -9,7 +9,9 @@
  * For groups that the account cannot read: the comments can be read by whoever reads the channel.
  * Posts without comments cost no request. A thread is one plan (telegram/history.h) without an
  * upper end: it is over when as many comments came as the server counts, which takes no request
- * more than their pages; where the count does not fit, when the plan has proved it.
+ * more than their pages; where the count does not fit, when the plan has proved it. Threads are
+ * read one after the other, while the first pages of the next ones are on their way: most have no
+ * second.
  *
  * Which posts have comments is known where the channel was read just before; what of it was not,
  * since it is another run, or a range of it, is read again here.
@@ -26,7 +28,7 @@
 
 #include "source/history_impl.h"
 
-enum { POSTS_AHEAD = 200, POSTS_IN_FLIGHT = 2, ALL_OF_IT = INT32_MAX };
+enum { POSTS_AHEAD = 200, POSTS_IN_FLIGHT = 2, AHEAD_MAX = 32, ALL_OF_IT = INT32_MAX };
 
 int64_t source_place(const struct tg_history_source *s)
 {
@@ -120,7 +122,7 @@ static void on_posts_done(void *ctx, const struct tg_error *err)
 
 static bool may_ask(void *ctx)
 {
-    const struct tg_source_io *io = &((struct tg_history_source *)ctx)->options.io;
+    const struct tg_source_io *io = &((const struct tg_history_source *)ctx)->options.io;
 
     return !io->may_ask || io->may_ask(io->ctx);
 }
@@ -149,6 +151,13 @@ static bool start_posts(struct tg_history_source *s)
     return t->posts != NULL;
 }
 
+static bool knows_posts(const struct tg_history_source *s)
+{
+    const struct source_threads *t = &s->by_post;
+
+    return !t->posts && s->options.posts.to && s->options.posts.from <= t->done + 1;
+}
+
 /* From the posts that are known. */
 static bool next_known(struct tg_history_source *s)
 {
@@ -172,7 +181,7 @@ static bool next_post(struct tg_history_source *s)
     struct source_threads *t = &s->by_post;
     struct tg_source_state state;
 
-    if (!t->posts && s->options.posts.to && s->options.posts.from <= t->done + 1)
+    if (knows_posts(s))
         return next_known(s);
     for (;;) {
         while (t->held && t->next < t->batch->n) {
@@ -270,12 +279,116 @@ bool source_threads_over(const struct tg_history_source *s)
     return s->options.through && s->by_post.over && s->covered >= s->by_post.top;
 }
 
-bool source_threads_gone(struct tg_history_source *s, const struct tgc_reply *reply)
+static bool is_gone(const struct tgc_reply *reply)
 {
-    if (!s->options.through || strcmp(reply->rpc_text, "MSG_ID_INVALID") != 0)
-        return false;
+    return strcmp(reply->rpc_text, "MSG_ID_INVALID") == 0;
+}
+
+static void end_thread(struct tg_history_source *s)
+{
     s->by_post.over = true;
     s->by_post.top = s->covered;
+}
+
+bool source_threads_gone(struct tg_history_source *s, const struct tgc_reply *reply)
+{
+    if (!s->options.through || !is_gone(reply))
+        return false;
+    end_thread(s);
     s->n_out--;
+    return true;
+}
+
+/* ---- ahead ---- */
+
+/* @return the n-th post with comments behind the one at work, from 0; 0: it is not known yet */
+static int64_t post_behind(const struct tg_history_source *s, size_t n)
+{
+    const struct tg_source_posts *known = &s->options.posts;
+    const struct source_threads *t = &s->by_post;
+
+    if (knows_posts(s)) {
+        size_t i = t->next;
+
+        while (i < known->n && known->id[i] <= t->post)
+            i++;
+        return n < known->n - i ? known->id[i + n] : 0;
+    }
+    for (size_t i = t->next; t->held && i < t->batch->n; i++)
+        if (t->batch->row[i].replies > 0 && n-- == 0)
+            return t->batch->row[i].id;
+    return 0;
+}
+
+static struct source_request *find_ahead(struct tg_history_source *s, int64_t post)
+{
+    for (size_t i = 0; i < SOURCE_REQUEST_MAX; i++)
+        if (s->request[i].ahead.state != AHEAD_NONE && s->request[i].ahead.post == post)
+            return &s->request[i];
+    return NULL;
+}
+
+void source_threads_ahead(struct tg_history_source *s)
+{
+    static const struct tg_history_request first = { .offset_id = 1,
+                                                     .add_offset = -TG_PAGE_LIMIT,
+                                                     .limit = TG_PAGE_LIMIT };
+    size_t most = (size_t)TG_MIN(s->options.settings->in_flight - 1, (int64_t)AHEAD_MAX);
+
+    for (size_t i = 0; i < most && s->step == STEP_PAGES && may_ask(s); i++) {
+        int64_t post = post_behind(s, i);
+        struct source_request *r;
+
+        if (!post)
+            return;
+        if (find_ahead(s, post))
+            continue;
+        r = source_free_request(s);
+        *r = (struct source_request){ .source = s,
+                                      .ahead = { .state = AHEAD_ASKED, .post = post } };
+        s->by_post.ask = post;
+        r->busy = source_ask(s, &first, 0, source_on_page, r, &r->call);
+        s->by_post.ask = 0;
+        s->n_out += r->busy;
+        if (!r->busy)
+            r->ahead.state = AHEAD_NONE;
+    }
+}
+
+bool source_threads_early(struct tg_history_source *s, struct source_request *r,
+                          const struct tgc_reply *reply, const struct source_part *part,
+                          const struct tg_page_info *info)
+{
+    if (r->ahead.state != AHEAD_ASKED || (!part && !is_gone(reply)))
+        return false;
+    r->busy = false;
+    s->n_out--;
+    r->ahead.state = part ? AHEAD_HERE : AHEAD_GONE;
+    if (part) {
+        r->ahead.part = *part;
+        r->ahead.info = *info;
+        r->ahead.reply = *reply;
+        r->ahead.reply.body = NULL;
+    }
+    return true;
+}
+
+bool source_threads_adopt(struct tg_history_source *s, const struct tg_history_request *plan)
+{
+    bool first = s->options.through && plan->offset_id == 1 && plan->min_id == 0;
+    struct source_request *r = first ? find_ahead(s, s->by_post.post) : NULL;
+    enum source_ahead_state state = r ? r->ahead.state : AHEAD_NONE;
+
+    if (!r)
+        return false;
+    r->ahead.state = AHEAD_NONE;
+    r->plan = r->part = *plan;
+    if (state == AHEAD_GONE)
+        end_thread(s);
+    if (state != AHEAD_HERE)
+        return true;
+    r->busy = true;
+    s->n_out++;
+    source_page_came(s, r, &r->ahead.reply, &r->ahead.part, &r->ahead.info);
     return true;
 }
