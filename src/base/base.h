@@ -38,13 +38,6 @@ static inline void tg_fetch(const void *bytes, size_t n)
         __builtin_prefetch((const char *)bytes + i);
 }
 
-/* The same for bytes that are written soon. */
-static inline void tg_fetch_to_write(void *bytes, size_t n)
-{
-    for (size_t i = 0; i < n; i += 64)
-        __builtin_prefetch((char *)bytes + i, 1);
-}
-
 static inline uint32_t tg_le32(const void *p)
 {
     const uint8_t *b = p;

@@ -130,8 +130,6 @@ struct tg_row *tg_batch_row(struct tg_batch *b)
     if (b->n == b->cap)
         return NULL;
     row = &b->row[b->n++];
-    if (b->n < b->cap) /* the next one: a batch's worth of rows ago it was used last */
-        tg_fetch_to_write(row + 1, sizeof *row);
     memset(row, 0, sizeof *row);
     b->bytes += sizeof *row;
     return row;

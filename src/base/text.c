@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/block16.h"
-
 /* The digits of four bytes, the first in the lowest byte: the halves are spread, one to a byte, and
  * those above 9 moved on to the letters. */
 static inline uint64_t eight_hex(uint32_t bytes)
@@ -26,37 +24,10 @@ static inline uint64_t eight_hex(uint32_t bytes)
     return x + UINT64_C(0x3030303030303030) + letter * ('a' - '0' - 10);
 }
 
-#if defined(__SSE2__)
-
-static inline __m128i hex_digits(__m128i halves)
-{
-    __m128i letter = _mm_cmpgt_epi8(halves, _mm_set1_epi8(9));
-
-    letter = _mm_and_si128(letter, _mm_set1_epi8('a' - '0' - 10));
-    return _mm_add_epi8(_mm_add_epi8(halves, _mm_set1_epi8('0')), letter);
-}
-
-/* A digest of 128 bits, such as every row has, in one go. */
-static void put_hex16(char *out, const uint8_t *b)
-{
-    const __m128i low_half = _mm_set1_epi8(15);
-    __m128i v = tg_load16(b), low = _mm_and_si128(v, low_half);
-    __m128i high = _mm_and_si128(_mm_srli_epi16(v, 4), low_half);
-
-    _mm_storeu_si128((__m128i *)(void *)out, hex_digits(_mm_unpacklo_epi8(high, low)));
-    _mm_storeu_si128((__m128i *)(void *)(out + 16), hex_digits(_mm_unpackhi_epi8(high, low)));
-}
-
-#endif
-
 void tg_hex(char *out, const void *bytes, size_t n)
 {
     const uint8_t *b = bytes;
 
-#if defined(__SSE2__)
-    for (; n >= 16; n -= 16, b += 16, out += 32)
-        put_hex16(out, b);
-#endif
     for (; n >= 4; n -= 4, b += 4, out += 8)
         tg_put_le64(out, eight_hex(tg_le32(b)));
     for (; n; n--, b++, out += 2) {
