@@ -141,6 +141,13 @@ void tg_circuits_init(struct tg_circuits *cs, const struct tg_breaker_options *o
     tg_breaker_init(&cs->account, &cs->options, now_us);
 }
 
+void tg_circuits_done(struct tg_circuits *cs)
+{
+    free(cs->dc);
+    cs->dc = NULL;
+    cs->n_dcs = 0;
+}
+
 /* @return its place; n_dcs: it has none */
 static uint32_t place_of(const struct tg_circuits *cs, int32_t dc)
 {
@@ -165,6 +172,11 @@ struct tg_breaker *tg_circuits_dc(struct tg_circuits *cs, int32_t dc, int64_t no
     if (i == TG_CIRCUIT_DCS)
         return NULL;
     if (i == cs->n_dcs) {
+        struct tg_circuit_dc *more = reallocarray(cs->dc, i + 1, sizeof *more);
+
+        if (!more)
+            return NULL;
+        cs->dc = more;
         cs->dc[cs->n_dcs++].id = dc;
         tg_breaker_init(&cs->dc[i].breaker, &cs->options, now_us);
     }

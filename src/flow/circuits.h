@@ -72,10 +72,10 @@ struct tg_circuits {
     /* kept */
     struct tg_breaker_options options;
     struct tg_breaker account;
-    struct {
+    struct tg_circuit_dc {
         int32_t id;
         struct tg_breaker breaker;
-    } dc[TG_CIRCUIT_DCS];
+    } *dc; /* in order of their first calls: most clients meet one or two */
     uint32_t n_dcs;
     int64_t suspect; /* the chat that all failures since the last success were about; 0: none yet */
     bool wide;       /* there were others */
@@ -93,8 +93,10 @@ void tg_circuit_defaults(struct tg_breaker_options *options);
 
 void tg_circuits_init(struct tg_circuits *cs, const struct tg_breaker_options *options,
                       int64_t now_us);
+void tg_circuits_done(struct tg_circuits *cs);
 
-/** @return the breaker of a DC, made if absent; NULL: there are too many */
+/** @return the breaker of a DC, made if absent, until the next call; NULL: there are too many, or
+ *          there is no memory */
 struct tg_breaker *tg_circuits_dc(struct tg_circuits *cs, int32_t dc, int64_t now_us);
 
 /**

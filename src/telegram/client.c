@@ -252,6 +252,7 @@ void tgc_free(struct tgc *c)
         free(c->gate[i]);
     }
     free(c->gate);
+    tg_circuits_done(&c->circuits);
     while (c->oldest)
         release(c, c->oldest);
     for (size_t i = 0; i < c->n_chunks; i++)

@@ -39,10 +39,14 @@ void tgc_circuit_init(struct tgc *c)
     if (!o->failure_threshold && !o->rate_permille)
         return; /* they never open */
     tg_breaker_load(&c->circuits.account, &s->breaker, c->now_us, c->now_us);
-    for (size_t i = 0; i < TG_DC_MAX; i++)
+    for (size_t i = 0; i < TG_DC_MAX; i++) {
+        struct tg_breaker *b = NULL;
+
         if (s->dc[i].id && s->dc[i].breaker.open)
-            tg_breaker_load(tg_circuits_dc(&c->circuits, s->dc[i].id, c->now_us),
-                            &s->dc[i].breaker, c->now_us, c->now_us);
+            b = tg_circuits_dc(&c->circuits, s->dc[i].id, c->now_us);
+        if (b)
+            tg_breaker_load(b, &s->dc[i].breaker, c->now_us, c->now_us);
+    }
 }
 
 void tgc_set_chats(struct tgc *c, struct tg_circuit_chats *chats)

@@ -246,6 +246,8 @@ static void run_seed(uint64_t seed)
     if (w.broken == NOTHING)
         assert_int_equal(w.n_opened, 0);
     n_opened[w.broken] += w.n_opened;
+    for (uint32_t i = 0; i < CLIENTS; i++)
+        tg_circuits_done(&w.client_of[i]);
     tg_circuit_chats_done(&w.chats);
 }
 
@@ -317,6 +319,7 @@ static void failures_are_charged_once(void **state)
         if (row[i].chat[0])
             assert_true((tg_circuit_chat(&chats, row[i].chat[0])->state == TG_BREAKER_OPEN) ==
                         row[i].chat_open);
+        tg_circuits_done(&cs);
         tg_circuit_chats_done(&chats);
     }
 }
@@ -340,6 +343,7 @@ static void open_chats_are_kept(void **state)
     assert_non_null(tg_circuit_chat(&chats, 7));
     assert_int_equal(tg_circuit_chat(&chats, 7)->state, TG_BREAKER_OPEN);
     assert_null(tg_circuit_chat(&chats, 100));
+    tg_circuits_done(&cs);
     tg_circuit_chats_done(&chats);
 }
 
