@@ -372,7 +372,7 @@ class OnQueue(Run):
                  "--batch-size", "50"]
         kills = 0
         for seconds in (1.5, 2, 2.5):
-            run = kit.start(*words, "--rate", "30", "--burst", "1", stdout=subprocess.DEVNULL,
+            run = kit.start(*words, "--rate", "5", "--burst", "1", stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL)
             try:
                 run.wait(seconds)
