@@ -30,8 +30,8 @@ enum { ARGS_MAX = 64, MOVES_MAX = 5, PORT = 6379, HOST_MAX = 255 };
 #define PAUSE_LAST_US (5 * TG_SECOND_US)
 
 struct tg_redis {
-    char host[HOST_MAX + 1];
-    int port;
+    char host[HOST_MAX + 1], first_host[HOST_MAX + 1]; /* where to; what the URL says */
+    int port, first_port;
     char *user, *password; /* NULL: none */
     int64_t db;
     int64_t timeout_ms;
@@ -86,6 +86,12 @@ static bool parse_user(struct tg_redis *r, const char *text, size_t n)
     return r->password != NULL;
 }
 
+static void name_it(struct tg_redis *r)
+{
+    snprintf(r->name, sizeof r->name, strchr(r->host, ':') ? "[%s]:%d" : "%s:%d", r->host,
+             r->port);
+}
+
 /* "host", "host:port", "[::1]:port" */
 static bool set_address(struct tg_redis *r, const char *text, size_t n)
 {
@@ -117,8 +123,9 @@ static bool set_address(struct tg_redis *r, const char *text, size_t n)
     memcpy(r->host, host, (size_t)(host_end - host));
     r->host[host_end - host] = 0;
     r->port = (int)number;
-    snprintf(r->name, sizeof r->name, strchr(r->host, ':') ? "[%s]:%d" : "%s:%d", r->host,
-             r->port);
+    memcpy(r->first_host, r->host, sizeof r->host);
+    r->first_port = r->port;
+    name_it(r);
     return true;
 }
 
@@ -378,6 +385,9 @@ tg_code tg_redis_connect(struct tg_redis *r, struct tg_error *err)
     r->pause_us = TG_MIN(TG_MAX(r->pause_us * 2, PAUSE_FIRST_US), PAUSE_LAST_US);
     r->again_us = tg_clock_mono_us() + r->pause_us;
     r->why = *err;
+    memcpy(r->host, r->first_host, sizeof r->host); /* a cluster may have another node for it now */
+    r->port = r->first_port;
+    name_it(r);
     return code;
 }
 
@@ -399,8 +409,7 @@ static bool follow(struct tg_redis *r, const char *text)
     if (host[0])
         memcpy(r->host, host, sizeof host);
     r->port = (int)port;
-    snprintf(r->name, sizeof r->name, strchr(r->host, ':') ? "[%s]:%d" : "%s:%d", r->host,
-             r->port);
+    name_it(r);
     return true;
 }
 

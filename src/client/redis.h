@@ -5,7 +5,8 @@
  * Every call blocks for a bounded time, so it belongs on a thread of its own. A connection that was
  * lost is made again by the next call, not more often than a growing pause allows (a tenth of a
  * second to five seconds). What the server answers with MOVED is asked again where it points, and
- * the connection stays there: whoever keeps to keys of one hash tag needs no map of the cluster.
+ * the connection stays there, until that node is gone: then the URL's is asked again. Whoever keeps
+ * to keys of one hash tag needs no map of the cluster.
  *
  *   code               when
  *   TG_USAGE           the URL cannot be read

@@ -263,6 +263,44 @@ static void a_cluster(void **state)
     redis_end(&g[1]);
 }
 
+/* Another node takes the keys of one that is gone: the one of the URL tells which. */
+static void a_node_that_is_gone(void **state)
+{
+    static const char *const get[] = { "GET", "{far}x", NULL };
+    struct redis_rig g[2];
+    struct redisReply *reply;
+    struct tg_redis *r;
+    struct tg_error err;
+    char slot[16], id[48];
+    int near;
+
+    (void)state;
+    redis_start_cluster(g);
+    r = connection(g[0].url);
+    good(tg_redis_words(r, (const char *const[]){ "CLUSTER", "KEYSLOT", "{far}x", NULL }, &reply,
+                        &err), &err);
+    near = tg_redis_i64(reply, 0) <= 8191; /* the node that has it not */
+    snprintf(slot, sizeof slot, "%d", (int)tg_redis_i64(reply, 0));
+    tg_redis_reply_free(reply);
+    tg_redis_free(r);
+    r = connection(g[near].url);
+    good(tg_redis_words(r, (const char *const[]){ "CLUSTER", "MYID", NULL }, &reply, &err), &err);
+    snprintf(id, sizeof id, "%.*s", (int)tg_redis_str(reply).len,
+             (const char *)tg_redis_str(reply).at);
+    tg_redis_reply_free(reply);
+    good(tg_redis_words(r, get, NULL, &err), &err);
+    assert_non_null(strstr(g[!near].url, tg_redis_name(r)));
+    redis_stop(&g[!near]);
+    redis_do(&g[near], (const char *const[]){ "CLUSTER", "SETSLOT", slot, "NODE", id, NULL });
+    for (int i = 0; i < 20 && tg_redis_words(r, get, NULL, &err) != TG_OK; i++)
+        usleep(50000);
+    good(tg_redis_words(r, get, NULL, &err), &err);
+    assert_non_null(strstr(g[near].url, tg_redis_name(r)));
+    tg_redis_free(r);
+    redis_end(&g[near]);
+    redis_end(&g[!near]);
+}
+
 int main(void)
 {
     const struct CMUnitTest test[] = {
@@ -272,6 +310,7 @@ int main(void)
         cmocka_unit_test(a_server_that_goes_and_comes),
         cmocka_unit_test(subscriptions),
         cmocka_unit_test(a_cluster),
+        cmocka_unit_test(a_node_that_is_gone),
     };
 
     if (!tg_redis_built_in())

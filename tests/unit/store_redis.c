@@ -6,6 +6,10 @@
 #include "tests/redis_rig.h"
 #include "tests/unit/store_contract.h"
 
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
 static struct redis_rig rig;
 static char url[160];
 static int n_stores;
@@ -108,8 +112,8 @@ static void a_server_that_comes_back(void **state)
     redis_end(&own);
 }
 
-/* The answer is lost, the change is not: asked again, it is not made twice. */
-static void an_answer_that_is_lost(void **state)
+/* A connection that was cut before anything was asked: nobody notices, nothing is made twice. */
+static void a_connection_that_is_cut(void **state)
 {
     static const char *const cut[] = { "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes", NULL };
     struct tg_lease lease = { .owner = "host:1" };
@@ -121,16 +125,113 @@ static void an_answer_that_is_lost(void **state)
     contract_start(&c);
     for (uint64_t i = 0; i < 3; i++) {
         redis_do(&rig, cut);
-        assert_int_equal(contract_put(&c.a, "job", i, 1, "x", &c.err), TG_OK);
+        good(contract_put(&c.a, "job", i, 1, "x", &c.err), &c.err);
         redis_do(&rig, cut);
-        assert_int_equal(c.a.ops->append(c.a.self, "dead", "job", 1, "x", 1, &n, &c.err), TG_OK);
+        good(c.a.ops->append(c.a.self, "dead", "job", 1, "x", 1, &n, &c.err), &c.err);
         redis_do(&rig, cut);
-        assert_int_equal(c.a.ops->lease(c.a.self, "job", 0, 100, &lease, &c.err), TG_OK);
+        good(c.a.ops->lease(c.a.self, "job", 0, 100, &lease, &c.err), &c.err);
     }
-    assert_int_equal(c.b.ops->history(c.b.self, "checkpoint", "job", list_doc, &l, &c.err), TG_OK);
+    good(c.b.ops->history(c.b.self, "checkpoint", "job", list_doc, &l, &c.err), &c.err);
     assert_string_equal(l.text, "job:3=x job:2=x job:1=x ");
     assert_int_equal(n, 3);
     contract_end(&c);
+}
+
+/* Passes one connection at a time on to a server, but for an answer that it swallows. */
+struct relay {
+    int listener, port, to;
+    atomic_int swallow; /* that answer from now on: then the connection is cut */
+    pthread_t thread;
+};
+
+static int socket_at(int port, bool listens)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port = htons((uint16_t)port) };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (listens ? bind(fd, (struct sockaddr *)&a, sizeof a) || listen(fd, 8)
+                : connect(fd, (struct sockaddr *)&a, sizeof a))
+        fail_msg("no socket");
+    return fd;
+}
+
+static void pass_on(struct relay *r, int near)
+{
+    struct pollfd end[2] = { { near, POLLIN, 0 }, { socket_at(r->to, false), POLLIN, 0 } };
+    char bytes[4096];
+
+    while (poll(end, 2, -1) > 0) {
+        int from = end[0].revents ? 0 : 1;
+        ssize_t n = read(end[from].fd, bytes, sizeof bytes);
+
+        if (n <= 0 || (from == 1 && atomic_load(&r->swallow) > 0 &&
+                       atomic_fetch_sub(&r->swallow, 1) == 1))
+            break;
+        if (write(end[!from].fd, bytes, (size_t)n) != n)
+            break;
+    }
+    close(end[1].fd);
+}
+
+static void *relay_run(void *arg)
+{
+    struct relay *r = arg;
+    int near;
+
+    while ((near = accept(r->listener, NULL, NULL)) >= 0) {
+        pass_on(r, near);
+        close(near);
+    }
+    return NULL;
+}
+
+/* A change that is made, but whose answer is lost, is asked for again: it is not made twice. */
+static void an_answer_that_is_lost(void **state)
+{
+    struct relay r = { .port = redis_free_port(), .to = rig.port };
+    struct tg_lease lease = { .owner = "host:1" }, other = { .owner = "host:2" };
+    struct listed docs = { "", 0 }, entries = { "", 0 };
+    struct contract c;
+    uint64_t n;
+
+    (void)state;
+    fresh();
+    r.listener = socket_at(r.port, true);
+    pthread_create(&r.thread, NULL, relay_run, &r);
+    snprintf(url, sizeof url, "redis://127.0.0.1:%d?prefix=s%d&timeout=2s", r.port, n_stores);
+    good(tg_store_open(url, &c.a, &c.err), &c.err);
+    for (int i = 0; i < 3; i++) { /* the first time the scripts are not known yet */
+        atomic_store(&r.swallow, i);
+        good(contract_put(&c.a, "job", (uint64_t)i, 1, "x", &c.err), &c.err);
+        atomic_store(&r.swallow, i);
+        good(c.a.ops->append(c.a.self, "dead", "job", 1, "x", 1, &n, &c.err), &c.err);
+        assert_int_equal(n, i + 1);
+    }
+    for (int i = 0; i < 3; i++) { /* taken and renewed; what is read, and the change */
+        atomic_store(&r.swallow, i);
+        good(c.a.ops->lease(c.a.self, "job", i, 100, &lease, &c.err), &c.err);
+        assert_int_equal(lease.token, 1);
+    }
+    atomic_store(&r.swallow, 2);
+    good(c.a.ops->release(c.a.self, "job", &lease, &c.err), &c.err);
+    atomic_store(&r.swallow, 2);
+    good(c.a.ops->lease(c.a.self, "job", 3, 100, &other, &c.err), &c.err);
+    assert_int_equal(other.token, 2);
+    atomic_store(&r.swallow, 1);
+    good(c.a.ops->history(c.a.self, "checkpoint", "job", list_doc, &docs, &c.err), &c.err);
+    assert_string_equal(docs.text, "job:3=x job:2=x job:1=x ");
+    atomic_store(&r.swallow, 1);
+    good(c.a.ops->prune(c.a.self, "checkpoint", "job", 1, &c.err), &c.err);
+    atomic_store(&r.swallow, 1);
+    good(c.a.ops->drop(c.a.self, "dead", "job", 2, 2, &c.err), &c.err);
+    good(c.a.ops->read(c.a.self, "dead", "job", 1, list_entry, &entries, &c.err), &c.err);
+    assert_string_equal(entries.text, "1@1=x 3@1=x ");
+    assert_int_equal(atomic_load(&r.swallow), 0); /* each was */
+    tg_store_close(&c.a);
+    shutdown(r.listener, SHUT_RDWR);
+    pthread_join(r.thread, NULL);
+    close(r.listener);
 }
 
 static void a_cluster(void **state)
@@ -436,6 +537,7 @@ int main(void)
     const struct CMUnitTest test[] = {
         STORE_CONTRACT_TESTS,
         cmocka_unit_test(a_server_that_comes_back),
+        cmocka_unit_test(a_connection_that_is_cut),
         cmocka_unit_test(an_answer_that_is_lost),
         cmocka_unit_test(a_cluster),
         cmocka_unit_test(numbers_that_no_double_holds),
