@@ -43,6 +43,10 @@ TG_API void tg_config_free(struct tg_config *config); /* NULL is nothing; secret
 TG_API tg_code tg_config_set(struct tg_config *config, const char *name, const char *value,
                              struct tg_error *err) TG_MUST_CHECK;
 
+/** @return the text of a setting that is a text, valid until it is set again or the config is
+ *  freed; NULL if it has none */
+TG_API const char *tg_config_text(const struct tg_config *config, const char *name);
+
 /** @return whether any scope has a setting of that name, and whether it is a flag */
 TG_API bool tg_config_known(const char *name, bool *ret_is_flag);
 

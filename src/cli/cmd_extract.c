@@ -47,6 +47,7 @@ const struct cli_command cmd_extract = {
     .examples = "  tgdata extract @durov --to ndjson:out\n"
                 "  tgdata extract --all --to ndjson:out --state sqlite:state.db --job nightly\n"
                 "  tgdata extract --all --to ndjson:out --accounts sessions/\n"
+                "  tgdata extract @durov --to stdout: --state sqlite:pipe.db | jq -r .text\n"
                 "  tgdata extract -1001234567890 --to ndjson:out --since 2024-01-01 --limit 10000\n"
                 "  tgdata extract @chat --to ndjson:out --circuit-failures 5 \\\n"
                 "      --circuit-open fallback --fallback archive,export:result.json\n"

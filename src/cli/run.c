@@ -143,6 +143,21 @@ static void put_text(struct tg_buf *out, const struct tg_extract_result *r)
                       (unsigned long long)r->empty);
 }
 
+/* The rows have standard output for themselves. */
+static tg_code print_aside(struct tg_buf *out)
+{
+    tg_buf_byte(out, '\n');
+    fwrite(out->data, 1, out->len, stderr);
+    return TG_OK;
+}
+
+static bool rows_on_stdout(const struct cli *cli)
+{
+    const char *to = tg_config_text(cli->config, "to");
+
+    return to && strncmp(to, "stdout:", 7) == 0;
+}
+
 static tg_code tell_result(const struct cli *cli, const struct tg_extract_result *result,
                            tg_code ended, struct tg_error *err)
 {
@@ -157,7 +172,8 @@ static tg_code tell_result(const struct cli *cli, const struct tg_extract_result
     else
         put_text(&out, result);
     if (own->json || ended == TG_OK || result->rows || result->fallback_rows)
-        code = cli_print(&out, ended == TG_OK ? err : &ignored);
+        code = rows_on_stdout(cli) ? print_aside(&out)
+                                   : cli_print(&out, ended == TG_OK ? err : &ignored);
     tg_buf_done(&out);
     return ended == TG_OK ? code : ended;
 }

@@ -43,7 +43,7 @@ struct run_own {
     { .name = "json",                                                                              \
       .type = TG_OPT_BOOL,                                                                         \
       .offset = offsetof(struct run_own, json),                                                    \
-      .help = "print the summary on stdout as a JSON object" }
+      .help = "print the summary on stdout as a JSON object (on stderr if the rows go to stdout)" }
 
 /** Runs the chats of the arguments, or of a queue, and tells how it ended. */
 tg_code run_extraction(struct cli *cli, const struct tg_worker_options *worker,

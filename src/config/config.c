@@ -239,6 +239,21 @@ static bool find_scope(const char *name, enum tg_scope *ret)
     return false;
 }
 
+const char *tg_config_text(const struct tg_config *c, const char *name)
+{
+    const struct tg_option *o;
+    const char *text;
+    enum tg_scope scope;
+
+    if (!find_scope(name, &scope))
+        return NULL;
+    o = tg_option_find(scope_table[scope].table, name);
+    if (o->type != TG_OPT_STR)
+        return NULL;
+    memcpy(&text, (const char *)c + scope_table[scope].offset + o->offset, sizeof text);
+    return text;
+}
+
 bool tg_config_known(const char *name, bool *ret_is_flag)
 {
     enum tg_scope scope;

@@ -165,6 +165,10 @@ static tg_code cut_destination(struct rollback *r, const char *to, struct tg_err
 
     if (code != TG_OK)
         return code;
+    if (!tg_sink_remembers(&sink)) { /* what was given away is not taken back */
+        tg_sink_close(&sink);
+        return TG_OK;
+    }
     code = sink.ops->commits(sink.self, r->chat_id, on_commit, r, err);
     if (code == TG_OK && r->other_history) {
         tg_fail(err, TG_NOT_FOUND,

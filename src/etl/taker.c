@@ -353,10 +353,13 @@ static tg_code check_behind(const struct tg_taker *t, const struct tg_checkpoint
                             const struct tg_commit *there, struct tg_error *err)
 {
     long long chat_id = stored->commit.cursor.chat_id;
+    bool elsewhere = t->sink && (!stored->to || strcmp(stored->to, t->job->to) != 0);
 
-    if (!t->sink || there->rows_total >= stored->commit.rows_total)
+    if (!t->sink || !stored->commit.rows_total)
+        return TG_OK;
+    if (tg_sink_remembers(t->sink) ? there->rows_total >= stored->commit.rows_total : !elsewhere)
         return TG_OK; /* a commit without rows may have left no trace */
-    if (!stored->to || strcmp(stored->to, t->job->to) != 0) {
+    if (elsewhere) {
         tg_fail(err, TG_USAGE, "job '%s' delivered chat %lld to %.120s, not to %.60s", t->job->job,
                 chat_id, stored->to ? stored->to : "a callback", t->job->to);
         return tg_hint(err, "go on with that --to; or start a new series with another --job name");
@@ -390,7 +393,7 @@ tg_code tg_taker_stand(struct tg_taker *t, const struct tg_job_chat *chat,
     tg_code code = tg_checkpoint_load(t->store, TG_CHECKPOINT_LIVE, settings_of(t, chat), chat->id,
                                       &stored, err);
 
-    if (code == TG_OK && sink)
+    if (code == TG_OK && tg_sink_remembers(sink))
         code = tg_taker_sink_did(t, sink->ops->commits(sink->self, chat->id, last_commit, &there,
                                                        err), false, err);
     if (code == TG_OK)
@@ -424,7 +427,7 @@ static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat
         code = tg_checkpoint_load(t->store, kind_of(c), c->job, chat_id, stored, err);
     if (code != TG_OK && code != TG_END)
         return code;
-    if (sink)
+    if (tg_sink_remembers(sink))
         code = tg_taker_sink_did(t, sink->ops->attach(sink->self, chat_id, &fence, &c->next, err),
                                  false, err);
     else

@@ -178,7 +178,7 @@ static tg_code find_live(struct fall *f, struct tg_commit *ret, struct tg_error 
     const struct tg_sink *sink = f->t->sink;
     tg_code code = tg_taker_stand(f->t, f->q->chat, ret, err);
 
-    if (code == TG_OK && !ret->seq && sink)
+    if (code == TG_OK && !ret->seq && tg_sink_remembers(sink))
         code = sink->ops->commits(sink->self, f->q->chat->id, last_commit, ret, err);
     if (code == TG_OK && ret->cursor.segment == TG_SEGMENT_THREADS)
         f->live = (struct place){ TG_SEGMENT_THREADS, 0 }; /* not by id: nothing lies beyond */

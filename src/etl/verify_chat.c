@@ -150,6 +150,12 @@ static tg_code read_again(struct verify_chat *v, const struct tg_commit *checkpo
 
     if (code != TG_OK)
         return code;
+    if (!tg_sink_remembers(&sink)) {
+        tg_sink_close(&sink);
+        tg_fail(err, TG_UNSUPPORTED, "job '%s' delivered to %.60s: there is nothing to read again",
+                v->job, to);
+        return tg_hint(err, "only a destination that keeps its rows can be verified");
+    }
     code = sink.ops->commits(sink.self, chat_id, on_commit, v, err);
     if (code == TG_OK && v->last.rows_total < checkpoint->rows_total)
         code = behind(v, checkpoint, to, err);

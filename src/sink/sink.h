@@ -16,6 +16,10 @@
  * A run that was stopped, even for hours between two steps of a commit, and wakes up when another
  * has taken its job over, must neither add nor remove anything: that is what fences are for.
  *
+ * A stream keeps no cursor and cannot be read again: attach is NULL, and so are rollback, scan,
+ * commits and read. Its commit gives away what was written; the checkpoint in the state store,
+ * which follows it, is the cursor. Rows behind the checkpoint come again after a crash.
+ *
  * Threads: one thread for all calls of one open sink; calls may block
  */
 #ifndef TG_SINK_H
@@ -138,6 +142,12 @@ struct tg_sink {
     void *self;
     char *url; /* owns the text that options point into */
 };
+/** @return whether the destination itself knows what it holds; no sink knows nothing */
+static inline bool tg_sink_remembers(const struct tg_sink *sink)
+{
+    return sink && sink->ops->attach;
+}
+
 tg_code tg_sink_open(const char *url, const struct tg_sink_env *env, struct tg_sink *ret,
                      struct tg_error *err);
 void tg_sink_close(struct tg_sink *sink);

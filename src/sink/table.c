@@ -6,10 +6,12 @@
 
 #include "sink/sink.h"
 
-extern const struct tg_sink_ops tg_sink_ndjson, tg_sink_csv, tg_sink_sqlite, tg_sink_postgres;
+extern const struct tg_sink_ops tg_sink_ndjson, tg_sink_csv, tg_sink_sqlite, tg_sink_postgres,
+    tg_sink_stdout;
 
 const struct tg_sink_ops *const tg_sinks[] = { &tg_sink_ndjson, &tg_sink_csv,
-                                              &tg_sink_sqlite, &tg_sink_postgres, NULL };
+                                              &tg_sink_sqlite, &tg_sink_postgres,
+                                              &tg_sink_stdout, NULL };
 
 static const struct tg_driver *head(size_t i)
 {
