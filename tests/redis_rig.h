@@ -50,12 +50,15 @@ static inline int redis_free_port(void)
     return 0;
 }
 
+/* It answers: one that only listens may still find the port of the cluster taken, and end. */
 static inline bool redis_up(const struct redis_rig *g)
 {
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                              .sin_port = htons((uint16_t)g->port) };
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    bool up = connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
+    char answer;
+    bool up = connect(fd, (struct sockaddr *)&a, sizeof a) == 0 &&
+              send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 && recv(fd, &answer, 1, 0) == 1;
 
     close(fd);
     return up;

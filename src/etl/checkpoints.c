@@ -70,7 +70,8 @@ tg_code tg_checkpoints_list(const char *state_url, const char *job, tg_checkpoin
     code = store.ops->list(store.self, "checkpoint", prefix, on_record, &l, err);
     tg_store_close(&store);
     if (code == TG_OK && l.code == TG_OK && job && !l.n) {
-        tg_fail(err, TG_NOT_FOUND, "job '%s' has no checkpoint in %s", job, state_url);
+        tg_fail(err, TG_NOT_FOUND, "job '%s' has no checkpoint in %s", job,
+                tg_store_shown(state_url).text);
         return tg_hint(err, "`tgdata checkpoints list` without --job shows all jobs");
     }
     return code == TG_OK ? l.code : code;

@@ -235,7 +235,8 @@ tg_code tg_verify(struct tg_account *a, const char *state_url, const char *job, 
         return code;
     code = gather(&v, &store, job, err);
     if (code == TG_OK && !v.n) {
-        tg_fail(err, TG_NOT_FOUND, "job '%s' is not in %s", job, state_url);
+        tg_fail(err, TG_NOT_FOUND, "job '%s' is not in %s", job,
+                tg_store_shown(state_url).text);
         code = tg_hint(err, "`tgdata checkpoints list` shows the jobs that there are");
     }
     if (code == TG_OK)

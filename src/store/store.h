@@ -127,4 +127,10 @@ tg_code tg_store_open_existing(const char *url, enum tg_store_use use, struct tg
                                struct tg_error *err);
 void tg_store_close(struct tg_store *store);
 
+/** A store's URL for messages: a password in it is "***". */
+struct tg_store_shown {
+    char text[200];
+};
+struct tg_store_shown tg_store_shown(const char *url);
+
 #endif

@@ -3,6 +3,7 @@
  * table.c - the list of all stores, and opening one from its URL; see store.h
  */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "store/store.h"
@@ -46,6 +47,24 @@ tg_code tg_store_open_existing(const char *url, enum tg_store_use use, struct tg
 {
     assert(use != TG_STORE_CREATE);
     return open_store(url, use, ret, err);
+}
+
+struct tg_store_shown tg_store_shown(const char *url)
+{
+    const char *host = strstr(url, "://"), *user = host ? host + 3 : url, *colon = NULL, *at = NULL;
+    struct tg_store_shown shown;
+
+    for (const char *c = user; host && *c && *c != '?'; c++) { /* the last '@' ends a password */
+        if (*c == ':' && !colon)
+            colon = c;
+        if (*c == '@')
+            at = c;
+    }
+    if (at && colon && colon < at)
+        snprintf(shown.text, sizeof shown.text, "%.*s***%s", (int)(colon + 1 - url), url, at);
+    else
+        snprintf(shown.text, sizeof shown.text, "%s", url);
+    return shown;
 }
 
 void tg_store_close(struct tg_store *store)

@@ -201,7 +201,12 @@ class InRedis(Case):
                     self.check_fails(done, code, *words)
                     self.assertNotIn("s3cret", done.err)
                     self.assertNotIn("wr0ng", done.err)
-            self.extract(name, state=f"redis://:s3cret@{at}")
+            state = f"redis://:s3cret@{at}"
+            self.extract(name, state=state)
+            for command in (["checkpoints", "list"], ["verify", *self.account_args()]):
+                done = tgdata(*command, "--state", state, "--job", "another")
+                self.check_fails(done, 3, "another", f"redis://:***@{at}")
+                self.assertNotIn("s3cret", done.err)
         finally:
             locked.stop()
 

@@ -427,6 +427,24 @@ static void passwords(void **state)
     redis_end(&own);
 }
 
+static void passwords_are_not_shown(void **state)
+{
+    static const struct {
+        const char *url, *want;
+    } row[] = {
+        { "redis://:s3cret@host:1/2?prefix=a", "redis://:***@host:1/2?prefix=a" },
+        { "redis://me:s3c@ret@host", "redis://me:***@host" },
+        { "redis://host:1/2?prefix=a@b", "redis://host:1/2?prefix=a@b" },
+        { "postgres://me@host:1/db", "postgres://me@host:1/db" },
+        { "sqlite:a:b@c", "sqlite:a:b@c" },
+        { "", "" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(row); i++)
+        assert_string_equal(tg_store_shown(row[i].url).text, row[i].want);
+}
+
 static void foreign_keys(void **state)
 {
     static const struct {
@@ -545,6 +563,7 @@ int main(void)
         cmocka_unit_test(long_lists),
         cmocka_unit_test(what_is_wrong_is_told),
         cmocka_unit_test(passwords),
+        cmocka_unit_test(passwords_are_not_shown),
         cmocka_unit_test(foreign_keys),
         cmocka_unit_test(a_full_server_and_a_cache),
         cmocka_unit_test(a_replica),
