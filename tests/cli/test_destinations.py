@@ -338,6 +338,81 @@ class ToCsv(Contract, Case):
         self.assertEqual({p: p.read_bytes() for p in (self.dir / "csv").glob("*/*")}, before)
 
 
+TEXTS = ['"', '""', '","', "a,b", 'a"b', '"a"', "a\nb", "a\r\nb", "a\rb", "\n", ",", " a", "a ",
+         "\ta", "'a'", "\\", '\\"', "\\n", "NULL", "👍,\"é\"\n👩‍👩‍👧", "\u2028", "x" * 4000 + '"\n',
+         "1", "true", "=1+1", "\ufeffa"]  # NUL: tests/unit/sink_csv.c
+
+
+READERS = pathlib.Path(os.environ.get(
+    "TG_DEPS", pathlib.Path(__file__).resolve().parents[2] / ".deps")) / "readers/bin"
+DUCKDB = """
+import duckdb, json, sys
+all = duckdb.sql(f"select * replace (chat_id::bigint as chat_id, id::bigint as id, owner::bigint as"
+                 f" owner) from read_csv('{sys.argv[1]}', all_varchar = true,"
+                 f" allow_quoted_nulls = false)")
+json.dump([dict(zip(all.columns, row)) for row in all.fetchall()], sys.stdout)
+"""
+
+
+def as_texts(row):
+    """A row of NDJSON as CSV has it, but for the three numbers that it is known by."""
+    def text(name, value):
+        if name in ("chat_id", "id", "owner") or isinstance(value, str):
+            return value
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return {k: text(k, v) for k, v in row.items()}
+
+
+class CsvOfAnyText(Case):
+    """Texts that need quotes, through the wire, as others read them."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.sim_args = None
+        super().setUpClass()
+        messages = [{"id": i, "type": "message", "date": "2024-01-15T10:30:00",
+                     "date_unixtime": "1705314600", "from": 'Anna "A", B', "from_id": "user111",
+                     "text": text, "text_entities": [{"type": "plain", "text": text}]}
+                    for i, text in enumerate(TEXTS, 1)]
+        export = cls.top / "result.json"
+        export.write_text(json.dumps({"name": "Texts", "type": "private_supergroup", "id": 98,
+                                      "messages": messages}), encoding="utf-8")
+        cls.sim = Sim(cls.top / "dc", "--chats", "2", "--messages", "10", "--import", export)
+
+    def extract(self):
+        session = self.session()
+        for to in (f"ndjson:{self.dir}/out", f"csv:{self.dir}/csv",
+                   f"csv:{self.dir}/lf?newline=lf"):
+            words = self.extract_args("--all", session=session, job=to[:3] + to[-2:])
+            words[words.index("--to") + 1] = to
+            done = tgdata(*words)
+            self.assertEqual(done.code, 0, done)
+
+    def test_they_arrive_as_they_are(self):
+        self.extract()
+        want = {(r["chat_id"], r["id"]): (r.get("text", ""), r.get("sender_name", ""))
+                for r in rows(self.dir / "out")}
+        self.assertLessEqual(set(TEXTS), {text for text, _ in want.values()})
+        for out in ("csv", "lf"):
+            found = {}
+            for part in (self.dir / out).glob("chat_*/part-*.csv"):
+                with part.open(encoding="utf-8", newline="") as text:
+                    for r in csv.DictReader(text, strict=True):
+                        found[int(r["chat_id"]), int(r["id"])] = (r["text"], r["sender_name"])
+            self.assertEqual(found, want)
+
+
+    @unittest.skipUnless((READERS / "python").exists(), "tests/interop/setup readers installs it")
+    def test_duckdb_reads_the_same_rows(self):
+        self.extract()
+        for out in ("csv", "lf"):
+            read = subprocess.run(
+                [READERS / "python", "-c", DUCKDB, f"{self.dir}/{out}/chat_*/*.csv"], check=True,
+                capture_output=True, timeout=120)
+            found = [{k: v for k, v in r.items() if v is not None} for r in json.loads(read.stdout)]
+            self.assertEqual(in_order(found), in_order(map(as_texts, rows(self.dir / "out"))))
+
+
 class ToCsvOfUnix(ToCsv):
     newline = "\n"
     test_killed_again_and_again = test_files_of_another_format_are_kept = None

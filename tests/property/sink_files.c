@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sink_ndjson.c - whatever fails and whenever the power does: the committed rows are there, once
+ * sink_files.c - NDJSON and CSV: whatever fails, the committed rows are there, once
  *
  * A run writes and commits random batches on a file system in memory. At a random operation a call
  * fails - once or from then on, for lack of space or with an I/O error -, or the process dies
@@ -34,6 +34,11 @@ struct run {
     struct chat chat[CHATS];
     char what[200]; /* for the message of a failure */
 };
+
+static const char *url(const struct run *r)
+{
+    return r->seed % 2 ? "ndjson:out" : "csv:out";
+}
 
 static uint64_t below(struct run *r, uint64_t n)
 {
@@ -135,7 +140,7 @@ static void live(struct run *r)
     snprintf(r->what, sizeof r->what, "operation %llu fails with %s%s, then %s",
              (unsigned long long)nth, tg_code_name(how), stays ? " for good" : "",
              cut ? "the power" : "the process dies");
-    check(r, tg_sink_open("ndjson:out", &r->env, &sink, &err) == TG_OK, "open fails", &err);
+    check(r, tg_sink_open(url(r), &r->env, &sink, &err) == TG_OK, "open fails", &err);
     tg_fs_memory_fail(r->m, nth, how, stays);
     if (take_up(r, &sink)) {
         for (size_t i = 0; i < STEPS; i++) {
@@ -151,7 +156,7 @@ static void live(struct run *r)
     tg_fs_memory_fail(r->m, 0, TG_IO, false);
     tg_sink_close(&sink);
 
-    check(r, tg_sink_open("ndjson:out", &r->env, &sink, &err) == TG_OK, "open fails", &err);
+    check(r, tg_sink_open(url(r), &r->env, &sink, &err) == TG_OK, "open fails", &err);
     check(r, take_up(r, &sink), "attach fails without a reason", NULL);
     for (size_t i = 0; i < CHATS; i++)
         check_rows(r, &sink, &r->chat[i]);
@@ -195,7 +200,7 @@ static void interrupted_rollback_is_sound(void **state)
                                       .fs = tg_fs_memory_fs(r.m),
                                       .unix_us = test_unix_us };
         r.batch = tg_batch_new(64);
-        check(&r, tg_sink_open("ndjson:out", &r.env, &sink, &err) == TG_OK, "open", &err);
+        check(&r, tg_sink_open(url(&r), &r.env, &sink, &err) == TG_OK, "open", &err);
         sink.ops->attach(sink.self, 5, &test_fence, &got, &err);
         for (size_t i = 1; i < TG_COUNT(commit); i++) {
             size_t n = below(&r, 3) ? (size_t)below(&r, 5) + 1 : 0;
@@ -213,7 +218,7 @@ static void interrupted_rollback_is_sound(void **state)
         if (below(&r, 2))
             tg_fs_memory_cut(r.m, tg_mem_random(&r.random));
         tg_sink_close(&sink);
-        check(&r, tg_sink_open("ndjson:out", &r.env, &sink, &err) == TG_OK, "open", &err);
+        check(&r, tg_sink_open(url(&r), &r.env, &sink, &err) == TG_OK, "open", &err);
         got.seq = 0;
         check(&r, sink.ops->attach(sink.self, 5, &test_fence, &got, &err) <= TG_END, "attach",
               &err);
