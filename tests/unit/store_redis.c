@@ -234,6 +234,88 @@ static void an_answer_that_is_lost(void **state)
     close(r.listener);
 }
 
+/* What several do at once, each with a connection of its own. */
+enum { RACERS = 4, ROUNDS = 100 };
+
+struct racer {
+    pthread_t thread;
+    char owner[16];
+    uint64_t number[ROUNDS], token[ROUNDS]; /* of entries and leases */
+    struct tg_error err;
+    bool failed;
+};
+
+static bool race_once(struct tg_store *s, struct racer *r, int round)
+{
+    struct tg_lease lease = { 0 };
+    struct tg_doc doc = { 0 };
+    char text[8];
+    tg_code code;
+
+    do {
+        code = contract_get(s, "job", &doc, text, sizeof text, &r->err);
+        if (code == TG_OK || code == TG_END)
+            code = contract_put(s, "job", doc.version, 0, r->owner, &r->err);
+    } while (code == TG_CONFLICT);
+    if (code == TG_OK)
+        code = s->ops->append(s->self, "dead", "job", 1, "x", 1, &r->number[round], &r->err);
+    while (code == TG_OK) {
+        memcpy(lease.owner, r->owner, sizeof r->owner);
+        lease.token = 0;
+        code = s->ops->lease(s->self, "job", 0, 100, &lease, &r->err);
+        if (code == TG_OK)
+            break;
+        code = code == TG_BUSY ? TG_OK : code;
+    }
+    r->token[round] = lease.token;
+    return code == TG_OK && s->ops->release(s->self, "job", &lease, &r->err) == TG_OK;
+}
+
+static void *race(void *arg)
+{
+    struct tg_store s = { 0 };
+    struct racer *r = arg;
+
+    r->failed = tg_store_open(url, &s, &r->err) != TG_OK;
+    for (int i = 0; i < ROUNDS && !r->failed; i++)
+        r->failed = !race_once(&s, r, i);
+    tg_store_close(&s);
+    return NULL;
+}
+
+static void several_at_once(void **state)
+{
+    static struct racer racer[RACERS];
+    static bool given[RACERS * ROUNDS + 1], had[RACERS * ROUNDS + 1];
+    struct contract c;
+    struct tg_doc doc;
+    char text[32];
+
+    (void)state;
+    contract_start(&c);
+    for (int i = 0; i < RACERS; i++) {
+        snprintf(racer[i].owner, sizeof racer[i].owner, "host:%d", i);
+        pthread_create(&racer[i].thread, NULL, race, &racer[i]);
+    }
+    for (int i = 0; i < RACERS; i++) {
+        pthread_join(racer[i].thread, NULL);
+        if (racer[i].failed)
+            fail_msg("%s", racer[i].err.message);
+    }
+    good(contract_get(&c.a, "job", &doc, text, sizeof text, &c.err), &c.err);
+    assert_int_equal(doc.version, RACERS * ROUNDS);
+    for (int i = 0; i < RACERS * ROUNDS; i++) { /* each number and token once */
+        uint64_t n = racer[i / ROUNDS].number[i % ROUNDS];
+        uint64_t token = racer[i / ROUNDS].token[i % ROUNDS];
+
+        assert_in_range(n, 1, RACERS * ROUNDS);
+        assert_in_range(token, 1, RACERS * ROUNDS);
+        assert_false(given[n] || had[token]);
+        given[n] = had[token] = true;
+    }
+    contract_end(&c);
+}
+
 static void a_cluster(void **state)
 {
     struct redis_rig g[2];
@@ -557,6 +639,7 @@ int main(void)
         cmocka_unit_test(a_server_that_comes_back),
         cmocka_unit_test(a_connection_that_is_cut),
         cmocka_unit_test(an_answer_that_is_lost),
+        cmocka_unit_test(several_at_once),
         cmocka_unit_test(a_cluster),
         cmocka_unit_test(numbers_that_no_double_holds),
         cmocka_unit_test(bytes_are_kept_as_they_are),
