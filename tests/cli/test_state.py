@@ -178,6 +178,11 @@ class InRedis(Case):
         try:
             done = self.extract(name, state=state)
             self.assertIn("warning: a crash of Redis", done.err)
+            forgetful.process.kill()
+            forgetful.process.wait()
+            forgetful.start()
+            self.extract(name, state=state)  # the destination remembers
+            self.check_whole([self.sim.chat("channel")])
             forgetful.cli("config", "set", "maxmemory", "100mb")
             forgetful.cli("config", "set", "maxmemory-policy", "allkeys-lru")
             self.check_fails(tgdata(*self.words(name, state=state)), 8, "allkeys-lru")
