@@ -19,6 +19,8 @@
  * Taking up a chat shuts out older writers, deletes what they left aside (parts_fence.c) and checks
  * the chain: numbers without holes, one job, rows adding up, sizes right, the newest part's digest.
  *
+ * A directory holds one format: where parts of another stand with their manifests, TG_USAGE.
+ *
  * A file that is changed by hand is found by size or digest and reported as TG_CORRUPT, never
  * repaired or deleted.
  *
