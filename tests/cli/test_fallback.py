@@ -177,9 +177,9 @@ class Fallback(kit.Case):
 
     def test_archive_of_another_job(self):
         half = self.sim.ids(self.chat)[150]
-        for job, more in (("whole", ()), ("half", ("--max-id", str(half)))):
+        for job, to, more in (("whole", "ndjson", ()), ("half", "csv", ("--max-id", str(half)))):
             done = kit.tgdata("extract", self.chat, *self.account_args(self.mine), "--to",
-                              f"ndjson:{self.dir}/{job}", "--state", f"sqlite:{self.dir}/state.db",
+                              f"{to}:{self.dir}/{job}", "--state", f"sqlite:{self.dir}/state.db",
                               "--job", job, "--progress", "none", *more)
             self.assertEqual(done.code, 0, done)
         self.restart(*STORM)

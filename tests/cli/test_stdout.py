@@ -140,6 +140,8 @@ class Stdout(Case):
         for other in (f"ndjson:{self.dir}/out", "stdout:?format=csv"):
             self.check_fails(tgdata(*self.words(name, session=session, to=other)), 2,
                              "delivered chat")
+        more = ["--circuit-failures", "3", "--circuit-open", "fallback", "--fallback", "archive"]
+        self.assertIn("fallback apart", tgdata(*self.words(name, session=session, more=more)).err)
         done = tgdata("checkpoints", "rollback", "--number", 0, *state, "--", name)
         self.assertEqual(done.code, 0, done)
         again = tgdata(*self.words(name, session=session))
