@@ -142,6 +142,7 @@ class Sinks:
         self.say(f'{"destination":34} {"rows/s":>10} {"MB/s":>8} {"CPU s/M":>8} {"peak RSS":>13}'
                  f' {"tool":>8}')
         self.ours('tgdata  ndjson:', f'ndjson:{self.tmp}/ours')
+        self.ours('tgdata  csv:', f'csv:{self.tmp}/ours.csv')
         self.sqlite()
         self.postgres()
         self.say('  MB/s: of the CSV file; tool: how fast it is beside tgdata (goal: at most 1x)')
