@@ -24,7 +24,7 @@ static void put_end(struct tg_buf *out, bool crlf)
 
 static void put_commas(struct tg_buf *out, int n)
 {
-    uint8_t *at = tg_buf_extend(out, (size_t)n);
+    uint8_t *at = n ? tg_buf_extend(out, (size_t)n) : NULL;
 
     if (at)
         memset(at, ',', (size_t)n);
