@@ -43,7 +43,10 @@ class Sqlite:
         return found
 
     def rows(self):
-        return self.read("SELECT * FROM messages") if (self.dir / "out.db").exists() else []
+        if not (self.dir / "out.db").exists():
+            return []
+        made = self.read("SELECT 1 FROM sqlite_master WHERE name = 'messages'")
+        return self.read("SELECT * FROM messages") if made else []  # killed before it had tables
 
 
 class Csv:
