@@ -171,6 +171,8 @@ struct tg_breaker *tg_circuits_dc(struct tg_circuits *cs, int32_t dc, int64_t no
 
     if (i == TG_CIRCUIT_DCS)
         return NULL;
+    if (i == cs->n_dcs && !cs->options.failure_threshold && !cs->options.rate_permille)
+        return NULL; /* it would never open */
     if (i == cs->n_dcs) {
         struct tg_circuit_dc *more = reallocarray(cs->dc, i + 1, sizeof *more);
 

@@ -95,8 +95,8 @@ void tg_circuits_init(struct tg_circuits *cs, const struct tg_breaker_options *o
                       int64_t now_us);
 void tg_circuits_done(struct tg_circuits *cs);
 
-/** @return the breaker of a DC, made if absent, until the next call; NULL: there are too many, or
- *          there is no memory */
+/** @return the breaker of a DC, made if absent, until the next call; NULL: there are too many, it
+ *          would never open, or there is no memory */
 struct tg_breaker *tg_circuits_dc(struct tg_circuits *cs, int32_t dc, int64_t now_us);
 
 /**
