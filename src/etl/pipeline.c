@@ -156,7 +156,8 @@ tg_code tg_pipeline_leave(struct tg_pipeline *p, int64_t chat_id, struct tg_erro
     return TG_OK;
 }
 
-tg_code tg_pipeline_left(struct tg_pipeline *p, int64_t chat_id, int64_t *ret_rows,
+/* A chat that the taker has left, taken out of the list. @return TG_AGAIN: it has not yet */
+static tg_code take_left(struct tg_pipeline *p, int64_t chat_id, struct pipeline_chat *ret,
                          struct tg_error *ret_alone, struct tg_error *err)
 {
     tg_code code = TG_AGAIN;
@@ -168,12 +169,23 @@ tg_code tg_pipeline_left(struct tg_pipeline *p, int64_t chat_id, int64_t *ret_ro
         *err = p->shared.err;
         code = err->code;
     } else if (c->left) {
-        *ret_rows = c->rows;
         *ret_alone = c->failed ? c->err : (struct tg_error){ .code = TG_OK };
+        *ret = *c;
         *c = p->chat[--p->n_chats];
         code = TG_OK;
     }
     pthread_mutex_unlock(&p->lock);
+    return code;
+}
+
+tg_code tg_pipeline_left(struct tg_pipeline *p, int64_t chat_id, int64_t *ret_rows,
+                         struct tg_error *ret_alone, struct tg_error *err)
+{
+    struct pipeline_chat chat = { 0 };
+    tg_code code = take_left(p, chat_id, &chat, ret_alone, err);
+
+    if (code == TG_OK)
+        *ret_rows = chat.rows;
     return code;
 }
 
@@ -191,21 +203,11 @@ tg_code tg_pipeline_fell_back(struct tg_pipeline *p, int64_t chat_id,
                               struct tg_fallback_result *ret, struct tg_error *ret_alone,
                               struct tg_error *err)
 {
-    tg_code code = TG_AGAIN;
-    struct pipeline_chat *c;
+    struct pipeline_chat chat = { 0 };
+    tg_code code = take_left(p, chat_id, &chat, ret_alone, err);
 
-    pthread_mutex_lock(&p->lock);
-    c = pipeline_find_chat(p, chat_id);
-    if (p->shared.failed) {
-        *err = p->shared.err;
-        code = err->code;
-    } else if (c->left) {
-        *ret_alone = c->failed ? c->err : (struct tg_error){ .code = TG_OK };
-        *ret = c->fallback;
-        *c = p->chat[--p->n_chats];
-        code = TG_OK;
-    }
-    pthread_mutex_unlock(&p->lock);
+    if (code == TG_OK)
+        *ret = chat.fallback;
     return code;
 }
 
