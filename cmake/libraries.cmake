@@ -6,66 +6,37 @@ pkg_check_modules(TG_CORE REQUIRED IMPORTED_TARGET
   libuv>=1.44 libcrypto>=3.0 sqlite3>=3.40 zlib jansson libxxhash libqrencode libdeflate)
 set(TG_LIBRARIES PkgConfig::TG_CORE Threads::Threads m)
 
-# Clients of servers are built in where their library is found; TG_REDIS=OFF leaves it out.
-option(TG_REDIS "build the Redis client, if hiredis is there" ON)
-if(TG_REDIS)
-  pkg_check_modules(TG_HIREDIS IMPORTED_TARGET hiredis>=0.14)
-endif()
-if(TG_REDIS AND TG_HIREDIS_FOUND)
-  list(APPEND TG_LIBRARIES PkgConfig::TG_HIREDIS)
-  set(TG_PC_OPTIONAL hiredis)
-  add_compile_definitions(TG_HAVE_HIREDIS)
-endif()
-
-option(TG_RABBITMQ "build the RabbitMQ client, if librabbitmq is there" ON)
-if(TG_RABBITMQ)
-  pkg_check_modules(TG_LIBRABBITMQ IMPORTED_TARGET librabbitmq>=0.11)
-endif()
-if(TG_RABBITMQ AND TG_LIBRABBITMQ_FOUND)
-  list(APPEND TG_LIBRARIES PkgConfig::TG_LIBRABBITMQ)
-  string(APPEND TG_PC_OPTIONAL " librabbitmq")
-  add_compile_definitions(TG_HAVE_RABBITMQ)
-endif()
-
-option(TG_HTTP "build the HTTP client, for SQS, if libcurl is there" ON)
-if(TG_HTTP)
-  pkg_check_modules(TG_LIBCURL IMPORTED_TARGET libcurl>=7.85)
-endif()
-if(TG_HTTP AND TG_LIBCURL_FOUND)
-  list(APPEND TG_LIBRARIES PkgConfig::TG_LIBCURL)
-  # Not required by name: `pkg-config --static` would ask for all that libcurl itself is built on,
-  # which Debian does not install with it. The shared library is linked.
-  string(JOIN " " TG_PC_LIBS ${TG_PC_LIBS} ${TG_LIBCURL_LDFLAGS})
-  add_compile_definitions(TG_HAVE_CURL)
-endif()
-
-option(TG_POSTGRES "build the PostgreSQL client, if libpq is there" ON)
-if(TG_POSTGRES)
-  pkg_check_modules(TG_LIBPQ IMPORTED_TARGET libpq>=13)
-endif()
-if(TG_POSTGRES AND TG_LIBPQ_FOUND)
-  list(APPEND TG_LIBRARIES PkgConfig::TG_LIBPQ)
-  string(JOIN " " TG_PC_LIBS ${TG_PC_LIBS} ${TG_LIBPQ_LDFLAGS}) # as libcurl
-  add_compile_definitions(TG_HAVE_POSTGRES)
-endif()
-
 # `tgdata version` names them.
 set(versions "")
 foreach(library libuv libcrypto sqlite3 zlib jansson libxxhash libqrencode libdeflate)
   list(APPEND versions "\"${library} ${TG_CORE_${library}_VERSION}\"")
 endforeach()
-if(TG_REDIS AND TG_HIREDIS_FOUND)
-  list(APPEND versions "\"hiredis ${TG_HIREDIS_VERSION}\"")
-endif()
-if(TG_RABBITMQ AND TG_LIBRABBITMQ_FOUND)
-  list(APPEND versions "\"librabbitmq ${TG_LIBRABBITMQ_VERSION}\"")
-endif()
-if(TG_HTTP AND TG_LIBCURL_FOUND)
-  list(APPEND versions "\"libcurl ${TG_LIBCURL_VERSION}\"")
-endif()
-if(TG_POSTGRES AND TG_LIBPQ_FOUND)
-  list(APPEND versions "\"libpq ${TG_LIBPQ_VERSION}\"")
-endif()
+
+# Clients of servers are built in where their library is found; TG_<option>=OFF leaves one out.
+# `linked` is NAMED: whoever links the static library gets it by its name in tgdata.pc; or BARE: by
+# its own flags alone, since by name `pkg-config --static` would ask for all that it is built on
+# itself, which Debian does not install with it.
+macro(tg_client option what library least linked)
+  option(TG_${option} "build the ${what} client, if ${library} is there" ON)
+  if(TG_${option})
+    pkg_check_modules(TG_LIB_${option} IMPORTED_TARGET ${library}>=${least})
+  endif()
+  if(TG_${option} AND TG_LIB_${option}_FOUND)
+    list(APPEND TG_LIBRARIES PkgConfig::TG_LIB_${option})
+    list(APPEND versions "\"${library} ${TG_LIB_${option}_VERSION}\"")
+    add_compile_definitions(TG_HAVE_${option})
+    if(${linked} STREQUAL NAMED)
+      string(APPEND TG_PC_OPTIONAL " ${library}")
+    else()
+      string(JOIN " " TG_PC_LIBS ${TG_PC_LIBS} ${TG_LIB_${option}_LDFLAGS})
+    endif()
+  endif()
+endmacro()
+tg_client(REDIS "Redis" hiredis 0.14 NAMED)
+tg_client(RABBITMQ "RabbitMQ" librabbitmq 0.11 NAMED)
+tg_client(HTTP "HTTP (SQS)" libcurl 7.85 BARE)
+tg_client(POSTGRES "PostgreSQL" libpq 13 BARE)
+
 list(JOIN versions ", " TG_LIBRARY_VERSIONS)
 set_source_files_properties(src/etl/version.c PROPERTIES
   COMPILE_DEFINITIONS "TG_LIBRARY_VERSIONS=${TG_LIBRARY_VERSIONS}")

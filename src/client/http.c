@@ -2,7 +2,7 @@
 /*
  * http.c - see http.h; the only file that includes libcurl
  */
-#ifdef TG_HAVE_CURL
+#ifdef TG_HAVE_HTTP
 
 #include "client/http.h"
 

@@ -3,7 +3,7 @@
  * http_absent.c - http.h in a build without the library: no client can be made, so that only the
  * first of these functions is ever called
  */
-#ifndef TG_HAVE_CURL
+#ifndef TG_HAVE_HTTP
 
 #include "client/http.h"
 

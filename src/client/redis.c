@@ -6,7 +6,7 @@
  * makes another. Connecting is one walk: TCP, AUTH, SELECT. The library writes without
  * MSG_NOSIGNAL, so SIGPIPE is kept from the thread while a call runs.
  */
-#ifdef TG_HAVE_HIREDIS
+#ifdef TG_HAVE_REDIS
 
 #include "client/redis.h"
 

@@ -3,7 +3,7 @@
  * redis_absent.c - redis.h in a build without the library: no connection can be made, so that only
  * the first of these functions is ever called
  */
-#ifndef TG_HAVE_HIREDIS
+#ifndef TG_HAVE_REDIS
 
 #include "client/redis.h"
 

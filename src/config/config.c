@@ -144,7 +144,8 @@ static const struct tg_option extract_table[] = {
             "the shortest delay",
             .choices = "bulk_historical|real_time|high_priority"),
     EXTRACT(reserved_share, "reserved-share", I64, "0", 0, 90, "PERCENT",
-            "of the requests that each account has under way, kept for chats of high priority"),
+            "of the workers, and of the requests that each account has under way, kept for chats "
+            "of high priority"),
     EXTRACT(reserve, "reserve", LIST, NULL, 0, 0, "SESSION",
             "read chats of high priority alone with that session, as long as others can read the "
             "rest"),
