@@ -17,18 +17,10 @@
 #include <assert.h>
 #include <stdio.h>
 
-#include "client/postgres.h"
 #include "client/sql.h"
-#include "store/rules.h"
+#include "store/postgres_impl.h"
 
 enum { NAME_MAX = 160, SCHEMA_VERSION = 1, ROWS = 100 };
-
-struct store_postgres {
-    const char *schema, *prefix, *tls, *root_cert; /* options */
-    int64_t timeout_ms;
-    struct tg_postgres *db;
-    bool look;
-};
 
 static const char schema_sql[] =
     "CREATE TABLE @_doc\"(kind text COLLATE \"C\" NOT NULL, key text COLLATE \"C\" NOT NULL,"
@@ -43,8 +35,7 @@ static const char schema_sql[] =
     "CREATE TABLE @_version\"(version integer NOT NULL);"
     "INSERT INTO @_version\" VALUES(1);";
 
-/* What fails here is state, not a destination. */
-static tg_code told(tg_code code, struct tg_error *err)
+tg_code tg_ps_told(tg_code code, struct tg_error *err)
 {
     if (code == TG_SINK || code == TG_IO)
         err->code = code = code == TG_SINK ? TG_STATE : TG_UNUSABLE;
@@ -53,7 +44,7 @@ static tg_code told(tg_code code, struct tg_error *err)
 
 /* ---- statements ---- */
 
-static tg_code begin(struct store_postgres *s, struct tg_error *err)
+tg_code tg_ps_begin(struct store_postgres *s, struct tg_error *err)
 {
     tg_code code = tg_postgres_connect(s->db, err);
 
@@ -133,7 +124,7 @@ static tg_code postgres_open(void *self, const char *target, enum tg_store_use u
         code = tg_postgres_connect(s->db, err);
     if (code == TG_OK)
         code = need_tables(s, use != TG_STORE_CREATE, err);
-    return told(code, err);
+    return tg_ps_told(code, err);
 }
 
 static void postgres_close(void *self)
@@ -235,7 +226,7 @@ static tg_code postgres_get(void *self, const char *kind, const char *key, struc
         code = get(s, kind, key, &d, err);
     if (code == TG_OK && ret_bytes && ret_bytes->failed)
         code = tg_fail(err, TG_LIMIT, "no room for document %s/%.200s", kind, key);
-    return told(code, err);
+    return tg_ps_told(code, err);
 }
 
 static tg_code insert_doc(struct store_postgres *s, const char *kind, const char *key,
@@ -267,24 +258,24 @@ static tg_code postgres_put(void *self, const char *kind, const char *key, uint6
     if (code == TG_OK)
         code = tg_store_check_size("document", kind, key, len, err);
     if (code == TG_OK)
-        code = begin(s, err);
+        code = tg_ps_begin(s, err);
     if (code != TG_OK)
-        return told(code, err);
+        return tg_ps_told(code, err);
     tg_buf_init(&hex, 2 * (size_t)TG_STORE_DOC_MAX + 64);
     put_hex(&hex, bytes, len);
     code = hex.failed ? tg_fail(err, TG_NOMEM, "a document") : get(s, kind, key, &d, err);
     if (code == TG_OK || code == TG_END)
         code = tg_store_compare(kind, key, expect, stamp->fence, &now, err);
-    next.version = expect + 1;
+    next.version = tg_store_next(expect, stamp);
     if (code == TG_OK) {
         code = insert_doc(s, kind, key, &next, &hex, err);
         if (code == TG_CONFLICT) { /* somebody was faster by a moment */
-            now.version = expect + 1;
+            now.version = next.version;
             code = tg_store_compare(kind, key, expect, stamp->fence, &now, err);
         }
     }
     tg_buf_done(&hex);
-    return told(tg_postgres_end(s->db, code, err), err);
+    return tg_ps_told(tg_postgres_end(s->db, code, err), err);
 }
 
 static tg_code each_doc(struct store_postgres *s, const char *sql, const char *kind,
@@ -301,7 +292,7 @@ static tg_code each_doc(struct store_postgres *s, const char *sql, const char *k
     if (code == TG_OK)
         code = tg_postgres_query(s->db, sql, arg, 2, take_doc, &d, err);
     tg_buf_done(&bytes);
-    return told(code, err);
+    return tg_ps_told(code, err);
 }
 
 static tg_code postgres_history(void *self, const char *kind, const char *key, tg_doc_seen seen,
@@ -327,11 +318,11 @@ static tg_code change(struct store_postgres *s, const char *sql, const struct tg
     tg_code code = tg_store_check_name(arg[0].text, arg[1].text, err);
 
     if (code == TG_OK)
-        code = begin(s, err);
+        code = tg_ps_begin(s, err);
     if (code != TG_OK)
-        return told(code, err);
+        return tg_ps_told(code, err);
     code = tg_postgres_query(s->db, sql, arg, n, NULL, NULL, err);
-    return told(tg_postgres_end(s->db, code, err), err);
+    return tg_ps_told(tg_postgres_end(s->db, code, err), err);
 }
 
 static tg_code postgres_prune(void *self, const char *kind, const char *key, uint64_t n_keep,
@@ -384,9 +375,9 @@ static tg_code postgres_append(void *self, const char *kind, const char *key, in
     if (code == TG_OK)
         code = tg_store_check_size("entry of log", kind, key, len, err);
     if (code == TG_OK)
-        code = begin(s, err);
+        code = tg_ps_begin(s, err);
     if (code != TG_OK)
-        return told(code, err);
+        return tg_ps_told(code, err);
     code = tg_postgres_query(s->db,
                  "INSERT INTO @_last\" AS l VALUES($1, $2, 1) ON CONFLICT(kind, key)"
                  " DO UPDATE SET n = l.n + 1 RETURNING n",
@@ -394,7 +385,7 @@ static tg_code postgres_append(void *self, const char *kind, const char *key, in
     if (code == TG_OK)
         code = insert_entry(s, kind, key, &(struct tg_log_entry){ (uint64_t)n, at_us, bytes, len },
                             err);
-    code = told(tg_postgres_end(s->db, code, err), err);
+    code = tg_ps_told(tg_postgres_end(s->db, code, err), err);
     if (code == TG_OK && ret_n)
         *ret_n = (uint64_t)n;
     return code;
@@ -450,7 +441,7 @@ static tg_code postgres_read(void *self, const char *kind, const char *key, uint
         arg[2].number = (int64_t)e.last + 1;
     }
     tg_buf_done(&e.bytes);
-    return told(code, err);
+    return tg_ps_told(code, err);
 }
 
 static tg_code postgres_drop(void *self, const char *kind, const char *key, uint64_t from,
@@ -518,16 +509,16 @@ static tg_code postgres_lease(void *self, const char *name, int64_t now_us, int6
 
     assert(ttl_us > 0 && lease->owner[0] && memchr(lease->owner, 0, sizeof lease->owner));
     if (code == TG_OK)
-        code = begin(s, err);
+        code = tg_ps_begin(s, err);
     if (code != TG_OK)
-        return told(code, err);
+        return tg_ps_told(code, err);
     code = lock_lease(s, name, &held, err);
     if (code == TG_OK)
         code = tg_store_judge(name, &held, now_us, &next, err);
     next.expires_us = now_us + ttl_us;
     if (code == TG_OK)
         code = set_lease(s, name, &next, err);
-    code = told(tg_postgres_end(s->db, code, err), err);
+    code = tg_ps_told(tg_postgres_end(s->db, code, err), err);
     if (code == TG_OK)
         *lease = next;
     else if (code == TG_BUSY)
@@ -543,16 +534,16 @@ static tg_code postgres_release(void *self, const char *name, const struct tg_le
     tg_code code = tg_store_check_name("lease", name, err);
 
     if (code == TG_OK)
-        code = begin(s, err);
+        code = tg_ps_begin(s, err);
     if (code != TG_OK)
-        return told(code, err);
+        return tg_ps_told(code, err);
     code = lock_lease(s, name, &held, err);
     if (code == TG_OK && tg_store_is_own(&held, lease)) {
         held.owner[0] = 0;
         held.expires_us = 0;
         code = set_lease(s, name, &held, err);
     }
-    return told(tg_postgres_end(s->db, code, err), err);
+    return tg_ps_told(tg_postgres_end(s->db, code, err), err);
 }
 
 static const struct tg_option postgres_option[] = {
@@ -580,4 +571,6 @@ const struct tg_store_ops tg_store_postgres = {
     .drop = postgres_drop,
     .lease = postgres_lease,
     .release = postgres_release,
+    .names = tg_ps_names,
+    .raise = tg_ps_raise,
 };

@@ -216,7 +216,8 @@ static tg_code redis_get(void *self, const char *kind, const char *key, struct t
 
 /* What stands is not what was expected, or it is a newer token's. */
 static tg_code refused(struct store_redis *s, const char *kind, const char *key,
-                       struct tg_redis_arg text, const struct tg_doc *next, struct tg_error *err)
+                       struct tg_redis_arg text, uint64_t expect, uint64_t fence,
+                       struct tg_error *err)
 {
     struct rs_record now;
     struct tg_doc doc;
@@ -225,7 +226,7 @@ static tg_code refused(struct store_redis *s, const char *kind, const char *key,
     if (!tg_rs_take_record(text, &now))
         return tg_rs_corrupt(s, "document", kind, key, err);
     doc = doc_of(&now);
-    code = tg_store_compare(kind, key, next->version - 1, next->fence, &doc, err);
+    code = tg_store_compare(kind, key, expect, fence, &doc, err);
     return code == TG_OK ? tg_rs_corrupt(s, "document", kind, key, err) : code;
 }
 
@@ -235,7 +236,7 @@ static tg_code redis_put(void *self, const char *kind, const char *key, uint64_t
 {
     struct store_redis *s = self;
     struct rs_question q = { .script = RS_PUT, .n_keys = 2 };
-    struct tg_doc next = { .version = expect + 1, .at_us = stamp->at_us, .fence = stamp->fence };
+    struct tg_doc next = *stamp;
     struct rs_digits expected, fence, number;
     struct redisReply *reply = NULL;
     struct tg_redis_arg stands;
@@ -249,6 +250,7 @@ static tg_code redis_put(void *self, const char *kind, const char *key, uint64_t
         code = tg_rs_may_change(s, err);
     if (code != TG_OK)
         return code;
+    next.version = tg_store_next(expect, stamp);
     tg_buf_init(&record, TG_STORE_DOC_MAX + RS_HEAD_MAX);
     tg_buf_printf(&record, "%s %s %" PRId64 " ", tg_rs_digits(next.version, &number),
                   tg_rs_digits(next.fence, &fence), next.at_us);
@@ -263,7 +265,7 @@ static tg_code redis_put(void *self, const char *kind, const char *key, uint64_t
     tg_buf_done(&record);
     stands = tg_redis_str(reply);
     if (code == TG_OK && stands.len)
-        code = refused(s, kind, key, stands, &next, err);
+        code = refused(s, kind, key, stands, expect, next.fence, err);
     tg_redis_reply_free(reply);
     return code;
 }
@@ -361,8 +363,8 @@ static void end_of(const char *prefix, struct rs_name *out)
         out->at[n]++; /* behind the bracket */
 }
 
-static tg_code redis_list(void *self, const char *kind, const char *prefix, tg_doc_seen seen,
-                          void *ctx, struct tg_error *err)
+tg_code tg_rs_list(void *self, const char *kind, const char *prefix, tg_doc_seen seen, void *ctx,
+                   struct tg_error *err)
 {
     struct store_redis *s = self;
     struct rs_name name, from, to, last = { "" };
@@ -423,9 +425,9 @@ static const struct tg_option redis_option[] = {
     {                                                                                              \
         .head = { driver, text, redis_option, sizeof(struct store_redis) }, .open = open_it,       \
         .close = redis_close, .warning = redis_warning, .get = redis_get, .put = redis_put,        \
-        .history = redis_history, .list = redis_list, .prune = redis_prune,                        \
+        .history = redis_history, .list = tg_rs_list, .prune = redis_prune,                        \
         .append = tg_rs_append, .read = tg_rs_read, .drop = tg_rs_drop, .lease = tg_rs_lease,      \
-        .release = tg_rs_release,                                                                  \
+        .release = tg_rs_release, .names = tg_rs_names, .raise = tg_rs_raise,                      \
     }
 
 const struct tg_store_ops tg_store_redis = REDIS_STORE("redis", "state in Redis", redis_open);

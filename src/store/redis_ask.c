@@ -51,6 +51,13 @@ static const char *const script_text[RS_SCRIPTS] = {
         "if now ~= ARGV[2] and not (ARGV[4] and now == ARGV[3]) then return 0 end\n"
         "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
         "return 1\n",
+    /* KEYS last; ARGV number. Compared as text: of two, the longer one is greater */
+    [RS_RAISE] =
+        "local now = redis.call('GET', KEYS[1]) or '0'\n"
+        "if #now < #ARGV[1] or (#now == #ARGV[1] and now < ARGV[1]) then\n"
+        "  redis.call('SET', KEYS[1], ARGV[1])\n"
+        "end\n"
+        "return 1\n",
 };
 
 void tg_rs_set_scripts(struct store_redis *s)
@@ -212,6 +219,18 @@ bool tg_rs_take_record(struct tg_redis_arg from, struct rs_record *ret)
         return false;
     ret->bytes = from.at;
     ret->len = from.len;
+    return true;
+}
+
+bool tg_rs_take_lease(struct tg_redis_arg text, struct tg_lease *ret)
+{
+    struct tg_lease lease = { 0 };
+
+    if (!text.at || memchr(text.at, 0, text.len) || !tg_rs_take_number(&text, &lease.token) ||
+        !tg_rs_take_time(&text, &lease.expires_us) || text.len >= sizeof lease.owner)
+        return false;
+    memcpy(lease.owner, text.at, text.len);
+    *ret = lease;
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * redis_impl.h - what redis.c, redis_logs.c and redis_ask.c share; the model stands in redis.c
+ * redis_impl.h - what redis.c, redis_logs.c, redis_names.c and redis_ask.c share; the model stands in
+ * redis.c
  */
 #ifndef TG_STORE_REDIS_IMPL_H
 #define TG_STORE_REDIS_IMPL_H
@@ -16,7 +17,7 @@ enum {
     RS_HEAD_MAX = 96, /* what stands before the bytes of a record */
 };
 
-enum rs_script { RS_COMMAND = -1, RS_NEWEST, RS_PUT, RS_APPEND, RS_SWAP, RS_SCRIPTS };
+enum rs_script { RS_COMMAND = -1, RS_NEWEST, RS_PUT, RS_APPEND, RS_SWAP, RS_RAISE, RS_SCRIPTS };
 
 struct store_redis {
     const char *prefix; /* options */
@@ -77,11 +78,23 @@ bool tg_rs_take_number(struct tg_redis_arg *from, uint64_t *ret);
 bool tg_rs_take_time(struct tg_redis_arg *from, int64_t *ret);
 bool tg_rs_take_record(struct tg_redis_arg from, struct rs_record *ret);
 
+/** Reads a lease's value in the hash. */
+bool tg_rs_take_lease(struct tg_redis_arg text, struct tg_lease *ret);
+
 /** @return TG_CORRUPT */
 tg_code tg_rs_corrupt(const struct store_redis *s, const char *what, const char *kind,
                       const char *key, struct tg_error *err);
 
-/* ---- redis_logs.c: as tg_store_ops has them ---- */
+/* ---- as tg_store_ops has them: redis.c, redis_names.c, redis_logs.c ---- */
+
+tg_code tg_rs_list(void *self, const char *kind, const char *prefix, tg_doc_seen seen, void *ctx,
+                   struct tg_error *err);
+tg_code tg_rs_names(void *self, enum tg_store_shape shape, tg_name_seen seen, void *ctx,
+                    struct tg_error *err);
+tg_code tg_rs_raise(void *self, enum tg_store_shape shape, const char *kind, const char *key,
+                    uint64_t number, struct tg_error *err);
+tg_code tg_rs_raise_lease(struct store_redis *s, const char *name, uint64_t token,
+                          struct tg_error *err);
 
 tg_code tg_rs_append(void *self, const char *kind, const char *key, int64_t at_us,
                      const void *bytes, size_t len, uint64_t *ret_n, struct tg_error *err);

@@ -145,16 +145,11 @@ static tg_code read_lease(struct store_redis *s, const char *hash, const char *n
     tg_rs_add(&q, "HGET"), tg_rs_add(&q, hash), tg_rs_add(&q, name);
     code = tg_rs_ask(s, &q, &reply, err);
     text = tg_redis_str(reply);
-    if (code == TG_OK && text.at && text.len < sizeof ret->text && !memchr(text.at, 0, text.len)) {
-        memcpy(ret->text, text.at, text.len);
-        if (!tg_rs_take_number(&text, &ret->lease.token) ||
-            !tg_rs_take_time(&text, &ret->lease.expires_us) ||
-            text.len >= sizeof ret->lease.owner)
-            code = tg_rs_corrupt(s, "lease", name, "", err);
+    if (code == TG_OK && text.at) {
+        if (text.len < sizeof ret->text && tg_rs_take_lease(text, &ret->lease))
+            memcpy(ret->text, text.at, text.len);
         else
-            memcpy(ret->lease.owner, text.at, text.len);
-    } else if (code == TG_OK && text.at) {
-        code = tg_rs_corrupt(s, "lease", name, "", err);
+            code = tg_rs_corrupt(s, "lease", name, "", err);
     }
     tg_redis_reply_free(reply);
     return code;
@@ -236,6 +231,25 @@ tg_code tg_rs_release(void *self, const char *name, const struct tg_lease *lease
             return code;
         free_again.lease = (struct tg_lease){ .token = held.lease.token };
         code = swap_lease(s, hash.at, name, &held, &free_again, err);
+    }
+    return crowded(name, code, err);
+}
+
+tg_code tg_rs_raise_lease(struct store_redis *s, const char *name, uint64_t token,
+                          struct tg_error *err)
+{
+    struct held held, raised;
+    struct rs_name hash;
+    tg_code code = TG_AGAIN;
+
+    tg_rs_name(s, "lease", NULL, NULL, &hash);
+    for (int i = 0; i < TRIES && code == TG_AGAIN; i++) {
+        code = read_lease(s, hash.at, name, &held, err);
+        if (code != TG_OK || held.lease.token >= token)
+            return code;
+        raised.lease = held.lease;
+        raised.lease.token = token;
+        code = swap_lease(s, hash.at, name, &held, &raised, err);
     }
     return crowded(name, code, err);
 }

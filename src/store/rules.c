@@ -4,6 +4,8 @@
  */
 #include "store/rules.h"
 
+#include <assert.h>
+
 tg_code tg_store_check_name(const char *kind, const char *key, struct tg_error *err)
 {
     if (strlen(kind) > TG_STORE_KIND_MAX || !*kind)
@@ -38,6 +40,12 @@ tg_code tg_store_compare(const char *kind, const char *key, uint64_t expect, uin
         return tg_hint(err, "another run holds the lease now; this one must stop");
     }
     return TG_OK;
+}
+
+uint64_t tg_store_next(uint64_t expect, const struct tg_doc *stamp)
+{
+    assert(stamp->version == 0 || stamp->version > expect);
+    return stamp->version ? stamp->version : expect + 1;
 }
 
 bool tg_store_is_own(const struct tg_lease *held, const struct tg_lease *mine)

@@ -22,6 +22,9 @@ tg_code tg_store_check_size(const char *what, const char *kind, const char *key,
 tg_code tg_store_compare(const char *kind, const char *key, uint64_t expect, uint64_t fence,
                          const struct tg_doc *now, struct tg_error *err);
 
+/** The version that a put writes. */
+uint64_t tg_store_next(uint64_t expect, const struct tg_doc *stamp);
+
 /** Whether `want` may have the lease that stands as `held` (zero: nobody ever had it); fills in its
  *  token. @return TG_BUSY, TG_CONFLICT as tg_store_ops.lease */
 tg_code tg_store_judge(const char *name, const struct tg_lease *held, int64_t now_us,

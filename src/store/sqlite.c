@@ -55,6 +55,9 @@ enum {
     LOG_DROP,
     LEASE_GET,
     LEASE_SET,
+    NAMES,
+    LOG_RAISE = NAMES + 3,
+    LEASE_RAISE,
     N_STMTS
 };
 
@@ -79,6 +82,13 @@ static const char *const statement[N_STMTS] = {
     [LEASE_GET] = "SELECT owner, token, expires_us FROM lease WHERE name = ?1",
     [LEASE_SET] = "INSERT INTO lease(name, owner, token, expires_us) VALUES(?1, ?2, ?3, ?4)"
                   " ON CONFLICT(name) DO UPDATE SET owner = ?2, token = ?3, expires_us = ?4",
+    [NAMES + TG_STORE_DOCS] = "SELECT kind, key, max(version), '', 0 FROM doc GROUP BY kind, key",
+    [NAMES + TG_STORE_LOGS] = "SELECT kind, key, n, '', 0 FROM log_last",
+    [NAMES + TG_STORE_LEASES] = "SELECT 'lease', name, token, owner, expires_us FROM lease",
+    [LOG_RAISE] = "INSERT INTO log_last(kind, key, n) VALUES(?1, ?2, ?3)"
+                  " ON CONFLICT(kind, key) DO UPDATE SET n = max(n, ?3)",
+    [LEASE_RAISE] = "INSERT INTO lease(name, owner, token, expires_us) VALUES(?2, '', ?3, 0)"
+                    " ON CONFLICT(name) DO UPDATE SET token = max(token, ?3)",
 };
 
 /* ---- opening ---- */
@@ -240,7 +250,7 @@ static tg_code sqlite_put(void *self, const char *kind, const char *key, uint64_
         code = TG_OK;
     if (code == TG_OK)
         code = tg_store_compare(kind, key, expect, stamp->fence, &now, err);
-    next.version = expect + 1;
+    next.version = tg_store_next(expect, stamp);
     if (code == TG_OK)
         code = insert_doc(s, kind, key, &next, &body, err);
     return tg_sqlite_end(&s->db, code, err);
@@ -497,6 +507,50 @@ static tg_code sqlite_release(void *self, const char *name, const struct tg_leas
     return tg_sqlite_end(&s->db, code, err);
 }
 
+/* ---- everything there is ---- */
+
+static tg_code sqlite_names(void *self, enum tg_store_shape shape, tg_name_seen seen, void *ctx,
+                            struct tg_error *err)
+{
+    struct store_sqlite *s = self;
+    sqlite3_stmt *stmt;
+    tg_code code = tg_sqlite_stmt(&s->db, NAMES + (size_t)shape, &stmt, err);
+    int status;
+
+    if (code != TG_OK)
+        return code;
+    while ((status = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct tg_store_name name = {
+            .kind = (const char *)sqlite3_column_text(stmt, 0),
+            .key = (const char *)sqlite3_column_text(stmt, 1),
+            .number = (uint64_t)sqlite3_column_int64(stmt, 2),
+            .owner = (const char *)sqlite3_column_text(stmt, 3),
+            .expires_us = sqlite3_column_int64(stmt, 4),
+        };
+
+        if (!seen(ctx, &name))
+            break;
+    }
+    if (status != SQLITE_ROW && status != SQLITE_DONE)
+        code = tg_sqlite_fail(&s->db, "list what there is", err);
+    sqlite3_reset(stmt);
+    return code;
+}
+
+static tg_code sqlite_raise(void *self, enum tg_store_shape shape, const char *kind,
+                            const char *key, uint64_t number, struct tg_error *err)
+{
+    sqlite3_stmt *stmt;
+    tg_code code = prepare(self, shape == TG_STORE_LOGS ? LOG_RAISE : LEASE_RAISE, kind, key,
+                           &stmt, err);
+
+    assert(shape != TG_STORE_DOCS);
+    if (code != TG_OK)
+        return code;
+    sqlite3_bind_int64(stmt, 3, tg_store_clamp(number));
+    return change(self, stmt, "raise a number", err);
+}
+
 static const struct tg_option sqlite_option[] = {
     { .name = "busy-timeout",
       .type = TG_OPT_MS,
@@ -522,4 +576,6 @@ const struct tg_store_ops tg_store_sqlite = {
     .drop = sqlite_drop,
     .lease = sqlite_lease,
     .release = sqlite_release,
+    .names = sqlite_names,
+    .raise = sqlite_raise,
 };

@@ -38,10 +38,21 @@ struct tg_lease {
     char owner[128];
 };
 
+enum tg_store_shape { TG_STORE_DOCS, TG_STORE_LOGS, TG_STORE_LEASES };
+
+/** What a store keeps something of, and the number that this counts by. */
+struct tg_store_name {
+    const char *kind, *key; /* of a lease: "lease", and its name */
+    uint64_t number;        /* newest version; highest number given, dropped or not; newest token */
+    const char *owner;      /* of a lease: "" if it is free, else who has it until when */
+    int64_t expires_us;
+};
+
 /* Callbacks must not call the store; what they are given is valid until they return. */
 typedef bool (*tg_doc_seen)(void *ctx, const char *key, const struct tg_doc *doc,
                             const void *bytes, size_t len); /* false stops */
 typedef bool (*tg_log_seen)(void *ctx, const struct tg_log_entry *entry);
+typedef bool (*tg_name_seen)(void *ctx, const struct tg_store_name *name);
 
 /** What a store is opened for. */
 enum tg_store_use {
@@ -66,6 +77,8 @@ struct tg_store_ops {
 
     /**
      * Writes version expect+1 if the newest is `expect` (0: none yet) and no newer fence was seen.
+     * @param stamp  version 0; or a greater one than `expect`, which is written in place of
+     *               expect+1: state that is copied keeps its numbers, with their holes
      * @return TG_CONFLICT if not
      */
     tg_code (*put)(void *self, const char *kind, const char *key, uint64_t expect,
@@ -104,6 +117,18 @@ struct tg_store_ops {
     /** Gives it back if the token is still the own one. */
     tg_code (*release)(void *self, const char *name, const struct tg_lease *lease,
                        struct tg_error *err);
+
+    /** Everything there is of that shape, of all kinds: each document of which a version is kept,
+     *  each log that ever gave a number, each lease that anybody ever had. In any order; one may
+     *  come twice. */
+    tg_code (*names)(void *self, enum tg_store_shape shape, tg_name_seen seen, void *ctx,
+                     struct tg_error *err);
+
+    /** Raises the number that a log or a lease counts by to `number`, if it is less; what is there
+     *  stays. The next entry, the next owner gets the one behind it. Who has the lease keeps it,
+     *  with the raised token. */
+    tg_code (*raise)(void *self, enum tg_store_shape shape, const char *kind, const char *key,
+                     uint64_t number, struct tg_error *err);
 };
 
 extern const struct tg_store_ops *const tg_stores[]; /* all, ended by NULL */

@@ -327,12 +327,152 @@ static void sizes_have_limits(void **state)
     contract_end(&c);
 }
 
+static void versions_keep_their_numbers_when_they_are_copied(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t expect, version, fence;
+        tg_code want;
+    } row[] = {
+        { "the oldest that is kept", 0, 5, 2, TG_OK },
+        { "not on top of nothing again", 0, 7, 2, TG_CONFLICT },
+        { "with a hole before it", 5, 9, 3, TG_OK },
+        { "not in between", 5, 7, 3, TG_CONFLICT },
+        { "not by an old owner", 9, 12, 2, TG_CONFLICT },
+        { "the next of its own", 9, 0, 3, TG_OK },
+    };
+    struct listed l = { "", 0 };
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    for (size_t i = 0; i < TG_COUNT(row); i++) {
+        const struct tg_doc stamp = { row[i].version, 77, row[i].fence };
+        struct tg_store *s = i % 2 ? &c.b : &c.a;
+        tg_code code = s->ops->put(s->self, "checkpoint", "job/1", row[i].expect, &stamp,
+                                   row[i].text, strlen(row[i].text), &c.err);
+
+        if (code != row[i].want)
+            fail_msg("%s: %s", row[i].text, tg_code_name(code));
+    }
+    assert_int_equal(c.b.ops->history(c.b.self, "checkpoint", "job/1", list_doc, &l, &c.err),
+                     TG_OK);
+    assert_string_equal(l.text, "job/1:10=the next of its own job/1:9=with a hole before it "
+                                "job/1:5=the oldest that is kept ");
+    contract_end(&c);
+}
+
+/* As text, sorted; what came twice once. */
+struct named {
+    char text[16][96];
+    size_t n;
+};
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static bool list_name(void *ctx, const struct tg_store_name *name)
+{
+    struct named *names = ctx;
+    char text[96];
+
+    snprintf(text, sizeof text, "%s/%s:%d %s@%d", name->kind, name->key, (int)name->number,
+             name->owner, (int)name->expires_us);
+    for (size_t i = 0; i < names->n; i++)
+        if (strcmp(names->text[i], text) == 0)
+            return true;
+    assert_true(names->n < TG_COUNT(names->text));
+    memcpy(names->text[names->n++], text, sizeof text);
+    return true;
+}
+
+static void check_names(struct contract *c, enum tg_store_shape shape, const char *want)
+{
+    struct named names = { .n = 0 };
+    char all[1024] = "";
+
+    assert_int_equal(c->b.ops->names(c->b.self, shape, list_name, &names, &c->err), TG_OK);
+    qsort(names.text, names.n, sizeof names.text[0], by_text);
+    for (size_t i = 0; i < names.n; i++)
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s, ", names.text[i]);
+    assert_string_equal(all, want);
+}
+
+static void everything_that_is_there_is_named(void **state)
+{
+    const struct tg_doc stamp = { .at_us = 1 };
+    struct tg_lease mine = { .owner = "host:1" }, free_again = { .owner = "host:2" };
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    for (int shape = TG_STORE_DOCS; shape <= TG_STORE_LEASES; shape++)
+        check_names(&c, (enum tg_store_shape)shape, "");
+    assert_int_equal(contract_put(&c.a, "job/-5", 0, 0, "x", &c.err), TG_OK);
+    assert_int_equal(contract_put(&c.a, "job/-5", 1, 0, "y", &c.err), TG_OK);
+    assert_int_equal(contract_put(&c.a, "a:%b", 0, 0, "x", &c.err), TG_OK);
+    assert_int_equal(c.a.ops->put(c.a.self, "odd:%", "job", 0, &stamp, "", 0, &c.err), TG_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(c.a.ops->append(c.a.self, "dead", i ? "job" : "j:%x/1", 1, "x", 1, NULL,
+                                         &c.err),
+                         TG_OK);
+    assert_int_equal(c.a.ops->drop(c.a.self, "dead", "job", 0, UINT64_MAX, &c.err), TG_OK);
+    assert_int_equal(c.a.ops->lease(c.a.self, "job/a", 100, 50, &mine, &c.err), TG_OK);
+    assert_int_equal(c.a.ops->lease(c.a.self, "job/b", 100, 50, &free_again, &c.err), TG_OK);
+    assert_int_equal(c.a.ops->release(c.a.self, "job/b", &free_again, &c.err), TG_OK);
+    check_names(&c, TG_STORE_DOCS,
+                "checkpoint/a:%b:1 @0, checkpoint/job/-5:2 @0, odd:%/job:1 @0, ");
+    check_names(&c, TG_STORE_LOGS, "dead/j:%x/1:1 @0, dead/job:2 @0, ");
+    check_names(&c, TG_STORE_LEASES, "lease/job/a:1 host:1@150, lease/job/b:1 @0, ");
+    contract_end(&c);
+}
+
+static void numbers_are_raised_and_go_on_from_there(void **state)
+{
+    struct tg_lease mine = { .owner = "host:1" }, next = { .owner = "host:2" };
+    struct contract c;
+    uint64_t n = 0;
+
+    (void)state;
+    contract_start(&c);
+    for (int i = 0; i < 2; i++) /* the second time changes nothing */
+        assert_int_equal(c.a.ops->raise(c.a.self, TG_STORE_LOGS, "dead", "job", 99, &c.err),
+                         TG_OK);
+    assert_int_equal(c.b.ops->append(c.b.self, "dead", "job", 1, "x", 1, &n, &c.err), TG_OK);
+    assert_int_equal(n, 100);
+    assert_int_equal(c.a.ops->raise(c.a.self, TG_STORE_LOGS, "dead", "job", 9, &c.err), TG_OK);
+    assert_int_equal(c.b.ops->append(c.b.self, "dead", "job", 1, "y", 1, &n, &c.err), TG_OK);
+    assert_int_equal(n, 101);
+    check_log(&c, 0, 0, "100@1=x 101@1=y ");
+
+    assert_int_equal(c.a.ops->raise(c.a.self, TG_STORE_LEASES, "lease", "job", 7, &c.err), TG_OK);
+    check_names(&c, TG_STORE_LEASES, "lease/job:7 @0, ");
+    assert_int_equal(c.b.ops->lease(c.b.self, "job", 0, 100, &mine, &c.err), TG_OK);
+    assert_int_equal(mine.token, 8);
+    assert_int_equal(c.a.ops->raise(c.a.self, TG_STORE_LEASES, "lease", "job", 5, &c.err), TG_OK);
+    assert_int_equal(c.b.ops->lease(c.b.self, "job", 1, 100, &mine, &c.err), TG_OK);
+    assert_int_equal(c.a.ops->raise(c.a.self, TG_STORE_LEASES, "lease", "job", 50, &c.err),
+                     TG_OK);
+    assert_int_equal(c.a.ops->lease(c.a.self, "job", 1, 100, &next, &c.err), TG_BUSY);
+    mine.token = 50; /* whoever raised it knows */
+    assert_int_equal(c.b.ops->release(c.b.self, "job", &mine, &c.err), TG_OK);
+    next = (struct tg_lease){ .owner = "host:2" };
+    assert_int_equal(c.a.ops->lease(c.a.self, "job", 2, 100, &next, &c.err), TG_OK);
+    assert_int_equal(next.token, 51);
+    contract_end(&c);
+}
+
 #define STORE_CONTRACT_TESTS                                                                       \
     cmocka_unit_test(a_missing_document_is_the_end),                                               \
         cmocka_unit_test(a_document_is_replaced_by_compare_and_swap),                              \
         cmocka_unit_test(versions_are_kept_and_pruned),                                            \
         cmocka_unit_test(the_newest_of_each_key_is_listed),                                        \
         cmocka_unit_test(log_numbers_never_come_again),                                            \
-        cmocka_unit_test(a_lease_has_one_owner_at_a_time), cmocka_unit_test(sizes_have_limits)
+        cmocka_unit_test(a_lease_has_one_owner_at_a_time), cmocka_unit_test(sizes_have_limits),    \
+        cmocka_unit_test(versions_keep_their_numbers_when_they_are_copied),                        \
+        cmocka_unit_test(everything_that_is_there_is_named),                                       \
+        cmocka_unit_test(numbers_are_raised_and_go_on_from_there)
 
 #endif
