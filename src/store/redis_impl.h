@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * redis_impl.h - what redis.c, redis_logs.c, redis_names.c and redis_ask.c share; the model stands in
- * redis.c
+ * redis_impl.h - what the files redis*.c share; the model stands in redis.c
  */
 #ifndef TG_STORE_REDIS_IMPL_H
 #define TG_STORE_REDIS_IMPL_H
