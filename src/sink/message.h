@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * message.h - a row as one message, for destinations that are streams: pipes, brokers, webhooks
+ *
+ *   json       the row as `ndjson` has it
+ *   debezium   a change event without schema: {"before","after","source","op","ts_ms",...}
+ *   csv        a record, for lines: what each field is, the head tells
+ *   singer     {"type":"RECORD",...}; the head is the SCHEMA, a commit adds a STATE
+ *   airbyte    {"type":"RECORD",...}; the head is a CATALOG, a commit adds a STATE
+ *
+ * A format is a row of a table. Each message is one line, without its end; JSON text has no line
+ * end inside, CSV may. The key of a message is tg_row_key: equal keys are equal rows.
+ *
+ * Where formats need a name for what they carry it is one stream of that name, keyed (owner,
+ * chat_id, id). A STATE tells how far one chat is delivered; it is for readers to see, a run begins
+ * at its checkpoint.
+ *
+ * Facts: debezium.io/documentation (change events), hub.meltano.com/singer/spec,
+ * docs.airbyte.com/platform/understanding-airbyte/airbyte-protocol
+ *
+ * Threads: pure
+ */
+#ifndef TG_SINK_MESSAGE_H
+#define TG_SINK_MESSAGE_H
+
+#include "sink/sink.h"
+
+/** What happened to the row. */
+enum tg_message_op {
+    TG_MESSAGE_READ, /* it was there when it was looked at */
+    TG_MESSAGE_CREATED,
+    TG_MESSAGE_UPDATED,
+    TG_MESSAGE_DELETED,
+};
+
+/** What a message tells beside its row. */
+struct tg_message_about {
+    const char *job;
+    const char *stream; /* its name for the reader: "messages" */
+    int64_t now_us;     /* Unix time at which it is written */
+    enum tg_message_op op;
+};
+
+struct tg_message_format {
+    const char *name;
+    const char *content_type;
+    /** What stands before the first row, once for each reader; NULL: nothing. */
+    void (*put_head)(const struct tg_message_about *about, struct tg_buf *out);
+    void (*put_row)(const struct tg_message_about *about, const struct tg_row *row,
+                    struct tg_buf *out);
+    /** What stands behind the rows that a commit covers; NULL: nothing.
+     *  @param rows  all that were put since the last such message */
+    void (*put_commit)(const struct tg_message_about *about, const struct tg_commit *commit,
+                       uint64_t rows, struct tg_buf *out);
+};
+
+/*
+ * In the order of an option's words. Those of TG_MESSAGE_SINGLE can stand alone, each message for
+ * itself; the others are for lines that are read from their beginning.
+ */
+#define TG_MESSAGE_SINGLE "json|debezium"
+#define TG_MESSAGE_LINES TG_MESSAGE_SINGLE "|csv|singer|airbyte"
+enum { TG_MESSAGE_FORMATS = 5 };
+extern const struct tg_message_format tg_message_format[TG_MESSAGE_FORMATS];
+
+#endif

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sink_message.c - rows as messages: what each format's published specification says, word by word
+ *
+ * tests/cli/test_messages.py gives the same to the protocols' own libraries.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sink/message.h"
+
+enum { JSON, DEBEZIUM, CSV, SINGER, AIRBYTE };
+
+static const struct tg_message_about about = {
+    .job = "job",
+    .stream = "messages",
+    .now_us = INT64_C(1705314600123456),
+};
+
+static const struct tg_commit commit = {
+    .cursor = { .chat_id = -1009, .segment = 1, .id = 700, .owner = 5 },
+    .seq = 3,
+    .rows = 7,
+    .rows_total = 21,
+    .complete = true,
+};
+
+static struct tg_row row_of(const char *text, size_t len)
+{
+    struct tg_row row = { 0 };
+
+    TG_ROW_SET(&row, chat_id, -1009);
+    TG_ROW_SET(&row, id, 7);
+    TG_ROW_SET(&row, owner, 0);
+    TG_ROW_SET(&row, date, 1705314600);
+    TG_ROW_SET(&row, text, ((struct tg_str){ text, (uint32_t)len }));
+    return row;
+}
+
+#define ROW                                                                                        \
+    "{\"chat_id\":-1009,\"id\":7,\"owner\":0,\"date\":\"2024-01-15T10:30:00Z\",\"text\":\"a\\nb\"}"
+
+static char *text_of(struct tg_buf *out)
+{
+    char *text = strdup(tg_buf_cstr(out));
+
+    assert_false(out->failed);
+    tg_buf_done(out);
+    return text;
+}
+
+static char *message(int format, const struct tg_message_about *a, const struct tg_row *row)
+{
+    struct tg_buf out;
+
+    tg_buf_init(&out, 1 << 20);
+    tg_message_format[format].put_row(a, row, &out);
+    return text_of(&out);
+}
+
+static void check(char *got, const char *want)
+{
+    assert_string_equal(got, want);
+    free(got);
+}
+
+static void a_row_in_each_format(void **state)
+{
+    static const struct {
+        int format;
+        const char *want;
+    } row[] = {
+        { JSON, ROW },
+        { DEBEZIUM, "{\"before\":null,\"after\":" ROW ",\"source\":{\"version\":\"" TG_VERSION
+                    "\",\"connector\":\"tgdata\",\"name\":\"job\",\"ts_ms\":1705314600000,"
+                    "\"snapshot\":\"true\",\"db\":\"telegram\",\"table\":\"messages\","
+                    "\"chat_id\":-1009},\"op\":\"r\",\"ts_ms\":1705314600123,"
+                    "\"transaction\":null}" },
+        { SINGER, "{\"type\":\"RECORD\",\"stream\":\"messages\",\"record\":" ROW
+                  ",\"time_extracted\":\"2024-01-15T10:30:00Z\"}" },
+        { AIRBYTE, "{\"type\":\"RECORD\",\"record\":{\"stream\":\"messages\",\"data\":" ROW
+                   ",\"emitted_at\":1705314600123}}" },
+    };
+    const struct tg_row r = row_of("a\nb", 3);
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(row); i++)
+        check(message(row[i].format, &about, &r), row[i].want);
+    check(message(CSV, &about, &r),
+          "-1009,7,0,,2024-01-15T10:30:00Z,,,,,,\"a\nb\",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,");
+}
+
+/* As Debezium has them: what is gone stands before, all else after. */
+static void each_operation_has_its_sides(void **state)
+{
+    static const struct {
+        enum tg_message_op op;
+        const char *start, *snapshot, *op_text;
+    } row[] = {
+        { TG_MESSAGE_READ, "{\"before\":null,\"after\":{", "\"snapshot\":\"true\"", "\"op\":\"r\"" },
+        { TG_MESSAGE_CREATED, "{\"before\":null,\"after\":{", "\"snapshot\":\"false\"",
+          "\"op\":\"c\"" },
+        { TG_MESSAGE_UPDATED, "{\"before\":null,\"after\":{", "\"snapshot\":\"false\"",
+          "\"op\":\"u\"" },
+        { TG_MESSAGE_DELETED, "{\"before\":{\"chat_id\":-1", "\"snapshot\":\"false\"",
+          "\"op\":\"d\"" },
+    };
+    const struct tg_row r = row_of("x", 1);
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(row); i++) {
+        struct tg_message_about a = about;
+        char *got;
+
+        a.op = row[i].op;
+        got = message(DEBEZIUM, &a, &r);
+        assert_int_equal(strncmp(got, row[i].start, strlen(row[i].start)), 0);
+        assert_non_null(strstr(got, row[i].snapshot));
+        assert_non_null(strstr(got, row[i].op_text));
+        assert_int_equal(strstr(got, "\"after\":null") != NULL, a.op == TG_MESSAGE_DELETED);
+        free(got);
+    }
+}
+
+static void a_commit_tells_how_far_it_goes(void **state)
+{
+    static const char mark[] = "{\"-1009\":{\"segment\":1,\"id\":700,\"owner\":5,\"rows\":21,"
+                               "\"commit\":3,\"complete\":true}}";
+    char want[512];
+    struct tg_buf out;
+
+    (void)state;
+    for (int i = 0; i < TG_MESSAGE_FORMATS; i++)
+        assert_int_equal(tg_message_format[i].put_commit != NULL, i == SINGER || i == AIRBYTE);
+    tg_buf_init(&out, 1 << 20);
+    tg_message_format[SINGER].put_commit(&about, &commit, 7, &out);
+    snprintf(want, sizeof want,
+             "{\"type\":\"STATE\",\"value\":{\"bookmarks\":{\"messages\":%s}}}", mark);
+    check(text_of(&out), want);
+    tg_message_format[AIRBYTE].put_commit(&about, &commit, 7, &out);
+    snprintf(want, sizeof want,
+             "{\"type\":\"STATE\",\"state\":{\"type\":\"STREAM\",\"stream\":{\"stream_descriptor\":"
+             "{\"name\":\"messages\"},\"stream_state\":%s},\"sourceStats\":{\"recordCount\":7}}}",
+             mark);
+    check(text_of(&out), want);
+}
+
+/* Every field of the table stands in the schema, and nothing but the key must be there. */
+static void the_head_describes_all_fields(void **state)
+{
+    static const int with_schema[] = { SINGER, AIRBYTE };
+    struct tg_buf out;
+    char field[64], *got;
+
+    (void)state;
+    assert_null(tg_message_format[JSON].put_head);
+    assert_null(tg_message_format[DEBEZIUM].put_head);
+    tg_buf_init(&out, 1 << 20);
+    for (size_t i = 0; i < TG_COUNT(with_schema); i++) {
+        tg_message_format[with_schema[i]].put_head(&about, &out);
+        got = text_of(&out);
+        assert_null(strchr(got, '\n'));
+        for (int f = 0; f < TG_FIELD_COUNT; f++) {
+            snprintf(field, sizeof field, "\"%s\":{\"type\":[",
+                     tg_field((enum tg_field_id)f)->name);
+            assert_non_null(strstr(got, field));
+        }
+        assert_non_null(strstr(got, "\"id\":{\"type\":[\"integer\"]"));
+        assert_non_null(strstr(got, "\"date\":{\"type\":[\"null\",\"string\"],"
+                                    "\"format\":\"date-time\""));
+        assert_non_null(strstr(got, "\"media\":{\"type\":[\"null\",\"array\",\"object\"]"));
+        free(got);
+    }
+    tg_message_format[SINGER].put_head(&about, &out);
+    got = text_of(&out);
+    assert_ptr_equal(strstr(got, "{\"type\":\"SCHEMA\",\"stream\":\"messages\",\"schema\":{"),
+                     got);
+    assert_non_null(strstr(got, "\"key_properties\":[\"owner\",\"chat_id\",\"id\"]"));
+    free(got);
+    tg_message_format[AIRBYTE].put_head(&about, &out);
+    got = text_of(&out);
+    assert_ptr_equal(strstr(got, "{\"type\":\"CATALOG\",\"catalog\":{\"streams\":[{"), got);
+    assert_non_null(strstr(got, "\"source_defined_primary_key\":[[\"owner\"],[\"chat_id\"],"
+                                "[\"id\"]]"));
+    free(got);
+}
+
+/* A NUL, bytes that are no UTF-8, what ends lines elsewhere: one line of valid JSON all the same. */
+static void any_text_is_one_line(void **state)
+{
+    static const char odd[] = "a\0b\xff\xed\xa0\x80\n\r\"\\\xe2\x80\xa8";
+    const struct tg_row r = row_of(odd, sizeof odd - 1);
+
+    (void)state;
+    for (int i = 0; i < TG_MESSAGE_FORMATS; i++) {
+        char *got = message(i, &about, &r);
+
+        if (i != CSV) {
+            assert_null(strpbrk(got, "\n\r"));
+            assert_non_null(strstr(got, "\"text\":\"a\\u0000b\xef\xbf\xbd"));
+        }
+        free(got);
+    }
+}
+
+static void a_full_buffer_is_told(void **state)
+{
+    const struct tg_row r = row_of("a\nb", 3);
+
+    (void)state;
+    for (int i = 0; i < TG_MESSAGE_FORMATS; i++) {
+        size_t whole;
+        struct tg_buf out;
+
+        tg_buf_init(&out, 1 << 20);
+        tg_message_format[i].put_row(&about, &r, &out);
+        whole = out.len;
+        tg_buf_done(&out);
+        for (size_t max = 1; max < whole; max++) {
+            tg_buf_init(&out, max);
+            tg_message_format[i].put_row(&about, &r, &out);
+            assert_true(out.failed);
+            assert_true(out.len <= max);
+            tg_buf_done(&out);
+        }
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_row_in_each_format),
+        cmocka_unit_test(each_operation_has_its_sides),
+        cmocka_unit_test(a_commit_tells_how_far_it_goes),
+        cmocka_unit_test(the_head_describes_all_fields),
+        cmocka_unit_test(any_text_is_one_line),
+        cmocka_unit_test(a_full_buffer_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
