@@ -103,7 +103,8 @@ static void each_operation_has_its_sides(void **state)
         enum tg_message_op op;
         const char *start, *snapshot, *op_text;
     } row[] = {
-        { TG_MESSAGE_READ, "{\"before\":null,\"after\":{", "\"snapshot\":\"true\"", "\"op\":\"r\"" },
+        { TG_MESSAGE_READ, "{\"before\":null,\"after\":{", "\"snapshot\":\"true\"",
+          "\"op\":\"r\"" },
         { TG_MESSAGE_CREATED, "{\"before\":null,\"after\":{", "\"snapshot\":\"false\"",
           "\"op\":\"c\"" },
         { TG_MESSAGE_UPDATED, "{\"before\":null,\"after\":{", "\"snapshot\":\"false\"",
@@ -179,8 +180,7 @@ static void the_head_describes_all_fields(void **state)
     }
     tg_message_format[SINGER].put_head(&about, &out);
     got = text_of(&out);
-    assert_ptr_equal(strstr(got, "{\"type\":\"SCHEMA\",\"stream\":\"messages\",\"schema\":{"),
-                     got);
+    assert_ptr_equal(strstr(got, "{\"type\":\"SCHEMA\",\"stream\":\"messages\","), got);
     assert_non_null(strstr(got, "\"key_properties\":[\"owner\",\"chat_id\",\"id\"]"));
     free(got);
     tg_message_format[AIRBYTE].put_head(&about, &out);
@@ -191,7 +191,7 @@ static void the_head_describes_all_fields(void **state)
     free(got);
 }
 
-/* A NUL, bytes that are no UTF-8, what ends lines elsewhere: one line of valid JSON all the same. */
+/* A NUL, bytes that are no UTF-8, what ends lines elsewhere: one line of valid JSON still. */
 static void any_text_is_one_line(void **state)
 {
     static const char odd[] = "a\0b\xff\xed\xa0\x80\n\r\"\\\xe2\x80\xa8";
