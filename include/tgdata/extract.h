@@ -163,6 +163,8 @@ struct tg_extract_result {
     uint64_t quarantined;   /**< records that could not be decoded, kept with their bytes */
     struct tg_circuit_counts account_circuits, dc_circuits, chat_circuits, sink_circuits;
     uint64_t empty; /**< chats read to their end that have no message in the range asked for */
+    uint64_t refused; /**< rows that the destination refused for good: counted in `rows`, and kept
+                           as dead letters */
     uint64_t fallback_rows;  /**< delivered from fallbacks, besides `rows` */
     uint64_t fallback_chats; /**< that a fallback had rows of */
 };
@@ -237,6 +239,8 @@ struct tg_verify_info {
     uint64_t duplicates;              /**< rows whose id does not grow: doubled or out of order; of
                                            by_post only the doubled */
     uint64_t gaps;                    /**< stretches of ids that no commit covers */
+    uint64_t refused;                 /**< rows that the destination refused for good: counted by
+                                           its commits, kept as dead letters, not in `rows` */
     uint64_t quarantined;             /**< records set aside because they cannot be decoded */
     bool by_post;                     /**< comments that were read through their channel: covered
                                            are ids of posts, and the server is not asked */

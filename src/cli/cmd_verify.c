@@ -55,6 +55,7 @@ static void put_json(struct tg_json *j, const struct tg_verify_info *v)
     tg_json_key(j, "rows"), tg_json_u64(j, v->rows);
     tg_json_key(j, "duplicates"), tg_json_u64(j, v->duplicates);
     tg_json_key(j, "gaps"), tg_json_u64(j, v->gaps);
+    tg_json_key(j, "refused"), tg_json_u64(j, v->refused);
     tg_json_key(j, "quarantined"), tg_json_u64(j, v->quarantined);
     tg_json_key(j, "by_post"), tg_json_bool(j, v->by_post);
     tg_json_key(j, "begun"), tg_json_bool(j, v->begun);
@@ -99,6 +100,8 @@ static void put_row(struct proof *p, const struct tg_verify_info *v)
         tg_buf_printf(&p->out, ", %llu duplicates", (unsigned long long)v->duplicates);
     if (v->begun && !v->finished)
         tg_buf_str(&p->out, ", not read to its end yet");
+    if (v->refused)
+        tg_buf_printf(&p->out, ", %llu refused by the destination", (unsigned long long)v->refused);
     if (v->quarantined)
         tg_buf_printf(&p->out, ", %llu quarantined", (unsigned long long)v->quarantined);
     if (v->failure) {

@@ -105,6 +105,7 @@ static void put_json(struct tg_buf *out, const struct tg_extract_result *r, tg_c
     tg_json_double(&j, r->seconds > 0 ? (double)r->rows / r->seconds : 0);
     tg_json_key(&j, "bytes_out"), tg_json_u64(&j, r->bytes_out);
     tg_json_key(&j, "quarantined"), tg_json_u64(&j, r->quarantined);
+    tg_json_key(&j, "refused"), tg_json_u64(&j, r->refused);
     tg_json_key(&j, "empty"), tg_json_u64(&j, r->empty);
     tg_json_key(&j, "circuits"), put_circuits(&j, r);
     tg_json_key(&j, "fallback_rows"), tg_json_u64(&j, r->fallback_rows);
@@ -130,6 +131,9 @@ static void put_text(struct tg_buf *out, const struct tg_extract_result *r)
                       r->flood_waits == 1 ? "" : "s", r->flood_wait_s);
     if (r->quarantined)
         tg_buf_printf(out, ", %llu quarantined", (unsigned long long)r->quarantined);
+    if (r->refused)
+        tg_buf_printf(out, ", %llu refused by the destination (tgdata dlq list)",
+                      (unsigned long long)r->refused);
     if (r->fallback_rows) {
         cli_number(rows, r->fallback_rows);
         tg_buf_printf(out, "\n%s more of %llu chat%s from a fallback, marked in the field source.",

@@ -60,6 +60,11 @@ static const struct {
     { "53100", TG_FULL, "make room on the server; nothing committed is lost" },
     { "53", TG_SINK, "the server is short of memory or connections" },
     { "23505", TG_CONFLICT, NULL },
+    { "22", TG_DATA, NULL },
+    { "23", TG_DATA, NULL },
+    { "44", TG_DATA, NULL },    /* WITH CHECK OPTION of a view */
+    { "54", TG_DATA, NULL },    /* too large, for a row or an index */
+    { "P0", TG_DATA, NULL },    /* RAISE in a trigger */
     { "28", TG_IO, "user and password: PGUSER, PGPASSWORD or ~/.pgpass" },
     { "3D000", TG_IO, "make it with createdb" },
     { "3F000", TG_IO, "make the schema: CREATE SCHEMA ..." },

@@ -13,6 +13,7 @@
  *                      it may work
  *   TG_FULL            no space left there
  *   TG_CONFLICT        a unique key is there already
+ *   TG_DATA            a constraint or trigger refuses it, or it is too large
  *   TG_IO              everything else: wrong password, no such database, no right, wrong data
  *
  * Threads: one at a time per connection

@@ -57,6 +57,10 @@ tg_code tg_sqlite_fail(struct tg_sqlite *d, const char *what, struct tg_error *e
     case SQLITE_CANTOPEN:
         tg_fail(err, TG_UNUSABLE, "could not open '%.160s': %.100s", d->path, why);
         return tg_hint(err, "check that it is a file, and its owner and mode");
+    case SQLITE_CONSTRAINT:
+    case SQLITE_TOOBIG:
+    case SQLITE_MISMATCH:
+        return tg_fail(err, TG_DATA, "could not %s in '%.160s': %.100s", what, d->path, why);
     default:
         return tg_fail(err, TG_STATE, "could not %s in '%.160s': %.100s", what, d->path, why);
     }

@@ -9,6 +9,7 @@
  *   TG_CORRUPT         not a database, or a damaged one
  *   TG_UNUSABLE        cannot be opened, or is read-only and was to be written
  *   TG_FULL            no space left
+ *   TG_DATA            a constraint or trigger refuses it, or it is too large
  *   TG_STATE           locked for longer than the busy timeout, or an I/O error
  *
  * Threads: one call at a time per database      Limits: TG_SQLITE_STMTS statements kept

@@ -372,6 +372,9 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
     if (code == TG_OK)
         code = extract_circuits_open(r, err);
     if (code == TG_OK && r->settings->to) {
+        tg_letters_init(&r->letters, &r->store, r->settings->job, tg_clock_unix_us);
+        r->letter_box = (struct tg_letter_box){ &r->letters, r->settings->to };
+        options.letters = &r->letters;
         code = tg_sink_open(r->settings->to, &r->sink_env, &r->sink, err);
         r->has_sink = code == TG_OK;
     }
@@ -397,6 +400,7 @@ static void close_all(struct extract_run *r)
         tg_sink_close(&r->fallback_sink);
     if (r->has_sink)
         tg_sink_close(&r->sink);
+    tg_letters_done(&r->letters);
     if (r->store.ops)
         tg_store_close(&r->store);
     for (size_t i = 0; i < r->n_accounts; i++) {
@@ -452,6 +456,7 @@ static void fill_result(struct extract_run *r)
     r->result->batches = state.batches;
     r->result->checkpoints = state.commits;
     r->result->bytes_out = state.bytes_out;
+    r->result->refused = r->letters.n;
     for (size_t i = 0; i < r->n_accounts; i++) {
         const struct extract_account *a = &r->account[i];
         struct tgc_stats now;
@@ -513,7 +518,9 @@ tg_code extract_go(struct extract_run *r, struct tg_error *err)
 
     r->sink_env = (struct tg_sink_env){ .job = r->settings->job,
                                         .fs = &tg_fs_system,
-                                        .unix_us = sink_clock };
+                                        .unix_us = sink_clock,
+                                        .refuse = tg_letter_keep,
+                                        .ctx = &r->letter_box };
     r->started_us = extract_now();
     code = check_run(r, err);
     if (code == TG_OK)

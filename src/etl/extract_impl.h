@@ -209,6 +209,8 @@ struct extract_run {
     bool sink_open;                   /* the destination's breaker is, as far as it was told */
 
     struct tg_store store;
+    struct tg_letters letters;
+    struct tg_letter_box letter_box;
     struct tg_sink_env sink_env; /* lives as long as the sink */
     struct tg_sink sink;
     bool has_sink;

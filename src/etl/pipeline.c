@@ -42,6 +42,7 @@ tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pip
         .store = options->store,
         .sink = options->sink,
         .fallback_sink = options->fallback_sink,
+        .letters = options->letters,
         .callback = options->callback,
         .callback_ctx = options->callback_ctx,
         .unix_us = options->unix_us,

@@ -35,6 +35,7 @@ struct tg_pipeline_options {
     const struct tg_store *store;
     const struct tg_sink *sink;        /* NULL: a callback alone */
     const struct tg_sink *fallback_sink; /* see struct tg_taker */
+    struct tg_letters *letters;        /* see struct tg_taker */
     tg_batch_fn callback;              /* NULL: a sink alone */
     void *callback_ctx;
     bool by_chat;                      /* see struct tg_taker */

@@ -59,6 +59,8 @@ static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete
     c->next.complete = complete;
     if (c->fallback)
         c->next.covered_from = c->next.cursor.id + 1; /* nothing proves that nothing is missing */
+    if (t->letters)
+        t->letters->chat_id = c->next.cursor.chat_id;
     if (sink)
         code = tg_taker_sink_did(t, sink->ops->commit(sink->self, &c->next, err), true, err);
     if (code != TG_OK)
@@ -83,6 +85,8 @@ static tg_code write_rows(struct tg_taker *t, struct tg_taker_chat *c, const str
     tg_code code = TG_OK;
 
     assert(from < to && to <= b->n);
+    if (t->letters)
+        t->letters->chat_id = c->next.cursor.chat_id;
     if (sink)
         code = tg_taker_sink_did(t, sink->ops->write(sink->self, b, from, to - from, err), false,
                                  err);

@@ -34,6 +34,7 @@
 #include "etl/circuit_doc.h"
 #include "etl/fallback.h"
 #include "etl/joblist.h"
+#include "etl/letters.h"
 #include "os/queue.h"
 #include "tgdata/extract.h"
 
@@ -81,6 +82,7 @@ struct tg_taker {
     const struct tg_store *store;
     const struct tg_sink *sink; /* NULL: a callback alone */
     const struct tg_sink *fallback_sink; /* the same place, for the rows of fallbacks */
+    struct tg_letters *letters; /* of what the sinks refuse; NULL: they fail instead */
     tg_batch_fn callback;       /* NULL: a sink alone */
     void *callback_ctx;
     int64_t (*unix_us)(void);

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "etl/letters.h"
 #include "etl/verify_impl.h"
 
 enum { URL_MAX = 4096, RECORD_MAX = 1 << 20 };
@@ -77,6 +78,7 @@ static bool on_commit(void *ctx, const struct tg_commit *c)
         v->info.covered_to = c->cursor.id >> 32;
     }
     v->info.finished = c->complete;
+    v->info.refused = c->refused;
     v->info.begun = true;
     v->last = *c;
     return true;
@@ -89,9 +91,7 @@ static bool on_quarantined(void *ctx, const char *key, const struct tg_doc *doc,
 
     (void)key;
     (void)doc;
-    (void)bytes;
-    (void)len;
-    v->info.quarantined++;
+    v->info.quarantined += !tg_letter_gone(bytes, len);
     return true;
 }
 

@@ -5,9 +5,7 @@
  *
  * Tables and commits are as table_sink.h says. A commit is one transaction: the chat's line in
  * <table>_chats is locked and tells whether this is still the writer, rows come by COPY in binary
- * (pgcopy.h), then the record of the commit. Where a row's key is there already, which only others'
- * hands can have brought about, that COPY is taken back, and the rows come through a temporary
- * table and take the places of those that are there.
+ * (postgres_rows.c), then the record of the commit.
  *
  * A transaction whose COMMIT was not answered may have been done or not: the chat is taken up again
  * and the database tells.
@@ -15,30 +13,8 @@
  * Threads: one at a time; calls block      Limits: 64 MiB of rows in memory, then a temporary file
  */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "sink/postgres_impl.h"
-
-enum { COPY_AT = 256 * 1024, COPY_MAX = 96 << 20 };
-
-/* Appends all columns of rows as "name", or all but the key as "name" = EXCLUDED."name". */
-static void put_columns(struct tg_buf *sql, bool excluded)
-{
-    static const char *const job[] = { "job_chat_id", "job_commit", "job_note" };
-
-    for (size_t i = 0; i < TG_FIELD_COUNT + TG_COUNT(job); i++) {
-        const char *name = i < TG_FIELD_COUNT ? tg_field((enum tg_field_id)i)->name
-                                              : job[i - TG_FIELD_COUNT];
-
-        if (excluded && tg_table_is_key((int)i))
-            continue;
-        if (sql->data[sql->len - 1] != '(' && sql->data[sql->len - 1] != ' ')
-            tg_buf_str(sql, ", ");
-        tg_buf_printf(sql, "\"%s\"", name);
-        if (excluded)
-            tg_buf_printf(sql, " = EXCLUDED.\"%s\"", name);
-    }
-}
 
 /* ---- opening ---- */
 
@@ -195,86 +171,6 @@ static tg_code postgres_write(void *self, const struct tg_batch *batch, size_t f
     return tg_table_write(&s->chats, batch, from, n, err);
 }
 
-struct copy {
-    struct sink_postgres *s;
-    const struct tg_commit *commit;
-    struct tg_buf bytes;
-};
-
-static tg_code send(struct copy *c, struct tg_error *err)
-{
-    tg_code code = tg_postgres_copy_add(c->s->db, c->bytes.data, c->bytes.len, err);
-
-    tg_buf_clear(&c->bytes);
-    return code;
-}
-
-static tg_code copy_row(void *ctx, const struct tg_row *row, struct tg_error *err)
-{
-    struct copy *c = ctx;
-
-    tg_pgcopy_row(row, c->commit->cursor.chat_id, (int64_t)c->commit->seq, &c->bytes);
-    if (c->bytes.failed)
-        return tg_fail(err, TG_NOMEM, "no memory to copy a row");
-    return c->bytes.len >= COPY_AT ? send(c, err) : TG_OK;
-}
-
-/* All rows of the chat into a table, `into` with @ as the table. */
-static tg_code copy_rows(struct sink_postgres *s, struct tg_table_chat *chat,
-                         const struct tg_commit *commit, const char *into, struct tg_error *err)
-{
-    struct copy c = { .s = s, .commit = commit };
-    struct tg_buf sql;
-    tg_code code;
-
-    tg_buf_init(&c.bytes, COPY_MAX);
-    tg_buf_init(&sql, PG_SQL_MAX);
-    tg_buf_str(&sql, "COPY ");
-    tg_buf_str(&sql, into);
-    tg_buf_str(&sql, "(");
-    put_columns(&sql, false);
-    tg_buf_str(&sql, ") FROM STDIN (FORMAT binary)");
-    code = tg_postgres_copy(s->db, tg_buf_cstr(&sql), err);
-    if (code == TG_OK) {
-        tg_pgcopy_head(&c.bytes);
-        code = tg_staged_each(&chat->rows, copy_row, &c, err);
-        tg_pgcopy_tail(&c.bytes);
-        if (code == TG_OK)
-            code = send(&c, err);
-        code = tg_postgres_copy_end(s->db, code, err);
-    }
-    tg_buf_done(&sql);
-    tg_buf_done(&c.bytes);
-    return code;
-}
-
-/* Rows with these keys are there: theirs are replaced. */
-static tg_code replace_rows(struct sink_postgres *s, struct tg_table_chat *chat,
-                            const struct tg_commit *commit, struct tg_error *err)
-{
-    struct tg_buf sql;
-    tg_code code = tg_postgres_exec(s->db,
-                        "ROLLBACK TO SAVEPOINT rows; CREATE TEMPORARY TABLE tgdata_rows"
-                        " (LIKE @\") ON COMMIT DROP",
-                        err);
-
-    if (code == TG_OK)
-        code = copy_rows(s, chat, commit, "tgdata_rows", err);
-    if (code != TG_OK)
-        return code;
-    tg_buf_init(&sql, PG_SQL_MAX);
-    tg_buf_str(&sql, "INSERT INTO @\"(");
-    put_columns(&sql, false);
-    tg_buf_str(&sql, ") SELECT ");
-    put_columns(&sql, false);
-    tg_buf_str(&sql, " FROM tgdata_rows ON CONFLICT(chat_id, owner, id) DO UPDATE SET ");
-    put_columns(&sql, true);
-    code = sql.failed ? tg_fail(err, TG_NOMEM, "no memory for a statement")
-                      : tg_postgres_exec(s->db, tg_buf_cstr(&sql), err);
-    tg_buf_done(&sql);
-    return code;
-}
-
 static tg_code put_commit(struct sink_postgres *s, const struct tg_commit *commit,
                           struct tg_error *err)
 {
@@ -286,7 +182,7 @@ static tg_code put_commit(struct sink_postgres *s, const struct tg_commit *commi
         arg[i].number = v[i];
     return tg_postgres_query(s->db,
                  "INSERT INTO @_commits\"(" TG_TABLE_COMMIT ") VALUES($1, $2, $3, $4, $5, $6, $7,"
-                 " $8, $9, $10, $11, $12, $13)",
+                 " $8, $9, $10, $11, $12, $13, $14)",
                  arg, TG_TABLE_COMMIT_N, NULL, NULL, err);
 }
 
@@ -294,18 +190,17 @@ static tg_code put_all(struct sink_postgres *s, struct tg_table_chat *chat,
                        const struct tg_commit *commit, struct tg_error *err)
 {
     struct tg_table_writer there;
+    struct tg_commit recorded;
     tg_code code = read_writer(s, chat->id, &there, err);
 
     if (code == TG_OK)
         code = tg_table_still(chat, &there, err);
-    if (code == TG_OK && chat->rows.n) {
-        code = tg_postgres_exec(s->db, "SAVEPOINT rows", err);
-        if (code == TG_OK)
-            code = copy_rows(s, chat, commit, "@\"", err);
-        if (code == TG_CONFLICT)
-            code = replace_rows(s, chat, commit, err);
-    }
-    return code == TG_OK ? put_commit(s, commit, err) : code;
+    if (code == TG_OK && chat->rows.n)
+        code = tg_pg_put_rows(s, chat, commit, err);
+    if (code != TG_OK)
+        return code;
+    recorded = tg_table_recorded(chat, commit);
+    return put_commit(s, &recorded, err);
 }
 
 static tg_code postgres_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
@@ -405,7 +300,7 @@ static tg_code postgres_scan(void *self, int64_t chat_id, tg_sink_seen seen, voi
     if (code == TG_OK)
         code = scan_rows(s, chat_id, &scan, err);
     code = tg_postgres_end(s->db, code, err);
-    return code == TG_OK ? tg_table_scanned(&scan, chat_id, last.rows_total, s->table, err) : code;
+    return code == TG_OK ? tg_table_scanned(&scan, &last, chat_id, s->table, err) : code;
 }
 
 struct hand {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * postgres_impl.h - what postgres.c and postgres_tables.c share; the model stands in postgres.c
+ * postgres_impl.h - what the postgres*.c share; the model stands in postgres.c
  */
 #ifndef TG_SINK_POSTGRES_IMPL_H
 #define TG_SINK_POSTGRES_IMPL_H
@@ -27,5 +27,12 @@ struct sink_postgres {
 /* Connects, and sees to the tables. @return TG_NOT_FOUND: nothing was ever written there, and it is
  *  to be read only; TG_IO: they are not ours, or of other types */
 tg_code tg_pg_need(struct sink_postgres *s, bool create, struct tg_error *err);
+
+/* postgres_rows.c */
+
+/* Puts the rows that wait into the table, within a transaction; those that it refuses are handed to
+ * the engine. */
+tg_code tg_pg_put_rows(struct sink_postgres *s, struct tg_table_chat *chat,
+                       const struct tg_commit *commit, struct tg_error *err);
 
 #endif

@@ -29,7 +29,8 @@ static const char tables_sql[] =
     " segment bigint NOT NULL, id bigint NOT NULL, owner bigint NOT NULL,"
     " batches bigint NOT NULL, rows bigint NOT NULL, rows_total bigint NOT NULL,"
     " covered_from bigint NOT NULL, last_id bigint NOT NULL, last_date bigint NOT NULL,"
-    " fence bigint NOT NULL, complete bigint NOT NULL, PRIMARY KEY(chat_id, seq));"
+    " fence bigint NOT NULL, complete bigint NOT NULL, refused bigint NOT NULL,"
+    " PRIMARY KEY(chat_id, seq));"
     "CREATE INDEX ON @\"(job_chat_id) WHERE job_chat_id IS NOT NULL;";
 
 static tg_code make_tables(struct sink_postgres *s, struct tg_error *err)

@@ -16,9 +16,17 @@
  * A run that was stopped, even for hours between two steps of a commit, and wakes up when another
  * has taken its job over, must neither add nor remove anything: that is what fences are for.
  *
+ * A row that a destination can never take (a constraint of its table, too large for the broker)
+ * ends no run: the sink hands it to env.refuse with the reason and goes on as if it was written. It
+ * counts in the commit's rows; `refused` tells with attach and commits how many of rows_total were,
+ * and scan finds those fewer. So each row is in the destination or among the dead letters, and a
+ * check can count both. What refuses most rows is set up wrongly, and fails as ever.
+ *
  * A stream keeps no cursor and cannot be read again: attach is NULL, and so are rollback, scan,
  * commits and read. Its commit gives away what was written; the checkpoint in the state store,
- * which follows it, is the cursor. Rows behind the checkpoint come again after a crash.
+ * which follows it, is the cursor. Rows behind the checkpoint come again after a crash, and those
+ * of a chat after its failed write or commit: what still waits in the sink for that commit may be
+ * dropped then.
  *
  * Threads: one thread for all calls of one open sink; calls may block
  */
@@ -36,6 +44,8 @@ struct tg_commit {
     uint64_t batches;         /* batches completed so far */
     uint64_t rows;            /* rows of this commit */
     uint64_t rows_total;      /* rows of the job and chat up to here */
+    uint64_t refused;         /* those of rows_total that the destination refused for good; the sink
+                                 counts them: what commit gets there means nothing */
     int64_t covered_from;     /* ids covered_from..cursor.id of cursor.segment are all in, proved */
     int64_t last_id;          /* id of the last row so far; 0 if none */
     int64_t last_date;        /* its date, Unix seconds */
@@ -59,7 +69,14 @@ struct tg_sink_env {
     const char *job;
     const struct tg_fs *fs;
     int64_t (*unix_us)(void *ctx);
-    void *ctx;
+    /**
+     * Keeps a row that the destination refuses for good, with the reason in one line. Called within
+     * write or commit of the row's chat, before the commit that counts the row is durable; the same
+     * row may be given again. NULL: the sink fails instead (TG_DATA).
+     * @return TG_OK: it is kept, durably; else the sink fails with that code
+     */
+    tg_code (*refuse)(void *ctx, const struct tg_row *row, const char *why, struct tg_error *err);
+    void *ctx; /* of both functions */
     const char *series; /* NULL: the rows from Telegram. Else a name: rows that are kept apart from
                            those, with commits of their own */
 };

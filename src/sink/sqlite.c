@@ -190,22 +190,33 @@ static tg_code sqlite_write(void *self, const struct tg_batch *batch, size_t fro
 
 struct put {
     struct sink_sqlite *s;
+    struct tg_table_chat *chat;
     sqlite3_stmt *stmt;
     const struct tg_commit *commit;
 };
 
+/* A row that the table refuses leaves nothing behind: only its own statement is undone. */
 static tg_code put_row(void *ctx, const struct tg_row *row, struct tg_error *err)
 {
     const struct put *p = ctx;
+    struct tg_error why;
+    tg_code code;
 
     tg_sqlite_bind_row(p->stmt, row, p->commit);
-    return tg_sqlite_run(&p->s->db, p->stmt, "write a row", err);
+    code = tg_sqlite_run(&p->s->db, p->stmt, "write a row", err);
+    if (code != TG_DATA || sqlite3_get_autocommit(p->s->db.db))
+        return code; /* a trigger may have ended the transaction */
+    why = *err;
+    code = tg_table_refuse(p->chat, p->s->env, row, &why, err);
+    p->s->not_kept = code != TG_OK;
+    return code;
 }
 
 static tg_code put_all(struct sink_sqlite *s, struct tg_table_chat *chat,
                        const struct tg_commit *commit, struct tg_error *err)
 {
-    struct put put = { .s = s, .commit = commit };
+    struct put put = { .s = s, .chat = chat, .commit = commit };
+    struct tg_commit recorded;
     struct tg_table_writer there;
     sqlite3_stmt *stmt;
     tg_code code = read_writer(s, chat->id, &there, err);
@@ -220,7 +231,8 @@ static tg_code put_all(struct sink_sqlite *s, struct tg_table_chat *chat,
         code = tg_sqlite_stmt(&s->db, COMMIT_PUT, &stmt, err);
     if (code != TG_OK)
         return code;
-    tg_sqlite_bind_commit(stmt, commit);
+    recorded = tg_table_recorded(chat, commit);
+    tg_sqlite_bind_commit(stmt, &recorded);
     return tg_sqlite_run(&s->db, stmt, "write a commit", err);
 }
 
@@ -232,10 +244,11 @@ static tg_code sqlite_commit(void *self, const struct tg_commit *commit, struct 
 
     if (code != TG_OK)
         return code;
+    s->not_kept = false;
     code = tg_sqlite_begin(&s->db, err);
     if (code == TG_OK)
         code = tg_sqlite_end(&s->db, put_all(s, chat, commit, err), err);
-    return tg_table_end_commit(&s->chats, chat, commit, told(code, err));
+    return tg_table_end_commit(&s->chats, chat, commit, s->not_kept ? code : told(code, err));
 }
 
 static tg_code cut(struct sink_sqlite *s, enum sqlite_sink_statement id, int64_t chat_id,
@@ -308,7 +321,7 @@ static tg_code sqlite_scan(void *self, int64_t chat_id, tg_sink_seen seen, void 
     if (code == TG_OK && !scan.stopped)
         code = scan_rows(s, ROW_SCAN, chat_id, &scan, err);
     if (code == TG_OK)
-        code = tg_table_scanned(&scan, chat_id, last.rows_total, s->table, err);
+        code = tg_table_scanned(&scan, &last, chat_id, s->table, err);
     return told(code, err);
 }
 

@@ -32,6 +32,7 @@ struct sink_sqlite {
     struct tg_sqlite db;
     char *sql[N_STMTS];
     struct tg_table_chats chats;
+    bool not_kept; /* the last failure is that of who was to keep a refused row */
 };
 
 /* sqlite_tables.c */

@@ -24,7 +24,7 @@ static const char *const statement[N_STMTS] = {
                     " ORDER BY seq DESC LIMIT 1",
     [COMMIT_ALL] = "SELECT " TG_TABLE_COMMIT " FROM @_commits WHERE chat_id = ?1 ORDER BY seq",
     [COMMIT_PUT] = "INSERT INTO @_commits(" TG_TABLE_COMMIT ")"
-                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     [COMMIT_CUT] = "DELETE FROM @_commits WHERE chat_id = ?1 AND seq > ?2",
 };
 
@@ -35,7 +35,8 @@ static const char tables_sql[] =
     " segment INTEGER NOT NULL, id INTEGER NOT NULL, owner INTEGER NOT NULL,"
     " batches INTEGER NOT NULL, rows INTEGER NOT NULL, rows_total INTEGER NOT NULL,"
     " covered_from INTEGER NOT NULL, last_id INTEGER NOT NULL, last_date INTEGER NOT NULL,"
-    " fence INTEGER NOT NULL, complete INTEGER NOT NULL, PRIMARY KEY(chat_id, seq))"
+    " fence INTEGER NOT NULL, complete INTEGER NOT NULL, refused INTEGER NOT NULL,"
+    " PRIMARY KEY(chat_id, seq))"
     " WITHOUT ROWID;"
     "CREATE INDEX @_of_job_chat ON @(job_chat_id) WHERE job_chat_id IS NOT NULL;";
 

@@ -10,7 +10,7 @@
 
 #include "client/sql.h"
 
-enum { HELD_MAX = 64 << 20, CHATS_MAX = 65536 };
+enum { HELD_MAX = 64 << 20, CHATS_MAX = 65536, REFUSED_FEW = 100 };
 
 void tg_table_init(struct tg_table_chats *s)
 {
@@ -132,6 +132,7 @@ tg_code tg_table_begin_commit(struct tg_table_chats *s, const struct tg_commit *
     if (!chat || !chat->attached)
         return not_taken(commit->cursor.chat_id, err);
     *ret = chat;
+    chat->refused = 0;
     if (commit->seq == chat->last.seq + 1 && commit->rows == chat->rows.n &&
         commit->rows_total == chat->last.rows_total + commit->rows)
         return TG_OK;
@@ -149,8 +150,39 @@ tg_code tg_table_end_commit(struct tg_table_chats *s, struct tg_table_chat *chat
     }
     s->bytes += chat->rows.file.size + chat->rows.rows.len;
     tg_staged_clear(&chat->rows);
-    chat->last = *commit;
+    chat->last = tg_table_recorded(chat, commit);
     return TG_OK;
+}
+
+static bool most(uint64_t refused, uint64_t n)
+{
+    return refused >= REFUSED_FEW && refused > n / 2;
+}
+
+tg_code tg_table_refuse(struct tg_table_chat *chat, const struct tg_sink_env *env,
+                        const struct tg_row *row, const struct tg_error *why,
+                        struct tg_error *err)
+{
+    tg_code code;
+
+    *err = *why;
+    if (!env->refuse)
+        return err->code;
+    if (most(chat->refused, chat->rows.n) ||
+        most(chat->last.refused + chat->refused, chat->last.rows_total + chat->rows.n))
+        return tg_hint(err, "it refuses most rows: look at the table's constraints and triggers");
+    code = env->refuse(env->ctx, row, why->message, err);
+    chat->refused += code == TG_OK;
+    return code;
+}
+
+struct tg_commit tg_table_recorded(const struct tg_table_chat *chat,
+                                   const struct tg_commit *commit)
+{
+    struct tg_commit recorded = *commit;
+
+    recorded.refused = chat->last.refused + chat->refused;
+    return recorded;
 }
 
 void tg_table_of_commit(const struct tg_commit *c, int64_t out[TG_TABLE_COMMIT_N])
@@ -169,6 +201,7 @@ void tg_table_of_commit(const struct tg_commit *c, int64_t out[TG_TABLE_COMMIT_N
         c->last_date,
         (int64_t)c->fence,
         c->complete,
+        (int64_t)c->refused,
     };
 
     memcpy(out, v, sizeof v);
@@ -187,6 +220,7 @@ struct tg_commit tg_table_to_commit(const int64_t v[TG_TABLE_COMMIT_N])
         .last_date = v[10],
         .fence = (uint64_t)v[11],
         .complete = v[12] != 0,
+        .refused = (uint64_t)v[13],
     };
 }
 
@@ -199,9 +233,11 @@ bool tg_table_seen(struct tg_table_scan *scan, int64_t chat_id, int64_t id)
     return !scan->stopped;
 }
 
-tg_code tg_table_scanned(const struct tg_table_scan *scan, int64_t chat_id, uint64_t told,
-                         const char *table, struct tg_error *err)
+tg_code tg_table_scanned(const struct tg_table_scan *scan, const struct tg_commit *last,
+                         int64_t chat_id, const char *table, struct tg_error *err)
 {
+    uint64_t told = last->rows_total - last->refused;
+
     if (scan->stopped || scan->rows == told)
         return TG_OK;
     return tg_fail(err, TG_CORRUPT, "table '%s' has %llu rows of chat %lld, its commits tell %llu",

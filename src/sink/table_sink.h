@@ -27,6 +27,7 @@ struct tg_table_chat {
     struct tg_fence fence; /* taken up with that one */
     struct tg_commit last; /* seq 0: none yet */
     struct tg_staged rows;
+    uint64_t refused;      /* rows that the commit in hand has refused */
     bool attached, was_attached;
 };
 
@@ -66,6 +67,17 @@ tg_code tg_table_still(const struct tg_table_chat *chat, const struct tg_table_w
 /** sink.h's write. @return TG_INTERNAL if the chat was not taken up */
 tg_code tg_table_write(struct tg_table_chats *s, const struct tg_batch *batch, size_t from,
                        size_t n, struct tg_error *err);
+/**
+ * Refuses a row of the commit in hand.
+ * @param why  the database's failure, of code TG_DATA
+ * @return TG_OK: it is kept elsewhere; TG_DATA: nobody keeps it, or the table refuses most rows
+ */
+tg_code tg_table_refuse(struct tg_table_chat *chat, const struct tg_sink_env *env,
+                        const struct tg_row *row, const struct tg_error *why,
+                        struct tg_error *err);
+/** The commit as it is to be recorded: with what was refused up to it. */
+struct tg_commit tg_table_recorded(const struct tg_table_chat *chat,
+                                   const struct tg_commit *commit);
 /** @return the chat of a commit that follows; TG_INTERNAL if it does not, or was not taken up */
 tg_code tg_table_begin_commit(struct tg_table_chats *s, const struct tg_commit *commit,
                               struct tg_table_chat **ret, struct tg_error *err);
@@ -76,8 +88,8 @@ tg_code tg_table_end_commit(struct tg_table_chats *s, struct tg_table_chat *chat
 /** The numbers of a commit, in the order of the columns TG_TABLE_COMMIT. */
 #define TG_TABLE_COMMIT                                                                            \
     "chat_id, seq, segment, id, owner, batches, rows, rows_total, covered_from, last_id, "         \
-    "last_date, fence, complete"
-enum { TG_TABLE_COMMIT_N = 13 };
+    "last_date, fence, complete, refused"
+enum { TG_TABLE_COMMIT_N = 14 };
 void tg_table_of_commit(const struct tg_commit *c, int64_t out[TG_TABLE_COMMIT_N]);
 struct tg_commit tg_table_to_commit(const int64_t v[TG_TABLE_COMMIT_N]);
 
@@ -90,9 +102,9 @@ struct tg_table_scan {
 };
 /** @return false to stop */
 bool tg_table_seen(struct tg_table_scan *scan, int64_t chat_id, int64_t id);
-/** @return TG_CORRUPT if another number of rows was found than the commits tell */
-tg_code tg_table_scanned(const struct tg_table_scan *scan, int64_t chat_id, uint64_t told,
-                         const char *table, struct tg_error *err);
+/** @return TG_CORRUPT if another number of rows was found than the last commit tells */
+tg_code tg_table_scanned(const struct tg_table_scan *scan, const struct tg_commit *last,
+                         int64_t chat_id, const char *table, struct tg_error *err);
 
 bool tg_table_is_key(int field);
 /** Checks the table's name, an option; of another series the rows go to <table>_<series>, whose

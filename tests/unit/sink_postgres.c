@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "tests/postgres_rig.h"
-#include "tests/unit/sink_contract.h"
+#include "tests/unit/sink_refusals.h"
 
 static char url[160];
 static int n_tables;
@@ -45,6 +45,15 @@ static void exec(const char *sql)
              at ? table : "", at ? at + 1 : "");
     if (tg_postgres_exec(rig.beside, text, &err) != TG_OK)
         fail_msg("%s: %s", text, err.message);
+}
+
+static void refuse_rows(int64_t from, int64_t to)
+{
+    char sql[100];
+
+    snprintf(sql, sizeof sql, "ALTER TABLE @ ADD CHECK (id NOT BETWEEN %lld AND %lld)",
+             (long long)from, (long long)to);
+    exec(sql);
 }
 
 static bool keep_text(void *ctx, const struct tg_str *value, int n)
@@ -249,6 +258,7 @@ int main(void)
 {
     const struct CMUnitTest test[] = {
         SINK_CONTRACT_TESTS,
+        SINK_CONTRACT_REFUSALS,
         cmocka_unit_test(fields_have_their_types),
         cmocka_unit_test(a_nul_becomes_its_symbol),
         cmocka_unit_test(a_row_that_is_there_is_replaced),

@@ -11,7 +11,7 @@
 #include <sqlite3.h>
 #include <unistd.h>
 
-#include "tests/unit/sink_contract.h"
+#include "tests/unit/sink_refusals.h"
 
 static char directory[64], url[128], path[96];
 
@@ -57,6 +57,16 @@ static void exec(const char *sql)
     if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK)
         fail_msg("%s: %s", sql, why);
     sqlite3_close(db);
+}
+
+static void refuse_rows(int64_t from, int64_t to)
+{
+    char sql[200];
+
+    snprintf(sql, sizeof sql,
+             "CREATE TRIGGER no BEFORE INSERT ON messages WHEN new.id BETWEEN %lld AND %lld"
+             " BEGIN SELECT RAISE(ABORT, 'not that one'); END", (long long)from, (long long)to);
+    exec(sql);
 }
 
 /* The first column of the first row as text. */
@@ -217,6 +227,7 @@ int main(void)
 {
     const struct CMUnitTest test[] = {
         SINK_CONTRACT_TESTS,
+        SINK_CONTRACT_REFUSALS,
         cmocka_unit_test(fields_have_their_types),
         cmocka_unit_test(an_old_group_is_told_and_cut_with_its_supergroup),
         cmocka_unit_test(a_row_that_is_there_is_replaced),

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * letters.h - dead letters: rows that a destination refused for good, kept in the state store
+ *
+ * Document kind "dead", key "job/DESTINATION/chat/ROW": DESTINATION is 16 hex digits of the SHA-256
+ * of its URL, ROW the row's own key (tg_row_key). So the same row, refused again after a kill, is
+ * the same letter. The document is JSON:
+ *
+ *   { "job": "...", "to": "postgres://...", "chat_id": -100..., "reason": "...",
+ *     "at": "2024-...Z", "replay": [0, 0], "row": { the row as `tgdata schema` describes it } }
+ *
+ * `replay` is the number and the fence of the commit that a replay was about to write the row with:
+ * killed right after, the next replay finds that commit at the destination and writes nothing. A
+ * letter that was replayed or dropped leaves { "gone": "replayed" }, since stores forget no key; it
+ * is a letter again if the row is refused anew.
+ *
+ * Threads: a box is used by the thread of its sink; the lock keeps several apart
+ * Limits:  document 1 MiB
+ */
+#ifndef TG_LETTERS_H
+#define TG_LETTERS_H
+
+#include "base/row.h"
+#include "os/queue.h"
+#include "store/store.h"
+
+#define TG_LETTER_KIND "dead"
+enum { TG_LETTER_KEY = 256, TG_LETTER_MAX = 1 << 20 };
+
+/** Where a run's letters go. */
+struct tg_letters {
+    /* to be filled in; borrowed */
+    const struct tg_store *store;
+    const char *job;
+    int64_t (*unix_us)(void);
+
+    int64_t chat_id; /* job's chat that is written now: set by whoever calls the sinks */
+    pthread_mutex_t lock; /* of what follows, and of the store while sinks write */
+    uint64_t n;           /* kept so far */
+};
+
+/** Those of one destination: the ctx of its struct tg_sink_env. */
+struct tg_letter_box {
+    struct tg_letters *letters;
+    const char *to;
+};
+
+void tg_letters_init(struct tg_letters *l, const struct tg_store *store, const char *job,
+                     int64_t (*unix_us)(void));
+void tg_letters_done(struct tg_letters *l);
+
+/** For struct tg_sink_env, refuse and its ctx; a letter that is there already stays as it is. */
+tg_code tg_letter_keep(void *box, const struct tg_row *row, const char *why,
+                       struct tg_error *err);
+
+/** A letter's document. */
+struct tg_letter {
+    struct tg_buf job, to, reason; /* texts */
+    int64_t chat_id;
+    uint64_t replay_seq, replay_fence;
+    struct tg_str at, row; /* JSON, part of the document */
+};
+
+/** @return TG_END: it is gone; TG_CORRUPT. Done with tg_letter_done in any case */
+tg_code tg_letter_read(const char *key, const void *bytes, size_t len, struct tg_letter *ret,
+                       struct tg_error *err);
+void tg_letter_done(struct tg_letter *letter);
+void tg_letter_write(const struct tg_letter *letter, struct tg_buf *out);
+
+/** Puts a document in the place of version `expect` of a letter, and forgets the older ones. */
+tg_code tg_letter_put(const struct tg_store *store, const char *key, uint64_t expect,
+                      int64_t unix_us, const struct tg_buf *document, struct tg_error *err);
+/** Takes a letter out. @param how  "replayed", "dropped" */
+tg_code tg_letter_end(const struct tg_store *store, const char *kind, const char *key,
+                      uint64_t version, const char *how, int64_t unix_us, struct tg_error *err);
+/** Whether a document of that kind was taken out so. */
+bool tg_letter_gone(const void *bytes, size_t len);
+
+#endif
