@@ -9,6 +9,8 @@
 
 #include <assert.h>
 
+#include "base/json.h"
+
 void tg_json_in_init(struct tg_json_in *in, const char *text, size_t len)
 {
     text = len ? text : ""; /* of an empty buffer it is NULL */
@@ -346,6 +348,19 @@ void tg_json_skip(struct tg_json_in *in)
             is_object >>= 1;
         }
     } while (in->depth > outer && !in->bad);
+}
+
+void tg_json_mend(struct tg_buf *out, const void *text, size_t len)
+{
+    struct tg_json_in in;
+    struct tg_buf json;
+
+    tg_buf_init(&json, SIZE_MAX);
+    tg_json_quote(&json, text, len);
+    tg_json_in_init(&in, (const char *)json.data, json.len);
+    tg_json_take_str(&in, out);
+    out->failed |= json.failed;
+    tg_buf_done(&json);
 }
 
 bool tg_json_in_done(struct tg_json_in *in)

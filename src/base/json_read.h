@@ -49,6 +49,9 @@ bool tg_json_take_null(struct tg_json_in *in); /* true if null stood there; else
 /** Appends the text of a string, escapes resolved. */
 void tg_json_take_str(struct tg_json_in *in, struct tg_buf *out);
 
+/** Appends text as a reader of its JSON gets it: what is no UTF-8 is U+FFFD. */
+void tg_json_mend(struct tg_buf *out, const void *text, size_t len);
+
 /** Reads over any value, checking it. */
 void tg_json_skip(struct tg_json_in *in);
 

@@ -165,6 +165,28 @@ struct tg_str tg_batch_text(struct tg_batch *b, const void *text, size_t len)
     return (struct tg_str){ copy, (uint32_t)len };
 }
 
+bool tg_batch_copy(struct tg_batch *b, const struct tg_row *row)
+{
+    struct tg_row *copy = tg_batch_row(b);
+
+    if (!copy)
+        return false;
+    *copy = *row;
+    for (uint64_t left = row->present; left; left &= left - 1) {
+        enum tg_field_id id = (enum tg_field_id)__builtin_ctzll(left);
+        struct tg_str *text = (void *)((char *)copy + tg_row_offset[id]);
+
+        if (!is_text(id))
+            continue;
+        *text = tg_batch_text(b, text->at, text->len);
+        if (!text->at) {
+            b->n--;
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Writes the value of a field that is no text; up to TG_I64_ROOM bytes are overwritten.
  * @return behind the last */
 static uint8_t *put_value(uint8_t *at, enum tg_field_type type, int64_t v)

@@ -107,6 +107,9 @@ bool tg_batch_adopt(struct tg_batch *b, void *buffer, size_t bytes);
 /** Copies text into the batch. @return {NULL, 0} out of memory */
 struct tg_str tg_batch_text(struct tg_batch *b, const void *text, size_t len);
 
+/** Copies a row as the batch's next, with its texts. @return false: full, or out of memory */
+bool tg_batch_copy(struct tg_batch *b, const struct tg_row *row);
+
 /** Appends the row as one JSON object; fields in table order, absent ones left out. */
 void tg_row_json(const struct tg_row *row, struct tg_buf *out);
 

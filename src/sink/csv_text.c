@@ -6,7 +6,6 @@
 
 #include <endian.h>
 
-#include "base/json.h"
 #include "base/json_read.h"
 
 enum { TEXT_MAX = 80 << 20, COLUMNS_MAX = TG_COUNT(((struct tg_file_columns *)0)->field) };
@@ -120,21 +119,16 @@ static void put_valid_text(struct tg_buf *out, const char *at, size_t n)
 /* What a peer sent that is no UTF-8 becomes what it is for readers of the JSON. */
 static void put_text(struct tg_buf *out, struct tg_str s)
 {
-    struct tg_json_in in;
-    struct tg_buf json, text;
+    struct tg_buf text;
 
     if (tg_utf8_valid(s.at, s.len)) {
         put_valid_text(out, s.at, s.len);
         return;
     }
-    tg_buf_init(&json, SIZE_MAX);
     tg_buf_init(&text, SIZE_MAX);
-    tg_json_quote(&json, s.at, s.len);
-    tg_json_in_init(&in, (const char *)json.data, json.len);
-    tg_json_take_str(&in, &text);
-    out->failed |= json.failed || text.failed;
+    tg_json_mend(&text, s.at, s.len);
+    out->failed |= text.failed;
     put_valid_text(out, (const char *)text.data, text.len);
-    tg_buf_done(&json);
     tg_buf_done(&text);
 }
 

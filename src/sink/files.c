@@ -13,6 +13,7 @@ enum {
     ROW_MAX = 80 << 20,
     CHATS_MAX = 65536,
     AHEAD_MAX = 512,
+    HELD_MAX = 64 << 20,
     BATCH_BYTES = 16 << 20, /* of rows that are read back: then they are given away */
 };
 
@@ -22,6 +23,7 @@ tg_code tg_files_open(struct tg_files *s, const struct tg_file_format *format, c
     s->format = format;
     s->env = env;
     s->root = target;
+    s->room.most = HELD_MAX;
     tg_buf_init(&s->buffer, ROW_MAX + BUFFER);
     if (!*target) {
         tg_fail(err, TG_USAGE, "no directory is named for the output");
@@ -36,10 +38,10 @@ tg_code tg_files_open(struct tg_files *s, const struct tg_file_format *format, c
     return TG_OK;
 }
 
-static struct tg_parts *find_chat(struct tg_files *s, int64_t chat_id)
+static struct tg_file_chat *find_chat(struct tg_files *s, int64_t chat_id)
 {
     for (size_t i = 0; i < s->n_chats; i++)
-        if (s->chat[i]->chat_id == chat_id)
+        if (s->chat[i]->parts.chat_id == chat_id)
             return s->chat[i];
     return NULL;
 }
@@ -72,18 +74,19 @@ static tg_code flush(struct tg_files *s, struct tg_error *err)
 }
 
 /* Appends an empty slot for a chat. */
-static tg_code add_chat(struct tg_files *s, struct tg_parts **ret, struct tg_error *err)
+static tg_code add_chat(struct tg_files *s, struct tg_file_chat **ret, struct tg_error *err)
 {
-    struct tg_parts **more, *chat;
+    struct tg_file_chat **more, *chat;
 
     if (s->n_chats == CHATS_MAX)
         return tg_fail(err, TG_LIMIT, "more than %d chats in one run", CHATS_MAX);
-    more = reallocarray(s->chat, s->n_chats + 1, sizeof(struct tg_parts *));
+    more = reallocarray(s->chat, s->n_chats + 1, sizeof(struct tg_file_chat *));
     if (more)
         s->chat = more;
     chat = more ? calloc(1, sizeof *chat) : NULL;
     if (!chat)
         return tg_fail(err, TG_NOMEM, "one more chat");
+    tg_staged_init(&chat->rows, &s->room);
     s->chat[s->n_chats++] = chat;
     *ret = chat;
     return TG_OK;
@@ -92,19 +95,20 @@ static tg_code add_chat(struct tg_files *s, struct tg_parts **ret, struct tg_err
 static tg_code take_chat(struct tg_files *s, int64_t chat_id, struct tg_parts **ret,
                          struct tg_error *err)
 {
-    struct tg_parts *chat = find_chat(s, chat_id);
+    struct tg_file_chat *chat = find_chat(s, chat_id);
     tg_code code;
 
     if (chat) {
-        forget(s, chat);
-        *ret = chat;
+        forget(s, &chat->parts);
+        tg_staged_clear(&chat->rows);
+        *ret = &chat->parts;
         return TG_OK;
     }
     code = add_chat(s, &chat, err);
     if (code == TG_OK)
-        code = tg_parts_init(chat, s->env, s->root, chat_id, s->format->suffix, err);
+        code = tg_parts_init(&chat->parts, s->env, s->root, chat_id, s->format->suffix, err);
     if (code == TG_OK)
-        *ret = chat;
+        *ret = &chat->parts;
     return code;
 }
 
@@ -122,27 +126,41 @@ static tg_code not_taken(int64_t chat_id, struct tg_error *err)
     return tg_fail(err, TG_INTERNAL, "chat %lld was not taken up", (long long)chat_id);
 }
 
-tg_code tg_files_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
-                       struct tg_error *err)
+/* Another thread has filled the rows, and read the replies in which texts stand. */
+static void look_ahead(const struct tg_batch *batch, size_t i)
 {
-    struct tg_files *s = self;
-    struct tg_parts *chat = find_chat(s, batch->cursor.chat_id);
+    if (i + 2 < batch->n)
+        tg_fetch(&batch->row[i + 2], sizeof batch->row[i]);
+    if (i + 1 < batch->n)
+        tg_fetch(batch->row[i + 1].text.at, TG_MIN(batch->row[i + 1].text.len, AHEAD_MAX));
+}
+
+static tg_code stage(struct tg_file_chat *chat, const struct tg_batch *batch, size_t from,
+                     size_t n, struct tg_error *err)
+{
     tg_code code = TG_OK;
 
-    assert(from <= batch->n && n <= batch->n - from);
-    if (!chat || !chat->attached)
-        return not_taken(batch->cursor.chat_id, err);
+    for (size_t i = from; code == TG_OK && i < from + n; i++) {
+        look_ahead(batch, i);
+        code = tg_staged_add(&chat->rows, &batch->row[i], err);
+    }
+    if (code != TG_OK)
+        tg_parts_abort(&chat->parts);
+    return code;
+}
+
+static tg_code put_records(struct tg_files *s, struct tg_parts *chat, const struct tg_batch *batch,
+                           size_t from, size_t n, struct tg_error *err)
+{
+    tg_code code = TG_OK;
+
     if (s->owner && s->owner != chat)
         code = flush(s, err);
     if (code != TG_OK)
         return code;
     s->owner = chat;
     for (size_t i = from; i < from + n; i++) {
-        /* another thread has filled the rows, and read the replies in which texts stand */
-        if (i + 2 < batch->n)
-            tg_fetch(&batch->row[i + 2], sizeof batch->row[i]);
-        if (i + 1 < batch->n)
-            tg_fetch(batch->row[i + 1].text.at, TG_MIN(batch->row[i + 1].text.len, AHEAD_MAX));
+        look_ahead(batch, i);
         if (!s->buffered_rows && !chat->file && s->format->put_head)
             s->format->put_head(s, &s->buffer);
         s->format->put_row(s, &batch->row[i], &s->buffer);
@@ -164,17 +182,37 @@ tg_code tg_files_write(void *self, const struct tg_batch *batch, size_t from, si
     return TG_OK;
 }
 
+tg_code tg_files_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
+                       struct tg_error *err)
+{
+    struct tg_files *s = self;
+    struct tg_file_chat *chat = find_chat(s, batch->cursor.chat_id);
+
+    assert(from <= batch->n && n <= batch->n - from);
+    if (!chat || !chat->parts.attached)
+        return not_taken(batch->cursor.chat_id, err);
+    return s->format->put_part ? stage(chat, batch, from, n, err)
+                               : put_records(s, &chat->parts, batch, from, n, err);
+}
+
 tg_code tg_files_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
 {
     struct tg_files *s = self;
-    struct tg_parts *chat = find_chat(s, commit->cursor.chat_id);
+    struct tg_file_chat *chat = find_chat(s, commit->cursor.chat_id);
     tg_code code = TG_OK;
 
-    if (!chat || !chat->attached)
+    if (!chat || !chat->parts.attached)
         return not_taken(commit->cursor.chat_id, err);
-    if (s->owner == chat)
+    if (chat->rows.n) {
+        code = s->format->put_part(s, &chat->parts, &chat->rows, err);
+        s->bytes += chat->parts.bytes;
+        tg_staged_clear(&chat->rows);
+        if (code != TG_OK)
+            tg_parts_abort(&chat->parts);
+    } else if (s->owner == &chat->parts) {
         code = flush(s, err);
-    return code == TG_OK ? tg_parts_commit(chat, commit, err) : code;
+    }
+    return code == TG_OK ? tg_parts_commit(&chat->parts, commit, err) : code;
 }
 
 tg_code tg_files_rollback(void *self, int64_t chat_id, const struct tg_fence *fence,
@@ -196,6 +234,8 @@ struct record_scan {
     tg_sink_taken taken;
     struct tg_cursor behind;
     struct tg_buf rest; /* the beginning of a record whose end is in a later block */
+    struct tg_scratch whole; /* a part that is read as a whole */
+    const struct tg_manifest *part; /* that one */
     unsigned state;     /* of looking for that end */
     struct tg_file_columns columns;
     uint64_t records; /* of this part */
@@ -254,13 +294,11 @@ static tg_code take_record(struct record_scan *scan, const struct tg_manifest *p
     return head || scan->seen(scan->ctx, chat_id, id) ? TG_OK : TG_END;
 }
 
-static tg_code end_of_part(struct record_scan *scan, const struct tg_manifest *part,
+static tg_code check_count(struct record_scan *scan, const struct tg_manifest *part,
                            struct tg_error *err)
 {
     uint64_t records = scan->records;
 
-    if (scan->rest.len)
-        return bad_record(scan, part, "has no end", err);
     scan->records = 0;
     if (records != part->commit.rows + heads(scan))
         return tg_fail(err, TG_CORRUPT,
@@ -269,6 +307,50 @@ static tg_code end_of_part(struct record_scan *scan, const struct tg_manifest *p
                        (unsigned long long)records,
                        (unsigned long long)(part->commit.rows + heads(scan)));
     return TG_OK;
+}
+
+static tg_code end_of_part(struct record_scan *scan, const struct tg_manifest *part,
+                           struct tg_error *err)
+{
+    return scan->rest.len ? bad_record(scan, part, "has no end", err)
+                          : check_count(scan, part, err);
+}
+
+/* A row of a part that is read as a whole. */
+static tg_code take_row(void *ctx, const struct tg_row *row, struct tg_error *err)
+{
+    struct record_scan *scan = ctx;
+    struct tg_batch *b = scan->batch;
+
+    if (!(row->present & TG_ROW_BIT(chat_id)) || !(row->present & TG_ROW_BIT(id)))
+        return bad_record(scan, scan->part, "has not one chat_id and one id", err);
+    scan->records++;
+    if (!b)
+        return scan->seen(scan->ctx, row->chat_id, row->id) ? TG_OK : TG_END;
+    if (!tg_batch_copy(b, row))
+        return tg_fail(err, TG_NOMEM, "no memory for a row");
+    return b->n == b->cap || b->bytes >= BATCH_BYTES ? give_batch(scan, err) : TG_OK;
+}
+
+static tg_code scan_whole(void *ctx, const struct tg_manifest *part, const void *bytes, size_t len,
+                          struct tg_error *err)
+{
+    struct record_scan *scan = ctx;
+    struct tg_error why; /* tg_fail writes to what it reads */
+    tg_code code = scan->whole.fd < 0 ? tg_scratch_open(&scan->whole, err) : TG_OK;
+
+    if (code == TG_OK && len)
+        return tg_scratch_add(&scan->whole, bytes, len, err);
+    scan->part = part;
+    if (code == TG_OK)
+        code = scan->format->read_part(&scan->whole, !scan->batch, take_row, scan, err);
+    tg_scratch_empty(&scan->whole);
+    if (code == TG_DATA) {
+        why = *err;
+        return tg_fail(err, TG_CORRUPT, "part %llu of chat %lld %.120s",
+                       (unsigned long long)part->part, (long long)part->chat_id, why.message);
+    }
+    return code == TG_OK ? check_count(scan, part, err) : code;
 }
 
 static tg_code scan_block(void *ctx, const struct tg_manifest *part, const void *bytes, size_t len,
@@ -314,15 +396,19 @@ static bool is_wanted(void *ctx, const struct tg_manifest *part)
 static tg_code scan_chat(struct tg_files *s, int64_t chat_id, struct record_scan *scan,
                          struct tg_error *err)
 {
-    const struct tg_parts_reader reader = { is_wanted, scan_block, scan };
+    const struct tg_parts_reader reader = {
+        is_wanted, s->format->read_part ? scan_whole : scan_block, scan
+    };
     struct tg_parts chat; /* of its own: a scan must not disturb what is being written */
     tg_code code = tg_parts_init(&chat, s->env, s->root, chat_id, s->format->suffix, err);
 
     scan->format = s->format;
+    scan->whole.fd = -1;
     tg_buf_init(&scan->rest, ROW_MAX);
     if (code == TG_OK)
         code = tg_parts_scan(&chat, &reader, err);
     tg_buf_done(&scan->rest);
+    tg_scratch_close(&scan->whole);
     tg_parts_done(&chat);
     return code;
 }
@@ -370,7 +456,8 @@ void tg_files_close(void *self)
     struct tg_files *s = self;
 
     for (size_t i = 0; i < s->n_chats; i++) {
-        tg_parts_done(s->chat[i]);
+        tg_parts_done(&s->chat[i]->parts);
+        tg_staged_done(&s->chat[i]->rows);
         free(s->chat[i]);
     }
     free(s->chat);

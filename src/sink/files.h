@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * files.h - rows in files of any format whose records stand one behind the other
+ * files.h - rows in files of any format: one whose records stand one behind the other, or one whose
+ * parts are written and read as a whole (put_part, read_part)
  *
  * Each chat has a directory of its own, DIR/chat_<id>, with numbered parts (parts.h says how a
  * commit is made safe). A format is a table of functions: how a row is written, where a record
@@ -13,12 +14,15 @@
  * is shut out chat by chat (parts_fence.c). Reading (scan, commits) disturbs nobody.
  *
  * Threads: one at a time
- * Limits:  256 KiB of buffer; a row of up to 80 MiB; 65536 chats in one run
+ * Limits:  256 KiB of buffer; rows that wait: 64 MiB in memory, then files; a row of up to 80 MiB;
+ *          65536 chats in one run
  */
 #ifndef TG_SINK_FILES_H
 #define TG_SINK_FILES_H
 
+#include "os/scratch.h"
 #include "sink/parts.h"
+#include "sink/staged.h"
 
 struct tg_files;
 
@@ -31,6 +35,17 @@ struct tg_file_columns {
 struct tg_file_format {
     const char *name;   /* of the driver, "ndjson" */
     const char *suffix; /* ".ndjson" */
+
+    /** Writes a part of these rows with tg_parts_write. With read_part, instead of all below. */
+    tg_code (*put_part)(struct tg_files *s, struct tg_parts *part, struct tg_staged *rows,
+                        struct tg_error *err);
+    /**
+     * Reads the rows of a whole part, whose digest is right.
+     * @param ids  chat_id and id alone are wanted
+     * @return TG_DATA: they are no such rows, the message tells how, as in "part 1 ..."
+     */
+    tg_code (*read_part)(const struct tg_scratch *part, bool ids, tg_staged_row each, void *ctx,
+                         struct tg_error *err);
 
     /** Appends what each part begins with, a record that is no row. NULL: nothing. */
     void (*put_head)(const struct tg_files *s, struct tg_buf *out);
@@ -52,13 +67,20 @@ struct tg_file_format {
                         size_t len, struct tg_error *err);
 };
 
+/** A chat that is written. */
+struct tg_file_chat {
+    struct tg_parts parts;
+    struct tg_staged rows; /* that wait for their part */
+};
+
 /** The instance; a driver's own settings stand behind it. */
 struct tg_files {
     const struct tg_file_format *format;
     const struct tg_sink_env *env;
     const char *root; /* borrowed from the URL */
-    struct tg_parts **chat;
+    struct tg_file_chat **chat;
     size_t n_chats;
+    struct tg_staged_room room;
     struct tg_buf buffer;
     struct tg_parts *owner; /* whose rows are in the buffer; NULL: it is empty */
     uint64_t buffered_rows;
@@ -86,9 +108,10 @@ tg_code tg_files_commits(void *self, int64_t chat_id, tg_commit_seen seen, void 
 uint64_t tg_files_bytes(const void *self);
 void tg_files_close(void *self);
 
-#define TG_FILES_OPS                                                                               \
+#define TG_FILES_OPS_BUT_CLOSE                                                                     \
     .attach = tg_files_attach, .write = tg_files_write, .commit = tg_files_commit,                 \
     .rollback = tg_files_rollback, .scan = tg_files_scan, .read = tg_files_read,                   \
-    .commits = tg_files_commits, .series = true, .bytes = tg_files_bytes, .close = tg_files_close
+    .commits = tg_files_commits, .series = true, .bytes = tg_files_bytes
+#define TG_FILES_OPS TG_FILES_OPS_BUT_CLOSE, .close = tg_files_close
 
 #endif

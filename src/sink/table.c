@@ -6,12 +6,13 @@
 
 #include "sink/sink.h"
 
-extern const struct tg_sink_ops tg_sink_ndjson, tg_sink_csv, tg_sink_sqlite, tg_sink_postgres,
-    tg_sink_stdout;
+extern const struct tg_sink_ops tg_sink_ndjson, tg_sink_csv, tg_sink_parquet, tg_sink_sqlite,
+    tg_sink_postgres, tg_sink_stdout;
 
 const struct tg_sink_ops *const tg_sinks[] = { &tg_sink_ndjson, &tg_sink_csv,
-                                              &tg_sink_sqlite, &tg_sink_postgres,
-                                              &tg_sink_stdout, NULL };
+                                              &tg_sink_parquet, &tg_sink_sqlite,
+                                              &tg_sink_postgres, &tg_sink_stdout,
+                                              NULL };
 
 static const struct tg_driver *head(size_t i)
 {

@@ -17,6 +17,7 @@ import sqlite3
 import subprocess
 import unittest
 
+import duck
 from kit import Case, Sim, main, rows, start, tgdata, wait_for
 
 KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
@@ -89,6 +90,27 @@ class Csv:
                 found.append({k: self.AS.get(self.TYPES[k], str)(v) for k, v in row.items()}
                              | {k: k in row for k in TRUTH_VALUES})
         return found
+
+
+class Parquet:
+    """Read by DuckDB."""
+
+    options = ""
+
+    def __init__(self, case):
+        self.dir = case.dir
+
+    def url(self):
+        return f"parquet:{self.dir}/parquet{self.options}"
+
+    def parts(self):
+        return sorted((self.dir / "parquet").glob("chat_*/part-*.parquet"))
+
+    def read(self, sql):
+        return duck.Duck.ask(sql.replace("FILES", f"'{self.dir}/parquet/chat_*/*.parquet'"))
+
+    def rows(self):
+        return self.read("select * from FILES") if self.parts() else []
 
 
 class PostgresServer:
@@ -341,19 +363,92 @@ class ToCsv(Contract, Case):
         self.assertEqual({p: p.read_bytes() for p in (self.dir / "csv").glob("*/*")}, before)
 
 
+@unittest.skipUnless(duck.there(), "tests/interop/setup readers installs it")
+class ToParquet(Contract, Case):
+    destination = Parquet
+
+    @classmethod
+    def tearDownClass(cls):
+        duck.Duck.end()
+        super().tearDownClass()
+
+    def test_the_columns_are_useful(self):
+        self.extract("--all", session=self.session())
+        [row] = self.out.read("select count(*) as n, min(epoch(date)) as first, count(distinct"
+                              " chat_id) as chats, any_value(typeof(date)) as time,"
+                              " any_value(typeof(entities)) as json from FILES")
+        self.assertEqual(row["n"], len(self.sim.truth(self.all_chats())))
+        self.assertGreater(row["first"], 1_000_000_000)
+        self.assertGreater(row["chats"], 4)
+        self.assertEqual((row["time"], row["json"]), ("TIMESTAMP WITH TIME ZONE", "JSON"))
+
+    def test_others_read_the_same(self):
+        """Arrow, pandas and polars, which share no code with DuckDB."""
+        self.extract("--all", session=self.session())
+        want = in_order(map(as_json_line, self.out.rows()))
+        for name in ("arrow", "pandas", "polars"):
+            with self.subTest(reader=name):
+                found = json.loads(duck.run(OTHERS, name, self.dir / "parquet").stdout)
+                self.assertEqual(in_order(map(as_json_line, found)), want)
+
+    def test_row_groups_are_bounded(self):
+        self.out.options = "?row-group=50&compress=none"
+        self.extract("--all", session=self.session())
+        self.check_each_once()
+        [row] = self.out.read("select max(row_group_num_rows) as most, count(distinct compression)"
+                              " as codecs, any_value(compression) as codec"
+                              " from parquet_metadata(FILES)")
+        self.assertEqual(row, {"most": 50, "codecs": 1, "codec": "UNCOMPRESSED"})
+
+    def test_what_is_wrong_is_told(self):
+        session, name = self.session(), str(self.sim.chat("channel")["id"])
+        for to, code, words in (
+                ("parquet:", 2, ["no directory", "parquet:DIR"]),
+                ("parquet:x?compress=lzo", 2, ["compress", "zstd"]),
+                ("parquet:x?row-group=0", 2, ["row-group", "1"])):
+            with self.subTest(to=to):
+                self.check_fails(tgdata(*self.words(name, session=session, to=to)), code, *words)
+
+    def test_a_part_that_was_changed_is_told(self):
+        session, name = self.session(), str(self.sim.chat("channel")["id"])
+        self.extract(name, session=session)
+        part = self.out.parts()[0]
+        part.write_bytes(part.read_bytes()[:-9])
+        proof = tgdata("verify", *self.account_args(session), "--state",
+                       f"sqlite:{self.dir}/state.db", "--job", "job")
+        self.assertEqual(proof.code, 10, proof)
+        self.assertIn(f"{part.name}' has another size", proof.out)
+
+
+OTHERS = """
+import datetime, json, sys, glob
+reader, files = sys.argv[1], sorted(glob.glob(sys.argv[2] + "/chat_*/*.parquet"))
+if reader == "arrow":
+    import pyarrow.parquet as pq
+    found = [r for f in files for r in pq.read_table(f).to_pylist()]
+elif reader == "pandas":
+    import pandas as pd
+    all = pd.concat([pd.read_parquet(f, dtype_backend="pyarrow") for f in files])
+    found = all.astype(object).where(all.notna(), None).to_dict("records")
+else:
+    import polars as pl
+    found = pl.concat([pl.read_parquet(f) for f in files]).to_dicts()
+def plain(v):
+    if isinstance(v, datetime.datetime):
+        return v.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return v.decode() if isinstance(v, bytes) else v  # JSON in polars
+json.dump([{k: plain(v) for k, v in r.items()} for r in found], sys.stdout)
+"""
+
+
 TEXTS = ['"', '""', '","', "a,b", 'a"b', '"a"', "a\nb", "a\r\nb", "a\rb", "\n", ",", " a", "a ",
          "\ta", "'a'", "\\", '\\"', "\\n", "NULL", "👍,\"é\"\n👩‍👩‍👧", "\u2028", "x" * 4000 + '"\n',
          "1", "true", "=1+1", "\ufeffa"]  # NUL: tests/unit/sink_csv.c
 
 
-READERS = pathlib.Path(os.environ.get(
-    "TG_DEPS", pathlib.Path(__file__).resolve().parents[2] / ".deps")) / "readers/bin"
 DUCKDB = """
-import duckdb, json, sys
-all = duckdb.sql(f"select * replace (chat_id::bigint as chat_id, id::bigint as id, owner::bigint as"
-                 f" owner) from read_csv('{sys.argv[1]}', all_varchar = true,"
-                 f" allow_quoted_nulls = false)")
-json.dump([dict(zip(all.columns, row)) for row in all.fetchall()], sys.stdout)
+select * replace (chat_id::bigint as chat_id, id::bigint as id, owner::bigint as owner)
+from read_csv('FILES', all_varchar = true, allow_quoted_nulls = false)
 """
 
 
@@ -382,6 +477,11 @@ class CsvOfAnyText(Case):
                                       "messages": messages}), encoding="utf-8")
         cls.sim = Sim(cls.top / "dc", "--chats", "2", "--messages", "10", "--import", export)
 
+    @classmethod
+    def tearDownClass(cls):
+        duck.Duck.end()
+        super().tearDownClass()
+
     def extract(self):
         session = self.session()
         for to in (f"ndjson:{self.dir}/out", f"csv:{self.dir}/csv",
@@ -405,14 +505,12 @@ class CsvOfAnyText(Case):
             self.assertEqual(found, want)
 
 
-    @unittest.skipUnless((READERS / "python").exists(), "tests/interop/setup readers installs it")
+    @unittest.skipUnless(duck.there(), "tests/interop/setup readers installs it")
     def test_duckdb_reads_the_same_rows(self):
         self.extract()
         for out in ("csv", "lf"):
-            read = subprocess.run(
-                [READERS / "python", "-c", DUCKDB, f"{self.dir}/{out}/chat_*/*.csv"], check=True,
-                capture_output=True, timeout=120)
-            found = [{k: v for k, v in r.items() if v is not None} for r in json.loads(read.stdout)]
+            read = duck.Duck.ask(DUCKDB.replace("FILES", f"{self.dir}/{out}/chat_*/*.csv"))
+            found = [{k: v for k, v in r.items() if v is not None} for r in read]
             self.assertEqual(in_order(found), in_order(map(as_texts, rows(self.dir / "out"))))
 
 
