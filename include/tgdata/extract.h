@@ -164,7 +164,7 @@ struct tg_extract_result {
     struct tg_circuit_counts account_circuits, dc_circuits, chat_circuits, sink_circuits;
     uint64_t empty; /**< chats read to their end that have no message in the range asked for */
     uint64_t refused; /**< rows that the destination refused for good: counted in `rows`, and kept
-                           as dead letters */
+                           as dead letters (tgdata/letters.h) */
     uint64_t fallback_rows;  /**< delivered from fallbacks, besides `rows` */
     uint64_t fallback_chats; /**< that a fallback had rows of */
 };

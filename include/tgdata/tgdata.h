@@ -7,6 +7,7 @@
 #include "tgdata/config.h"
 #include "tgdata/error.h"
 #include "tgdata/extract.h"
+#include "tgdata/letters.h"
 #include "tgdata/parallel.h"
 #include "tgdata/row.h"
 #include "tgdata/version.h"

@@ -11,12 +11,11 @@
 
 #include "crypto/random.h"
 #include "etl/checkpoint.h"
+#include "etl/lease.h"
 #include "os/loop.h"
-#include "os/proc.h"
 #include "tgdata/extract.h"
 
 enum { URL_MAX = 4096, RECORD_MAX = 1 << 20 };
-#define LEASE_US (60 * TG_SECOND_US)
 
 struct listing {
     size_t n;
@@ -135,7 +134,7 @@ struct rollback {
     int64_t chat_id;
     struct find find;
     struct tg_commit goal;
-    struct tg_lease lease;
+    uint64_t fence;
     bool other_history; /* the destination's commit of that number is another one */
     bool reached;       /* the destination holds what the checkpoint tells */
 };
@@ -160,7 +159,7 @@ static tg_code cut_destination(struct rollback *r, const char *to, struct tg_err
                                      .fs = &tg_fs_system,
                                      .unix_us = sink_clock };
     const struct tg_random random = tg_random_system();
-    const struct tg_fence fence = { r->lease.token, (uint32_t)tg_random_u64(&random) };
+    const struct tg_fence fence = { r->fence, (uint32_t)tg_random_u64(&random) };
     struct tg_sink sink;
     tg_code code = tg_sink_open(to, &env, &sink, err);
 
@@ -211,7 +210,7 @@ static bool empty_record(json_t *o)
 static tg_code write_again(struct rollback *r, const char *key, struct tg_error *err)
 {
     const struct find *f = &r->find;
-    struct tg_doc stamp = { .at_us = tg_clock_unix_us(), .fence = r->lease.token };
+    struct tg_doc stamp = { .at_us = tg_clock_unix_us(), .fence = r->fence };
     json_t *o = json_loadb((const char *)f->record.data, f->record.len, 0, NULL);
     json_t *own = json_object_get(o, "tgdata");
     char *text = NULL;
@@ -229,12 +228,14 @@ static tg_code write_again(struct rollback *r, const char *key, struct tg_error 
     return code;
 }
 
-static tg_code roll_back(struct rollback *r, struct tg_error *err)
+static tg_code roll_back(void *ctx, const struct tg_lease *lease, struct tg_error *err)
 {
+    struct rollback *r = ctx;
     struct find *f = &r->find;
     char key[128], to[URL_MAX];
     tg_code code;
 
+    r->fence = lease->token;
     tg_checkpoint_key(key, sizeof key, r->job, r->chat_id);
     code = r->store.ops->history(r->store.self, "checkpoint", key, on_version, f, err);
     if (code == TG_OK && !f->found) {
@@ -257,8 +258,6 @@ tg_code tg_checkpoints_rollback(const char *state_url, const char *job, int64_t 
                                 uint64_t number, struct tg_error *err)
 {
     struct rollback r = { .job = job, .chat_id = chat_id, .find = { .number = number } };
-    struct tg_error late;
-    char name[80];
     tg_code code = tg_job_name_check(job, err);
 
     if (code == TG_OK)
@@ -266,18 +265,7 @@ tg_code tg_checkpoints_rollback(const char *state_url, const char *job, int64_t 
     if (code != TG_OK)
         return code;
     tg_buf_init(&r.find.record, RECORD_MAX);
-    snprintf(name, sizeof name, "job/%s", job);
-    tg_proc_name(r.lease.owner, sizeof r.lease.owner);
-    code = r.store.ops->lease(r.store.self, name, tg_clock_unix_us(), LEASE_US, &r.lease, err);
-    if (code == TG_BUSY)
-        tg_hint(err, "wait for the run to end, or stop it");
-    if (code == TG_OK) {
-        code = roll_back(&r, err);
-        if (r.store.ops->release(r.store.self, name, &r.lease, &late) != TG_OK && code == TG_OK) {
-            *err = late;
-            code = late.code;
-        }
-    }
+    code = tg_lease_job(&r.store, job, roll_back, &r, err);
     tg_buf_done(&r.find.record);
     tg_store_close(&r.store);
     return code;

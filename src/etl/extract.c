@@ -373,7 +373,7 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
         code = extract_circuits_open(r, err);
     if (code == TG_OK && r->settings->to) {
         tg_letters_init(&r->letters, &r->store, r->settings->job, tg_clock_unix_us);
-        r->letter_box = (struct tg_letter_box){ &r->letters, r->settings->to };
+        r->letter_box = (struct tg_letter_box){ &r->letters, r->settings->to, NULL };
         options.letters = &r->letters;
         code = tg_sink_open(r->settings->to, &r->sink_env, &r->sink, err);
         r->has_sink = code == TG_OK;
@@ -381,6 +381,8 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
     if (code == TG_OK && r->has_sink && r->falls_back) {
         r->fallback_env = r->sink_env;
         r->fallback_env.series = "fallback";
+        r->fallback_box = (struct tg_letter_box){ &r->letters, r->settings->to, "fallback" };
+        r->fallback_env.ctx = &r->fallback_box;
         code = tg_sink_open(r->settings->to, &r->fallback_env, &r->fallback_sink, err);
     }
     options.sink = r->has_sink ? &r->sink : NULL;

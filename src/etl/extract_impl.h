@@ -210,7 +210,7 @@ struct extract_run {
 
     struct tg_store store;
     struct tg_letters letters;
-    struct tg_letter_box letter_box;
+    struct tg_letter_box letter_box, fallback_box;
     struct tg_sink_env sink_env; /* lives as long as the sink */
     struct tg_sink sink;
     bool has_sink;

@@ -50,6 +50,7 @@ void tg_letter_write(const struct tg_letter *letter, struct tg_buf *out)
     write_text(&j, "job", &letter->job);
     write_text(&j, "to", &letter->to);
     tg_json_key(&j, "chat_id"), tg_json_i64(&j, letter->chat_id);
+    write_text(&j, "series", &letter->series);
     write_text(&j, "reason", &letter->reason);
     tg_json_key(&j, "at"), tg_json_raw(&j, letter->at.at, letter->at.len);
     tg_json_key(&j, "replay"), tg_json_array(&j);
@@ -60,13 +61,22 @@ void tg_letter_write(const struct tg_letter *letter, struct tg_buf *out)
     tg_json_end_object(&j);
 }
 
+static void init(struct tg_letter *letter)
+{
+    struct tg_buf *const text[] = { &letter->job, &letter->to, &letter->series, &letter->reason };
+
+    *letter = (struct tg_letter){ 0 };
+    for (size_t i = 0; i < TG_COUNT(text); i++)
+        tg_buf_init(text[i], TEXT_MAX);
+}
+
 /* Any value, as it stands. */
 static struct tg_str take_raw(struct tg_json_in *in)
 {
     const char *from = in->at;
 
     tg_json_skip(in);
-    while (from < in->at && (*from == ' ' || *from == ':'))
+    while (from < in->at && *from == ' ')
         from++;
     return (struct tg_str){ from, (uint32_t)(in->at - from) };
 }
@@ -90,10 +100,7 @@ tg_code tg_letter_read(const char *key, const void *bytes, size_t len, struct tg
     struct tg_json_in in;
     struct tg_str name;
 
-    *ret = (struct tg_letter){ 0 };
-    tg_buf_init(&ret->job, TEXT_MAX);
-    tg_buf_init(&ret->to, TEXT_MAX);
-    tg_buf_init(&ret->reason, TEXT_MAX);
+    init(ret);
     if (tg_letter_gone(bytes, len))
         return TG_END;
     tg_json_in_init(&in, bytes, len);
@@ -102,6 +109,8 @@ tg_code tg_letter_read(const char *key, const void *bytes, size_t len, struct tg
             tg_json_take_str(&in, &ret->job);
         else if (tg_str_eq(name, TG_STR("to")))
             tg_json_take_str(&in, &ret->to);
+        else if (tg_str_eq(name, TG_STR("series")))
+            tg_json_take_str(&in, &ret->series);
         else if (tg_str_eq(name, TG_STR("reason")))
             tg_json_take_str(&in, &ret->reason);
         else if (tg_str_eq(name, TG_STR("chat_id")))
@@ -126,6 +135,7 @@ void tg_letter_done(struct tg_letter *letter)
 {
     tg_buf_done(&letter->job);
     tg_buf_done(&letter->to);
+    tg_buf_done(&letter->series);
     tg_buf_done(&letter->reason);
 }
 
@@ -161,9 +171,11 @@ static void name_letter(const struct tg_letter_box *box, const struct tg_row *ro
     char destination[2 * DESTINATION + 1];
     struct tg_buf name;
 
-    tg_sha256(digest, box->to, strlen(box->to));
+    tg_buf_init(&name, TEXT_MAX);
+    tg_buf_printf(&name, "%s\n%s", box->to, box->series ? box->series : "");
+    tg_sha256(digest, name.data, name.len);
     tg_hex(destination, digest, DESTINATION);
-    tg_buf_init(&name, TG_LETTER_KEY);
+    tg_buf_clear(&name);
     tg_row_key(row, &name);
     snprintf(key, TG_LETTER_KEY, "%s/%s/%lld/%s", box->letters->job, destination,
              (long long)box->letters->chat_id, tg_buf_cstr(&name));
@@ -174,17 +186,17 @@ static void write_letter(const struct tg_letter_box *box, const struct tg_row *r
                          const char *why, struct tg_buf *out)
 {
     const struct tg_letters *l = box->letters;
-    struct tg_letter letter = { .chat_id = l->chat_id };
+    struct tg_letter letter;
     struct tg_buf at, text;
     struct tg_json j;
 
-    tg_buf_init(&letter.job, TEXT_MAX);
-    tg_buf_init(&letter.to, TEXT_MAX);
-    tg_buf_init(&letter.reason, TEXT_MAX);
+    init(&letter);
+    letter.chat_id = l->chat_id;
     tg_buf_init(&at, 64);
     tg_buf_init(&text, TG_LETTER_MAX);
     tg_buf_str(&letter.job, l->job);
     tg_buf_str(&letter.to, box->to);
+    tg_buf_str(&letter.series, box->series ? box->series : "");
     tg_buf_str(&letter.reason, why);
     tg_json_init(&j, &at);
     tg_json_time(&j, l->unix_us() / TG_SECOND_US);

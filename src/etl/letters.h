@@ -3,11 +3,11 @@
  * letters.h - dead letters: rows that a destination refused for good, kept in the state store
  *
  * Document kind "dead", key "job/DESTINATION/chat/ROW": DESTINATION is 16 hex digits of the SHA-256
- * of its URL, ROW the row's own key (tg_row_key). So the same row, refused again after a kill, is
- * the same letter. The document is JSON:
+ * of its URL and series, ROW the row's own key (tg_row_key). So the same row, refused again after a
+ * kill, is the same letter. The document is JSON:
  *
- *   { "job": "...", "to": "postgres://...", "chat_id": -100..., "reason": "...",
- *     "at": "2024-...Z", "replay": [0, 0], "row": { the row as `tgdata schema` describes it } }
+ *   { "job": "...", "to": "postgres://...", "chat_id": -100..., "series": "", "reason": "...",
+ *     "at": "2024-...Z", "replay": [0, 0], "row": { as `tgdata schema` describes it } }
  *
  * `replay` is the number and the fence of the commit that a replay was about to write the row with:
  * killed right after, the next replay finds that commit at the destination and writes nothing. A
@@ -43,6 +43,7 @@ struct tg_letters {
 struct tg_letter_box {
     struct tg_letters *letters;
     const char *to;
+    const char *series; /* as in struct tg_sink_env */
 };
 
 void tg_letters_init(struct tg_letters *l, const struct tg_store *store, const char *job,
@@ -55,7 +56,7 @@ tg_code tg_letter_keep(void *box, const struct tg_row *row, const char *why,
 
 /** A letter's document. */
 struct tg_letter {
-    struct tg_buf job, to, reason; /* texts */
+    struct tg_buf job, to, series, reason; /* texts */
     int64_t chat_id;
     uint64_t replay_seq, replay_fence;
     struct tg_str at, row; /* JSON, part of the document */

@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "etl/lease.h"
 #include "etl/taker_impl.h"
 #include "os/proc.h"
 
@@ -27,26 +28,10 @@ static tg_code try_lease(const struct tg_taker *t, const char *name, int64_t ttl
     return t->store->ops->lease(t->store->self, name, t->unix_us(), ttl_us, lease, err);
 }
 
-static void new_lease(struct tg_lease *lease)
-{
-    *lease = (struct tg_lease){ 0 };
-    tg_proc_name(lease->owner, sizeof lease->owner);
-}
-
-/* Takes a lease that is free, or whose owner was a process of this machine that was killed: that
- * one need not be waited for. */
 static tg_code take_lease(const struct tg_taker *t, const char *name, int64_t ttl_us,
                           struct tg_lease *lease, struct tg_error *err)
 {
-    tg_code code;
-
-    new_lease(lease);
-    code = try_lease(t, name, ttl_us, lease, err);
-    if (code != TG_BUSY || !tg_proc_gone(lease->owner))
-        return code;
-    code = t->store->ops->release(t->store->self, name, lease, err);
-    new_lease(lease);
-    return code == TG_OK ? try_lease(t, name, ttl_us, lease, err) : code;
+    return tg_lease_take(t->store, name, t->unix_us(), ttl_us, lease, err);
 }
 
 static int64_t ttl_us(const struct tg_taker *t)
