@@ -9,10 +9,9 @@
 
 #define ABSENT(err) tg_fail(err, TG_UNSUPPORTED, "this build has no RabbitMQ client")
 
-tg_code tg_amqp_new(const char *url, int64_t timeout_ms, int64_t heartbeat_s, struct tg_amqp **ret,
-                    struct tg_error *err)
+tg_code tg_amqp_new(const struct tg_amqp_options *o, struct tg_amqp **ret, struct tg_error *err)
 {
-    (void)url, (void)timeout_ms, (void)heartbeat_s, (void)ret;
+    (void)o, (void)ret;
     ABSENT(err);
     return tg_hint(err, "build it with librabbitmq-dev installed");
 }
@@ -41,11 +40,30 @@ tg_code tg_amqp_declare(struct tg_amqp *a, const struct tg_amqp_queue *queue, ui
     return ABSENT(err);
 }
 
-tg_code tg_amqp_publish(struct tg_amqp *a, const char *queue, const void *body, size_t len,
-                        const struct tg_amqp_headers *headers, struct tg_error *err)
+tg_code tg_amqp_check(struct tg_amqp *a, const char *exchange, const char *queue,
+                      struct tg_error *err)
 {
-    (void)a, (void)queue, (void)body, (void)len, (void)headers;
+    (void)a, (void)exchange, (void)queue;
     return ABSENT(err);
+}
+
+tg_code tg_amqp_publish(struct tg_amqp *a, const struct tg_amqp_publication *p,
+                        struct tg_error *err)
+{
+    (void)a, (void)p;
+    return ABSENT(err);
+}
+
+tg_code tg_amqp_confirm(struct tg_amqp *a, uint64_t most, struct tg_error *err)
+{
+    (void)a, (void)most;
+    return ABSENT(err);
+}
+
+uint64_t tg_amqp_size_max(const struct tg_amqp *a)
+{
+    (void)a;
+    return 0;
 }
 
 tg_code tg_amqp_get(struct tg_amqp *a, const char *queue, struct tg_amqp_message *ret,

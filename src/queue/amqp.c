@@ -91,6 +91,7 @@ static tg_code need_queues(struct broker_amqp *b, struct tg_error *err)
 
 static tg_code broker_open(void *self, const char *target, const char *who, struct tg_error *err)
 {
+    struct tg_amqp_options options = { .timeout_ms = TIMEOUT_MS };
     struct broker_amqp *b = self;
     tg_code code;
 
@@ -104,8 +105,9 @@ static tg_code broker_open(void *self, const char *target, const char *who, stru
         b->url = NULL;
         return tg_fail(err, TG_NOMEM, "no memory for a queue");
     }
-    code = tg_amqp_new(b->url, TIMEOUT_MS, TG_MAX(b->visibility_ms / 2000, INT64_C(1)), &b->amqp,
-                       err);
+    options.url = b->url;
+    options.heartbeat_s = TG_MAX(b->visibility_ms / 2000, INT64_C(1));
+    code = tg_amqp_new(&options, &b->amqp, err);
     return code == TG_OK ? need_queues(b, err) : code;
 }
 
@@ -121,24 +123,36 @@ static void broker_close(void *self)
     b->url = NULL;
 }
 
-static tg_code publish(struct broker_amqp *b, const char *queue, const struct tg_buf *body,
+/* Publishes a message; TG_OK when the server has it safe. */
+static tg_code publish(struct broker_amqp *b, const char *queue, const struct tg_str *body,
                        uint32_t attempts, const char *reason, struct tg_error *err)
 {
-    const struct tg_amqp_headers headers = { .attempts = attempts, .reason = reason };
+    const struct tg_amqp_header header[] = { { .key = "attempts", .number = attempts },
+                                             { .key = "reason", .text = reason } };
+    const struct tg_amqp_publication p = {
+        .exchange = "",
+        .routing_key = queue,
+        .content_type = "application/json",
+        .body = body->at,
+        .len = body->len,
+        .header = header,
+        .n_headers = reason ? 2 : 1,
+    };
+    tg_code code = tg_amqp_publish(b->amqp, &p, err);
 
-    return tg_amqp_publish(b->amqp, queue, body->data, body->len, &headers, err);
+    return code == TG_OK ? tg_amqp_confirm(b->amqp, 0, err) : code;
 }
 
 static tg_code broker_put(void *self, const void *body, size_t len, struct tg_error *err)
 {
-    const struct tg_amqp_headers headers = { 0 };
+    const struct tg_str text = { body, (uint32_t)len };
     struct broker_amqp *b = self;
     tg_code code;
 
     if (len > TG_BROKER_BODY_MAX)
         return tg_fail(err, TG_LIMIT, "a task of %zu bytes", len);
     code = need_queues(b, err);
-    return code == TG_OK ? tg_amqp_publish(b->amqp, b->queue, body, len, &headers, err) : code;
+    return code == TG_OK ? publish(b, b->queue, &text, 0, NULL, err) : code;
 }
 
 static tg_code broker_keep(void *self, const struct tg_delivery *d, struct tg_error *err)
@@ -162,10 +176,11 @@ static tg_code broker_ack(void *self, const struct tg_delivery *d, struct tg_err
 static tg_code pass_on(struct broker_amqp *b, const struct tg_delivery *d, const char *queue,
                        uint32_t attempts, const char *reason, struct tg_error *err)
 {
+    const struct tg_str text = { (const char *)d->body.data, (uint32_t)d->body.len };
     tg_code code = broker_keep(b, d, err);
 
     if (code == TG_OK)
-        code = publish(b, queue, &d->body, attempts, reason, err);
+        code = publish(b, queue, &text, attempts, reason, err);
     return code == TG_OK ? broker_ack(b, d, err) : code;
 }
 
