@@ -10,6 +10,7 @@
 #include "tgdata/letters.h"
 #include "tgdata/parallel.h"
 #include "tgdata/row.h"
+#include "tgdata/state.h"
 #include "tgdata/version.h"
 #include "tgdata/worker.h"
 

@@ -63,6 +63,10 @@ tg_code tg_store_judge(const char *name, const struct tg_lease *held, int64_t no
                 held->owner[0] ? held->owner : "nobody");
         return tg_hint(err, "this run was stopped or cut off for too long; start it again");
     }
+    if (strncmp(held->owner, TG_STORE_MOVED, sizeof TG_STORE_MOVED - 1) == 0) {
+        tg_fail(err, TG_CONFLICT, "'%.64s' was %.128s", name, held->owner);
+        return tg_hint(err, "run it with that --state; `tgdata state copy` moves it back");
+    }
     if (held->owner[0] && held->expires_us > now_us) {
         long long left_s = (held->expires_us - now_us + TG_SECOND_US - 1) / TG_SECOND_US;
 

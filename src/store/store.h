@@ -32,6 +32,9 @@ struct tg_log_entry {
     size_t len;
 };
 
+/* What the owner of a job's lease begins with when the job was moved to another store. */
+#define TG_STORE_MOVED "moved to "
+
 struct tg_lease {
     uint64_t token;        /* grows with every change of owner */
     int64_t expires_us;
@@ -108,7 +111,7 @@ struct tg_store_ops {
      * Takes a free or expired lease, or renews one's own (same owner and ret->token as given).
      * @param lease  in: owner, and token (0 to take, own token to renew); out: token, expires_us
      * @return TG_BUSY with the holder named in err if somebody else has it; TG_CONFLICT if the own
-     *         lease was lost to another
+     *         lease was lost to another, or the job was moved to another store
      *         On TG_BUSY *lease tells who has it and until when.
      */
     tg_code (*lease)(void *self, const char *name, int64_t now_us, int64_t ttl_us,

@@ -235,6 +235,53 @@ class Redis:
         self.process.wait(30)
 
 
+PASSWORD = {"PGPASSWORD": "secret"}
+
+
+class PostgresServer:
+    """tests/postgres_server on a free port."""
+
+    def __init__(self, directory):
+        self.dir, self.process = directory, None
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.start()
+
+    def start(self):
+        if not wait_for(self.try_start, 60):
+            raise RuntimeError("the PostgreSQL server does not start")
+
+    def try_start(self):
+        """One that was killed leaves processes behind, and until they are gone none starts."""
+        if not self.process or self.process.poll() is not None:
+            program = pathlib.Path(__file__).parent.parent / "postgres_server"
+            self.process = subprocess.Popen([program, self.dir, str(self.port)])
+        return self.is_up()
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGQUIT)
+        self.process.wait()
+
+    def address(self):
+        return f"//tg@127.0.0.1:{self.port}/test"
+
+    def psql(self, sql, check=True):
+        done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql,
+                               "postgresql:" + self.address()], env={**os.environ, **PASSWORD},
+                              capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            raise RuntimeError(done.stderr)
+        return done.stdout if done.returncode == 0 else None
+
+    def is_up(self):
+        return self.psql("select 1", check=False) is not None
+
+
 def wait_for(test, seconds=30):
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -11,14 +11,12 @@ import os
 import pathlib
 import random
 import re
-import signal
-import socket
 import sqlite3
 import subprocess
 import unittest
 
 import duck
-from kit import Case, Sim, main, rows, start, tgdata, wait_for
+from kit import PASSWORD, Case, PostgresServer, Sim, main, rows, start, tgdata, wait_for
 
 KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
 SERVER_KILLS = int(os.environ.get("TGDATA_TEST_SERVER_KILLS", "4"))
@@ -111,53 +109,6 @@ class Parquet:
 
     def rows(self):
         return self.read("select * from FILES") if self.parts() else []
-
-
-class PostgresServer:
-    """tests/postgres_server on a free port."""
-
-    def __init__(self, directory):
-        self.dir, self.process = directory, None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.start()
-
-    def start(self):
-        if not wait_for(self.try_start, 60):
-            raise RuntimeError("the PostgreSQL server does not start")
-
-    def try_start(self):
-        """One that was killed leaves processes behind, and until they are gone none starts."""
-        if not self.process or self.process.poll() is not None:
-            program = pathlib.Path(__file__).parent.parent / "postgres_server"
-            self.process = subprocess.Popen([program, self.dir, str(self.port)])
-        return self.is_up()
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGQUIT)
-        self.process.wait()
-
-    def address(self):
-        return f"//tg@127.0.0.1:{self.port}/test"
-
-    def psql(self, sql, check=True):
-        done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql,
-                               "postgresql:" + self.address()], env={**os.environ, **PASSWORD},
-                              capture_output=True, text=True, check=False)
-        if check and done.returncode:
-            raise RuntimeError(done.stderr)
-        return done.stdout if done.returncode == 0 else None
-
-    def is_up(self):
-        return self.psql("select 1", check=False) is not None
-
-
-PASSWORD = {"PGPASSWORD": "secret"}
 
 
 class Postgres:
