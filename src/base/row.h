@@ -117,6 +117,17 @@ void tg_row_json(const struct tg_row *row, struct tg_buf *out);
  *  passed over. @return TG_OK; TG_DATA, TG_LIMIT (the batch is full), TG_NOMEM: no row was added */
 tg_code tg_row_read(struct tg_batch *b, const char *json, size_t len, struct tg_error *err);
 
+/** @return the field of that name; -1 if there is none */
+int tg_field_find(struct tg_str name);
+
+/**
+ * Sets a field from its text: a number, 2024-01-15T10:30:00Z (outside years 1..9999 Unix seconds),
+ * true or false, UTF-8, JSON; copied into the batch.
+ * @return TG_OK; TG_DATA: it is none of that field's; TG_NOMEM; err is not filled
+ */
+tg_code tg_row_take(struct tg_batch *b, struct tg_row *row, enum tg_field_id id,
+                    struct tg_str text);
+
 /** @return the cursor's id once everything up to the row is covered */
 static inline int64_t tg_row_place(const struct tg_row *row, int32_t segment)
 {

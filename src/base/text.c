@@ -279,6 +279,18 @@ bool tg_i64_parse(const char *text, int64_t *ret)
     return true;
 }
 
+bool tg_str_i64(struct tg_str s, int64_t *ret)
+{
+    char text[24];
+
+    if (s.len >= sizeof text || (s.len && memchr(s.at, 0, s.len)))
+        return false;
+    if (s.len)
+        memcpy(text, s.at, s.len);
+    text[s.len] = 0;
+    return tg_i64_parse(text, ret);
+}
+
 struct unit {
     const char *name;
     int64_t factor;

@@ -51,6 +51,8 @@ bool tg_time_parse(const char *text, int64_t *ret_unix_s);
 
 /** Reads a decimal number that fills the whole text. @return false on overflow or anything else */
 bool tg_i64_parse(const char *text, int64_t *ret);
+/** The same of a text that need not end with a NUL. */
+bool tg_str_i64(struct tg_str text, int64_t *ret);
 
 /** Reads "512", "64KiB", "1GiB", "10MB". @return false if malformed or too large */
 bool tg_size_parse(const char *text, int64_t *ret);

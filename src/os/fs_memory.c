@@ -165,6 +165,23 @@ static tg_code check_name(const char *name, struct tg_error *err)
     return TG_OK;
 }
 
+/* @return the name of a directory that stands right below another; NULL if it does not */
+static const char *name_below(const struct tg_mem_dir *d, const char *path)
+{
+    size_t n = strlen(path);
+
+    return strncmp(d->path, path, n) == 0 && d->path[n] == '/' && !strchr(d->path + n + 1, '/')
+               ? d->path + n + 1 : NULL;
+}
+
+static bool has_below(const struct tg_fs_memory *m, const char *path)
+{
+    for (const struct tg_mem_dir *d = m->dir; d; d = d->next)
+        if (name_below(d, path))
+            return true;
+    return false;
+}
+
 static tg_code mem_open_dir(const struct tg_fs *fs, const char *path, bool create,
                             struct tg_dir **ret, struct tg_error *err)
 {
@@ -174,7 +191,7 @@ static tg_code mem_open_dir(const struct tg_fs *fs, const char *path, bool creat
 
     while (d && strcmp(d->path, path) != 0)
         d = d->next;
-    if (!d && !create)
+    if (!d && !create && !has_below(m, path)) /* parents are made with their first child */
         return tg_fail(err, TG_NOT_FOUND, "there is no directory '%.200s'", path);
     h = malloc(sizeof *h);
     if (!d && h) {
@@ -225,8 +242,11 @@ static tg_code mem_list(const struct tg_fs *fs, struct tg_dir *dir, tg_dir_seen 
         const struct tg_mem_entry *e = &d->now.at[i - 1];
 
         if (!seen(ctx, e->name, false, e->inode->now.len))
-            break;
+            return TG_OK;
     }
+    for (const struct tg_mem_dir *o = memory_of(fs)->dir; o; o = o->next)
+        if (name_below(o, d->path) && !seen(ctx, name_below(o, d->path), true, 0))
+            break;
     return TG_OK;
 }
 

@@ -261,15 +261,9 @@ static bool next_field(struct csv_in *in, struct csv_field *ret)
     return !in->bad;
 }
 
-static int16_t find_field(const struct csv_field *f)
+static struct tg_str text_of(const struct csv_field *f)
 {
-    for (int16_t i = 0; i < TG_FIELD_COUNT; i++) {
-        const char *name = tg_field((enum tg_field_id)i)->name;
-
-        if (strlen(name) == f->len && memcmp(name, f->at, f->len) == 0)
-            return i;
-    }
-    return -1;
+    return (struct tg_str){ f->at, (uint32_t)f->len };
 }
 
 const char *tg_csv_take_head(struct tg_file_columns *ret, const char *at, size_t len)
@@ -282,13 +276,13 @@ const char *tg_csv_take_head(struct tg_file_columns *ret, const char *at, size_t
     ret->n = 0;
     csv_in_init(&in, at, len);
     while (!twice && !many && next_field(&in, &f)) {
-        int16_t id = find_field(&f);
+        int id = tg_field_find(text_of(&f));
 
         many = ret->n == COLUMNS_MAX;
         twice = id >= 0 && seen >> id & 1;
         seen |= id >= 0 ? UINT64_C(1) << id : 0;
         if (!many)
-            ret->field[ret->n++] = id;
+            ret->field[ret->n++] = (int16_t)id;
     }
     tg_buf_done(&in.text);
     if (in.bad)
@@ -297,30 +291,6 @@ const char *tg_csv_take_head(struct tg_file_columns *ret, const char *at, size_t
         return twice ? "names a column twice" : "names too many columns";
     return seen & TG_ROW_BIT(chat_id) && seen & TG_ROW_BIT(id) ? NULL
                                                                : "does not name chat_id and id";
-}
-
-static bool take_i64(const struct csv_field *f, int64_t *ret)
-{
-    char text[24];
-
-    if (f->len >= sizeof text)
-        return false;
-    memcpy(text, f->at, f->len);
-    text[f->len] = 0;
-    return strlen(text) == f->len && tg_i64_parse(text, ret);
-}
-
-static bool take_time(const struct csv_field *f, int64_t *ret)
-{
-    char text[24];
-
-    if (take_i64(f, ret)) /* outside years 1..9999 */
-        return true;
-    if (f->len != 20)
-        return false;
-    memcpy(text, f->at, f->len);
-    text[f->len] = 0;
-    return strlen(text) == f->len && tg_time_parse(text, ret);
 }
 
 const char *tg_csv_take_ids(const struct tg_file_columns *columns, const char *at, size_t len,
@@ -334,9 +304,9 @@ const char *tg_csv_take_ids(const struct tg_file_columns *columns, const char *a
     csv_in_init(&in, at, len);
     for (; n < columns->n && next_field(&in, &f); n++) {
         if (columns->field[n] == TG_F_chat_id)
-            numbers &= take_i64(&f, ret_chat_id);
+            numbers &= tg_str_i64(text_of(&f), ret_chat_id);
         else if (columns->field[n] == TG_F_id)
-            numbers &= take_i64(&f, ret_id);
+            numbers &= tg_str_i64(text_of(&f), ret_id);
     }
     tg_buf_done(&in.text);
     if (in.bad)
@@ -344,47 +314,6 @@ const char *tg_csv_take_ids(const struct tg_file_columns *columns, const char *a
     if (n != columns->n || in.more)
         return "has not as many fields as there are columns";
     return numbers ? NULL : "has no number as chat_id or id";
-}
-
-static bool is_json(const struct csv_field *f)
-{
-    struct tg_json_in in;
-
-    tg_json_in_init(&in, f->at, f->len);
-    tg_json_skip(&in);
-    return tg_json_in_done(&in);
-}
-
-/* @return TG_OK, TG_DATA, TG_NOMEM */
-static tg_code read_field(struct tg_batch *b, struct tg_row *row, int id, const struct csv_field *f)
-{
-    enum tg_field_type type = tg_field((enum tg_field_id)id)->type;
-    void *member = (char *)row + tg_row_offset[id];
-    bool good = true;
-
-    if (f->len == 0 && !f->quoted)
-        return TG_OK;
-    if (type == TG_FIELD_I64) {
-        good = take_i64(f, member);
-    } else if (type == TG_FIELD_TIME) {
-        good = take_time(f, member);
-    } else if (type == TG_FIELD_BOOL) {
-        bool yes = f->len == 4 && memcmp(f->at, "true", 4) == 0;
-
-        good = yes || (f->len == 5 && memcmp(f->at, "false", 5) == 0);
-        *(int64_t *)member = yes;
-    } else {
-        struct tg_str s = { NULL, 0 };
-
-        good = type == TG_FIELD_JSON ? is_json(f) : tg_utf8_valid(f->at, f->len);
-        if (good)
-            s = tg_batch_text(b, f->at, f->len);
-        if (good && !s.at)
-            return TG_NOMEM;
-        memcpy(member, &s, sizeof s);
-    }
-    row->present |= UINT64_C(1) << id;
-    return good ? TG_OK : TG_DATA;
 }
 
 tg_code tg_csv_read_row(const struct tg_file_columns *columns, struct tg_batch *b, const char *at,
@@ -400,8 +329,8 @@ tg_code tg_csv_read_row(const struct tg_file_columns *columns, struct tg_batch *
         return tg_fail(err, TG_LIMIT, "the batch is full");
     csv_in_init(&in, at, len);
     for (; n < columns->n && next_field(&in, &f) && code == TG_OK; n++)
-        if (columns->field[n] >= 0)
-            code = read_field(b, row, columns->field[n], &f);
+        if (columns->field[n] >= 0 && (f.len || f.quoted))
+            code = tg_row_take(b, row, (enum tg_field_id)columns->field[n], text_of(&f));
     tg_buf_done(&in.text);
     if (in.bad || n != columns->n || in.more || !(row->present & TG_ROW_BIT(chat_id)) ||
         !(row->present & TG_ROW_BIT(id)))

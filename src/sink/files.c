@@ -444,6 +444,83 @@ tg_code tg_files_commits(void *self, int64_t chat_id, tg_commit_seen seen, void 
     return code;
 }
 
+/* ---- which chats there are ---- */
+
+struct chat_list {
+    int64_t *id;
+    size_t n;
+    bool no_memory;
+};
+
+static void chat_list_done(struct chat_list *l)
+{
+    free(l->id);
+}
+
+static bool seen_chat(void *ctx, const char *name, bool is_dir, uint64_t size)
+{
+    struct chat_list *l = ctx;
+    int64_t id, *more;
+
+    (void)size;
+    if (!is_dir || strncmp(name, "chat_", 5) != 0 || !tg_i64_parse(name + 5, &id))
+        return true;
+    more = reallocarray(l->id, l->n + 1, sizeof *more);
+    l->no_memory = !more;
+    if (!more)
+        return false;
+    l->id = more;
+    l->id[l->n++] = id;
+    return true;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+static tg_code list_chats(struct tg_files *s, struct chat_list *l, struct tg_error *err)
+{
+    const struct tg_fs *fs = s->env->fs;
+    struct tg_dir *dir;
+    tg_code code = fs->open_dir(fs, s->root, false, &dir, err);
+
+    if (code != TG_OK)
+        return code == TG_NOT_FOUND ? TG_OK : code;
+    code = fs->list(fs, dir, seen_chat, l, err);
+    fs->close_dir(fs, dir);
+    if (code == TG_OK && l->no_memory)
+        code = tg_fail(err, TG_NOMEM, "no memory for the chats of '%.200s'", s->root);
+    if (l->n)
+        qsort(l->id, l->n, sizeof *l->id, by_id);
+    return code;
+}
+
+tg_code tg_files_chats(void *self, tg_chat_seen seen, void *ctx, struct tg_error *err)
+{
+    TG_CLEANUP(chat_list_done) struct chat_list l = { 0 };
+    struct tg_files *s = self;
+    tg_code code = list_chats(s, &l, err);
+    bool more = true;
+
+    for (size_t i = 0; code == TG_OK && more && i < l.n; i++) {
+        char job[TG_JOB_MAX + 1];
+        struct tg_parts chat;
+
+        code = tg_parts_init(&chat, s->env, s->root, l.id[i], s->format->suffix, err);
+        if (code == TG_OK)
+            code = tg_parts_job(&chat, job, err);
+        tg_parts_done(&chat);
+        if (code == TG_OK)
+            more = seen(ctx, l.id[i], job);
+        else if (code == TG_NOT_FOUND) /* taken up, but nothing was committed */
+            code = TG_OK;
+    }
+    return code;
+}
+
 uint64_t tg_files_bytes(const void *self)
 {
     const struct tg_files *s = self;

@@ -105,13 +105,14 @@ tg_code tg_files_read(void *self, int64_t chat_id, const struct tg_cursor *behin
                       struct tg_batch *batch, tg_sink_taken taken, void *ctx, struct tg_error *err);
 tg_code tg_files_commits(void *self, int64_t chat_id, tg_commit_seen seen, void *ctx,
                          struct tg_error *err);
+tg_code tg_files_chats(void *self, tg_chat_seen seen, void *ctx, struct tg_error *err);
 uint64_t tg_files_bytes(const void *self);
 void tg_files_close(void *self);
 
 #define TG_FILES_OPS_BUT_CLOSE                                                                     \
     .attach = tg_files_attach, .write = tg_files_write, .commit = tg_files_commit,                 \
     .rollback = tg_files_rollback, .scan = tg_files_scan, .read = tg_files_read,                   \
-    .commits = tg_files_commits, .series = true, .bytes = tg_files_bytes
+    .commits = tg_files_commits, .chats = tg_files_chats, .series = true, .bytes = tg_files_bytes
 #define TG_FILES_OPS TG_FILES_OPS_BUT_CLOSE, .close = tg_files_close
 
 #endif

@@ -107,6 +107,10 @@ tg_code tg_parts_scan(struct tg_parts *p, const struct tg_parts_reader *reader,
  * later ones superseded leave no trace. */
 tg_code tg_parts_commits(struct tg_parts *p, tg_commit_seen seen, void *ctx, struct tg_error *err);
 
+/** Whose chat it is, by the first manifest that is there. @return TG_NOT_FOUND: nothing is there,
+ *  or parts of another format */
+tg_code tg_parts_job(struct tg_parts *p, char ret[TG_JOB_MAX + 1], struct tg_error *err);
+
 /* ---- manifests (parts_manifest.c) ---- */
 
 /** Appends the manifest as JSON. Its last member is the digest of all that stands before it. */

@@ -7,6 +7,7 @@
  * Threads: one at a time
  */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "sink/parts.h"
@@ -152,8 +153,9 @@ static tg_code damaged(const struct tg_parts *p, const char *name, const char *h
                         "chat again");
 }
 
-tg_code tg_parts_read_manifest(struct tg_parts *p, const char *name, struct tg_manifest *ret,
-                               struct tg_error *err)
+/* Of any job. */
+static tg_code read_manifest(struct tg_parts *p, const char *name, struct tg_manifest *ret,
+                             struct tg_error *err)
 {
     struct tg_buf text;
     tg_code code;
@@ -165,8 +167,16 @@ tg_code tg_parts_read_manifest(struct tg_parts *p, const char *name, struct tg_m
     tg_buf_done(&text);
     if (code != TG_OK)
         return code;
-    if (ret->chat_id != p->chat_id)
-        return damaged(p, name, "belongs to another chat", err);
+    return ret->chat_id == p->chat_id ? TG_OK : damaged(p, name, "belongs to another chat", err);
+}
+
+tg_code tg_parts_read_manifest(struct tg_parts *p, const char *name, struct tg_manifest *ret,
+                               struct tg_error *err)
+{
+    tg_code code = read_manifest(p, name, ret, err);
+
+    if (code != TG_OK)
+        return code;
     if (strcmp(ret->job, p->env->job) != 0) {
         tg_fail(err, TG_USAGE, "'%.120s' holds the output of job '%.60s', not of '%.60s'", p->path,
                 ret->job, p->env->job);
@@ -408,4 +418,28 @@ tg_code tg_parts_commits(struct tg_parts *p, tg_commit_seen seen, void *ctx, str
     tg_code code = read_all(p, &(struct visit){ .seen = seen, .ctx = ctx }, err);
 
     return code == TG_NOT_FOUND ? TG_OK : code;
+}
+
+tg_code tg_parts_job(struct tg_parts *p, char ret[TG_JOB_MAX + 1], struct tg_error *err)
+{
+    TG_CLEANUP(listing_done) struct listing l = { 0 };
+    char name[TG_PART_NAME] = TG_CURSOR_NAME;
+    struct tg_manifest m;
+    tg_code code = tg_parts_need_dir(p, false, err);
+
+    if (code == TG_OK)
+        code = list_parts(p, &l, err);
+    for (size_t i = 0; i < l.n && code == TG_OK; i++) {
+        if (l.part[i].other && !l.part[i].data)
+            return tg_fail(err, TG_NOT_FOUND, "'%s' holds another format", p->path);
+        if (l.part[i].data && l.part[i].manifest) {
+            tg_part_name(name, l.part[i].n, ".json");
+            break;
+        }
+    }
+    if (code == TG_OK)
+        code = read_manifest(p, name, &m, err);
+    if (code == TG_OK)
+        snprintf(ret, TG_JOB_MAX + 1, "%s", m.job);
+    return code;
 }

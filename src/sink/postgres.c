@@ -64,8 +64,8 @@ static bool take_commit(void *ctx, const struct tg_str *value, int n)
     return true;
 }
 
-static tg_code read_last(struct sink_postgres *s, int64_t chat_id, struct tg_commit *ret,
-                         struct tg_error *err)
+tg_code tg_pg_last(struct sink_postgres *s, int64_t chat_id, struct tg_commit *ret,
+                   struct tg_error *err)
 {
     const struct tg_postgres_arg arg = { .number = chat_id };
 
@@ -137,7 +137,7 @@ static tg_code attach(struct sink_postgres *s, int64_t chat_id, const struct tg_
     if (code == TG_OK)
         code = write_writer(s, chat_id, fence, err);
     if (code == TG_OK)
-        code = read_last(s, chat_id, &chat->last, err);
+        code = tg_pg_last(s, chat_id, &chat->last, err);
     code = tg_postgres_end(s->db, code, err);
     if (code != TG_OK)
         return code;
@@ -296,7 +296,7 @@ static tg_code postgres_scan(void *self, int64_t chat_id, tg_sink_seen seen, voi
     if (code == TG_OK)
         code = tg_postgres_exec(s->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
     if (code == TG_OK)
-        code = read_last(s, chat_id, &last, err);
+        code = tg_pg_last(s, chat_id, &last, err);
     if (code == TG_OK)
         code = scan_rows(s, chat_id, &scan, err);
     code = tg_postgres_end(s->db, code, err);
@@ -361,6 +361,8 @@ const struct tg_sink_ops tg_sink_postgres = {
     .rollback = postgres_rollback,
     .scan = postgres_scan,
     .commits = postgres_commits,
+    .read = tg_pg_read,
+    .chats = tg_pg_chats,
     .series = true,
     .bytes = postgres_bytes,
     .close = postgres_close,

@@ -22,6 +22,17 @@ struct sink_postgres {
     struct tg_table_chats chats;
 };
 
+/* postgres.c */
+
+/* Reads the last commit of a chat; ret: seq 0 if there is none. */
+tg_code tg_pg_last(struct sink_postgres *s, int64_t chat_id, struct tg_commit *ret,
+                   struct tg_error *err);
+
+/* postgres_read.c: of tg_sink_ops */
+tg_code tg_pg_read(void *self, int64_t chat_id, const struct tg_cursor *behind,
+                   struct tg_batch *batch, tg_sink_taken taken, void *ctx, struct tg_error *err);
+tg_code tg_pg_chats(void *self, tg_chat_seen seen, void *ctx, struct tg_error *err);
+
 /* postgres_tables.c */
 
 /* Connects, and sees to the tables. @return TG_NOT_FOUND: nothing was ever written there, and it is

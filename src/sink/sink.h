@@ -91,6 +91,9 @@ typedef tg_code (*tg_sink_taken)(void *ctx, struct tg_batch *batch, struct tg_er
 /** Called for each commit of the destination. @return false to stop */
 typedef bool (*tg_commit_seen)(void *ctx, const struct tg_commit *commit);
 
+/** Called for each chat of the destination. @return false to stop */
+typedef bool (*tg_chat_seen)(void *ctx, int64_t chat_id, const char *job);
+
 struct tg_sink_ops {
     struct tg_driver head; /* head.size: bytes of the instance; options fill it before open */
 
@@ -137,6 +140,10 @@ struct tg_sink_ops {
      */
     tg_code (*read)(void *self, int64_t chat_id, const struct tg_cursor *behind,
                     struct tg_batch *batch, tg_sink_taken taken, void *ctx, struct tg_error *err);
+
+    /** Reports each chat that is there, and the job whose chat it is, by chat id; env.job does not
+     *  matter. TG_OK also if there is none. NULL: it cannot be told. */
+    tg_code (*chats)(void *self, tg_chat_seen seen, void *ctx, struct tg_error *err);
 
     bool series; /* rows of another env.series are kept apart; else it is opened with none */
 

@@ -351,6 +351,115 @@ static tg_code sqlite_commits(void *self, int64_t chat_id, tg_commit_seen seen, 
     return told(code, err);
 }
 
+static tg_code take_row(struct tg_table_read *r, sqlite3_stmt *stmt, const int16_t *field, int n,
+                        struct tg_error *err)
+{
+    tg_code code = tg_table_next_row(r, err);
+
+    for (int i = 0; code == TG_OK && i < n; i++) {
+        bool truth = field[i] >= 0 && tg_field((enum tg_field_id)field[i])->type == TG_FIELD_BOOL;
+        struct tg_str text;
+
+        if (field[i] < 0 || sqlite3_column_type(stmt, i) == SQLITE_NULL)
+            continue;
+        text.at = (const char *)sqlite3_column_text(stmt, i);
+        text.len = (uint32_t)sqlite3_column_bytes(stmt, i);
+        if (!text.at)
+            return tg_fail(err, TG_NOMEM, "no memory for a row");
+        if (truth)
+            text = TG_STR("true");
+        if (!truth || sqlite3_column_int(stmt, i)) /* 0: no value */
+            code = tg_table_take_field(r, field[i], text, err);
+    }
+    return code;
+}
+
+static tg_code read_rows(struct sink_sqlite *s, enum sqlite_sink_statement id, int64_t chat_id,
+                         int64_t behind, struct tg_table_read *r, struct tg_error *err)
+{
+    int16_t field[SQLITE_COLUMNS];
+    sqlite3_stmt *stmt;
+    tg_code code = tg_sqlite_sink_ready(s, id, chat_id, &stmt, err);
+    int status, n;
+
+    if (code != TG_OK)
+        return code;
+    sqlite3_bind_int64(stmt, 2, behind);
+    n = TG_MIN(sqlite3_column_count(stmt), SQLITE_COLUMNS);
+    for (int i = 0; i < n; i++)
+        field[i] = (int16_t)tg_field_find(tg_str_of(sqlite3_column_name(stmt, i)));
+    while (code == TG_OK && (status = sqlite3_step(stmt)) != SQLITE_DONE)
+        code = status == SQLITE_ROW ? take_row(r, stmt, field, n, err)
+                                    : tg_sqlite_fail(&s->db, "read the rows", err);
+    sqlite3_reset(stmt);
+    return code;
+}
+
+static tg_code read_chat(struct sink_sqlite *s, int64_t chat_id, const struct tg_cursor *behind,
+                         struct tg_table_read *r, struct tg_error *err)
+{
+    struct tg_table_from from;
+    struct tg_commit last;
+    tg_code code = read_last(s, chat_id, &last, err);
+
+    from = tg_table_from(behind, &last);
+    if (code == TG_OK)
+        code = read_rows(s, ROW_READ_OLD, chat_id, from.old_id, r, err);
+    if (code == TG_OK)
+        code = read_rows(s, from.by_post ? ROW_READ_BY_POST : ROW_READ, chat_id, from.id, r, err);
+    if (code == TG_OK)
+        code = tg_table_rows_end(r, err);
+    if (code == TG_OK && from.old_id <= 0 && from.id <= 0)
+        code = tg_table_scanned(&(struct tg_table_scan){ .rows = r->rows }, &last, chat_id,
+                                s->table, err);
+    return code;
+}
+
+static tg_code sqlite_read(void *self, int64_t chat_id, const struct tg_cursor *behind,
+                           struct tg_batch *batch, tg_sink_taken taken, void *ctx,
+                           struct tg_error *err)
+{
+    struct sink_sqlite *s = self;
+    struct tg_table_read r = { .batch = batch, .taken = taken, .ctx = ctx };
+    struct tg_error ignored;
+    tg_code code = need_db(s, false, err);
+
+    if (code == TG_OK) /* all of one moment */
+        code = tg_sqlite_exec(&s->db, "BEGIN", err);
+    if (code != TG_OK)
+        return code == TG_NOT_FOUND ? code : told(code, err);
+    code = read_chat(s, chat_id, behind, &r, err);
+    if (tg_sqlite_exec(&s->db, "ROLLBACK", &ignored) != TG_OK) {
+        /* nothing was written */
+    }
+    return code == TG_END ? TG_OK : told(code, err);
+}
+
+static tg_code sqlite_chats(void *self, tg_chat_seen seen, void *ctx, struct tg_error *err)
+{
+    struct sink_sqlite *s = self;
+    sqlite3_stmt *stmt;
+    tg_code code = need_db(s, false, err);
+    int status;
+
+    if (code == TG_NOT_FOUND)
+        return TG_OK;
+    if (code == TG_OK)
+        code = tg_sqlite_stmt(&s->db, CHAT_ALL, &stmt, err);
+    if (code != TG_OK)
+        return told(code, err);
+    while ((status = sqlite3_step(stmt)) == SQLITE_ROW) {
+        const char *job = (const char *)sqlite3_column_text(stmt, 1);
+
+        if (!seen(ctx, sqlite3_column_int64(stmt, 0), job ? job : ""))
+            break;
+    }
+    if (status != SQLITE_ROW && status != SQLITE_DONE)
+        code = tg_sqlite_fail(&s->db, "read the chats", err);
+    sqlite3_reset(stmt);
+    return told(code, err);
+}
+
 static uint64_t sqlite_bytes(const void *self)
 {
     const struct sink_sqlite *s = self;
@@ -384,6 +493,8 @@ const struct tg_sink_ops tg_sink_sqlite = {
     .rollback = sqlite_rollback,
     .scan = sqlite_scan,
     .commits = sqlite_commits,
+    .read = sqlite_read,
+    .chats = sqlite_chats,
     .series = true,
     .bytes = sqlite_bytes,
     .close = sqlite_close,

@@ -9,11 +9,17 @@
 #include "client/sqlite.h"
 #include "sink/table_sink.h"
 
+enum { SQLITE_COLUMNS = 256 };
+
 enum sqlite_sink_statement {
     ROW_PUT,
     ROW_CUT,
     ROW_SCAN_OLD,
     ROW_SCAN,
+    ROW_READ_OLD,
+    ROW_READ,
+    ROW_READ_BY_POST,
+    CHAT_ALL,
     CHAT_GET,
     CHAT_PUT,
     COMMIT_LAST,

@@ -17,6 +17,13 @@ static const char *const statement[N_STMTS] = {
     [ROW_SCAN_OLD] = "SELECT chat_id, id FROM @ WHERE job_chat_id = ?1 ORDER BY id",
     [ROW_SCAN] = "SELECT chat_id, id FROM @ WHERE chat_id = ?1 AND job_chat_id IS NULL"
                  " ORDER BY owner, id",
+    [ROW_READ_OLD] = "SELECT * FROM @ WHERE job_chat_id = ?1 AND id > ?2 ORDER BY id",
+    [ROW_READ] = "SELECT * FROM @ WHERE chat_id = ?1 AND job_chat_id IS NULL AND id > ?2"
+                 " ORDER BY owner, id",
+    [ROW_READ_BY_POST] = "SELECT * FROM @ WHERE chat_id = ?1 AND job_chat_id IS NULL AND id > ?2"
+                         " ORDER BY comment_of_id, id",
+    [CHAT_ALL] = "SELECT chat_id, job FROM @_chats WHERE chat_id IN"
+                 " (SELECT chat_id FROM @_commits) ORDER BY chat_id",
     [CHAT_GET] = "SELECT job, token, nonce FROM @_chats WHERE chat_id = ?1",
     [CHAT_PUT] = "INSERT INTO @_chats(chat_id, job, token, nonce) VALUES(?1, ?2, ?3, ?4)"
                  " ON CONFLICT(chat_id) DO UPDATE SET token = ?3, nonce = ?4",

@@ -10,7 +10,7 @@
 
 #include "client/sql.h"
 
-enum { HELD_MAX = 64 << 20, CHATS_MAX = 65536, REFUSED_FEW = 100 };
+enum { HELD_MAX = 64 << 20, CHATS_MAX = 65536, READ_BYTES = 16 << 20, REFUSED_FEW = 100 };
 
 void tg_table_init(struct tg_table_chats *s)
 {
@@ -243,6 +243,60 @@ tg_code tg_table_scanned(const struct tg_table_scan *scan, const struct tg_commi
     return tg_fail(err, TG_CORRUPT, "table '%s' has %llu rows of chat %lld, its commits tell %llu",
                    table, (unsigned long long)scan->rows, (long long)chat_id,
                    (unsigned long long)told);
+}
+
+/* ---- reading back ---- */
+
+static tg_code give_batch(struct tg_table_read *r, struct tg_error *err)
+{
+    tg_code code = r->batch->n ? r->taken(r->ctx, r->batch, err) : TG_OK;
+
+    tg_batch_clear(r->batch);
+    return code;
+}
+
+tg_code tg_table_next_row(struct tg_table_read *r, struct tg_error *err)
+{
+    struct tg_batch *b = r->batch;
+    tg_code code = TG_OK;
+
+    if (b->n == b->cap || b->bytes >= READ_BYTES)
+        code = give_batch(r, err);
+    if (code != TG_OK)
+        return code;
+    r->row = tg_batch_row(b);
+    r->rows++;
+    return TG_OK;
+}
+
+tg_code tg_table_take_field(struct tg_table_read *r, int field, struct tg_str text,
+                            struct tg_error *err)
+{
+    tg_code code = tg_row_take(r->batch, r->row, (enum tg_field_id)field, text);
+
+    if (code == TG_NOMEM)
+        return tg_fail(err, code, "no memory for a row");
+    if (code != TG_OK)
+        return tg_fail(err, TG_CORRUPT, "column '%s' of row %llu is '%.*s'",
+                       tg_field((enum tg_field_id)field)->name, (unsigned long long)r->rows,
+                       (int)TG_MIN(text.len, 60u), text.len ? text.at : "");
+    return TG_OK;
+}
+
+tg_code tg_table_rows_end(struct tg_table_read *r, struct tg_error *err)
+{
+    return give_batch(r, err);
+}
+
+struct tg_table_from tg_table_from(const struct tg_cursor *behind, const struct tg_commit *last)
+{
+    struct tg_table_from from = { .by_post = last->cursor.segment == TG_SEGMENT_THREADS };
+
+    if (from.by_post)
+        return from;
+    from.old_id = behind->segment ? INT64_MAX : behind->id;
+    from.id = behind->segment == last->cursor.segment ? behind->id : 0;
+    return from;
 }
 
 /* ---- columns ---- */

@@ -106,6 +106,30 @@ bool tg_table_seen(struct tg_table_scan *scan, int64_t chat_id, int64_t id);
 tg_code tg_table_scanned(const struct tg_table_scan *scan, const struct tg_commit *last,
                          int64_t chat_id, const char *table, struct tg_error *err);
 
+/** Rows that are read back (sink.h's read) on their way into batches. */
+struct tg_table_read {
+    struct tg_batch *batch;
+    tg_sink_taken taken;
+    void *ctx;
+    uint64_t rows;
+    struct tg_row *row; /* the one that is filled */
+};
+/** Begins the next row; a full batch is given away before. @return as `taken` */
+tg_code tg_table_next_row(struct tg_table_read *r, struct tg_error *err);
+/** Sets a field of it from its text. @return TG_CORRUPT: the text is none of that field's */
+tg_code tg_table_take_field(struct tg_table_read *r, int field, struct tg_str text,
+                            struct tg_error *err);
+/** After the last: gives what is left away. @return as `taken` */
+tg_code tg_table_rows_end(struct tg_table_read *r, struct tg_error *err);
+
+/** Where reading begins: ids up to these are left out of the rows of the group that a supergroup
+ *  was (INT64_MAX: all of them), and of those of the chat itself. */
+struct tg_table_from {
+    int64_t old_id, id;
+    bool by_post; /* comments: in order of their posts; none is left out */
+};
+struct tg_table_from tg_table_from(const struct tg_cursor *behind, const struct tg_commit *last);
+
 bool tg_table_is_key(int field);
 /** Checks the table's name, an option; of another series the rows go to <table>_<series>, whose
  *  name is kept in `room` then. */

@@ -363,6 +363,107 @@ static void commits_are_told_oldest_first(void **state)
     contract_end(&c);
 }
 
+struct contract_read {
+    struct contract *c;
+    int64_t next_id;
+    size_t stop_at; /* rows; 0: never */
+    size_t n;
+};
+
+static tg_code contract_taken(void *ctx, struct tg_batch *batch, struct tg_error *err)
+{
+    struct contract_read *r = ctx;
+    struct tg_batch *want = tg_batch_new(1);
+
+    (void)err;
+    assert_true(batch->n > 0);
+    for (size_t i = 0; i < batch->n; i++, r->next_id++) {
+        const struct tg_row *row = &batch->row[i];
+
+        if (r->next_id == 0)
+            r->next_id = row->id;
+        test_rows(want, CHAT, r->next_id, 1);
+        assert_int_equal(row->id, r->next_id);
+        assert_int_equal(row->date, want->row[0].date);
+        assert_int_equal(row->chat_id, CHAT);
+        assert_true(tg_str_eq(row->text, want->row[0].text));
+        assert_int_equal(row->present | TG_ROW_BIT(owner), want->row[0].present |
+                                                               TG_ROW_BIT(owner));
+        r->n++;
+    }
+    tg_batch_free(want);
+    return r->stop_at && r->n >= r->stop_at ? TG_END : TG_OK;
+}
+
+static void rows_are_read_back_in_batches(void **state)
+{
+    struct tg_commit last = { 0 }, got;
+    struct tg_cursor behind = { .chat_id = CHAT };
+    struct tg_batch *batch = tg_batch_new(4);
+    struct contract_read all = { .next_id = 1 }, some = { .n = 0 }, two = { .stop_at = 2 };
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_commit(&c, CHAT, &last, 5);
+    contract_commit(&c, CHAT, &last, 6);
+    contract_attach(&c, OTHER_CHAT, &got);
+    last = (struct tg_commit){ 0 };
+    contract_commit(&c, OTHER_CHAT, &last, 3);
+    contract_write(&c, CHAT, 1000, 2); /* not committed: not told */
+    contract_reopen(&c);
+    assert_int_equal(c.sink.ops->read(c.sink.self, CHAT, &behind, batch, contract_taken, &all,
+                                      &c.err), TG_OK);
+    assert_int_equal(all.n, 11);
+    behind.id = 5; /* what ends there may be left out */
+    assert_int_equal(c.sink.ops->read(c.sink.self, CHAT, &behind, batch, contract_taken, &some,
+                                      &c.err), TG_OK);
+    assert_int_equal(some.next_id, 12);
+    assert_true(some.n >= 6);
+    assert_int_equal(c.sink.ops->read(c.sink.self, CHAT, &behind, batch, contract_taken, &two,
+                                      &c.err), TG_OK);
+    assert_true(two.n >= 2 && two.n <= 4);
+    tg_batch_free(batch);
+    contract_end(&c);
+}
+
+static bool contract_seen_chat(void *ctx, int64_t chat_id, const char *job)
+{
+    int64_t *seen = ctx;
+
+    assert_string_equal(job, "job");
+    seen[++seen[0]] = chat_id;
+    return seen[0] < 2;
+}
+
+static void chats_are_told_with_their_job(void **state)
+{
+    static const int64_t chats[] = { OTHER_CHAT, CHAT, 77 };
+    int64_t seen[4] = { 0 };
+    struct tg_commit got;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    assert_int_equal(c.sink.ops->chats(c.sink.self, contract_seen_chat, seen, &c.err), TG_OK);
+    assert_int_equal(seen[0], 0);
+    for (size_t i = 0; i < TG_COUNT(chats); i++) {
+        struct tg_commit last = { 0 };
+
+        contract_attach(&c, chats[i], &got);
+        contract_commit(&c, chats[i], &last, i);
+    }
+    contract_attach(&c, 78, &got); /* nothing was committed */
+    c.env.job = "another";
+    contract_reopen(&c);
+    assert_int_equal(c.sink.ops->chats(c.sink.self, contract_seen_chat, seen, &c.err), TG_OK);
+    assert_int_equal(seen[0], 2); /* it was stopped */
+    assert_int_equal(seen[1], CHAT);
+    assert_int_equal(seen[2], OTHER_CHAT);
+    contract_end(&c);
+}
+
 /* A run that was stopped wakes up when another has gone on: it adds nothing and learns why. */
 static void a_newer_writer_shuts_the_older_one_out(void **state)
 {
@@ -409,6 +510,8 @@ static void a_newer_writer_shuts_the_older_one_out(void **state)
         cmocka_unit_test(writing_needs_an_attach), cmocka_unit_test(another_job_is_refused),       \
         cmocka_unit_test(a_scan_can_be_stopped),                                                   \
         cmocka_unit_test(commits_are_told_oldest_first),                                           \
+        cmocka_unit_test(rows_are_read_back_in_batches),                                           \
+        cmocka_unit_test(chats_are_told_with_their_job),                                           \
         cmocka_unit_test(a_newer_writer_shuts_the_older_one_out)
 
 #endif
