@@ -287,7 +287,9 @@ tg_code sim_files_world(const struct sim *sim, struct tg_error *err)
     tg_buf_byte(&text, '\n');
     code = replace(sim, "world.json", false, &text, err);
     tg_buf_done(&text);
-    return code == TG_OK && sim->set.truth ? write_truth(sim, err) : code;
+    if (code == TG_OK && sim->set.truth)
+        code = write_truth(sim, err);
+    return code == TG_OK && sim->set.truth_files ? sim_files_media(sim, err) : code;
 }
 
 /* ---- statistics ---- */

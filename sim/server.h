@@ -130,6 +130,7 @@ void sim_late_done(struct sim *sim);
 tg_code sim_files_identity(struct sim *sim, struct tg_error *err) TG_MUST_CHECK;
 tg_code sim_files_datacenter(const struct sim *sim, struct tg_error *err) TG_MUST_CHECK;
 tg_code sim_files_world(const struct sim *sim, struct tg_error *err) TG_MUST_CHECK;
+tg_code sim_files_media(const struct sim *sim, struct tg_error *err) TG_MUST_CHECK;
 tg_code sim_files_stats(const struct sim *sim, struct tg_error *err) TG_MUST_CHECK;
 /** Reads and removes DIR/accept-login. @return whether it held a phone */
 bool sim_files_accept(const struct sim *sim, char phone[24]);

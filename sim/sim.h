@@ -10,7 +10,7 @@
  *     "accounts": [{"phone":"...","code":"...","password":"..."?,"bot_token":"..."?}, ...] }
  *
  * Other files of DIR: rsa.pem and keys (identity, logins; kept over a restart), world.json (chats
- * with id, title, kind, username, messages, top_id), ids-CHAT.txt with `truth`, and accept-login,
+ * with id, title, kind, username, messages, top_id), ids-CHAT.txt with `truth`, files-CHAT.txt with `truth_files`, and accept-login,
  * which a test writes: the phone in it accepts the login tokens (QR codes) that wait.
  *
  * Threads: sim_run uses the calling thread until stopped by a signal or sim_stop
@@ -29,6 +29,7 @@ struct sim_settings {
     int64_t messages;       /* per chat */
     int64_t holes;          /* percent, -1 default */
     int64_t discussions;    /* enum sim_discussions of world.h */
+    int64_t file_max;       /* bytes */
     int64_t latency_ms;
     struct tg_option_list flood; /* METHOD=RATE/BURST */
     const char *faults;     /* SPEC: see sim/faults.h */
@@ -37,6 +38,7 @@ struct sim_settings {
     const char *proxy_secret; /* 32 hex digits: DCs are behind an MTProto proxy */
     const char *stats;      /* file: counters as JSON, written on SIGUSR1 and at the end */
     bool truth;             /* write DIR/ids-CHAT.txt: the ids of each chat, for tests */
+    bool truth_files;       /* write DIR/files-CHAT.txt: what each chat's files hold */
     bool handshake_retry;   /* answer dh_gen_retry once */
     int64_t cache_mb;       /* finished replies kept, for benchmarks; 0 none */
     int64_t temp_key_loss_s; /* forget temporary keys after that many seconds; 0 never */

@@ -41,6 +41,7 @@ struct sim_world_options {
     int holes_percent;     /* share of ids deleted: 0..99; -1: 5 in most chats, 0 in the first */
     const char *import;    /* result.json of Telegram Desktop, or NULL */
     enum sim_discussions discussions;
+    int64_t file_max;      /* no file is larger; 0: 40 MiB */
 };
 
 enum sim_chat_kind {

@@ -64,18 +64,20 @@ int64_t sim_world_file_size(const struct sim_world *w, int64_t file_id)
 {
     uint32_t kind = file_id & 0xff, thumb = file_id >> 8 & 0xf;
     uint64_t whole = (uint64_t)file_id & ~UINT64_C(0xf00);
-    uint64_t size;
+    uint64_t size, max = (uint64_t)w->options.file_max;
 
     if (file_id > 0 && kind == SIM_FILE_SIZED)
         return file_id >> 12 & ((INT64_C(1) << 33) - 1);
     if (file_id <= 0 || kind == 0 || kind >= TG_COUNT(file_rows) || thumb >= TG_COUNT(thumb_rows))
         return 0;
     size = file_rows[kind].least + sim_hash(w->seed, whole) % file_rows[kind].more;
+    if (max && size > max)
+        size = 1 + sim_hash(w->seed, whole ^ 7) % max;
     if (thumb && kind != SIM_FILE_PHOTO)
         size = 4000 + sim_hash(w->seed, whole ^ 5) % 16000;
     else if (thumb)
         size = TG_MAX(1, size * thumb_rows[thumb].per_mille / 1000);
-    return (int64_t)size;
+    return (int64_t)(max ? TG_MIN(size, max) : size);
 }
 
 void sim_world_file_bytes(const struct sim_world *w, int64_t file_id, int64_t offset, void *out,

@@ -167,6 +167,9 @@ struct tg_extract_result {
                            as dead letters (tgdata/letters.h) */
     uint64_t fallback_rows;  /**< delivered from fallbacks, besides `rows` */
     uint64_t fallback_chats; /**< that a fallback had rows of */
+    uint64_t media_files;    /**< fetched; not those that were there already */
+    uint64_t media_bytes;    /**< of them */
+    uint64_t media_missing;  /**< files that could not be had: the field media_error says why */
 };
 
 /**

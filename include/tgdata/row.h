@@ -77,7 +77,10 @@ enum tg_field_type {
     X(raw, JSON, "the whole object as received (--raw)")                                           \
     X(source, STR, "archive or export: a fallback's row; absent: it came from Telegram")           \
     X(comment_of_chat_id, I64, "channel of the post it is a comment on, or the group's copy of")   \
-    X(comment_of_id, I64, "id of that post (both: --include-replies)")
+    X(comment_of_id, I64, "id of that post (both: --include-replies)")                             \
+    X(media_path, STR, "where the file is, below the directory of --media")                        \
+    X(media_sha256, STR, "SHA-256 of that file, hex")                                              \
+    X(media_error, STR, "why there is no file though one was wanted (--media)")
 
 enum tg_field_id {
 #define TG_FIELD_ENUM(name, type, meaning) TG_F_##name,

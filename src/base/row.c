@@ -99,6 +99,7 @@ void tg_batch_free(struct tg_batch *b)
         return;
     drop_adopted(b);
     free(b->adopted);
+    free(b->file);
     tg_arena_done(&b->arena);
     free(b->row);
     free(b);
@@ -120,6 +121,8 @@ void tg_batch_clear(struct tg_batch *b)
         .arena = kept.arena,
         .adopted = kept.adopted,
         .cap_adopted = kept.cap_adopted,
+        .file = kept.file,
+        .cap_files = kept.cap_files,
     };
 }
 
@@ -129,10 +132,28 @@ struct tg_row *tg_batch_row(struct tg_batch *b)
 
     if (b->n == b->cap)
         return NULL;
+    while (b->n_files && b->file[b->n_files - 1].row >= b->n)
+        b->n_files--; /* of a row that was taken back */
     row = &b->row[b->n++];
     memset(row, 0, sizeof *row);
     b->bytes += sizeof *row;
     return row;
+}
+
+struct tg_row_file *tg_batch_file(struct tg_batch *b)
+{
+    assert(b->n > 0);
+    if (b->n_files == b->cap_files) {
+        size_t cap = b->cap_files ? b->cap_files * 2 : 64;
+        struct tg_row_file *more = reallocarray(b->file, cap, sizeof *more);
+
+        if (!more)
+            return NULL;
+        b->file = more;
+        b->cap_files = cap;
+    }
+    b->file[b->n_files] = (struct tg_row_file){ .row = b->n - 1 };
+    return &b->file[b->n_files++];
 }
 
 bool tg_batch_adopt(struct tg_batch *b, void *buffer, size_t bytes)

@@ -52,6 +52,17 @@ enum tg_row_source {
 /** Their names, as in the field `source`. */
 extern const char *const tg_row_source_name[TG_FROM_COUNT];
 
+/** A row's file, and what the server wants to hear to give it out. */
+struct tg_row_file {
+    size_t row;                /* of the batch */
+    bool photo;
+    int32_t dc;
+    int64_t id, access_hash;
+    int64_t size;              /* as the message tells */
+    char thumb[4];             /* which picture of a photo; "" of a document */
+    struct tg_str reference;   /* ends after a while: the message asked for again has another */
+};
+
 /** Where a chat's extraction stands: all ids up to `id` of segments up to `segment` are done. */
 struct tg_cursor {
     int64_t chat_id; /* the chat that was asked for (a migrated group: the supergroup) */
@@ -67,6 +78,8 @@ struct tg_batch {
     struct tg_row *row;
     size_t n, cap;
     struct tg_arena arena;
+    struct tg_row_file *file; /* of its rows, in their order; filled only where asked for */
+    size_t n_files, cap_files;
     void **adopted; /* malloc'ed buffers that rows point into */
     size_t n_adopted, cap_adopted;
     size_t bytes; /* reckoned size of all strings: credit */
@@ -103,6 +116,9 @@ struct tg_row *tg_batch_row(struct tg_batch *b);
 
 /** Takes ownership of a malloc'ed buffer. @return false out of memory (then it was freed) */
 bool tg_batch_adopt(struct tg_batch *b, void *buffer, size_t bytes);
+
+/** Adds a file of the batch's last row. @return zeroed but for `row`; NULL out of memory */
+struct tg_row_file *tg_batch_file(struct tg_batch *b);
 
 /** Copies text into the batch. @return {NULL, 0} out of memory */
 struct tg_str tg_batch_text(struct tg_batch *b, const void *text, size_t len);

@@ -110,6 +110,9 @@ static void put_json(struct tg_buf *out, const struct tg_extract_result *r, tg_c
     tg_json_key(&j, "circuits"), put_circuits(&j, r);
     tg_json_key(&j, "fallback_rows"), tg_json_u64(&j, r->fallback_rows);
     tg_json_key(&j, "fallback_chats"), tg_json_u64(&j, r->fallback_chats);
+    tg_json_key(&j, "media_files"), tg_json_u64(&j, r->media_files);
+    tg_json_key(&j, "media_bytes"), tg_json_u64(&j, r->media_bytes);
+    tg_json_key(&j, "media_missing"), tg_json_u64(&j, r->media_missing);
     tg_json_end_object(&j);
 }
 
@@ -140,6 +143,14 @@ static void put_text(struct tg_buf *out, const struct tg_extract_result *r)
                       rows, (unsigned long long)r->fallback_chats,
                       r->fallback_chats == 1 ? "" : "s");
     }
+    if (r->media_files || r->media_missing) {
+        cli_number(rows, r->media_files);
+        cli_bytes(bytes, r->media_bytes);
+        tg_buf_printf(out, "\n%s files fetched, %s", rows, bytes);
+    }
+    if (r->media_missing)
+        tg_buf_printf(out, "; %llu could not be had: the field media_error says why",
+                      (unsigned long long)r->media_missing);
     if (r->empty && r->empty == r->chats)
         tg_buf_str(out, "\nThere is no message in that range.");
     else if (r->empty)

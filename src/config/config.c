@@ -160,6 +160,16 @@ static const struct tg_option extract_table[] = {
             "with --circuit-open fallback: where messages are taken from, marked in the field "
             "source, in order: archive (what other jobs have delivered), archive:JOB, or "
             "export:FILE (result.json of Telegram Desktop), separated by commas"),
+    EXTRACT(media, "media", STR, NULL, 0, 0, "DIR",
+            "also fetch photos and documents, into files named by their SHA-256; a row is "
+            "delivered when its file is there"),
+    EXTRACT(media_types, "media-types", STR, NULL, 0, 0, "LIST",
+            "only files of these kinds, separated by commas, as in the field media_kind: photo, "
+            "video, document, audio, voice, sticker, round_video, animation, custom_emoji"),
+    EXTRACT(media_max_size, "media-max-size", SIZE, NULL, 1, INT64_C(1) << 40, "SIZE",
+            "only files of at most that size"),
+    EXTRACT(media_parts, "media-parts", I64, "8", 1, 64, "N",
+            "parts of files, 1 MiB each, that an account asks for at once"),
     { 0 },
 };
 

@@ -85,6 +85,10 @@ struct tg_extract_settings {
     int64_t credit_bytes;
     int64_t keep_checkpoints;
     const char *fallback;
+    const char *media;       /* directory for files; NULL: they are not fetched */
+    const char *media_types; /* kinds, separated by commas; NULL: all */
+    int64_t media_max_size;  /* 0: any */
+    int64_t media_parts;     /* of an account, on their way at once */
 };
 
 struct tg_config {

@@ -91,6 +91,18 @@ static void write_params(struct tg_json *j, const struct tg_extract_settings *jo
         tg_json_key(j, "include_replies");
         tg_json_bool(j, true);
     }
+    if (job->media) { /* the directory may move */
+        tg_json_key(j, "media");
+        tg_json_bool(j, true);
+        if (job->media_types) {
+            tg_json_key(j, "media_types");
+            tg_json_cstr(j, job->media_types);
+        }
+        if (job->media_max_size) {
+            tg_json_key(j, "media_max_size");
+            tg_json_i64(j, job->media_max_size);
+        }
+    }
     tg_json_end_object(j);
 }
 

@@ -168,7 +168,7 @@ static void step_lanes(struct extract_run *r, const struct extract_account *a, i
     }
 }
 
-static void step_read(struct extract_run *r, const struct extract_account *a, int64_t now_us)
+static void step_read(struct extract_run *r, struct extract_account *a, int64_t now_us)
 {
     struct tg_pipeline_state pipeline;
     bool more = false;
@@ -177,6 +177,7 @@ static void step_read(struct extract_run *r, const struct extract_account *a, in
     tg_pipeline_state(r->pipeline, &pipeline);
     if (pipeline.failed)
         extract_keep_failure(r, &pipeline.err, true);
+    extract_media_step(a, now_us);
     step_lanes(r, a, now_us);
     if (r->feed && !r->stopping && !r->fatal) {
         extract_tasks_prune(r);
@@ -326,7 +327,7 @@ static tg_code run_step(void *ctx, struct tg_account *account, int64_t now_us,
 }
 
 /* From the taker's thread. */
-static void wake_loop(void *ctx)
+void extract_wake(void *ctx)
 {
     struct extract_run *r = ctx;
 
@@ -355,7 +356,7 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
         .n_chats = extract_workers(r),
         .nonce = (uint32_t)tg_random_u64(&random),
         .unix_us = tg_clock_unix_us,
-        .wake = wake_loop,
+        .wake = extract_wake,
         .wake_ctx = r,
     };
     tg_code code = tg_job_name_check(r->settings->job, err);
@@ -388,6 +389,8 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
     options.sink = r->has_sink ? &r->sink : NULL;
     options.fallback_sink = r->fallback_sink.ops ? &r->fallback_sink : NULL;
     if (code == TG_OK)
+        code = extract_media_open(r, err);
+    if (code == TG_OK)
         code = tg_pipeline_new(&options, &r->pipeline, err);
     return code;
 }
@@ -397,6 +400,7 @@ static void close_all(struct extract_run *r)
     while (r->n_lanes)
         extract_lane_free(r->lane[r->n_lanes - 1]);
     free(r->lane);
+    extract_media_close(r);
     tg_pipeline_free(r->pipeline);
     if (r->fallback_sink.ops)
         tg_sink_close(&r->fallback_sink);

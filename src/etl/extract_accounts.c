@@ -82,7 +82,15 @@ static void on_takeout(void *ctx, int64_t id, const struct tg_error *err)
 
 static void step_takeout(struct extract_account *a, int64_t now_us)
 {
-    static const struct tg_takeout_options all = { true, true, true, true, false, 0 };
+    const struct tg_extract_settings *set = a->run->settings;
+    const struct tg_takeout_options all = {
+        .users = true,
+        .groups = true,
+        .supergroups = true,
+        .channels = true,
+        .files = set->media != NULL,
+        .file_max_bytes = set->media_max_size ? set->media_max_size : INT64_MAX,
+    };
 
     if (!a->run->settings->takeout) {
         enter(a, ACCOUNT_LIST);

@@ -14,6 +14,7 @@
  *   extract_lane.c      one chat at work                 LANE_FIND .. LANE_FALLBACK
  *   extract_circuits.c  circuit breakers: of chats, and what those of all kinds do
  *   extract_comments.c  the discussion groups of channels
+ *   extract_media.c     the files of rows, without which these are not delivered
  *   extract_fallback.c  what is read instead of Telegram
  *   extract_progress.c  what is told meanwhile
  *
@@ -67,6 +68,9 @@ enum extract_account_phase {
     ACCOUNT_DONE
 };
 
+struct extract_media;
+struct extract_held;
+
 struct extract_account {
     struct extract_run *run;
     struct tg_account *account;
@@ -88,6 +92,8 @@ struct extract_account {
     size_t n_ranges;
     struct tgc_stats before;
     uint32_t n_lanes;
+    uint32_t n_parts; /* of files, on their way */
+    uint32_t n_gets;  /* files that are being fetched */
     uint32_t n_probes; /* that the pool awaits the end of; one call serves them all */
     int64_t probed_us; /* the last of them */
 };
@@ -169,6 +175,7 @@ struct extract_lane {
     } rate[EXTRACT_RATE_SLOTS];
     size_t n_rates;
     double rows_per_s;
+    struct extract_held *held; /* batches whose files are not all there, oldest first */
     uint64_t charged; /* requests that its tenant was charged with */
 };
 
@@ -219,6 +226,7 @@ struct extract_run {
     struct tg_sink_env fallback_env;
     struct tg_sink fallback_sink;
     struct tg_pipeline *pipeline;
+    struct extract_media *media; /* NULL: files are not wanted */
     struct tg_marks left_out;   /* chats that were told to be left out */
     struct tg_marks unreadable; /* what of replies that belong to no chat is in quarantine */
 
@@ -255,6 +263,8 @@ bool extract_may_pass(const struct extract_run *r, tg_code code);
 int64_t extract_now(void);
 /** Something changed for an account: it is stepped soon, unless that is what happens now. */
 void extract_touch(struct extract_account *a);
+/** From any thread: all accounts are stepped soon. */
+void extract_wake(void *run);
 /** Sets a record aside that cannot be decoded. */
 void extract_bad_record(struct extract_run *r, int64_t chat_id, int64_t id, const char *reason,
                         const void *bytes, size_t len);
@@ -356,6 +366,21 @@ int64_t extract_lane_wait(const struct extract_lane *lane);
 uint64_t extract_lane_needs(const struct extract_lane *lane);
 /** @return rows that the chat is reckoned to have left; -1 unknown */
 int64_t extract_lane_left(const struct extract_lane *lane);
+
+/** It fails, and with it what it has in hand; not from within a callback of its source. */
+void extract_lane_fail(struct extract_lane *lane, const struct tg_error *err);
+
+/* ---- extract_media.c ---- */
+/** Opens the directory, if files are wanted. */
+tg_code extract_media_open(struct extract_run *r, struct tg_error *err);
+void extract_media_close(struct extract_run *r);
+/** Takes a batch of the lane: it goes to the pipeline behind those before it, once its files are
+ *  there. */
+void extract_media_put(struct extract_lane *lane, struct tg_batch *batch);
+/** What can be done now with that account's connections. */
+void extract_media_step(struct extract_account *a, int64_t now_us);
+/** Gives back what the lane has in hand. */
+void extract_media_drop(struct extract_lane *lane);
 
 /* ---- extract_comments.c ---- */
 /** The lane's chat is a channel whose posts are discussed in that group: it is to be read, too. */

@@ -40,7 +40,7 @@ static struct tg_batch *take_batch(void *ctx)
 
 static void put_batch(void *ctx, struct tg_batch *batch)
 {
-    tg_pipeline_put(((struct extract_lane *)ctx)->run->pipeline, batch);
+    extract_media_put(ctx, batch);
 }
 
 static void return_batch(void *ctx, struct tg_batch *batch)
@@ -167,6 +167,15 @@ static tg_code check_owner(struct extract_lane *lane, int64_t owner, struct tg_e
                    "go on with that account's session, or start a series with another --job name");
 }
 
+void extract_lane_fail(struct extract_lane *lane, const struct tg_error *err)
+{
+    fail(lane, err);
+    tg_source_free(lane->source);
+    lane->source = NULL;
+    lane->source_done = true;
+    enter(lane, LANE_READ);
+}
+
 /* The destination's side failed: of this chat alone, or of all. */
 static void give_up(struct extract_lane *lane, const struct tg_error *err)
 {
@@ -176,11 +185,7 @@ static void give_up(struct extract_lane *lane, const struct tg_error *err)
         extract_keep_failure(lane->run, err, true);
         return;
     }
-    fail(lane, &why);
-    tg_source_free(lane->source);
-    lane->source = NULL;
-    lane->source_done = true;
-    enter(lane, LANE_READ);
+    extract_lane_fail(lane, &why);
 }
 
 static void step_resume(struct extract_lane *lane, int64_t now_us)
@@ -255,6 +260,9 @@ static void step_read(struct extract_lane *lane, int64_t now_us)
         tg_source_step(lane->source, now_us);
     if (!lane->source_done)
         return;
+    if (lane->held && !lane->failed && !lane->moving && !r->stopping)
+        return; /* its files are being fetched */
+    extract_media_drop(lane);
     if (lane->source) {
         tg_source_state(lane->source, &state);
         mind_empty(lane, &state);
@@ -358,6 +366,7 @@ void extract_lane_free(struct extract_lane *lane)
             memmove(&r->lane[i], &r->lane[i + 1], (--r->n_lanes - i) * sizeof r->lane[0]);
     lane->account->n_lanes--;
     tg_source_free(lane->source);
+    extract_media_drop(lane);
     free(lane);
 }
 

@@ -38,6 +38,10 @@ struct tg_fs {
     /** Creates or truncates (mode 0644 or 0600 when `secret`). */
     tg_code (*create)(const struct tg_fs *fs, struct tg_dir *dir, const char *name, bool secret,
                       struct tg_file **ret, struct tg_error *err);
+    /** Opens a file to go on writing it, made if missing: what stands behind its first `keep` bytes
+     *  is cut off. */
+    tg_code (*append)(const struct tg_fs *fs, struct tg_dir *dir, const char *name, uint64_t keep,
+                      struct tg_file **ret, struct tg_error *err);
     tg_code (*open)(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
                     struct tg_file **ret, struct tg_error *err); /* to read; TG_NOT_FOUND */
     tg_code (*write)(const struct tg_fs *fs, struct tg_file *file, const void *bytes, size_t n,
@@ -55,6 +59,10 @@ struct tg_fs {
      *  be there after a power failure. */
     tg_code (*rename_new)(const struct tg_fs *fs, struct tg_dir *dir, const char *from,
                           const char *to, struct tg_error *err);
+    /** As rename_new, from one directory to another of the same file system. Neither name may be
+     *  there after a power failure before to_dir is synced. */
+    tg_code (*move_new)(const struct tg_fs *fs, struct tg_dir *from_dir, const char *from,
+                        struct tg_dir *to_dir, const char *to, struct tg_error *err);
     tg_code (*unlink)(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
                       struct tg_error *err); /* a missing file is TG_OK */
 

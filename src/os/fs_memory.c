@@ -278,8 +278,9 @@ static struct tg_mem_inode *new_inode(struct tg_fs_memory *m)
     return f;
 }
 
-static tg_code mem_create(const struct tg_fs *fs, struct tg_dir *dir, const char *name, bool secret,
-                          struct tg_file **ret, struct tg_error *err)
+/* Opens to write behind the first `keep` bytes. */
+static tg_code open_to_write(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
+                             uint64_t keep, struct tg_file **ret, struct tg_error *err)
 {
     struct tg_fs_memory *m = memory_of(fs);
     struct tg_mem_dir *d = live_dir(fs, dir);
@@ -287,15 +288,15 @@ static tg_code mem_create(const struct tg_fs *fs, struct tg_dir *dir, const char
     struct tg_mem_entry *old;
     tg_code code = d ? check_name(name, err) : dead(name, err);
 
-    (void)secret;
     if (code == TG_OK)
-        code = operation(m, "create", name, err);
+        code = operation(m, keep ? "append" : "create", name, err);
     if (code != TG_OK)
         return code;
     old = tg_mem_find(&d->now, name);
     if (old) {
-        old->inode->truncated = true;
-        tg_buf_clear(&old->inode->now);
+        if (keep < old->inode->durable.len || !keep)
+            old->inode->truncated = true;
+        old->inode->now.len = (size_t)TG_MIN(keep, (uint64_t)old->inode->now.len);
         c.came = *old;
     } else {
         memcpy(c.came.name, name, strlen(name) + 1);
@@ -304,6 +305,19 @@ static tg_code mem_create(const struct tg_fs *fs, struct tg_dir *dir, const char
             return no_memory(err);
     }
     return open_handle(fs, c.came.inode, name, true, ret) == TG_OK ? TG_OK : no_memory(err);
+}
+
+static tg_code mem_create(const struct tg_fs *fs, struct tg_dir *dir, const char *name, bool secret,
+                          struct tg_file **ret, struct tg_error *err)
+{
+    (void)secret;
+    return open_to_write(fs, dir, name, 0, ret, err);
+}
+
+static tg_code mem_append(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
+                          uint64_t keep, struct tg_file **ret, struct tg_error *err)
+{
+    return open_to_write(fs, dir, name, keep, ret, err);
 }
 
 static tg_code mem_open(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
@@ -410,6 +424,32 @@ static tg_code mem_rename_new(const struct tg_fs *fs, struct tg_dir *dir, const 
     return mem_rename(fs, dir, from, to, err);
 }
 
+static tg_code mem_move_new(const struct tg_fs *fs, struct tg_dir *from_dir, const char *from,
+                            struct tg_dir *to_dir, const char *to, struct tg_error *err)
+{
+    struct tg_mem_dir *d = live_dir(fs, from_dir), *there = live_dir(fs, to_dir);
+    struct tg_mem_change came = { .gone = "" }, gone = { .gone = "" };
+    char what[2 * TG_MEM_NAME + 2];
+    struct tg_mem_entry *e;
+    tg_code code = d && there ? check_name(to, err) : dead(from, err);
+
+    if (code != TG_OK)
+        return code;
+    if (tg_mem_find(&there->now, to))
+        return tg_fail(err, TG_CONFLICT, "'%.64s' is there already", to);
+    snprintf(what, sizeof what, "%s %s", from, to);
+    code = operation(memory_of(fs), "rename", what, err);
+    if (code != TG_OK)
+        return code;
+    e = tg_mem_find(&d->now, from);
+    if (!e)
+        return tg_fail(err, TG_IO, "could not rename '%.64s': there is no such file", from);
+    memcpy(gone.gone, e->name, sizeof gone.gone);
+    memcpy(came.came.name, to, strlen(to) + 1);
+    came.came.inode = e->inode;
+    return tg_mem_change(there, &came) && tg_mem_change(d, &gone) ? TG_OK : no_memory(err);
+}
+
 static tg_code mem_unlink(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
                           struct tg_error *err)
 {
@@ -471,6 +511,7 @@ static const struct tg_fs memory_ops = {
     .sync_dir = mem_sync_dir,
     .list = mem_list,
     .create = mem_create,
+    .append = mem_append,
     .open = mem_open,
     .write = mem_write,
     .read = mem_read,
@@ -478,6 +519,7 @@ static const struct tg_fs memory_ops = {
     .close = mem_close,
     .rename = mem_rename,
     .rename_new = mem_rename_new,
+    .move_new = mem_move_new,
     .unlink = mem_unlink,
     .lock = mem_lock,
     .unlock = mem_unlock,

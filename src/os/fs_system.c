@@ -259,6 +259,26 @@ static tg_code sys_create(const struct tg_fs *fs, struct tg_dir *dir, const char
     return code;
 }
 
+static tg_code sys_append(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
+                          uint64_t keep, struct tg_file **ret, struct tg_error *err)
+{
+    tg_code code = open_file(dir, name, O_WRONLY | O_CREAT, 0644, ret, err);
+    struct stat st;
+
+    (void)fs;
+    if (code != TG_OK)
+        return code;
+    if (fstat((*ret)->fd, &st) < 0 ||
+        ((uint64_t)st.st_size > keep && ftruncate((*ret)->fd, (off_t)keep) < 0) ||
+        lseek((*ret)->fd, 0, SEEK_END) < 0) {
+        fail(err, "go on with", (*ret)->path);
+        close((*ret)->fd);
+        free(*ret);
+        return err->code;
+    }
+    return TG_OK;
+}
+
 static tg_code sys_open(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
                         struct tg_file **ret, struct tg_error *err)
 {
@@ -327,32 +347,38 @@ static tg_code sys_rename(const struct tg_fs *fs, struct tg_dir *dir, const char
 }
 
 /* For file systems whose rename cannot refuse: a second name, then the first one goes. */
-static int link_new(int dir, const char *from, const char *to)
+static int link_new(int from_dir, const char *from, int to_dir, const char *to)
 {
-    if (linkat(dir, from, dir, to, 0) == 0)
-        return unlinkat(dir, from, 0);
+    if (linkat(from_dir, from, to_dir, to, 0) == 0)
+        return unlinkat(from_dir, from, 0);
     if (errno != EPERM && errno != EOPNOTSUPP && errno != EMLINK)
         return -1;
-    if (faccessat(dir, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0) { /* no links either: look first */
+    if (faccessat(to_dir, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0) { /* no links either: look first */
         errno = EEXIST;
         return -1;
     }
-    return renameat(dir, from, dir, to);
+    return renameat(from_dir, from, to_dir, to);
+}
+
+static tg_code sys_move_new(const struct tg_fs *fs, struct tg_dir *from_dir, const char *from,
+                            struct tg_dir *to_dir, const char *to, struct tg_error *err)
+{
+    int status = renameat2(from_dir->fd, from, to_dir->fd, to, RENAME_NOREPLACE);
+
+    (void)fs;
+    if (status < 0 && (errno == EINVAL || errno == ENOSYS))
+        status = link_new(from_dir->fd, from, to_dir->fd, to);
+    if (status < 0 && errno == EEXIST)
+        return tg_fail(err, TG_CONFLICT, "'%.200s/%.64s' is there already", to_dir->path, to);
+    if (status < 0)
+        return fail_in(err, "rename to", to_dir, to);
+    return TG_OK;
 }
 
 static tg_code sys_rename_new(const struct tg_fs *fs, struct tg_dir *dir, const char *from,
                               const char *to, struct tg_error *err)
 {
-    int status = renameat2(dir->fd, from, dir->fd, to, RENAME_NOREPLACE);
-
-    (void)fs;
-    if (status < 0 && (errno == EINVAL || errno == ENOSYS))
-        status = link_new(dir->fd, from, to);
-    if (status < 0 && errno == EEXIST)
-        return tg_fail(err, TG_CONFLICT, "'%.200s/%.64s' is there already", dir->path, to);
-    if (status < 0)
-        return fail_in(err, "rename to", dir, to);
-    return TG_OK;
+    return sys_move_new(fs, dir, from, dir, to, err);
 }
 
 static tg_code sys_unlink(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
@@ -390,6 +416,7 @@ const struct tg_fs tg_fs_system = {
     .sync_dir = sys_sync_dir,
     .list = sys_list,
     .create = sys_create,
+    .append = sys_append,
     .open = sys_open,
     .write = sys_write,
     .read = sys_read,
@@ -397,6 +424,7 @@ const struct tg_fs tg_fs_system = {
     .close = sys_close,
     .rename = sys_rename,
     .rename_new = sys_rename_new,
+    .move_new = sys_move_new,
     .unlink = sys_unlink,
     .lock = sys_lock,
     .unlock = sys_unlock,

@@ -87,6 +87,7 @@ static tg_code add_row(struct tg_history_source *s, struct source_page *page, si
         .protected_chat = s->protected_chat,
         .forum = s->forum,
         .raw = s->options.settings->raw,
+        .files = s->options.settings->media != NULL,
         .copy = copy,
     };
     size_t before = s->batch->n;

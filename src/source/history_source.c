@@ -10,13 +10,11 @@
 #include <stdlib.h>
 
 #include "source/history_impl.h"
+#include "telegram/message_file.h"
 #include "tl/put.h"
 
-#define ID_CHANNELS_GET_MESSAGES 0xad8c9a23u
 #define ID_GET_HISTORY 0x4423e6c5u
 #define ID_GET_REPLIES 0x22ddd30cu
-#define ID_INPUT_MESSAGE_ID 0xa676a322u
-#define ID_VECTOR 0x1cb5c415u
 #define ID_INVOKE_WITH_MESSAGES_RANGE 0x365275f2u
 #define ID_MESSAGE_RANGE 0x0ae30253u
 /* Pages that wait for an earlier lane: enough to keep sparse chats' lanes busy. */
@@ -112,20 +110,14 @@ bool source_ask(struct tg_history_source *s, const struct tg_history_request *q,
 bool source_ask_ids(struct tg_history_source *s, const int32_t *id, size_t n, tgc_done done,
                     void *ctx, uint64_t *ret_call)
 {
-    struct tgc_request how = { .method = "channels.getMessages", .done = done, .ctx = ctx };
+    struct tgc_request how = { .done = done, .ctx = ctx };
     struct tg_error err;
     struct tg_buf body;
     bool sent = false;
 
     tg_buf_init(&body, 2048);
-    tg_buf_u32(&body, ID_CHANNELS_GET_MESSAGES);
-    if (tg_input_channel(&tgc_session(s->options.client)->peers, s->options.chat_id, &body)) {
-        tg_buf_u32(&body, ID_VECTOR);
-        tg_buf_u32(&body, (uint32_t)n);
-        for (size_t i = 0; i < n; i++) {
-            tg_buf_u32(&body, ID_INPUT_MESSAGE_ID);
-            tg_buf_u32(&body, (uint32_t)id[i]);
-        }
+    how.method = tg_messages_ask(s->options.client, s->options.chat_id, id, n, &body);
+    if (how.method) {
         sent = source_call(s, &how, &body, ret_call);
     } else {
         tg_fail(&err, TG_NOT_FOUND, "this account knows no access to chat %lld",

@@ -144,6 +144,7 @@ static bool start_posts(struct tg_history_source *s)
     t->settings.since = t->settings.limit = 0; /* of the comments; none is older than its post */
     t->settings.min_id = t->settings.max_id = 0;
     t->settings.include_replies = t->settings.raw = false;
+    t->settings.media = NULL;
     t->settings.in_flight = POSTS_IN_FLIGHT;
     t->posts = tg_source_start(&options, s->now_us);
     if (!t->posts)

@@ -466,7 +466,7 @@ void tgc_on_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *e
 {
     struct tgc_call_slot *call = sent_call(c, link, event->call);
     struct tgc_reply reply = { .code = TG_OK, .body = event->body, .len = event->len,
-                               .pooled = event->pooled };
+                               .pooled = event->pooled, .dc = link->dc };
 
     if (!call)
         return; /* cancelled */

@@ -129,6 +129,7 @@ int64_t tgc_deadline(const struct tgc *c); /* when tgc_tick wants to run; INT64_
 struct tgc_reply {
     tg_code code;          /* TG_OK with body; else err is filled */
     const struct tg_error *err;
+    int32_t dc;            /* who answered */
     int32_t rpc_code;      /* 400, 420, ...; 0 if the failure is not the server's */
     const char *rpc_text;  /* "CHANNEL_PRIVATE"; "" */
     const uint8_t *body;   /* the result object, valid during the callback */

@@ -306,6 +306,8 @@ struct tg_str tg_fill_object(struct tg_fill *f, struct tl_reader r);
 void tg_fill_entities(struct tg_fill *f);
 void tg_fill_reactions(struct tg_fill *f);
 void tg_fill_media(struct tg_fill *f);
+/** Tells the batch where the photo or document at the reader is; thumb: which of its pictures. */
+void tg_fill_file(struct tg_fill *f, struct tl_reader r, int64_t size, struct tg_str thumb);
 
 /** Appends an array of entities as JSON from a reader on the vector; for quotes and polls, too. */
 void tg_entities_json(const struct tg_page_shape *shape, struct tl_reader r, struct tg_buf *out);

@@ -13,6 +13,7 @@
 struct picture {
     int32_t w, h;
     int64_t size;
+    struct tg_str type; /* the letter that the server knows it by */
 };
 
 /* The last size of a progressive photo is that of the whole file. */
@@ -28,11 +29,11 @@ static int64_t progressive_size(const struct tl_object *o, int i)
 
 static struct picture largest_picture(const struct tg_page_shape *shape, struct tl_reader sizes)
 {
-    struct picture best = { 0, 0, 0 };
+    struct picture best = { 0 };
     struct tl_object o;
 
     for (uint32_t n = sizes.at ? tl_read_vector(&sizes, 4) : 0; n; n--) {
-        struct picture p = { 0, 0, 0 };
+        struct picture p = { 0 };
 
         if (!tl_object_open(shape->schema, &sizes, &o))
             break;
@@ -49,8 +50,10 @@ static struct picture largest_picture(const struct tg_page_shape *shape, struct 
             p.h = tl_at_i32(&o, shape->ix.photoCachedSize_h, 0);
             p.size = tl_at_str(&o, shape->ix.photoCachedSize_bytes).len;
         }
-        if ((int64_t)p.w * p.h > (int64_t)best.w * best.h)
+        if ((int64_t)p.w * p.h > (int64_t)best.w * best.h) {
             best = p;
+            best.type = tl_field_str(&o, TLN_type);
+        }
     }
     return best;
 }
@@ -58,6 +61,7 @@ static struct picture largest_picture(const struct tg_page_shape *shape, struct 
 static void fill_photo(struct tg_fill *f, struct tl_reader r)
 {
     const struct tg_page_shape *shape = f->shape;
+    const struct tl_reader whole = r;
     struct tl_object photo;
     struct picture p;
 
@@ -71,6 +75,8 @@ static void fill_photo(struct tg_fill *f, struct tl_reader r)
         TG_ROW_SET(f->row, media_width, p.w);
         TG_ROW_SET(f->row, media_height, p.h);
     }
+    if (f->options->files && p.type.len)
+        tg_fill_file(f, whole, p.size, p.type);
 }
 
 /* ---- document ---- */
@@ -201,6 +207,9 @@ static void fill_document(struct tg_fill *f, const struct tl_object *media, stru
         TG_ROW_SET(f->row, media_size, tl_at_i64(&o, shape->ix.document_size, 0));
         TG_FILL_VIEW(f, media_mime, tl_at_str(&o, shape->ix.document_mime_type));
         TG_FILL_VIEW(f, media_name, d.name);
+        if (f->options->files)
+            tg_fill_file(f, tl_at(media, shape->ix.messageMediaDocument_document),
+                         f->row->media_size, (struct tg_str){ NULL, 0 });
     }
     kind = document_kind(&d);
     TG_ROW_SET(f->row, media_kind, kind);

@@ -76,6 +76,7 @@ struct tg_row_options {
     bool protected_chat;
     bool forum;
     bool raw;             /* fill `raw` with the whole object as JSON */
+    bool files;           /* tell the batch of photos and documents, for downloads */
     bool copy;            /* copy texts into the batch instead of pointing into the reply */
 };
 

@@ -73,6 +73,41 @@ static bool stop(void *ctx, const char *name, bool is_dir, uint64_t size)
     return false;
 }
 
+static void append_file(const struct tg_fs *fs, struct tg_dir *dir, uint64_t keep, const char *text)
+{
+    struct tg_file *file;
+
+    assert_int_equal(fs->append(fs, dir, "grows", keep, &file, &err), TG_OK);
+    assert_int_equal(fs->write(fs, file, text, strlen(text), &err), TG_OK);
+    assert_int_equal(fs->sync(fs, file, &err), TG_OK);
+    fs->close(fs, file);
+}
+
+/* Files that are gone on with, and that move to another directory. */
+static void go_on(const struct tg_fs *fs, struct tg_dir *dir, const char *root)
+{
+    struct tg_dir *other;
+    char path[200];
+
+    append_file(fs, dir, 0, "first");
+    append_file(fs, dir, UINT64_MAX, " second");
+    check_file(fs, dir, "grows", "first second");
+    append_file(fs, dir, 5, "ling");
+    check_file(fs, dir, "grows", "firstling");
+    snprintf(path, sizeof path, "%s/other", root);
+    assert_int_equal(fs->open_dir(fs, path, true, &other, &err), TG_OK);
+    write_file(fs, other, "taken", "before", true);
+    assert_int_equal(fs->move_new(fs, dir, "grows", other, "taken", &err), TG_CONFLICT);
+    assert_int_equal(fs->move_new(fs, dir, "none", other, "free", &err), TG_IO);
+    assert_int_equal(fs->move_new(fs, dir, "grows", other, "free", &err), TG_OK);
+    check_file(fs, dir, "grows", NULL);
+    check_file(fs, other, "free", "firstling");
+    check_file(fs, other, "taken", "before");
+    fs->unlink(fs, other, "free", &err);
+    fs->unlink(fs, other, "taken", &err);
+    fs->close_dir(fs, other);
+}
+
 /* The same steps on both. */
 static void use(const struct tg_fs *fs, const char *root)
 {
@@ -108,6 +143,7 @@ static void use(const struct tg_fs *fs, const char *root)
     assert_int_equal(fs->rename_new(fs, dir, "two", "one", &err), TG_OK);
     check_file(fs, dir, "one", "newer");
     check_file(fs, dir, "two", NULL);
+    go_on(fs, dir, root);
     assert_int_equal(fs->sync_dir(fs, dir, &err), TG_OK);
 
     assert_int_equal(tg_fs_replace(fs, dir, "three", true, "12345", 5, &err), TG_OK);
@@ -165,6 +201,8 @@ static void both_file_systems_do_the_same(void **state)
     snprintf(path, sizeof path, "%s/a/b", root);
     assert_int_equal(rmdir(path), 0);
     snprintf(path, sizeof path, "%s/a", root);
+    assert_int_equal(rmdir(path), 0);
+    snprintf(path, sizeof path, "%s/other", root);
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(rmdir(root), 0);
 }

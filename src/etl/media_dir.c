@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * media_dir.c - see media_dir.h
+ *
+ * The order at the end of a file: its bytes are synced, it moves to its name, its directory is
+ * synced, the index has a line, the sums go. Whatever is cut off leaves a whole file or a half one.
+ */
+#include "etl/media_dir.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "etl/media_index.h"
+
+enum { PROCESSES_MAX = 16, SUM = sizeof(XXH128_canonical_t), PART_NAME = 80, DIR_MAX = 4096 };
+
+struct tg_media_dir {
+    const struct tg_fs *fs;
+    char *path;
+    struct tg_dir *own; /* .tgdata-N */
+    struct tg_lock *lock;
+    struct tg_file *log; /* the index, to be added to */
+    struct tg_media_index index;
+};
+
+struct tg_media_part {
+    struct tg_media_dir *dir;
+    struct tg_row_file file;
+    char name[PART_NAME], sums_name[PART_NAME];
+    struct tg_file *data, *sums;
+    struct tg_sha256_ctx sha;
+    int64_t done;
+};
+
+/* ---- names ---- */
+
+void tg_media_path(const struct tg_media_file *f, char ret[TG_MEDIA_PATH])
+{
+    char hex[2 * TG_SHA256 + 1];
+
+    tg_hex(hex, f->sha256, TG_SHA256);
+    snprintf(ret, TG_MEDIA_PATH, "%.2s/%s%s%s", hex, hex, f->ext[0] ? "." : "", f->ext);
+}
+
+/* @return whether it can be the end of a name everywhere */
+static bool ext_ok(const char *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!((at[i] >= 'a' && at[i] <= 'z') || (at[i] >= '0' && at[i] <= '9')))
+            return false;
+    return n < TG_MEDIA_EXT;
+}
+
+/* Reads the name within its directory. */
+static bool read_name(struct tg_str name, struct tg_media_file *ret)
+{
+    const size_t hex = 2 * TG_SHA256;
+
+    if (name.len < hex || !tg_unhex(ret->sha256, TG_SHA256, name.at, hex))
+        return false;
+    memset(ret->ext, 0, sizeof ret->ext);
+    if (name.len == hex)
+        return true;
+    if (name.at[hex] != '.' || name.len == hex + 1 ||
+        !ext_ok(name.at + hex + 1, name.len - hex - 1))
+        return false;
+    memcpy(ret->ext, name.at + hex + 1, name.len - hex - 1);
+    return true;
+}
+
+bool tg_media_path_read(struct tg_str path, struct tg_media_file *ret)
+{
+    return path.len > 3 && path.at[2] == '/' && memcmp(path.at, path.at + 3, 2) == 0 &&
+           read_name((struct tg_str){ path.at + 3, path.len - 3 }, ret);
+}
+
+static tg_code open_sub(const struct tg_fs *fs, const char *path, const char *sub, bool create,
+                        struct tg_dir **ret, struct tg_error *err)
+{
+    char whole[DIR_MAX];
+    int n = snprintf(whole, sizeof whole, "%s/%s", path, sub);
+
+    if (n < 0 || (size_t)n >= sizeof whole)
+        return tg_fail(err, TG_USAGE, "the name of the media directory is too long");
+    return fs->open_dir(fs, whole, create, ret, err);
+}
+
+/* Opens the directory that a complete file is in. */
+static tg_code open_home(const struct tg_fs *fs, const char *path, const struct tg_media_file *f,
+                         bool create, struct tg_dir **ret, struct tg_error *err)
+{
+    char sub[3];
+
+    tg_hex(sub, f->sha256, 1);
+    return open_sub(fs, path, sub, create, ret, err);
+}
+
+/* ---- opening ---- */
+
+static tg_code read_index(struct tg_media_dir *d, struct tg_dir *dir, struct tg_error *err)
+{
+    struct tg_file *file;
+    char block[65536];
+    size_t n = 1;
+    tg_code code = d->fs->open(d->fs, dir, "index", &file, err);
+
+    if (code != TG_OK)
+        return code == TG_NOT_FOUND ? TG_OK : code;
+    while (code == TG_OK && n) {
+        code = d->fs->read(d->fs, file, block, sizeof block, &n, err);
+        if (code == TG_OK && !tg_media_index_read(&d->index, block, n))
+            code = tg_fail(err, TG_NOMEM, "no memory for the index of '%.200s'", d->path);
+    }
+    tg_media_index_read_end(&d->index);
+    d->fs->close(d->fs, file);
+    return code;
+}
+
+/* The first number that no other process works under; those before it are read as well. */
+static tg_code open_own(struct tg_media_dir *d, struct tg_error *err)
+{
+    tg_code code = TG_OK;
+
+    for (int i = 0; i < PROCESSES_MAX && code == TG_OK; i++) {
+        struct tg_dir *dir;
+        char sub[24];
+
+        snprintf(sub, sizeof sub, ".tgdata-%d", i);
+        code = open_sub(d->fs, d->path, sub, !d->own, &dir, err);
+        if (code == TG_NOT_FOUND) {
+            code = TG_OK; /* none behind our own is made */
+            continue;
+        }
+        if (code != TG_OK)
+            return code;
+        if (!d->own) {
+            code = d->fs->lock(d->fs, dir, "lock", &d->lock, err);
+            if (code == TG_OK)
+                d->own = dir;
+            else if (code == TG_BUSY)
+                code = TG_OK;
+        }
+        if (code == TG_OK)
+            code = read_index(d, dir, err);
+        if (dir != d->own)
+            d->fs->close_dir(d->fs, dir);
+    }
+    if (code == TG_OK && !d->own)
+        return tg_fail(err, TG_BUSY, "%d processes work in '%.200s' already", PROCESSES_MAX,
+                       d->path);
+    if (code == TG_OK)
+        code = d->fs->append(d->fs, d->own, "index", UINT64_MAX, &d->log, err);
+    return code == TG_OK ? d->fs->write(d->fs, d->log, "\n", 1, err) : code; /* ends a torn line */
+}
+
+tg_code tg_media_dir_open(const struct tg_fs *fs, const char *path, struct tg_media_dir **ret,
+                          struct tg_error *err)
+{
+    struct tg_media_dir *d = calloc(1, sizeof *d);
+    tg_code code = TG_OK;
+
+    if (!d)
+        return tg_fail(err, TG_NOMEM, "no memory for a media directory");
+    d->fs = fs;
+    d->path = strdup(path);
+    if (!d->path)
+        code = tg_fail(err, TG_NOMEM, "no memory for a media directory");
+    if (code == TG_OK)
+        code = open_own(d, err);
+    if (code != TG_OK) {
+        tg_media_dir_close(d);
+        return code;
+    }
+    *ret = d;
+    return TG_OK;
+}
+
+void tg_media_dir_close(struct tg_media_dir *d)
+{
+    if (!d)
+        return;
+    d->fs->close(d->fs, d->log);
+    d->fs->unlock(d->fs, d->lock);
+    if (d->own)
+        d->fs->close_dir(d->fs, d->own);
+    tg_media_index_done(&d->index);
+    free(d->path);
+    free(d);
+}
+
+/* ---- complete files ---- */
+
+bool tg_media_find(struct tg_media_dir *d, const struct tg_row_file *file,
+                   struct tg_media_file *ret)
+{
+    char path[TG_MEDIA_PATH];
+    struct tg_error err;
+    struct tg_dir *home;
+    struct tg_file *there;
+    bool found;
+
+    if (!tg_media_index_find(&d->index, file, ret) || ret->size != file->size ||
+        open_home(d->fs, d->path, ret, false, &home, &err) != TG_OK)
+        return false;
+    tg_media_path(ret, path);
+    found = d->fs->open(d->fs, home, path + 3, &there, &err) == TG_OK;
+    if (found)
+        d->fs->close(d->fs, there);
+    d->fs->close_dir(d->fs, home);
+    return found;
+}
+
+tg_code tg_media_check(const struct tg_fs *fs, const char *path, const struct tg_media_file *f,
+                       struct tg_error *err)
+{
+    char name[TG_MEDIA_PATH], block[65536];
+    uint8_t sha256[TG_SHA256];
+    struct tg_sha256_ctx sha;
+    struct tg_dir *home;
+    struct tg_file *file = NULL;
+    size_t n = 1;
+    tg_code code = open_home(fs, path, f, false, &home, err);
+
+    tg_media_path(f, name);
+    if (code == TG_OK) {
+        code = fs->open(fs, home, name + 3, &file, err);
+        fs->close_dir(fs, home);
+    }
+    if (code == TG_NOT_FOUND)
+        return tg_fail(err, TG_GAP, "there is no file '%.120s/%s'", path, name);
+    if (code == TG_OK && !tg_sha256_init(&sha)) {
+        fs->close(fs, file);
+        return tg_fail(err, TG_NOMEM, "no memory to read '%s'", name);
+    }
+    if (code != TG_OK)
+        return code;
+    while (code == TG_OK && n) {
+        code = fs->read(fs, file, block, sizeof block, &n, err);
+        if (code == TG_OK)
+            tg_sha256_add(&sha, block, n);
+    }
+    tg_sha256_take(&sha, sha256);
+    tg_sha256_done(&sha);
+    fs->close(fs, file);
+    if (code == TG_OK && memcmp(sha256, f->sha256, TG_SHA256) != 0)
+        return tg_fail(err, TG_GAP, "'%.120s/%s' has another content than its name says", path,
+                       name);
+    return code;
+}
+
+/* ---- half-done files ---- */
+
+/* Reads what an earlier run has of the file, as far as its sums are right. */
+static tg_code check_parts(struct tg_media_part *p, struct tg_error *err)
+{
+    const struct tg_fs *fs = p->dir->fs;
+    struct tg_file *data = NULL, *sums = NULL;
+    XXH128_canonical_t sum, is;
+    uint8_t *bytes = NULL;
+    size_t n, got = 0, more;
+    tg_code code = fs->open(fs, p->dir->own, p->name, &data, err);
+
+    if (code == TG_OK)
+        code = fs->open(fs, p->dir->own, p->sums_name, &sums, err);
+    if (code == TG_OK && !(bytes = malloc(TG_MEDIA_PART)))
+        code = tg_fail(err, TG_NOMEM, "no memory for a part of a file");
+    while (code == TG_OK && p->done < p->file.size) {
+        size_t want = (size_t)TG_MIN(p->file.size - p->done, (int64_t)TG_MEDIA_PART);
+
+        code = fs->read(fs, sums, &sum, SUM, &n, err);
+        for (got = 0, more = 1; code == TG_OK && n == SUM && got < want && more; got += more)
+            code = fs->read(fs, data, bytes + got, want - got, &more, err);
+        if (code != TG_OK || n != SUM || got != want)
+            break;
+        XXH128_canonicalFromHash(&is, XXH3_128bits(bytes, want));
+        if (memcmp(&is, &sum, SUM) != 0)
+            break;
+        tg_sha256_add(&p->sha, bytes, want);
+        p->done += (int64_t)want;
+    }
+    free(bytes);
+    fs->close(fs, data);
+    fs->close(fs, sums);
+    return code == TG_NOT_FOUND ? TG_OK : code;
+}
+
+tg_code tg_media_begin(struct tg_media_dir *d, const struct tg_row_file *file,
+                       struct tg_media_part **ret, int64_t *ret_done, struct tg_error *err)
+{
+    struct tg_media_part *p = calloc(1, sizeof *p);
+    uint64_t parts;
+    tg_code code;
+
+    if (!p || !tg_sha256_init(&p->sha)) {
+        free(p);
+        return tg_fail(err, TG_NOMEM, "no memory for a file");
+    }
+    p->dir = d;
+    p->file = *file;
+    snprintf(p->name, sizeof p->name, "%c%" PRId64 "-%" PRId64 ".part", file->photo ? 'p' : 'd',
+             file->id, file->size);
+    snprintf(p->sums_name, sizeof p->sums_name, "%.*ssums", (int)strlen(p->name) - 4, p->name);
+    code = check_parts(p, err);
+    parts = (uint64_t)(p->done + TG_MEDIA_PART - 1) / TG_MEDIA_PART;
+    if (code == TG_OK)
+        code = d->fs->append(d->fs, d->own, p->name, (uint64_t)p->done, &p->data, err);
+    if (code == TG_OK)
+        code = d->fs->append(d->fs, d->own, p->sums_name, parts * SUM, &p->sums, err);
+    if (code != TG_OK) {
+        tg_media_leave(p);
+        return code;
+    }
+    *ret = p;
+    *ret_done = p->done;
+    return TG_OK;
+}
+
+tg_code tg_media_write(struct tg_media_part *p, const void *bytes, size_t n, struct tg_error *err)
+{
+    const struct tg_fs *fs = p->dir->fs;
+    XXH128_canonical_t sum;
+    tg_code code = fs->write(fs, p->data, bytes, n, err);
+
+    assert(n <= TG_MEDIA_PART && p->done % TG_MEDIA_PART == 0);
+    XXH128_canonicalFromHash(&sum, XXH3_128bits(bytes, n));
+    if (code == TG_OK)
+        code = fs->write(fs, p->sums, &sum, SUM, err);
+    tg_sha256_add(&p->sha, bytes, n);
+    p->done += (int64_t)n;
+    return code;
+}
+
+struct twin {
+    struct tg_media_file *file;
+    bool found;
+};
+
+/* The same content, whatever the end of its name. */
+static bool is_twin(void *ctx, const char *name, bool is_dir, uint64_t size)
+{
+    struct twin *t = ctx;
+    struct tg_media_file other;
+
+    if (is_dir || !read_name(tg_str_of(name), &other) ||
+        memcmp(other.sha256, t->file->sha256, TG_SHA256) != 0 || (int64_t)size != t->file->size)
+        return true;
+    memcpy(t->file->ext, other.ext, sizeof other.ext);
+    t->found = true;
+    return false;
+}
+
+static tg_code to_its_name(struct tg_media_part *p, struct tg_media_file *f, struct tg_error *err)
+{
+    const struct tg_fs *fs = p->dir->fs;
+    struct twin twin = { f, false };
+    struct tg_dir *home;
+    char path[TG_MEDIA_PATH];
+    tg_code code = open_home(fs, p->dir->path, f, true, &home, err);
+
+    if (code != TG_OK)
+        return code;
+    code = fs->list(fs, home, is_twin, &twin, err);
+    tg_media_path(f, path);
+    if (code == TG_OK && !twin.found)
+        code = fs->move_new(fs, p->dir->own, p->name, home, path + 3, err);
+    if (code == TG_CONFLICT) /* another process was faster */
+        code = TG_OK;
+    if (code == TG_OK) /* of a twin, too: who made it may not have got so far */
+        code = fs->sync_dir(fs, home, err);
+    fs->close_dir(fs, home);
+    return code;
+}
+
+tg_code tg_media_finish(struct tg_media_part *p, const char *ext, struct tg_media_file *ret,
+                        struct tg_error *err)
+{
+    struct tg_media_dir *d = p->dir;
+    struct tg_media_file f = { .size = p->done };
+    tg_code code;
+
+    assert(p->done == p->file.size);
+    tg_sha256_take(&p->sha, f.sha256);
+    if (ext_ok(ext, strlen(ext)))
+        memcpy(f.ext, ext, strlen(ext) + 1);
+    code = d->fs->sync(d->fs, p->data, err);
+    if (code == TG_OK)
+        code = to_its_name(p, &f, err);
+    if (code == TG_OK) {
+        char line[TG_MEDIA_LINE];
+        size_t n = tg_media_index_line(&p->file, &f, line);
+
+        code = tg_media_index_add(&d->index, &p->file, &f)
+                   ? d->fs->write(d->fs, d->log, line, n, err)
+                   : tg_fail(err, TG_NOMEM, "no memory for the index of '%.200s'", d->path);
+    }
+    if (code == TG_OK)
+        code = d->fs->unlink(d->fs, d->own, p->name, err); /* a twin was there */
+    if (code == TG_OK)
+        code = d->fs->unlink(d->fs, d->own, p->sums_name, err);
+    *ret = f;
+    tg_media_leave(p);
+    return code;
+}
+
+void tg_media_leave(struct tg_media_part *p)
+{
+    if (!p)
+        return;
+    p->dir->fs->close(p->dir->fs, p->data);
+    p->dir->fs->close(p->dir->fs, p->sums);
+    tg_sha256_done(&p->sha);
+    free(p);
+}
