@@ -10,8 +10,9 @@
  *     "accounts": [{"phone":"...","code":"...","password":"..."?,"bot_token":"..."?}, ...] }
  *
  * Other files of DIR: rsa.pem and keys (identity, logins; kept over a restart), world.json (chats
- * with id, title, kind, username, messages, top_id), ids-CHAT.txt with `truth`, files-CHAT.txt with `truth_files`, and accept-login,
- * which a test writes: the phone in it accepts the login tokens (QR codes) that wait.
+ * with id, title, kind, username, messages, top_id), ids-CHAT.txt with `truth`, files-CHAT.txt
+ * with `truth_files`, and accept-login, which a test writes: the phone in it accepts the login
+ * tokens (QR codes) that wait.
  *
  * Threads: sim_run uses the calling thread until stopped by a signal or sim_stop
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * extract_media.c - the files of rows: fetched side by side, and each batch held until its own are
- * there
+ *                   there
  *
  *   lane:  source --batch--> held, in order --all files there--> pipeline
  *   file:  WANTED -> GOING (a get) -> DONE: the row tells where it is, or why it cannot be had
@@ -14,8 +14,8 @@
  * Held batches are out of the pipeline's credit, so nothing more is read than that allows.
  *
  * Threads: the loop's
- * Limits:  settings: media_parts of 1 MiB on their way for each account, and as many that wait to be
- *          written
+ * Limits:  settings: media_parts of 1 MiB on their way for each account, and as many that wait for
+ *          the disk
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -504,7 +504,9 @@ tg_code extract_media_open(struct extract_run *r, struct tg_error *err)
         code = tg_fail(err, TG_NOMEM, "no memory to fetch files");
     if (code == TG_OK)
         code = tg_media_disk_new(r->settings->media, extract_wake, r, &r->media->disk, err);
-    return code == TG_IO ? tg_hint(err, "--media names a directory that files are written to") : code;
+    if (code == TG_IO)
+        code = tg_hint(err, "--media names a directory that files are written to");
+    return code;
 }
 
 void extract_media_close(struct extract_run *r)

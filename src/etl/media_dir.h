@@ -7,9 +7,9 @@
  *   DIR/.tgdata-0/index        which file of Telegram's has which content, a line each
  *   DIR/.tgdata-0/p123.part    half of a photo, and the XXH3-128 of each part of it in p123.sums
  *
- * A file is written aside, synced, and renamed to its name; then its directory is synced: a name that
- * is there has all of its content. The index tells what need not be fetched again; a line that is
- * lost or torn costs one more download. What is half done goes on, even of a process that was
+ * A file is written aside, synced, and renamed to its name; then its directory is synced: a name
+ * that is there has all of its content. The index tells what need not be fetched again; a line that
+ * is lost or torn costs one more download. What is half done goes on, even of a process that was
  * killed, behind the last part whose sum is right.
  *
  * Threads: one at a time      Limits: 4M files remembered (72 bytes each), 16 processes

@@ -12,8 +12,8 @@
  *   tg_media_disk_leave  ------->     closed as it is
  *                        <--answer--  LEFT, the last of the file
  *
- * Each call has one answer, and those of a file come in the order of its calls. After an answer with
- * a failure the file is left, and calls for it are answered with LEFT alone.
+ * Each call has one answer, and those of a file come in the order of its calls. After an answer of
+ * FAILED the file is left, and of later answers only LEFT means anything.
  *
  * Threads: functions are the loop thread's; `wake` is called from the disk thread
  * Limits:  what the caller has under way

@@ -21,8 +21,8 @@ static const struct {
     { "image/gif", "gif" },        { "video/mp4", "mp4" },       { "video/webm", "webm" },
     { "video/quicktime", "mov" },  { "audio/ogg", "ogg" },       { "audio/mpeg", "mp3" },
     { "audio/mp4", "m4a" },        { "application/pdf", "pdf" }, { "text/plain", "txt" },
-    { "text/csv", "csv" },         { "application/zip", "zip" }, { "application/x-tgsticker", "tgs" },
-    { "application/json", "json" },
+    { "text/csv", "csv" },         { "application/zip", "zip" }, { "application/json", "json" },
+    { "application/x-tgsticker", "tgs" },
 };
 
 /* @return its number; TG_COUNT(kind_table): there is none */
@@ -48,8 +48,8 @@ tg_code tg_media_want_of(const struct tg_extract_settings *set, struct tg_media_
         size_t kind = kind_of((struct tg_str){ at, (uint32_t)n });
 
         if (kind == TG_COUNT(kind_table)) {
-            tg_fail(err, TG_USAGE, "--media-types: there is no kind '%.*s'", (int)TG_MIN(n, (size_t)64),
-                    at);
+            tg_fail(err, TG_USAGE, "--media-types: there is no kind '%.*s'",
+                    (int)TG_MIN(n, (size_t)64), at);
             return tg_hint(err, "kinds are photo, video, document, audio, voice, sticker, "
                                 "round_video, animation and custom_emoji, separated by commas");
         }

@@ -390,14 +390,12 @@ static void mem_close(const struct tg_fs *fs, struct tg_file *file)
     free(file);
 }
 
-static tg_code mem_rename(const struct tg_fs *fs, struct tg_dir *dir, const char *from,
-                          const char *to, struct tg_error *err)
+/* The operation of moving `from`, which is told. */
+static tg_code moving(const struct tg_fs *fs, struct tg_mem_dir *d, const char *from,
+                      const char *to, struct tg_mem_entry **ret, struct tg_error *err)
 {
-    struct tg_mem_dir *d = live_dir(fs, dir);
     char what[2 * TG_MEM_NAME + 2];
-    struct tg_mem_change c = { .gone = "" };
-    struct tg_mem_entry *e;
-    tg_code code = d ? check_name(to, err) : dead(from, err);
+    tg_code code = check_name(to, err);
 
     if (code != TG_OK)
         return code;
@@ -405,9 +403,21 @@ static tg_code mem_rename(const struct tg_fs *fs, struct tg_dir *dir, const char
     code = operation(memory_of(fs), "rename", what, err);
     if (code != TG_OK)
         return code;
-    e = tg_mem_find(&d->now, from);
-    if (!e)
-        return tg_fail(err, TG_IO, "could not rename '%.64s': there is no such file", from);
+    *ret = tg_mem_find(&d->now, from);
+    return *ret ? TG_OK
+                : tg_fail(err, TG_IO, "could not rename '%.64s': there is no such file", from);
+}
+
+static tg_code mem_rename(const struct tg_fs *fs, struct tg_dir *dir, const char *from,
+                          const char *to, struct tg_error *err)
+{
+    struct tg_mem_dir *d = live_dir(fs, dir);
+    struct tg_mem_change c = { .gone = "" };
+    struct tg_mem_entry *e;
+    tg_code code = d ? moving(fs, d, from, to, &e, err) : dead(from, err);
+
+    if (code != TG_OK)
+        return code;
     memcpy(c.gone, e->name, sizeof c.gone);
     memcpy(c.came.name, to, strlen(to) + 1);
     c.came.inode = e->inode;
@@ -429,21 +439,14 @@ static tg_code mem_move_new(const struct tg_fs *fs, struct tg_dir *from_dir, con
 {
     struct tg_mem_dir *d = live_dir(fs, from_dir), *there = live_dir(fs, to_dir);
     struct tg_mem_change came = { .gone = "" }, gone = { .gone = "" };
-    char what[2 * TG_MEM_NAME + 2];
     struct tg_mem_entry *e;
-    tg_code code = d && there ? check_name(to, err) : dead(from, err);
+    tg_code code;
 
-    if (code != TG_OK)
-        return code;
-    if (tg_mem_find(&there->now, to))
+    if (d && there && tg_mem_find(&there->now, to))
         return tg_fail(err, TG_CONFLICT, "'%.64s' is there already", to);
-    snprintf(what, sizeof what, "%s %s", from, to);
-    code = operation(memory_of(fs), "rename", what, err);
+    code = d && there ? moving(fs, d, from, to, &e, err) : dead(from, err);
     if (code != TG_OK)
         return code;
-    e = tg_mem_find(&d->now, from);
-    if (!e)
-        return tg_fail(err, TG_IO, "could not rename '%.64s': there is no such file", from);
     memcpy(gone.gone, e->name, sizeof gone.gone);
     memcpy(came.came.name, to, strlen(to) + 1);
     came.came.inode = e->inode;

@@ -6,13 +6,13 @@
  *   PART --bytes--> given out in order
  *     |   upload.fileCdnRedirect: other servers have it
  *     v
- *   HASHES, at the file's own DC -> CDN_PART --decrypted, each piece's SHA-256 compared--> given out
+ *   HASHES, at the file's own DC -> CDN_PART --decrypted, each piece's hash compared--> given out
  *                                     |  cdnFileReuploadNeeded: REUPLOAD, at the file's own DC
  *
- * Parts are of 1 MiB at offsets of whole MiB, which the server's rules always allow, several side by
- * side. A reference that has ended asks for REFERENCE: the message again, whose new one goes on.
- * What a CDN delivers is worth nothing before its own DC's hashes say so; one that lies is not asked
- * again, and the file comes from its DC.
+ * Parts are of 1 MiB at offsets of whole MiB, which the server's rules always allow, several side
+ * by side. A reference that has ended asks for REFERENCE: the message again, whose new one goes on.
+ * What a CDN delivers is worth nothing before the hashes of the file's own DC say so; one that lies
+ * is not asked again, and the file comes from its DC.
  *
  * Pure: no connection, no clock. Replies are bounded by what was asked for: a file that is longer
  * or shorter than its message told ends with TG_PROTOCOL.
@@ -48,8 +48,8 @@ struct tg_download;
 struct tg_download *tg_download_new(const struct tg_row_file *file, int64_t done, uint32_t parts);
 void tg_download_free(struct tg_download *d); /* NULL is nothing */
 
-/** What to ask for now. @return TG_OK: send it, one of the next three follows; TG_AGAIN: nothing
- *  before another answer, or before what is here was taken; TG_END: all was given out */
+/** What is to be asked next. @return TG_OK: send it, one of the next three follows; TG_AGAIN:
+ *  nothing before another answer, or before what is here was taken; TG_END: all was given out */
 tg_code tg_download_next(struct tg_download *d, struct tg_file_request *ret);
 
 /** The request's method, and its body appended; not of REFERENCE, which is the caller's to ask. */

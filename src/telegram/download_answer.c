@@ -25,7 +25,7 @@ static tg_code keep(struct tg_download *d, int64_t offset, struct tg_str bytes,
     int64_t want = download_part(d, offset);
 
     if (bytes.len != want)
-        return tg_fail(err, TG_PROTOCOL, "the file is %s than the %lld bytes that its message tells",
+        return tg_fail(err, TG_PROTOCOL, "the file is %s than its message tells: %lld bytes",
                        bytes.len < want ? "shorter" : "longer", (long long)d->size);
     if (want == 0) {
         slot->state = SLOT_WANTED;

@@ -96,8 +96,8 @@ class Media(MediaCase):
         for row in told:
             self.assertIn("--media-max-size", row["media_error"])
             self.assertGreater(row["media_size"], 100 << 10)
-        self.check_fails(tgdata(*self.media_args(str(chat["id"]), more=("--media-types", "photos"))),
-                         2, "photos")
+        wrong = self.media_args(str(chat["id"]), more=("--media-types", "photos"))
+        self.check_fails(tgdata(*wrong), 2, "photos")
 
     def test_a_job_keeps_its_rows_alike(self):
         chat = self.sim.chat("supergroup")
