@@ -69,6 +69,8 @@ static const struct {
     { "3D000", TG_IO, "make it with createdb" },
     { "3F000", TG_IO, "make the schema: CREATE SCHEMA ..." },
     { "42501", TG_IO, "the user needs CREATE on the schema, or INSERT, UPDATE, DELETE and SELECT" },
+    { "42", TG_IO, "its tables are not as this program made them: put back what was changed, or "
+                   "name another table, prefix or schema" },
 };
 
 static tg_code failed_with(const char *what, const char *state, const char *why,

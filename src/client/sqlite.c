@@ -14,6 +14,7 @@
 #include "client/sqlite.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,6 +31,12 @@ static tg_code corrupt(const struct tg_sqlite *d, const char *why, struct tg_err
                                    "destinations keep their own cursors and are resumed from them");
 }
 
+static tg_code full(const struct tg_sqlite *d, const char *what, struct tg_error *err)
+{
+    tg_fail(err, TG_FULL, "could not %s in '%.160s': no space left", what, d->path);
+    return tg_hint(err, "make room on that file system; nothing committed is lost");
+}
+
 tg_code tg_sqlite_fail(struct tg_sqlite *d, const char *what, struct tg_error *err)
 {
     int status = d->db ? sqlite3_errcode(d->db) & 0xff : SQLITE_NOMEM;
@@ -42,8 +49,16 @@ tg_code tg_sqlite_fail(struct tg_sqlite *d, const char *what, struct tg_error *e
     case SQLITE_NOTADB:
         return corrupt(d, why, err);
     case SQLITE_FULL:
-        tg_fail(err, TG_FULL, "could not %s in '%.160s': no space left", what, d->path);
-        return tg_hint(err, "make room on that file system; nothing committed is lost");
+        return full(d, what, err);
+    case SQLITE_IOERR:
+        if (sqlite3_system_errno(d->db) == ENOSPC) /* of the files beside it */
+            return full(d, what, err);
+        tg_fail(err, TG_STATE, "could not %s in '%.160s': %.100s", what, d->path, why);
+        return tg_hint(err, "check the disk, and that its file system can be written");
+    case SQLITE_ERROR:
+        tg_fail(err, TG_UNUSABLE, "could not %s in '%.160s': %.100s", what, d->path, why);
+        return tg_hint(err, "its tables are not as this program made them: put back what was "
+                            "changed, or name another");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         tg_fail(err, TG_STATE, "could not %s: '%.160s' is locked by another process", what,

@@ -100,6 +100,8 @@ static tg_code add_columns(struct sink_postgres *s, struct tg_error *err)
 
         if (columns.there >> i & 1)
             continue;
+        if (tg_table_is_key(i))
+            return tg_table_lacks_key(s->table, f->name, tg_postgres_name(s->db), err);
         snprintf(sql, sizeof sql, "ALTER TABLE @\" ADD COLUMN \"%s\" %s", f->name,
                  tg_pgcopy_type(f->type));
         code = tg_postgres_exec(s->db, sql, err);

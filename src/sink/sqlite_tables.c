@@ -112,8 +112,9 @@ static tg_code count(struct sink_sqlite *s, const char *sql, int64_t *ret, struc
 }
 
 /* A field that the table has no column for: it was made by an older program. */
-static tg_code add_column(struct sink_sqlite *s, const struct tg_field *f, struct tg_error *err)
+static tg_code add_column(struct sink_sqlite *s, int field, struct tg_error *err)
 {
+    const struct tg_field *f = tg_field((enum tg_field_id)field);
     struct tg_buf sql;
     int64_t there = 0;
     tg_code code;
@@ -122,7 +123,9 @@ static tg_code add_column(struct sink_sqlite *s, const struct tg_field *f, struc
     tg_buf_printf(&sql, "SELECT count(*) FROM pragma_table_info('%s') WHERE name = '%s'", s->table,
                   f->name);
     code = tg_sqlite_number(&s->db, tg_buf_cstr(&sql), &there, err);
-    if (code == TG_OK && !there) {
+    if (code == TG_OK && !there && tg_table_is_key(field)) {
+        code = tg_table_lacks_key(s->table, f->name, s->path, err);
+    } else if (code == TG_OK && !there) {
         tg_buf_clear(&sql);
         tg_buf_printf(&sql, "ALTER TABLE %s ADD COLUMN \"%s\" %s", s->table, f->name,
                       column_type(f->type));
@@ -150,7 +153,7 @@ tg_code tg_sqlite_sink_tables(struct sink_sqlite *s, struct tg_error *err)
         code = tg_hint(err, "name another: sqlite:FILE?table=NAME");
     }
     for (int i = 0; code == TG_OK && i < TG_FIELD_COUNT; i++)
-        code = add_column(s, tg_field((enum tg_field_id)i), err);
+        code = add_column(s, i, err);
     return tg_sqlite_end(&s->db, code, err);
 }
 

@@ -306,6 +306,14 @@ bool tg_table_is_key(int field)
     return field == TG_F_chat_id || field == TG_F_owner || field == TG_F_id;
 }
 
+tg_code tg_table_lacks_key(const char *table, const char *column, const char *where,
+                           struct tg_error *err)
+{
+    tg_fail(err, TG_IO, "table '%s' of '%.200s' has no column '%s', which rows are known by", table,
+            where, column);
+    return tg_hint(err, "put it back, or name another table: ?table=NAME");
+}
+
 tg_code tg_table_name(const char **table, char room[TG_TABLE_NAME], const struct tg_sink_env *env,
                       struct tg_error *err)
 {

@@ -131,6 +131,9 @@ struct tg_table_from {
 struct tg_table_from tg_table_from(const struct tg_cursor *behind, const struct tg_commit *last);
 
 bool tg_table_is_key(int field);
+/** Tells that a table has no column for that part of the key. @param where  the database */
+tg_code tg_table_lacks_key(const char *table, const char *column, const char *where,
+                           struct tg_error *err);
 /** Checks the table's name, an option; of another series the rows go to <table>_<series>, whose
  *  name is kept in `room` then. */
 enum { TG_TABLE_NAME = 96 };
