@@ -327,7 +327,7 @@ static tg_code sign_and_send(struct tg_aws *a, const char *target, const struct 
         code = tg_fail(err, TG_LIMIT, "the AWS session token is too long");
     sent.header = h.line;
     if (code == TG_OK)
-        code = tg_http_post(a->http, &sent, ret_status, ret, err);
+        code = tg_http_send(a->http, &sent, ret_status, ret, err);
     tg_buf_wipe(&authorization);
     tg_buf_wipe(&h.text);
     return code;

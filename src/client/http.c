@@ -53,6 +53,13 @@ static size_t receive(char *bytes, size_t one, size_t n, void *ctx)
     return out->failed ? 0 : one * n;
 }
 
+/* Headers that do not fit are left out. */
+static size_t receive_header(char *bytes, size_t one, size_t n, void *ctx)
+{
+    tg_buf_add(ctx, bytes, one * n);
+    return one * n;
+}
+
 /* They may hold secrets: a signature, a token. */
 static void free_headers(struct curl_slist *list)
 {
@@ -63,9 +70,10 @@ static void free_headers(struct curl_slist *list)
 
 static struct curl_slist *copy_headers(const char *const *header)
 {
-    struct curl_slist *list = NULL, *longer;
+    /* A server that is asked first whether it will have a long body may let one wait a second. */
+    struct curl_slist *list = curl_slist_append(NULL, "expect:"), *longer;
 
-    for (; *header; header++) {
+    for (; list && *header; header++) {
         longer = curl_slist_append(list, *header);
         if (!longer) {
             free_headers(list);
@@ -96,8 +104,18 @@ static void set_up(struct tg_http *h, const struct tg_http_request *r, struct cu
     if (h->ca_file)
         curl_easy_setopt(c, CURLOPT_CAINFO, h->ca_file);
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->len);
-    curl_easy_setopt(c, CURLOPT_POSTFIELDS, r->body);
+    if (r->body || !r->method) {
+        curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->len);
+        curl_easy_setopt(c, CURLOPT_POSTFIELDS, r->body);
+    }
+    if (r->method)
+        curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, r->method);
+    curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
+    if (r->ret_headers) {
+        tg_buf_clear(r->ret_headers);
+        curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, receive_header);
+        curl_easy_setopt(c, CURLOPT_HEADERDATA, r->ret_headers);
+    }
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, receive);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, out);
     h->text[0] = 0;
@@ -120,7 +138,7 @@ static tg_code code_of(CURLcode result)
     }
 }
 
-tg_code tg_http_post(struct tg_http *h, const struct tg_http_request *r, int *ret_status,
+tg_code tg_http_send(struct tg_http *h, const struct tg_http_request *r, int *ret_status,
                      struct tg_buf *ret, struct tg_error *err)
 {
     struct curl_slist *headers = copy_headers(r->header);

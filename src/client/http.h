@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * http.h - POST over HTTP or HTTPS, answered whole: for services that speak so
+ * http.h - requests over HTTP or HTTPS, answered whole: for services that speak so
  *
  * Certificates and names are verified, redirections are not followed, and connections are kept for
  * the next call. Calls block for a bounded time, so they belong on a thread of their own.
@@ -22,11 +22,13 @@
 struct tg_http;
 
 struct tg_http_request {
+    const char *method;        /* NULL: POST */
     const char *url;           /* http:// or https:// */
     const char *const *header; /* lines "name: value", ended by NULL; copies of them are wiped */
-    const void *body;
+    const void *body;          /* NULL: none, which is not the same as an empty one */
     size_t len;
     int64_t timeout_ms; /* for all of it, connecting included */
+    struct tg_buf *ret_headers; /* gets the lines of the answer's head; NULL: nobody asks */
 };
 
 /** @param ca_file  certificates to trust instead of the system's; NULL: the system's */
@@ -35,7 +37,7 @@ void tg_http_free(struct tg_http *http); /* NULL is nothing */
 
 /** Sends a request. @param ret  initialised by the caller; cleared, then the answer's body
  *  @return TG_OK whatever the status */
-tg_code tg_http_post(struct tg_http *http, const struct tg_http_request *request, int *ret_status,
+tg_code tg_http_send(struct tg_http *http, const struct tg_http_request *request, int *ret_status,
                      struct tg_buf *ret, struct tg_error *err);
 
 #endif

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Receivers of messages for the tests of streams: what was sent there, with its key, as a reader of
 its own finds it."""
+import hashlib
+import hmac
+import http.server
 import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
+import threading
+import time
 
 import brokers
 from kit import wait_for
@@ -67,3 +73,115 @@ for method, p, body in channel.consume(sys.argv[2], auto_ack=True) if left else 
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(30)
         wait_for(lambda: not self.is_up())
+
+
+class Webhook:
+    """A service that takes posts, in a thread of the test: it checks their signatures, and answers
+    as it is told to."""
+
+    dies = True
+    secret = "key of the test"
+    client_env = {"TGDATA_WEBHOOK_SECRET": secret}
+
+    def __init__(self, directory, tls=None):
+        self.dir, self.tls = pathlib.Path(directory), tls
+        self.port = brokers.free_port()
+        self.posts = []         # (headers, body) of those that were taken
+        self.keys = {}          # digest of the body by idempotency-key
+        self.answer = None      # what decides the status of a post: (number, headers, body)
+        self.number = 0
+        self.lock = threading.Lock()
+        self.listener = None
+        self.start()
+
+    def start(self):
+        """Its socket is bound anew, which waits until the old connections are gone."""
+        service = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                super().setup()
+                service.ends.add(self.connection)
+
+            def finish(self):
+                service.ends.discard(self.connection)
+                try:
+                    super().finish()
+                except OSError:
+                    pass
+
+            def log_message(self, *_):
+                pass
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                status, headers = service.take(self.path, self.headers, body)
+                if status is None:  # the service dies before it answers
+                    self.close_connection = True
+                    return
+                said = b"refused by the test" if status >= 300 else b""
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(said)))
+                self.end_headers()
+                self.wfile.write(said)
+
+        self.ends = set()
+        self.listener = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self.listener.daemon_threads = True
+        self.listener.handle_error = lambda *_: None
+        if self.tls:
+            self.listener.socket = self.tls.wrap_socket(self.listener.socket, server_side=True)
+        threading.Thread(target=self.listener.serve_forever, args=(0.02,), daemon=True).start()
+
+    def take(self, path, headers, body):
+        """@return status and headers of the answer; None, ... for none"""
+        with self.lock:
+            self.number += 1
+            stamp, mac = headers["tgdata-signature"].removeprefix("t=").split(",v1=")
+            want = hmac.new(self.secret.encode(), f"{stamp}.".encode() + body, "sha256").hexdigest()
+            if not hmac.compare_digest(mac, want) or abs(int(stamp) - time.time()) > 60:
+                return 401, {}
+            assert path.startswith("/in/"), path
+            digest = hashlib.sha256(body).hexdigest()
+            if self.keys.setdefault(headers["idempotency-key"], digest) != digest:
+                return 409, {}
+            status, more = self.answer(self.number, headers, body) if self.answer else (200, {})
+            if status is None or status < 300:
+                self.posts.append((dict(headers), body))
+            return status, more
+
+    def fresh(self, **options):
+        self.posts, self.keys, self.answer, self.number = [], {}, None, 0
+        return (f"webhook:http{'s' if self.tls else ''}://127.0.0.1:{self.port}/in/x"
+                + (brokers.query(**options) if options else ""))
+
+    def drain(self):
+        with self.lock:
+            posts, self.posts = self.posts, []
+        found = []
+        for headers, body in posts:
+            if headers["content-type"] == "application/json":
+                found += [(None, json.dumps(row)) for row in json.loads(body)]
+            else:
+                assert headers["content-type"] == "application/x-ndjson", headers
+                assert body.endswith(b"\n"), body
+                found += [(None, line) for line in body.decode("utf-8").split("\n")[:-1]]
+        return found
+
+    def has_some(self):
+        return bool(self.posts)
+
+    def stop(self):
+        self.listener.shutdown()
+        self.listener.server_close()
+        for end in list(self.ends):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    kill = end = stop

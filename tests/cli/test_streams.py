@@ -6,7 +6,9 @@ same."""
 import json
 import os
 import random
+import ssl
 import subprocess
+import time
 
 import streams
 from kit import Case, Sim, main, rows, start, tgdata, wait_for
@@ -76,7 +78,7 @@ class Streams:
         self.extract("--all", session=session)
         found = self.server.drain()
         self.check_none_lost(found, self.files())
-        self.assertEqual(len(found), len({key for key, _ in found}), "none twice")
+        self.assertEqual(len(found), len(self.files()), "none twice")
         for chat in {json.loads(body)["chat_id"] for _, body in found}:
             ids = [r["id"] for r in (json.loads(body) for _, body in found)
                    if r["chat_id"] == chat]
@@ -203,10 +205,111 @@ class ToRabbit(Streams, Case):
         self.check_told(f"{self.server.address()}?routing-key=full", 7, "nack")
 
 
+class ToWebhook(Streams, Case):
+    receiver = streams.Webhook
+
+    def one(self, answer, code=0, **options):
+        """Extracts a channel to a service that answers so. @return ids of the rows it took, and how
+        the run ended"""
+        to = self.server.fresh(**options)
+        self.server.answer = answer
+        self.dir = self.dir / "next"
+        self.dir.mkdir()
+        done = tgdata(*self.words(str(self.sim.chat("channel")["id"]), session=self.session(),
+                                  to=to), env=self.server.client_env)
+        self.assertEqual(done.code, code, done)
+        return [json.loads(body)["id"] for _, body in self.server.drain()], done
+
+    def ids(self):
+        return self.sim.ids(self.sim.chat("channel")["id"])
+
+    def test_posts_are_bounded_and_of_either_form(self):
+        for options in ({"body": "lines", "batch_rows": 7}, {"batch_rows": 1},
+                        {"batch_bytes": "1KiB"}):
+            sizes = []
+
+            def note(_, headers, body):
+                sizes.append((len(body), headers["content-type"].count("ndjson") and
+                              body.count(b"\n") or len(json.loads(body))))
+                return 200, {}
+
+            self.assertEqual(self.one(note, **options)[0], self.ids())
+            self.assertTrue(all(n <= options.get("batch_rows", 500) for _, n in sizes), sizes)
+            if "batch_bytes" in options:
+                self.assertTrue(all(size <= 1024 + 2 or n == 1 for size, n in sizes), sizes)
+
+    def test_what_may_pass_is_tried_again(self):
+        """Throttling, failures, and answers that are lost: then the same post comes again."""
+        at = []
+
+        def trouble(number, *_):
+            at.append(time.monotonic())
+            if number == 1:
+                return 429, {"Retry-After": "1"}
+            return {2: (503, {}), 4: (500, {}), 6: (None, {})}.get(number, (200, {}))
+
+        found, _ = self.one(trouble, batch_rows=20)
+        self.assertGreaterEqual(at[1] - at[0], 1.0)
+        self.assertEqual(sorted(set(found)), self.ids())
+        self.assertEqual(len(found), len(self.ids()) + 20, "one answer was lost")
+
+    def test_one_that_is_down_for_long_is_told(self):
+        for answer in ((503, {}), (429, {"Retry-After": "3600"}), (None, {})):
+            _, done = self.one(lambda *_, answer=answer: answer, code=7, tries=2)
+            self.check_fails(done, 7, "127.0.0.1")
+
+    def test_a_post_that_is_too_large_is_halved(self):
+        def small(_, headers, body):
+            return 413 if len(json.loads(body)) > 10 else 200, {}
+
+        self.assertEqual(self.one(small)[0], self.ids())
+
+    def test_a_row_that_is_never_taken_is_a_dead_letter(self):
+        bad = self.ids()[5]
+
+        def picky(_, headers, body):
+            return 422 if bad in [row["id"] for row in json.loads(body)] else 200, {}
+
+        self.assertEqual(self.one(picky)[0], [i for i in self.ids() if i != bad])
+        told = tgdata("dlq", "list", "--state", f"sqlite:{self.dir}/state.db", "--job", "job")
+        self.assertIn("422: refused by the test", told.out, told)
+        self.assertIn(str(bad), told.out, told)
+
+    def test_what_is_wrong_is_told(self):
+        at = f"127.0.0.1:{self.server.port}"
+        self.check_told("webhook:ftp://x", 2, "address")
+        self.check_told(f"webhook:http://a:b@{at}/in/x", 2, "without user and password")
+        self.check_told(self.to, 7, "answers 401: refused",
+                        env={"TGDATA_WEBHOOK_SECRET": "hunter2"})
+        self.check_told("webhook:http://127.0.0.1:1/", 7, "127.0.0.1")
+        for status in (302, 404, 410):
+            _, done = self.one(lambda *_, status=status: (status, {}), code=7)
+            self.check_fails(done, 7, f"answers {status}")
+            self.assertEqual(self.server.number, 1, "it is final")
+        _, done = self.one(lambda *_: (422, {}), code=7)
+        self.check_fails(done, 7, "most rows")
+
+    def test_tls_is_verified(self):
+        cert = self.dir / "cert.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                        "-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                        self.dir / "key.pem", "-out", cert], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, self.dir / "key.pem")
+        server = streams.Webhook(self.dir, context)
+        self.addCleanup(server.stop)
+        self.check_told(server.fresh(), 7, "certificate")
+        self.assertEqual(server.number, 0)
+        done = tgdata(*self.words(str(self.sim.chat("channel")["id"]), session=self.session(),
+                                  to=server.fresh(ca_file=cert)), env=self.server.client_env)
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual([json.loads(body)["id"] for _, body in server.drain()], self.ids())
+
+
 if __name__ == "__main__":
     if not streams.PYTHON.exists():
         raise SystemExit("tests/interop/setup messages installs what reads the messages")
-    for case, library in (("ToRabbit", "librabbitmq"),):
+    for case, library in (("ToRabbit", "librabbitmq"), ("ToWebhook", "libcurl")):
         if library not in tgdata("version").out:
             del globals()[case]
     main()

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bundle.c - see bundle.h
+ */
+#include "sink/bundle.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/row_pack.h"
+
+enum { ROW_MAX = 80 << 20, KEEP = 4 << 20 };
+
+bool tg_bundle_init(struct tg_bundle *b, size_t cap)
+{
+    *b = (struct tg_bundle){ .cap = cap, .item = calloc(cap, sizeof *b->item) };
+    tg_buf_init(&b->text, 4 * (size_t)ROW_MAX);
+    tg_buf_init(&b->packed, 4 * (size_t)ROW_MAX);
+    return b->item != NULL;
+}
+
+void tg_bundle_done(struct tg_bundle *b)
+{
+    tg_buf_done(&b->text);
+    tg_buf_done(&b->packed);
+    free(b->item);
+    *b = (struct tg_bundle){ 0 };
+}
+
+void tg_bundle_clear(struct tg_bundle *b)
+{
+    struct tg_buf *part[] = { &b->text, &b->packed };
+
+    for (size_t i = 0; i < TG_COUNT(part); i++) {
+        if (part[i]->cap > KEEP)
+            tg_buf_done(part[i]);
+        else
+            tg_buf_clear(part[i]);
+    }
+    b->n = 0;
+}
+
+tg_code tg_bundle_add(struct tg_bundle *b, const struct tg_message_format *format,
+                      const struct tg_message_about *about, const struct tg_row *row,
+                      struct tg_error *err)
+{
+    struct tg_bundle_item item = { .packed = b->packed.len };
+    size_t before = b->text.len;
+
+    assert(b->n < b->cap);
+    if (!b->n)
+        tg_buf_byte(&b->text, ' ');
+    item.at = b->text.len;
+    format->put_row(about, row, &b->text);
+    item.end = b->text.len;
+    tg_buf_byte(&b->text, ' ');
+    tg_row_pack(row, &b->packed);
+    if (b->text.failed || b->packed.failed || item.end - item.at > ROW_MAX) {
+        b->text.failed = b->packed.failed = false;
+        b->text.len = before;
+        b->packed.len = item.packed;
+        return tg_fail(err, TG_LIMIT, "message %lld of chat %lld exceeds %d MiB, or no memory is "
+                       "left", (long long)row->id, (long long)row->chat_id, ROW_MAX >> 20);
+    }
+    b->item[b->n++] = item;
+    return TG_OK;
+}
+
+void tg_bundle_drop(struct tg_bundle *b, size_t n)
+{
+    size_t text, packed;
+
+    assert(n <= b->n);
+    if (n == b->n) {
+        tg_bundle_clear(b);
+        return;
+    }
+    text = b->item[n].at - 1; /* a byte stays before the first */
+    packed = b->item[n].packed;
+    tg_buf_shift(&b->text, text);
+    tg_buf_shift(&b->packed, packed);
+    b->n -= n;
+    memmove(b->item, b->item + n, b->n * sizeof *b->item);
+    for (size_t i = 0; i < b->n; i++) {
+        b->item[i].at -= text;
+        b->item[i].end -= text;
+        b->item[i].packed -= packed;
+    }
+}
+
+void tg_bundle_row(const struct tg_bundle *b, size_t i, struct tg_row *ret)
+{
+    size_t at = b->item[i].packed, size;
+    bool whole = tg_row_unpack(b->packed.data + at, b->packed.len - at, ret, &size);
+
+    assert(i < b->n && whole);
+    (void)whole;
+}
