@@ -19,20 +19,13 @@ static tg_code sqlite_open(void *self, const char *target, const struct tg_sink_
                            struct tg_error *err)
 {
     struct sink_sqlite *s = self;
-    tg_code code;
+    tg_code code = tg_table_path(target, "sqlite", err);
 
     s->env = env;
     s->path = target;
     tg_table_init(&s->chats);
-    if (!*target) {
-        tg_fail(err, TG_USAGE, "no file is named for the output");
-        return tg_hint(err, "write it as sqlite:FILE");
-    }
-    if (strncmp(target, "//", 2) == 0) {
-        tg_fail(err, TG_USAGE, "'%.200s' is no path of a file", target);
-        return tg_hint(err, "write it without '//': sqlite:FILE");
-    }
-    code = tg_table_name(&s->table, s->other, env, err);
+    if (code == TG_OK)
+        code = tg_table_name(&s->table, s->other, env, err);
     return code == TG_OK ? tg_sqlite_sink_statements(s, err) : code;
 }
 

@@ -314,6 +314,17 @@ tg_code tg_table_lacks_key(const char *table, const char *column, const char *wh
     return tg_hint(err, "put it back, or name another table: ?table=NAME");
 }
 
+tg_code tg_table_path(const char *path, const char *driver, struct tg_error *err)
+{
+    if (*path && strncmp(path, "//", 2) != 0)
+        return TG_OK;
+    if (*path)
+        tg_fail(err, TG_USAGE, "'%.200s' is no path of a file", path);
+    else
+        tg_fail(err, TG_USAGE, "no file is named for the output");
+    return tg_hint(err, *path ? "write it without '//': %s:FILE" : "write it as %s:FILE", driver);
+}
+
 tg_code tg_table_name(const char **table, char room[TG_TABLE_NAME], const struct tg_sink_env *env,
                       struct tg_error *err)
 {

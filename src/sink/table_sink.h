@@ -134,6 +134,8 @@ bool tg_table_is_key(int field);
 /** Tells that a table has no column for that part of the key. @param where  the database */
 tg_code tg_table_lacks_key(const char *table, const char *column, const char *where,
                            struct tg_error *err);
+/** Whether a database's file may have that name. @return TG_USAGE */
+tg_code tg_table_path(const char *path, const char *driver, struct tg_error *err);
 /** Checks the table's name, an option; of another series the rows go to <table>_<series>, whose
  *  name is kept in `room` then. */
 enum { TG_TABLE_NAME = 96 };

@@ -5,8 +5,10 @@ import os
 import pathlib
 import subprocess
 
-READERS = pathlib.Path(os.environ.get(
-    "TG_DEPS", pathlib.Path(__file__).resolve().parents[2] / ".deps")) / "readers/bin/python"
+DEPS = pathlib.Path(os.environ.get(
+    "TG_DEPS", pathlib.Path(__file__).resolve().parents[2] / ".deps"))
+READERS = DEPS / "readers/bin/python"
+LIBRARY = DEPS / "duckdb/libduckdb.so"
 
 # Answers each line {"db": FILE or "", "sql": ...} with a line of rows; it holds no file in between.
 SERVE = """

@@ -111,6 +111,23 @@ class Parquet:
         return self.read("select * from FILES") if self.parts() else []
 
 
+class Duckdb:
+    def __init__(self, case):
+        self.dir = case.dir
+
+    def url(self):
+        return f"duckdb:{self.dir}/out.duckdb"
+
+    def read(self, sql):
+        return duck.Duck.ask(sql, self.dir / "out.duckdb")
+
+    def rows(self):
+        if not (self.dir / "out.duckdb").exists():
+            return []
+        made = self.read("select 1 as made from duckdb_tables() where table_name = 'messages'")
+        return self.read("select * from messages") if made else []
+
+
 class Postgres:
     server, made = None, 0  # the server is its class's
 
@@ -369,6 +386,71 @@ class ToParquet(Contract, Case):
                        f"sqlite:{self.dir}/state.db", "--job", "job")
         self.assertEqual(proof.code, 10, proof)
         self.assertIn(f"{part.name}' has another size", proof.out)
+
+
+@unittest.skipUnless(duck.there() and duck.LIBRARY.exists(),
+                     "tests/interop/setup readers duckdb installs them")
+class ToDuckdb(Contract, Case):
+    destination, env = Duckdb, {"TGDATA_DUCKDB": str(duck.LIBRARY)}
+
+    @classmethod
+    def tearDownClass(cls):
+        duck.Duck.end()
+        super().tearDownClass()
+
+    def test_the_columns_are_useful(self):
+        self.extract("--all", session=self.session())
+        [row] = self.out.read("select count(*) as n, min(epoch(date)) as first, count(distinct"
+                              " chat_id) as chats, any_value(typeof(reactions)) as json,"
+                              " count(*) filter (entities->>'$[0].type' = 'bold') as bold"
+                              " from messages")
+        self.assertEqual(row["n"], len(self.sim.truth(self.all_chats())))
+        self.assertGreater(row["first"], 1_000_000_000)
+        self.assertGreater(row["chats"], 4)
+        self.assertEqual(row["json"], "JSON")
+        self.assertGreater(row["bold"], 0)
+
+    def test_a_file_that_another_process_has_is_waited_for(self):
+        session, name = self.session(), str(self.sim.chat("channel")["id"])
+        self.extract(name, session=session)
+        holder = subprocess.Popen(
+            [duck.READERS, "-c", "import duckdb, sys; db = duckdb.connect(sys.argv[1]);"
+             "print('open', flush=True); sys.stdin.read()", self.dir / "out.duckdb"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(holder.stdout.close)
+        holder.stdout.readline()
+        try:
+            words = self.words("--all", session=session,
+                               to=self.out.url() + "?busy-timeout=200ms")
+            self.check_fails(tgdata(*words, env=self.env), 7, "Could not set lock", "one process")
+            run = start(*self.words("--all", session=session), env=self.env,
+                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        finally:
+            holder.stdin.close()
+            holder.wait()
+        err = run.communicate(timeout=120)[1]
+        self.assertEqual(run.returncode, 0, err)
+        self.check_each_once()
+
+    def test_what_is_wrong_is_told(self):
+        session, name = self.session(), str(self.sim.chat("channel")["id"])
+        (self.dir / "no.db").write_bytes(b"this is no database, " * 1000)
+        (self.dir / "no.so").write_bytes(b"this is no library")
+        libc = subprocess.run(["ldd", duck.LIBRARY], check=True, capture_output=True, text=True)
+        libc = re.search(r"libc\.so\.6 => (\S+)", libc.stdout)[1]
+        for to, library, code, words in (
+                ("duckdb:", None, 2, ["no file"]),
+                ("duckdb:x.db?table=a-b", None, 2, ["'a-b' is no name"]),
+                (f"duckdb:{self.dir}/none/x.db", None, 7, ["none"]),
+                (f"duckdb:{self.dir}/no.db", None, 8, ["no.db"]),
+                (f"duckdb:{self.dir}/x.db", f"{self.dir}/none.so", 4,
+                 ["cannot be loaded", "none.so", "TGDATA_DUCKDB"]),
+                (f"duckdb:{self.dir}/x.db", f"{self.dir}/no.so", 4, ["cannot be loaded", "no.so"]),
+                (f"duckdb:{self.dir}/x.db", libc, 4, ["is no library of DuckDB", "libc.so.6"])):
+            with self.subTest(to=to, library=library):
+                env = {"TGDATA_DUCKDB": library} if library else self.env
+                done = tgdata(*self.words(name, session=session, to=to), env=env)
+                self.check_fails(done, code, *words)
 
 
 OTHERS = """

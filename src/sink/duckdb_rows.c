@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * duckdb_rows.c - rows into a table of DuckDB, and back; see duckdb.c
+ *
+ * Threads: one at a time
+ */
+#include "base/json_read.h"
+#include "sink/duckdb_impl.h"
+
+enum { JOB_CHAT_ID = TG_FIELD_COUNT, JOB_COMMIT, N_COLUMNS };
+
+/* Rows whose keys may be there already, each once: the last that came. */
+static const char temporary_sql[] = "CREATE OR REPLACE TEMP TABLE tgdata_rows AS FROM @ LIMIT 0";
+static const char replace_sql[] =
+    "INSERT OR REPLACE INTO @ BY NAME SELECT * FROM temp.tgdata_rows"
+    " QUALIFY row_number() OVER (PARTITION BY chat_id, owner, id ORDER BY rowid DESC) = 1";
+
+struct putting {
+    struct tg_duckdb *db;
+    const struct tg_commit *commit;
+    struct tg_buf mended; /* a text that was no UTF-8 */
+};
+
+static void put_text(struct putting *p, enum tg_field_id id, struct tg_str s)
+{
+    if (tg_utf8_valid(s.at, s.len)) {
+        tg_duckdb_put_text(p->db, id, s);
+        return;
+    }
+    tg_buf_clear(&p->mended);
+    tg_json_mend(&p->mended, s.at, s.len);
+    tg_duckdb_put_text(p->db, id, (struct tg_str){ (const char *)p->mended.data,
+                                                   (uint32_t)p->mended.len });
+}
+
+static void put_field(struct putting *p, enum tg_field_id id, const struct tg_row *row)
+{
+    const void *value = (const char *)row + tg_row_offset[id];
+    const struct tg_str *s = value;
+    int64_t us;
+
+    switch (tg_field(id)->type) {
+    case TG_FIELD_BOOL:
+        tg_duckdb_put_bool(p->db, id, *(const int64_t *)value != 0);
+        return;
+    case TG_FIELD_TIME:
+        if (!__builtin_mul_overflow(*(const int64_t *)value, TG_SECOND_US, &us))
+            tg_duckdb_put_i64(p->db, id, us);
+        return;
+    case TG_FIELD_I64:
+        tg_duckdb_put_i64(p->db, id, *(const int64_t *)value);
+        return;
+    case TG_FIELD_JSON:
+        tg_duckdb_put_text(p->db, id, s->len ? *s : TG_STR("null"));
+        return;
+    case TG_FIELD_STR:
+        put_text(p, id, *s);
+        return;
+    }
+}
+
+static tg_code put_row(void *ctx, const struct tg_row *row, struct tg_error *err)
+{
+    static const uint64_t always = TG_ROW_BIT(chat_id) | TG_ROW_BIT(owner) | TG_ROW_BIT(id) |
+                                   TG_ROW_BIT(outgoing) | TG_ROW_BIT(post) | TG_ROW_BIT(silent) |
+                                   TG_ROW_BIT(pinned) | TG_ROW_BIT(protected);
+    struct putting *p = ctx;
+
+    for (uint64_t left = row->present | always; left; left &= left - 1)
+        put_field(p, (enum tg_field_id)__builtin_ctzll(left), row);
+    if (row->chat_id != p->commit->cursor.chat_id)
+        tg_duckdb_put_i64(p->db, JOB_CHAT_ID, p->commit->cursor.chat_id);
+    tg_duckdb_put_i64(p->db, JOB_COMMIT, (int64_t)p->commit->seq);
+    return p->mended.failed ? tg_fail(err, TG_NOMEM, "a text for DuckDB")
+                            : tg_duckdb_put_end(p->db, err);
+}
+
+static tg_code append(struct sink_duckdb *s, struct tg_table_chat *chat,
+                      const struct tg_commit *commit, const char *table, struct tg_error *err)
+{
+    struct putting put = { .db = s->db, .commit = commit };
+    const char *name[N_COLUMNS];
+    tg_code code;
+
+    tg_buf_init(&put.mended, SIZE_MAX);
+    for (int i = 0; i < TG_FIELD_COUNT; i++)
+        name[i] = tg_field((enum tg_field_id)i)->name;
+    name[JOB_CHAT_ID] = "job_chat_id";
+    name[JOB_COMMIT] = "job_commit";
+    code = tg_duckdb_append(s->db, table, table != s->table, name, N_COLUMNS, err);
+    if (code == TG_OK)
+        code = tg_duckdb_append_end(s->db, tg_staged_each(&chat->rows, put_row, &put, err), err);
+    tg_buf_done(&put.mended);
+    return code;
+}
+
+tg_code tg_duckdb_sink_put(struct sink_duckdb *s, struct tg_table_chat *chat,
+                           const struct tg_commit *commit, bool replace, struct tg_error *err)
+{
+    tg_code code;
+
+    if (!chat->rows.n)
+        return TG_OK;
+    if (!replace)
+        return append(s, chat, commit, s->table, err);
+    code = tg_duckdb_sink_ask(s, temporary_sql, NULL, 0, NULL, NULL, err);
+    if (code == TG_OK)
+        code = append(s, chat, commit, "tgdata_rows", err);
+    if (code == TG_OK)
+        code = tg_duckdb_sink_ask(s, replace_sql, NULL, 0, NULL, NULL, err);
+    return code;
+}
+
+/* ---- reading ---- */
+
+struct reading {
+    struct tg_table_read *read;
+    bool ended; /* the taker has had enough */
+};
+
+static tg_code take_row(void *ctx, const struct tg_duckdb_value *v, struct tg_error *err)
+{
+    struct reading *reading = ctx;
+    struct tg_table_read *r = reading->read;
+    tg_code code = tg_table_next_row(r, err);
+
+    reading->ended = code == TG_END;
+    for (int i = 0; code == TG_OK && i < TG_FIELD_COUNT; i++) {
+        enum tg_field_type type = tg_field((enum tg_field_id)i)->type;
+        void *member = (char *)r->row + tg_row_offset[i];
+        struct tg_str text;
+
+        if (v[i].null || (type == TG_FIELD_BOOL && !v[i].number))
+            continue;
+        r->row->present |= UINT64_C(1) << i;
+        if (type != TG_FIELD_STR && type != TG_FIELD_JSON) {
+            *(int64_t *)member = v[i].number / (type == TG_FIELD_TIME ? TG_SECOND_US : 1);
+            continue;
+        }
+        text = tg_batch_text(r->batch, v[i].text.at, v[i].text.len);
+        if (!text.at)
+            return tg_fail(err, TG_NOMEM, "no memory for a row");
+        *(struct tg_str *)member = text;
+    }
+    return code;
+}
+
+tg_code tg_duckdb_sink_read(struct sink_duckdb *s, int64_t chat_id,
+                            const struct tg_table_from *from, struct tg_table_read *read,
+                            struct tg_error *err)
+{
+    const struct {
+        const char *sql;
+        int64_t behind;
+    } part[] = { { TG_DUCKDB_OLD, from->old_id },
+                 { from->by_post ? TG_DUCKDB_BY_POST : TG_DUCKDB_OWN, from->id } };
+    struct reading reading = { .read = read };
+    tg_code code = TG_OK;
+
+    for (size_t k = 0; code == TG_OK && k < TG_COUNT(part); k++) {
+        const int64_t param[] = { chat_id, part[k].behind };
+        struct tg_buf sql;
+
+        tg_buf_init(&sql, TG_DUCKDB_SQL_MAX);
+        for (int i = 0; i < TG_FIELD_COUNT; i++)
+            tg_buf_printf(&sql, "%s\"%s\"", i ? ", " : "SELECT ",
+                          tg_field((enum tg_field_id)i)->name);
+        tg_buf_str(&sql, part[k].sql);
+        code = tg_duckdb_sink_ask(s, tg_buf_cstr(&sql), param, 2, take_row, &reading,
+                                  err);
+        tg_buf_done(&sql);
+        if (reading.ended)
+            return TG_END;
+    }
+    return code;
+}
