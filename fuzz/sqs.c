@@ -29,7 +29,7 @@ void tg_http_free(struct tg_http *http)
     (void)http;
 }
 
-tg_code tg_http_post(struct tg_http *http, const struct tg_http_request *request, int *ret_status,
+tg_code tg_http_send(struct tg_http *http, const struct tg_http_request *request, int *ret_status,
                      struct tg_buf *ret, struct tg_error *err)
 {
     (void)http;
