@@ -43,7 +43,8 @@ ALSO = {
 # Libraries that one folder alone may see.
 OWNER = {"openssl": "crypto", "uv.h": "os", "pthread.h": "os", "sqlite3.h": "client",
          "hiredis": "client", "amqp.h": "client", "amqp_tcp_socket.h": "client",
-         "amqp_ssl_socket.h": "client", "curl": "client", "libpq-fe.h": "client"}
+         "amqp_ssl_socket.h": "client", "curl": "client", "libpq-fe.h": "client",
+         "librdkafka": "client"}
 # The kernel's doors: protocol and policy code gets sockets, time and threads from its caller.
 KERNEL = re.compile(r"(sys/(socket|epoll|poll|time|select)|netdb|netinet/.*|poll|threads|"
                     r"time|signal)\.h$")

@@ -376,12 +376,6 @@ static tg_code check_behind(const struct tg_taker *t, const struct tg_checkpoint
                    t->job->job, t->job->state, chat_id);
 }
 
-static bool last_commit(void *ctx, const struct tg_commit *c)
-{
-    *(struct tg_commit *)ctx = *c;
-    return true;
-}
-
 static const struct tg_extract_settings *settings_of(const struct tg_taker *t,
                                                      const struct tg_job_chat *chat)
 {
@@ -398,9 +392,8 @@ tg_code tg_taker_stand(struct tg_taker *t, const struct tg_job_chat *chat,
                                       &stored, err);
 
     if (code == TG_OK && tg_sink_remembers(sink))
-        code = tg_taker_sink_did(t, sink->ops->commits(sink->self, chat->id, last_commit, &there,
-                                                       err), false, err);
-    if (code == TG_OK)
+        code = tg_taker_sink_did(t, tg_sink_last(sink, chat->id, &there, err), false, err);
+    if (code == TG_OK || (code == TG_END && stored.commit.seq))
         code = check_behind(t, &stored, &there, err);
     *ret = there.seq > stored.commit.seq ? there : stored.commit;
     tg_checkpoint_done(&stored);

@@ -166,12 +166,6 @@ static void read_sources(struct fall *f, const struct tg_commit *live, struct tg
     }
 }
 
-static bool last_commit(void *ctx, const struct tg_commit *commit)
-{
-    *(struct tg_commit *)ctx = *commit;
-    return true;
-}
-
 /* Where the chat stands with Telegram; a state store that was lost does not hide what is there. */
 static tg_code find_live(struct fall *f, struct tg_commit *ret, struct tg_error *err)
 {
@@ -179,7 +173,9 @@ static tg_code find_live(struct fall *f, struct tg_commit *ret, struct tg_error 
     tg_code code = tg_taker_stand(f->t, f->q->chat, ret, err);
 
     if (code == TG_OK && !ret->seq && tg_sink_remembers(sink))
-        code = sink->ops->commits(sink->self, f->q->chat->id, last_commit, ret, err);
+        code = tg_sink_last(sink, f->q->chat->id, ret, err);
+    if (code == TG_END)
+        code = TG_OK;
     if (code == TG_OK && ret->cursor.segment == TG_SEGMENT_THREADS)
         f->live = (struct place){ TG_SEGMENT_THREADS, 0 }; /* not by id: nothing lies beyond */
     else if (code == TG_OK && ret->seq)

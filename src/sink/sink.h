@@ -133,6 +133,10 @@ struct tg_sink_ops {
     tg_code (*commits)(void *self, int64_t chat_id, tg_commit_seen seen, void *ctx,
                        struct tg_error *err);
 
+    /** The last commit, without taking the chat up. NULL: the last one that `commits` tells.
+     *  @return TG_END, ret untouched, if there is none */
+    tg_code (*last)(void *self, int64_t chat_id, struct tg_commit *ret, struct tg_error *err);
+
     /**
      * Reads rows back, checking as scan does: the batch is filled, given to `taken`, cleared, and
      * so on. Rows of parts that end at or before `behind` (segment, id) may be left out. NULL: what
@@ -171,6 +175,10 @@ static inline bool tg_sink_remembers(const struct tg_sink *sink)
 {
     return sink && sink->ops->attach;
 }
+
+/** The last commit of a destination that remembers. @return TG_END, ret untouched: there is none */
+tg_code tg_sink_last(const struct tg_sink *sink, int64_t chat_id, struct tg_commit *ret,
+                     struct tg_error *err);
 
 tg_code tg_sink_open(const char *url, const struct tg_sink_env *env, struct tg_sink *ret,
                      struct tg_error *err);

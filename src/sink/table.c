@@ -7,13 +7,14 @@
 #include "sink/sink.h"
 
 extern const struct tg_sink_ops tg_sink_ndjson, tg_sink_csv, tg_sink_parquet, tg_sink_sqlite,
-    tg_sink_duckdb, tg_sink_postgres, tg_sink_stdout, tg_sink_amqp, tg_sink_amqps,
-    tg_sink_webhook;
+    tg_sink_duckdb, tg_sink_postgres, tg_sink_stdout, tg_sink_kafka, tg_sink_amqp,
+    tg_sink_amqps, tg_sink_webhook;
 
 const struct tg_sink_ops *const tg_sinks[] = { &tg_sink_ndjson, &tg_sink_csv,
                                               &tg_sink_parquet, &tg_sink_sqlite,
                                               &tg_sink_duckdb,
                                               &tg_sink_postgres, &tg_sink_stdout,
+                                              &tg_sink_kafka,
                                               &tg_sink_amqp, &tg_sink_amqps,
                                               &tg_sink_webhook, NULL };
 
@@ -53,4 +54,26 @@ void tg_sink_close(struct tg_sink *sink)
     free(sink->self);
     free(sink->url);
     *sink = (struct tg_sink){ 0 };
+}
+
+static bool keep_commit(void *ctx, const struct tg_commit *commit)
+{
+    *(struct tg_commit *)ctx = *commit;
+    return true;
+}
+
+tg_code tg_sink_last(const struct tg_sink *sink, int64_t chat_id, struct tg_commit *ret,
+                     struct tg_error *err)
+{
+    struct tg_commit last = { 0 };
+    tg_code code;
+
+    if (sink->ops->last)
+        return sink->ops->last(sink->self, chat_id, ret, err);
+    code = sink->ops->commits(sink->self, chat_id, keep_commit, &last, err);
+    if (code == TG_OK && !last.seq)
+        code = TG_END;
+    if (code == TG_OK)
+        *ret = last;
+    return code;
 }

@@ -85,7 +85,7 @@ tg_code tg_table_may_take(const struct tg_table_chat *chat, const char *job,
     if (strcmp(there->job, job) != 0) {
         tg_fail(err, TG_USAGE, "chat %lld in %.120s belongs to job '%.80s'", (long long)chat->id,
                 where, there->job);
-        return tg_hint(err, "name that job, or another table: %s", hint);
+        return tg_hint(err, "name that job, or another place: %s", hint);
     }
     if (there->fence.token > fence->token)
         return shut_out(chat->id, err);

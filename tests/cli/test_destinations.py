@@ -16,6 +16,7 @@ import subprocess
 import unittest
 
 import duck
+from kafka_kit import KafkaServer, rows_that_count
 from kit import PASSWORD, Case, PostgresServer, Sim, main, rows, start, tgdata, wait_for
 
 KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
@@ -149,6 +150,24 @@ class Postgres:
                 if row[name]:
                     row[name] = row[name].replace("+00:00", "Z")
         return found
+
+
+class Kafka:
+    server, made = None, 0  # the server is its class's
+
+    def __init__(self, case):
+        type(self).made += 1
+        self.topic = f"t{self.made}"
+
+    def url(self):
+        return f"kafka://127.0.0.1:{self.server.port}/{self.topic}?create=3&timeout=5s"
+
+    def messages(self):
+        return self.server.messages(self.topic)
+
+    def rows(self):
+        return [dict.fromkeys(TRUTH_VALUES, False) | json.loads(m["payload"])
+                for m in rows_that_count(self.messages())]
 
 
 def as_json_line(row):
@@ -552,18 +571,8 @@ class ToCsvOfUnix(ToCsv):
     test_killed_again_and_again = test_files_of_another_format_are_kept = None
 
 
-class ToPostgres(Contract, Case):
-    destination, env = Postgres, PASSWORD
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.server = Postgres.server = PostgresServer(cls.top / "pg")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.stop()
-        super().tearDownClass()
+class OfAServer:
+    """The cases of a destination that is a server, which may be killed."""
 
     def test_the_server_is_killed_again_and_again(self):
         session, draw, kills = self.session(), random.Random(SEED + 1), 0
@@ -585,29 +594,6 @@ class ToPostgres(Contract, Case):
         self.extract("--all", session=session)
         self.check_each_once()
         self.proves(session)
-
-    def test_state_and_rows_in_one_database(self):
-        session = self.session()
-        words = self.words("--all", session=session)
-        state = f"postgres:{self.server.address()}"
-        words[words.index("--state") + 1] = state
-        for _ in range(8):
-            process = start(*words, env=self.env, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL)
-            try:
-                process.communicate(timeout=0.4)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
-        done = tgdata(*words, env=self.env)
-        self.assertEqual(done.code, 0, done)
-        self.check_each_once()
-        proof = tgdata("verify", *self.account_args(session), "--state", state, "--job", "job",
-                       env=self.env)
-        self.assertEqual(proof.code, 0, proof)
-        told = tgdata("checkpoints", "list", "--state", state, env=self.env)
-        self.assertEqual(told.code, 0, told)
-        self.assertIn("job", told.out)
 
     def test_a_server_that_is_away_for_a_while_is_waited_for(self):
         session, log = self.session(), self.dir / "log"
@@ -632,6 +618,43 @@ class ToPostgres(Contract, Case):
         self.check_each_once()
         self.proves(session)
 
+
+class ToPostgres(OfAServer, Contract, Case):
+    destination, env = Postgres, PASSWORD
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = Postgres.server = PostgresServer(cls.top / "pg")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+        super().tearDownClass()
+
+    def test_state_and_rows_in_one_database(self):
+        session = self.session()
+        words = self.words("--all", session=session)
+        state = f"postgres:{self.server.address()}"
+        words[words.index("--state") + 1] = state
+        for _ in range(8):
+            process = start(*words, env=self.env, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+            try:
+                process.communicate(timeout=0.4)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+        done = tgdata(*words, env=self.env)
+        self.assertEqual(done.code, 0, done)
+        self.check_each_once()
+        proof = tgdata("verify", *self.account_args(session), "--state", state, "--job", "job",
+                       env=self.env)
+        self.assertEqual(proof.code, 0, proof)
+        told = tgdata("checkpoints", "list", "--state", state, env=self.env)
+        self.assertEqual(told.code, 0, told)
+        self.assertIn("job", told.out)
+
     def test_what_is_wrong_is_told(self):
         session, name = self.session(), str(self.sim.chat("channel")["id"])
         at = f"127.0.0.1:{self.server.port}"
@@ -646,7 +669,42 @@ class ToPostgres(Contract, Case):
                 self.assertNotIn("secret", done.err.replace(to, ""))
 
 
+class ToKafka(OfAServer, Contract, Case):
+    destination = Kafka
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = Kafka.server = KafkaServer(cls.top / "kafka")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+        super().tearDownClass()
+
+    def test_a_chat_stands_in_order_in_one_partition(self):
+        self.extract("--all", session=self.session())
+        chats = {}
+        for m in self.out.messages():
+            chats.setdefault(m["key"], []).append(m)
+        self.assertGreater(len(chats), 4)
+        self.assertGreater(len({m["partition"] for c in chats.values() for m in c}), 1)
+        for key, messages in chats.items():
+            self.assertEqual(len({m["partition"] for m in messages}), 1)
+            commits = [int(m["headers"]["tgdata.commit"]) for m in messages]
+            self.assertEqual(commits, sorted(commits))
+            for row, m in ((json.loads(m["payload"]), m) for m in messages):
+                owner, chat, number, _ = m["headers"]["tgdata.key"].split(":")
+                self.assertEqual((int(owner), int(chat), int(number)),
+                                 (row.get("owner", 0), row["chat_id"], row["id"]))
+            ids = [json.loads(m["payload"])["id"] for m in messages
+                   if json.loads(m["payload"])["chat_id"] == int(key)]
+            self.assertEqual(ids, sorted(ids))
+
+
 if __name__ == "__main__":
+    if "rdkafka" not in tgdata("version").out:
+        del ToKafka
     if "libpq" not in tgdata("version").out:
         del ToPostgres
     main()
