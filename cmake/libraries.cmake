@@ -34,7 +34,7 @@ macro(tg_client option what library least linked)
 endmacro()
 tg_client(REDIS "Redis" hiredis 0.14 NAMED)
 tg_client(RABBITMQ "RabbitMQ" librabbitmq 0.11 NAMED)
-tg_client(HTTP "HTTP (SQS)" libcurl 7.85 BARE)
+tg_client(HTTP "HTTP (AWS)" libcurl 7.85 BARE)
 tg_client(POSTGRES "PostgreSQL" libpq 13 BARE)
 tg_client(KAFKA "Kafka" rdkafka 2.0 BARE)
 

@@ -12,11 +12,12 @@
 #include "client/aws_keys.h"
 #include "client/http.h"
 #include "client/sigv4.h"
+#include "crypto/hash.h"
 #include "crypto/random.h"
 #include "os/loop.h"
 #include "os/proc.h"
 
-enum { TRIES = 3, HOST_MAX = 256, NAME_MAX_BYTES = 48, TYPE_MAX = 80, HEADERS = 5 };
+enum { TRIES = 3, HOST_MAX = 256, NAME_MAX_BYTES = 48, TYPE_MAX = 80, HEADERS = 8, URL_MAX = 8192 };
 #define PAUSE_US (100 * TG_MS_US) /* up to so long before the second try, doubled for the third */
 
 struct tg_aws {
@@ -27,6 +28,7 @@ struct tg_aws {
     struct tg_aws_login login;
     struct tg_http *http;
     char refusal[TYPE_MAX];
+    int status;
 };
 
 /* ---- opening ---- */
@@ -129,6 +131,11 @@ const char *tg_aws_refusal(const struct tg_aws *a)
     return a->refusal;
 }
 
+int tg_aws_status(const struct tg_aws *a)
+{
+    return a->status;
+}
+
 /* ---- what went wrong ---- */
 
 enum verdict { REFUSED, ASK_LESS, NEW_KEYS, WRONG_KEYS, WRONG_TIME, NO_RIGHT };
@@ -143,6 +150,8 @@ static const struct {
     { "ThrottlingException", ASK_LESS },
     { "ThrottledException", ASK_LESS },
     { "TooManyRequestsException", ASK_LESS },
+    { "ProvisionedThroughputExceededException", ASK_LESS },
+    { "RequestLimitExceeded", ASK_LESS },
     { "KmsThrottled", ASK_LESS },
     { "RequestTimeout", ASK_LESS },
     { "ServiceUnavailable", ASK_LESS },
@@ -170,10 +179,10 @@ static const struct {
 };
 
 static const char *const hint[] = {
-    [REFUSED] = "look at the queue in the console of AWS, and at the endpoint",
+    [REFUSED] = "look at it in the console of AWS, and at the endpoint",
     [ASK_LESS] = "it was tried three times: try again later",
     [NEW_KEYS] = "the keys have expired: get new ones",
-    [WRONG_KEYS] = "the AWS credentials must be those of the account that has the queue",
+    [WRONG_KEYS] = "the AWS credentials must be those of an account that may use it",
     [WRONG_TIME] = "signatures hold for minutes: set the clock of this machine",
     [NO_RIGHT] = "the keys need the permission for this action",
 };
@@ -292,21 +301,35 @@ static bool make_lines(struct headers *h, const struct tg_buf *authorization)
     return !h->text.failed;
 }
 
-static tg_code sign_and_send(struct tg_aws *a, const char *target, const struct tg_buf *body,
-                             const struct tg_http_request *post, int *ret_status,
-                             struct tg_buf *ret, struct tg_error *err)
+/* What every request has, and S3 or the JSON protocol want beside it. */
+static void add_common(struct tg_aws *a, struct headers *h, const char *time, const char *digest)
+{
+    add_header(h, "host", a->host);
+    add_header(h, "x-amz-date", time);
+    if (a->login.token.len)
+        add_header(h, "x-amz-security-token", (const char *)a->login.token.data);
+    if (!a->service.target)
+        add_header(h, "x-amz-content-sha256", digest);
+}
+
+static tg_code sign_and_send(struct tg_aws *a, const struct tg_aws_request *request,
+                             const char *url, struct tg_buf *ret, struct tg_error *err)
 {
     const struct tg_aws_login *login = &a->login;
     const struct tg_aws_keys keys = { (const char *)login->id.data,
                                       (const char *)login->secret.data, NULL };
-    struct tg_http_request sent = *post;
-    struct tg_sigv4_request r = { .method = "POST", .path = "/", .body = body->data,
-                                  .len = body->len, .region = a->region,
-                                  .service = a->service.name };
+    struct tg_http_request sent = { .method = request->method, .url = url, .body = request->body,
+                                    .len = request->len, .timeout_ms = request->timeout_ms,
+                                    .ret_headers = request->ret_headers };
+    struct tg_sigv4_request r = { .method = request->method, .path = request->path,
+                                  .query = request->query, .body = request->body,
+                                  .len = request->len, .region = a->region,
+                                  .service = a->service.name, .path_as_is = !a->service.target };
     int64_t now_s = tg_clock_unix_us() / TG_SECOND_US;
+    char time[17], digest[2 * TG_SHA256 + 1];
+    uint8_t sha256[TG_SHA256];
     struct headers h = { .n = 0 };
     struct tg_buf authorization;
-    char time[17];
     tg_code code;
 
     tg_buf_init(&h.text, 64 << 10);
@@ -314,20 +337,20 @@ static tg_code sign_and_send(struct tg_aws *a, const char *target, const struct 
     tg_buf_init(&authorization, 4096);
     if (!tg_sigv4_time(time, now_s))
         return tg_fail(err, TG_USAGE, "the clock of this machine is wrong");
-    add_header(&h, "host", a->host);
-    add_header(&h, "content-type", a->service.content_type);
-    add_header(&h, "x-amz-date", time);
-    add_header(&h, "x-amz-target", target);
-    if (login->token.len)
-        add_header(&h, "x-amz-security-token", (const char *)login->token.data);
+    tg_sha256(sha256, request->body, request->len);
+    tg_hex(digest, sha256, sizeof sha256);
+    add_common(a, &h, time, digest);
+    for (size_t i = 0; i < request->n_headers; i++)
+        add_header(&h, request->header[i].name, request->header[i].value);
     r.header = h.pair;
     r.n_headers = h.n;
+    r.body_sha256 = digest;
     code = tg_sigv4_sign(&keys, now_s, &r, &authorization, err);
     if (code == TG_OK && !make_lines(&h, &authorization))
         code = tg_fail(err, TG_LIMIT, "the AWS session token is too long");
     sent.header = h.line;
     if (code == TG_OK)
-        code = tg_http_send(a->http, &sent, ret_status, ret, err);
+        code = tg_http_send(a->http, &sent, &a->status, ret, err);
     tg_buf_wipe(&authorization);
     tg_buf_wipe(&h.text);
     return code;
@@ -363,27 +386,26 @@ static bool look_up_again(struct tg_aws *a)
     return true;
 }
 
-tg_code tg_aws_call(struct tg_aws *a, const char *action, const struct tg_buf *body,
-                    int64_t timeout_ms, struct tg_buf *ret, struct tg_error *err)
+tg_code tg_aws_send(struct tg_aws *a, const struct tg_aws_request *request, struct tg_buf *ret,
+                    struct tg_error *err)
 {
-    const struct tg_http_request post = { .url = a->endpoint, .body = body->data,
-                                          .len = body->len, .timeout_ms = timeout_ms };
     bool looked_up = false;
-    char target[128];
+    char url[URL_MAX];
     tg_code code;
+    int n = snprintf(url, sizeof url, "%s%s%s%s", a->endpoint, request->path,
+                     request->query ? "?" : "", request->query ? request->query : "");
 
-    if (body->failed)
+    if (n < 0 || (size_t)n >= sizeof url)
         return tg_fail(err, TG_LIMIT, "a request is too long");
-    snprintf(target, sizeof target, "%s.%s", a->service.target, action);
     for (int try = 1;; try++) {
         enum verdict verdict = REFUSED;
-        int status = 0;
 
         a->refusal[0] = 0;
-        code = sign_and_send(a, target, body, &post, &status, ret, err);
+        a->status = 0;
+        code = sign_and_send(a, request, url, ret, err);
         advise(code, err);
-        if (code == TG_OK && status != 200)
-            code = refuse(a, status, ret, &verdict, err);
+        if (code == TG_OK && (a->status < 200 || a->status > 299))
+            code = refuse(a, a->status, ret, &verdict, err);
         if (verdict == NEW_KEYS && !looked_up && look_up_again(a)) {
             looked_up = true;
             continue;
@@ -392,4 +414,20 @@ tg_code tg_aws_call(struct tg_aws *a, const char *action, const struct tg_buf *b
             return code;
         pause_before(try);
     }
+}
+
+tg_code tg_aws_call(struct tg_aws *a, const char *action, const struct tg_buf *body,
+                    int64_t timeout_ms, struct tg_buf *ret, struct tg_error *err)
+{
+    char target[128];
+    const struct tg_sigv4_header header[] = { { "content-type", a->service.content_type },
+                                              { "x-amz-target", target } };
+    const struct tg_aws_request request = { .method = "POST", .path = "/", .header = header,
+                                            .n_headers = TG_COUNT(header), .body = body->data,
+                                            .len = body->len, .timeout_ms = timeout_ms };
+
+    if (body->failed)
+        return tg_fail(err, TG_LIMIT, "a request is too long");
+    snprintf(target, sizeof target, "%s.%s", a->service.target, action);
+    return tg_aws_send(a, &request, ret, err);
 }

@@ -174,8 +174,9 @@ static bool canonical(const struct tg_sigv4_request *r, const struct tg_sigv4_he
     }
     tg_buf_byte(&text, '\n');
     add_names(&text, sorted, r->n_headers);
-    hex_sha256(body, r->body, r->len);
-    tg_buf_printf(&text, "\n%s", body);
+    if (!r->body_sha256)
+        hex_sha256(body, r->body, r->len);
+    tg_buf_printf(&text, "\n%s", r->body_sha256 ? r->body_sha256 : body);
     good &= !text.failed;
     if (good)
         hex_sha256(ret, text.data, text.len);

@@ -38,6 +38,7 @@ struct tg_sigv4_request {
     size_t n_headers;
     const void *body;
     size_t len;
+    const char *body_sha256; /* in hex, where the caller has it already; else NULL */
     const char *region, *service;
     bool path_as_is; /* S3: an encoded path is not encoded once more */
 };

@@ -229,6 +229,10 @@ class Redis:
         return subprocess.run(["redis-cli", "-p", str(self.port), *map(str, words)], check=False,
                               capture_output=True, text=True).stdout.strip()
 
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
     def stop(self):
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()

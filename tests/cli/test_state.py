@@ -1,42 +1,51 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""State that several machines can share, as a user meets it: in Redis.
+"""State that several machines can share, as a user meets it: in Redis, in objects of S3.
 
 Rows go to NDJSON parts. A run that is killed again and again, its server too, leaves each row once;
 checkpoints can be listed and taken back; of two workers, one takes over what the other had.
 """
+import contextlib
+import http.server
 import os
 import random
 import signal
 import subprocess
+import threading
 import time
+import unittest
 
-from kit import Case, Redis, main, rows, start, tgdata, wait_for
+from kit import Case, Redis, Sim, main, rows, start, tgdata, wait_for
+from s3 import S3
 
 KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
 SEED = int(os.environ.get("TGDATA_TEST_SEED", "1"))
 
 
-class InRedis(Case):
-    sim_args = ("--chats", "8", "--messages", "1500", "--seed", "21", "--latency-ms", "10")
+class Shared:
+    """The cases; a class below gives the server."""
+
+    sim_args = None
+    server = None
+    server_kills = 6
+    kill_within_s = 0.4
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.redis = Redis(cls.top / "redis")
+        cls.sim = Sim(cls.top / "dc", "--chats", "8", "--messages", "1500", "--seed", "21",
+                      "--latency-ms", "10")
+        cls.server = cls.make(cls.top / "server")
 
     @classmethod
     def tearDownClass(cls):
-        cls.redis.stop()
+        cls.server.stop()
         super().tearDownClass()
 
     def setUp(self):
         super().setUp()
         self.session_file = self.session()
         self.prefix = self.id().rsplit(".", 1)[-1]
-
-    def state(self):
-        return f"{self.redis.url()}?prefix={self.prefix}&timeout=2s"
 
     def words(self, *chats, session=None, state=None, more=()):
         words = self.extract_args(*chats, session=session or self.session_file, more=[
@@ -70,7 +79,7 @@ class InRedis(Case):
             process = start(*self.words("--all"), stdout=subprocess.DEVNULL,
                             stderr=subprocess.PIPE)
             try:
-                err = process.communicate(timeout=draw.uniform(0, 0.4))[1]
+                err = process.communicate(timeout=draw.uniform(0, self.kill_within_s))[1]
                 self.assertEqual(process.returncode, 0, err)
                 self.check_whole(self.all_chats())
                 self.prefix += "x"
@@ -86,7 +95,7 @@ class InRedis(Case):
 
     def test_the_server_is_killed_again_and_again(self):
         draw, kills = random.Random(SEED + 1), 0
-        while kills < 6:
+        while kills < self.server_kills:
             process = start(*self.words("--all", more=["--rate", "20"]),
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             try:
@@ -95,9 +104,8 @@ class InRedis(Case):
                 self.dir = self.dir / "next"
                 self.dir.mkdir()
             except subprocess.TimeoutExpired:
-                self.redis.process.send_signal(signal.SIGKILL)
-                self.redis.process.wait()
-                self.redis.start()
+                self.server.kill()
+                self.server.start()
                 kills += 1
                 err = process.communicate(timeout=120)[1].decode()
                 self.assertIn(process.returncode, (0, 8), err)
@@ -138,12 +146,19 @@ class InRedis(Case):
         self.check_whole([self.sim.chat("supergroup")])
         self.proves()
 
+
+class InRedis(Shared, Case):
+    make = Redis
+
+    def state(self):
+        return f"{self.server.url()}?prefix={self.prefix}&timeout=2s"
+
     def test_workers_share_a_state(self):
         users = [a for a in self.sim.accounts if "bot_token" not in a][:2]
         both = {a["user_id"] for a in users}
         chats = [c for c in self.sim.chats(users[0]) if both <= set(c["members"])
                  and c["kind"] in ("supergroup", "forum", "channel") and not c["migrated_from"]]
-        queue = f"{self.redis.url()}?queue=q&visibility=2s&max-deliveries=100"
+        queue = f"{self.server.url()}?queue=q&visibility=2s&max-deliveries=100"
         run = []
 
         def begin(i):
@@ -216,5 +231,60 @@ class InRedis(Case):
             locked.stop()
 
 
+@unittest.skipUnless(S3.is_installed(), "tests/interop/setup seaweed installs its server")
+class InS3(Shared, Case):
+    make, server_kills, kill_within_s = S3, 2, 0.8
+
+    def state(self, place=None):
+        return f"s3://{place or 'bucket/' + self.prefix}?endpoint={self.server.endpoint}"
+
+    def test_a_server_without_conditional_writes_is_refused(self):
+        name = str(self.sim.chat("channel")["id"])
+        with careless_server() as endpoint:
+            self.check_fails(tgdata(*self.words(name, state=f"s3://bucket/x?endpoint={endpoint}")),
+                             4, "If-None-Match", "conditional writes")
+
+    def test_what_is_wrong_is_told(self):
+        name = str(self.sim.chat("channel")["id"])
+        for state, keys, code, words in (
+                (self.state("nowhere/x"), {}, 3, ["'nowhere'"]),
+                (self.state("b/x"), {}, 2, ["s3://BUCKET/PREFIX"]),
+                (self.state(), {"AWS_SECRET_ACCESS_KEY": "wr0ng"}, 8, ["SignatureDoesNotMatch"]),
+                (self.state(), {"AWS_ACCESS_KEY_ID": ""}, 2, ["no AWS credentials"]),
+                ("s3://bucket/x?endpoint=http://127.0.0.1:1", {}, 8, ["127.0.0.1:1"])):
+            with self.subTest(state=state, keys=keys):
+                done = tgdata(*self.words(name, state=state), env=keys)
+                self.check_fails(done, code, *words)
+                self.assertNotIn("wr0ng", done.err)
+
+
+@contextlib.contextmanager
+def careless_server():
+    """One that takes every object, whatever it was asked to look at first."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_PUT(self):
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            self.send_response(200)
+            self.send_header("ETag", '"1"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        do_DELETE = do_PUT
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 if __name__ == "__main__":
-    main(redis=True)
+    if "hiredis" not in tgdata("version").out:
+        del InRedis
+    if "libcurl" not in tgdata("version").out:
+        del InS3
+    main()

@@ -86,7 +86,7 @@ class OnSqs(Workers):
     def test_keys(self):
         key, secret = self.broker.keys
         self.addCleanup(self.broker.set_keys, key, secret)
-        for keys, code, word in [((key, "x" + secret[1:]), 8, "SignatureDoesNotMatch"),
+        for keys, code, word in [((key, secret[1:] + secret[:1]), 8, "SignatureDoesNotMatch"),
                                  (("AKIANOBODY", secret), 8, "InvalidClientTokenId"),
                                  (self.broker.no_right, 8, "permission"),
                                  ((*self.broker.temporary[:2], "x"), 8, "InvalidClientTokenId"),

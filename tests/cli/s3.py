@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""A server that speaks as Amazon S3, for tests of the program."""
+import contextlib
+import json
+import os
+import pathlib
+import random
+import socket
+import subprocess
+
+from kit import wait_for
+
+
+class S3:
+    """tests/s3_server on free ports, with a bucket called so; its keys stand in the environment.
+    What is in it is read by AWS's own library, which tests/interop/setup moto brings."""
+
+    deps = pathlib.Path(os.environ.get(
+        "TG_DEPS", pathlib.Path(__file__).resolve().parents[2] / ".deps"))
+    env = {"AWS_ACCESS_KEY_ID": "TGKEY", "AWS_SECRET_ACCESS_KEY": "TGSECRET/all+of=it",
+           "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1",
+           "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+    READER = """
+import boto3, json, sys
+s3 = boto3.client("s3", endpoint_url=sys.argv[1])
+for line in sys.stdin:
+    what, *words = json.loads(line)
+    found = []
+    if what == "make":
+        try:
+            s3.create_bucket(Bucket="bucket")
+        except s3.exceptions.ClientError:  # it is there already
+            pass
+        s3.put_object(Bucket="bucket", Key="is-up", Body=b"1")
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket="bucket", Prefix=words[0]):
+        found += [o["Key"] for o in page.get("Contents", [])]
+    if what == "read":
+        found = {k: s3.get_object(Bucket="bucket", Key=k)["Body"].read().decode() for k in found}
+    print(json.dumps(found), flush=True)
+"""
+
+    @classmethod
+    def is_installed(cls):
+        return (cls.deps / "seaweed/bin/weed").exists() and (cls.deps / "moto/bin").exists()
+
+    def __init__(self, directory):
+        self.dir, self.reader = pathlib.Path(directory), None
+        for name in [n for n in os.environ if n.startswith("AWS_")]:
+            del os.environ[name]
+        os.environ.update(self.env)
+        self.port = free_ports(8)
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [pathlib.Path(__file__).parent.parent / "s3_server", self.dir, str(self.port)],
+            start_new_session=True)
+        if not wait_for(self.is_up, 60):
+            raise RuntimeError("the S3 server does not start")
+
+    def is_up(self):
+        try:
+            return self.ask("make", "is-up") == ["is-up"]
+        except RuntimeError:
+            return False
+
+    def ask(self, *words):
+        if not self.reader:
+            self.reader = subprocess.Popen(
+                [self.deps / "moto/bin/python", "-c", self.READER, self.endpoint],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            self.reader.stdin.write(json.dumps(words) + "\n")
+            self.reader.stdin.flush()
+            line = self.reader.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            self.end_reader()
+            raise RuntimeError("the S3 server cannot be read")
+        return json.loads(line)
+
+    def end_reader(self):
+        if self.reader:
+            self.reader.kill()
+            self.reader.wait()
+            self.reader.stdin.close()
+            self.reader.stdout.close()
+        self.reader = None
+
+    def read(self, prefix):
+        """All objects whose keys begin so."""
+        return self.ask("read", prefix)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.end_reader()
+        self.kill()
+
+
+def free_ports(n):
+    """The first of n in a row."""
+    while True:
+        with contextlib.ExitStack() as stack:
+            first = random.randrange(20000, 31000)
+            try:
+                for port in range(first, first + n):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                return first
+            except OSError:
+                continue
