@@ -36,7 +36,8 @@ class Sqlite:
         return f"sqlite:{self.dir}/out.db"
 
     def read(self, sql):
-        with sqlite3.connect(f"file:{self.dir}/out.db?mode=ro", uri=True) as db:
+        # one that was killed while it began leaves a journal, which a reader must be able to undo
+        with sqlite3.connect(f"file:{self.dir}/out.db?mode=rw", uri=True) as db:
             db.row_factory = sqlite3.Row
             found = [dict(r) for r in db.execute(sql)]
         db.close()
