@@ -66,6 +66,16 @@ tg_code tg_bundle_add(struct tg_bundle *b, const struct tg_message_format *forma
     return TG_OK;
 }
 
+void tg_bundle_undo(struct tg_bundle *b)
+{
+    const struct tg_bundle_item *last;
+
+    assert(b->n);
+    last = &b->item[--b->n];
+    b->packed.len = last->packed;
+    b->text.len = b->n ? last->at : 0;
+}
+
 void tg_bundle_drop(struct tg_bundle *b, size_t n)
 {
     size_t text, packed;

@@ -34,6 +34,9 @@ tg_code tg_bundle_add(struct tg_bundle *b, const struct tg_message_format *forma
                       const struct tg_message_about *about, const struct tg_row *row,
                       struct tg_error *err);
 
+/** Takes the last message back. */
+void tg_bundle_undo(struct tg_bundle *b);
+
 /** Drops the first n messages. */
 void tg_bundle_drop(struct tg_bundle *b, size_t n);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Receivers of messages for the tests of streams: what was sent there, with its key, as a reader of
 its own finds it."""
+import base64
 import hashlib
 import hmac
 import http.server
@@ -24,7 +25,6 @@ PYTHON = DEPS / "messages" / "bin" / "python"
 class Rabbit(brokers.Rabbit):
     """A rabbitmq-server; pika reads (tests/interop/setup installs it)."""
 
-    dies = True
     client_env = {"AMQP_PASSWORD": "guest"}
     client = """
 import json, sys, pika
@@ -75,27 +75,16 @@ for method, p, body in channel.consume(sys.argv[2], auto_ack=True) if left else 
         wait_for(lambda: not self.is_up())
 
 
-class Webhook:
-    """A service that takes posts, in a thread of the test: it checks their signatures, and answers
-    as it is told to."""
-
-    dies = True
-    secret = "key of the test"
-    client_env = {"TGDATA_WEBHOOK_SECRET": secret}
+class Service:
+    """A service over HTTP in a thread of the test; `take` says what becomes of a post."""
 
     def __init__(self, directory, tls=None):
         self.dir, self.tls = pathlib.Path(directory), tls
         self.port = brokers.free_port()
-        self.posts = []         # (headers, body) of those that were taken
-        self.keys = {}          # digest of the body by idempotency-key
-        self.answer = None      # what decides the status of a post: (number, headers, body)
-        self.number = 0
-        self.lock = threading.Lock()
-        self.listener = None
+        self.number, self.lock = 0, threading.Lock()
         self.start()
 
     def start(self):
-        """Its socket is bound anew, which waits until the old connections are gone."""
         service = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -117,11 +106,12 @@ class Webhook:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
-                status, headers = service.take(self.path, self.headers, body)
+                with service.lock:
+                    service.number += 1
+                    status, headers, said = service.take(self.path, self.headers, body)
                 if status is None:  # the service dies before it answers
                     self.close_connection = True
                     return
-                said = b"refused by the test" if status >= 300 else b""
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -138,26 +128,52 @@ class Webhook:
         threading.Thread(target=self.listener.serve_forever, args=(0.02,), daemon=True).start()
 
     def take(self, path, headers, body):
-        """@return status and headers of the answer; None, ... for none"""
-        with self.lock:
-            self.number += 1
-            stamp, mac = headers["tgdata-signature"].removeprefix("t=").split(",v1=")
-            want = hmac.new(self.secret.encode(), f"{stamp}.".encode() + body, "sha256").hexdigest()
-            if not hmac.compare_digest(mac, want) or abs(int(stamp) - time.time()) > 60:
-                return 401, {}
-            assert path.startswith("/in/"), path
-            digest = hashlib.sha256(body).hexdigest()
-            if self.keys.setdefault(headers["idempotency-key"], digest) != digest:
-                return 409, {}
-            status, more = self.answer(self.number, headers, body) if self.answer else (200, {})
-            if status is None or status < 300:
-                self.posts.append((dict(headers), body))
-            return status, more
+        """@return status, headers and body of the answer; None, ... for no answer"""
+        raise NotImplementedError
+
+    def url(self):
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
+
+    def stop(self):
+        self.listener.shutdown()
+        self.listener.server_close()
+        for end in list(self.ends):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    kill = end = stop
+
+
+class Webhook(Service):
+    """It checks signatures and keys, and answers as it is told to."""
+
+    secret = "key of the test"
+    client_env = {"TGDATA_WEBHOOK_SECRET": secret}
+
+    def take(self, path, headers, body):
+        stamp, mac = headers["tgdata-signature"].removeprefix("t=").split(",v1=")
+        want = hmac.new(self.secret.encode(), f"{stamp}.".encode() + body, "sha256").hexdigest()
+        said = b"refused by the test"
+        if not hmac.compare_digest(mac, want) or abs(int(stamp) - time.time()) > 60:
+            return 401, {}, said
+        assert path == "/in/x", path
+        digest = hashlib.sha256(body).hexdigest()
+        if self.keys.setdefault(headers["idempotency-key"], digest) != digest:
+            return 409, {}, said
+        status, more = self.answer(self.number, headers, body) if self.answer else (200, {})
+        if status is None or status < 300:
+            self.posts.append((dict(headers), body))
+            said = b""
+        return status, more, said
 
     def fresh(self, **options):
-        self.posts, self.keys, self.answer, self.number = [], {}, None, 0
-        return (f"webhook:http{'s' if self.tls else ''}://127.0.0.1:{self.port}/in/x"
-                + (brokers.query(**options) if options else ""))
+        self.posts = []     # (headers, body) of those that were taken
+        self.keys = {}      # digest of the body by idempotency-key
+        self.answer = None  # what decides of a post: status, headers
+        self.number = 0
+        return (f"webhook:{self.url()}/in/x" + (brokers.query(**options) if options else ""))
 
     def drain(self):
         with self.lock:
@@ -175,13 +191,78 @@ class Webhook:
     def has_some(self):
         return bool(self.posts)
 
-    def stop(self):
-        self.listener.shutdown()
-        self.listener.server_close()
-        for end in list(self.ends):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
-    kill = end = stop
+class Kinesis(brokers.Sqs):
+    """A moto_server, which checks signatures; boto3 reads. What stops is the way to it."""
+
+    client_env = {}
+    prepare = brokers.Sqs.prepare.replace("sqs:*", "kinesis:*")
+    made = 0
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.client_env = {name: os.environ[name] for name in os.environ
+                           if name.startswith("AWS_")}
+
+    def fresh(self, **options):
+        self.made += 1
+        self.name, self.seen = f"s{self.made}", {}
+        self.python("client('kinesis').create_stream(StreamName=sys.argv[1], ShardCount=2)",
+                    self.name)
+        return self.address(self.name, **options)
+
+    def address(self, name, **options):
+        return f"kinesis:{name}" + brokers.query(endpoint=f"http://127.0.0.1:{self.port}",
+                                                 **options)
+
+    def records(self):
+        return [json.loads(line) for line in self.python("""
+import json
+k, name = client("kinesis"), sys.argv[1]
+for shard in k.list_shards(StreamName=name)["Shards"]:
+    at = k.get_shard_iterator(StreamName=name, ShardId=shard["ShardId"],
+                              ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+    while records := (got := k.get_records(ShardIterator=at, Limit=10000))["Records"]:
+        at = got["NextShardIterator"]
+        for r in records:
+            print(json.dumps([shard["ShardId"], r["PartitionKey"], r["Data"].decode("utf-8")]))
+""", self.name).splitlines()]
+
+    def drain(self):
+        found, count = [], {}
+        for shard, key, body in self.records():
+            count[shard] = count.get(shard, 0) + 1
+            if count[shard] > self.seen.get(shard, 0):
+                assert key in body, (key, body)
+                found.append((None, body))
+        self.seen = count
+        return found
+
+    def has_some(self):
+        return bool(self.records())
+
+
+class BusyKinesis(Service):
+    """PutRecords of a stream that takes some of the records, and says so as Kinesis does."""
+
+    def take(self, path, headers, body):
+        assert headers["x-amz-target"] == "Kinesis_20131202.PutRecords", headers
+        assert headers["authorization"].startswith("AWS4-HMAC-SHA256 "), headers
+        records = json.loads(body)["Records"]
+        self.sizes.append((len(records), sum(
+            len(base64.b64decode(r["Data"])) + len(r["PartitionKey"]) for r in records)))
+        said = []
+        for record in records:
+            error = self.refuses(self.number, record)
+            if error:
+                said.append({"ErrorCode": error, "ErrorMessage": "Rate exceeded for shard 0"})
+            else:
+                self.rows.append(json.loads(base64.b64decode(record["Data"])))
+                said.append({"SequenceNumber": str(len(self.rows)), "ShardId": "shardId-0"})
+        return 200, {"content-type": "application/x-amz-json-1.1"}, json.dumps({
+            "FailedRecordCount": sum("ErrorCode" in r for r in said),
+            "Records": said}).encode()
+
+    def fresh(self, refuses, **options):
+        self.rows, self.sizes, self.refuses, self.number = [], [], refuses, 0
+        return f"kinesis:busy{brokers.query(endpoint=self.url(), region='eu-west-1', **options)}"

@@ -119,8 +119,6 @@ class Streams:
         self.assertLessEqual(len(found), len(want) + runs * 8 * (INTERVAL + BATCH))
 
     def test_the_server_is_killed_again_and_again(self):
-        if not self.server.dies:
-            self.skipTest("it keeps nothing when it is killed")
         session, draw, kills = self.session(), random.Random(SEED + 1), 0
         while kills < SERVER_KILLS:
             process = start(*self.words("--all", session=session), env=self.server.client_env,
@@ -306,10 +304,66 @@ class ToWebhook(Streams, Case):
         self.assertEqual([json.loads(body)["id"] for _, body in server.drain()], self.ids())
 
 
+class ToKinesis(Streams, Case):
+    receiver = streams.Kinesis
+    test_the_server_is_killed_again_and_again = None  # it keeps nothing when it is killed
+
+    def busy(self, refuses, code=0, **options):
+        server = streams.BusyKinesis(self.dir)
+        self.addCleanup(server.stop)
+        to = server.fresh(refuses, **options)
+        self.dir = self.dir / "next"
+        self.dir.mkdir()
+        done = tgdata(*self.words(str(self.sim.chat("channel")["id"]), session=self.session(),
+                                  to=to), env=self.server.client_env)
+        self.assertEqual(done.code, code, done)
+        return server, done
+
+    def ids(self):
+        return self.sim.ids(self.sim.chat("channel")["id"])
+
+    def test_only_what_was_not_taken_is_sent_again(self):
+        """A shard that is busy takes some records of each call: each arrives, and once."""
+        draw = random.Random(SEED)
+
+        def busy(*_):
+            return "ProvisionedThroughputExceededException" if draw.random() < 0.4 else None
+
+        server, _ = self.busy(busy)
+        self.assertEqual(sorted(r["id"] for r in server.rows), self.ids())
+        self.assertGreater(len(server.sizes), len(self.ids()) // INTERVAL + 1)
+        server, done = self.busy(lambda *_: "InternalFailure", code=7, tries=3)
+        self.check_fails(done, 7, "InternalFailure: Rate exceeded", "busy")
+        self.assertEqual((server.rows, server.number), ([], 3))
+
+    def test_rows_by_their_own_keys(self):
+        self.extract(str(self.sim.chat("channel")["id"]), session=self.session(),
+                     to=self.server.fresh(partition_key="row"))
+        found = self.server.records()
+        self.assertEqual(len({shard for shard, _, _ in found}), 2)
+        self.assertEqual(sorted(json.loads(body)["id"] for _, _, body in found), self.ids())
+        for _, key, body in found:
+            row = json.loads(body)
+            self.assertTrue(key.startswith(f"{row['owner']}:{row['chat_id']}:{row['id']}:"), key)
+
+    def test_what_is_wrong_is_told(self):
+        self.check_told("kinesis:", 2, "name")
+        self.check_told("kinesis:a/b", 2, "a/b")
+        self.check_told(self.server.address("nowhere"), 7, "nowhere", "ResourceNotFoundException")
+        self.check_told("kinesis:x?endpoint=http://127.0.0.1:1", 7, "127.0.0.1:1")
+        self.check_told("kinesis:x?endpoint=ftp://x", 2, "ftp")
+        self.server.set_keys(self.server.keys[0], "hunter2")
+        self.check_told(self.to, 7, "Signature")
+        self.server.set_keys(*self.server.no_right)
+        self.check_told(self.to, 7, "AccessDenied")
+        self.server.set_keys(*self.server.keys)
+
+
 if __name__ == "__main__":
     if not streams.PYTHON.exists():
         raise SystemExit("tests/interop/setup messages installs what reads the messages")
-    for case, library in (("ToRabbit", "librabbitmq"), ("ToWebhook", "libcurl")):
+    for case, library in (("ToRabbit", "librabbitmq"), ("ToWebhook", "libcurl"),
+                          ("ToKinesis", "libcurl")):
         if library not in tgdata("version").out:
             del globals()[case]
     main()
