@@ -334,6 +334,16 @@ static bool account_ok(struct sim_call *c, const struct sim_method *m)
     return true;
 }
 
+/* A CDN has files, for whoever has a token. */
+static bool cdn_ok(struct sim_call *c)
+{
+    bool files = c->symbol == TLN_upload_getCdnFile;
+
+    if (c->request->dc == SIM_CDN)
+        return files || sim_fail(c, "METHOD_INVALID");
+    return !files || sim_fail(c, "CDN_METHOD_INVALID");
+}
+
 static bool may_call(struct sim_call *c, const struct sim_method *m,
                      const struct sim_answer *answer)
 {
@@ -342,7 +352,7 @@ static bool may_call(struct sim_call *c, const struct sim_method *m,
 
     if (c->wraps.after_failed)
         return sim_fail(c, "MSG_WAIT_FAILED");
-    return connection_ok(c, flags) && login_ok(c, flags) && faults_ok(c, answer) &&
+    return cdn_ok(c) && connection_ok(c, flags) && login_ok(c, flags) && faults_ok(c, answer) &&
            limits_ok(c, method) && (!c->login || sim_takeout_ok(c, flags, method)) &&
            account_ok(c, m);
 }

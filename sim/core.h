@@ -27,6 +27,8 @@
 
 enum {
     SIM_DCS = 2,
+    SIM_CDN = SIM_DCS + 1, /* the CDN's DC: no logins, a key of its own */
+    SIM_CDN_FILES = 1024,
     SIM_CODES_MAX = 64,    /* phone codes sent and not used yet */
     SIM_TOKENS_MAX = 64,   /* login tokens, exported authorizations */
     SIM_TOKEN = 32,        /* bytes of a login token */
@@ -78,7 +80,8 @@ struct sim_core {
     struct sim_keys *keys;
     struct tg_random random;
     char host[64];
-    uint16_t port[SIM_DCS + 1], media_port[SIM_DCS + 1]; /* by DC id */
+    uint16_t port[SIM_CDN + 1], media_port[SIM_DCS + 1]; /* by DC id */
+    const struct tg_rsa_private *cdn_rsa; /* NULL: there is no CDN */
     /* Sends an update to a session that is connected; may be NULL. */
     void (*push)(void *ctx, int dc, const struct sim_token *to, const struct tg_buf *body);
     void *push_ctx;
@@ -105,6 +108,7 @@ struct sim_core {
     struct sim_thread_count thread[256];
     size_t n_threads;
     struct sim_dialogs *dialogs;   /* one list per account */
+    int64_t cdn_has[SIM_CDN_FILES]; /* files that were brought to the CDN; the newest of a slot */
 };
 
 /** One query as it came. */

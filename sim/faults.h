@@ -30,6 +30,8 @@
  *   slow            the answer is late by up to slow-ms
  *   short           a page of history is cut at its old end though more exist (default 0.01)
  *   file-reference  upload.getFile fails with FILE_REFERENCE_EXPIRED
+ *   cdn-lie         upload.getCdnFile gives bytes of which one is wrong
+ *   cdn-token       upload.getCdnFile fails with FILE_TOKEN_INVALID
  *   comments-gone   messages.getReplies on a channel's post fails with MSG_ID_INVALID
  *
  * Settings:
@@ -78,7 +80,9 @@
     X(SLOW, "slow")                                                                                \
     X(SHORT, "short")                                                                              \
     X(FILE_REFERENCE, "file-reference")                                                            \
-    X(COMMENTS_GONE, "comments-gone")
+    X(COMMENTS_GONE, "comments-gone")                                                              \
+    X(CDN_LIE, "cdn-lie")                                                                          \
+    X(CDN_TOKEN, "cdn-token")
 
 enum sim_fault {
 #define SIM_FAULT_ENUM(name, text) SIM_FAULT_##name,

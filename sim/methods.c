@@ -115,6 +115,9 @@ const struct sim_method sim_methods[] = {
     /* files */
     { TLN_upload_getFile, FOREIGN, sim_upload_get_file },
     { TLN_upload_getFileHashes, FOREIGN, sim_upload_get_hashes },
+    { TLN_upload_getCdnFile, ANON, sim_upload_get_cdn_file },
+    { TLN_upload_reuploadCdnFile, FOREIGN, sim_upload_reupload_cdn },
+    { TLN_upload_getCdnFileHashes, FOREIGN, sim_upload_get_cdn_hashes },
     /* of the account */
     { TLN_account_updateStatus, 0, sim_true },
     { TLN_account_getNotifySettings, 0, sim_empty_reply },

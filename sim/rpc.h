@@ -80,6 +80,20 @@ int32_t sim_channel_pts(struct sim_call *c, const struct sim_chat *chat);
 /* rpc_files.c */
 struct tl_value *sim_upload_get_file(struct sim_call *c, const struct tl_value *q);
 struct tl_value *sim_upload_get_hashes(struct sim_call *c, const struct tl_value *q);
+/** Whether offset and limit are as the rules have them; else the call is refused. */
+bool sim_file_range_ok(struct sim_call *c, const struct tl_value *q);
+/** Adds the hashes of a file from an offset on to a vector. */
+void sim_file_add_hashes(struct sim_call *c, struct tl_value *list, int64_t id, int64_t offset);
+/** @return a vector of them; NULL: it is no offset */
+struct tl_value *sim_file_hashes(struct sim_call *c, int64_t id, int64_t offset);
+
+/* rpc_cdn.c */
+/** @return whether clients are sent to the CDN for that file */
+bool sim_cdn_has(const struct sim_call *c, int64_t file_id);
+struct tl_value *sim_cdn_redirect(struct sim_call *c, int64_t file_id, int64_t offset);
+struct tl_value *sim_upload_get_cdn_file(struct sim_call *c, const struct tl_value *q);
+struct tl_value *sim_upload_reupload_cdn(struct sim_call *c, const struct tl_value *q);
+struct tl_value *sim_upload_get_cdn_hashes(struct sim_call *c, const struct tl_value *q);
 
 /* rpc_misc.c: what full clients ask after login */
 struct tl_value *sim_true(struct sim_call *c, const struct tl_value *q);

@@ -26,7 +26,7 @@ static int dc_of(int64_t file_id)
     return 1 + (int)(file_id >> 13 & 1);
 }
 
-static bool range_ok(struct sim_call *c, const struct tl_value *q)
+bool sim_file_range_ok(struct sim_call *c, const struct tl_value *q)
 {
     int64_t offset = tl_get_long(q, TLN_offset, 0);
     int64_t limit = tl_get_int(q, TLN_limit, 0);
@@ -122,11 +122,13 @@ struct tl_value *sim_upload_get_file(struct sim_call *c, const struct tl_value *
     int64_t id, n;
     uint8_t *bytes;
 
-    if (!range_ok(c, q))
+    if (!sim_file_range_ok(c, q))
         return NULL;
     id = file_of(c, location);
     if (!id)
         return NULL;
+    if (tl_get_bool(q, TLN_cdn_supported) && sim_cdn_has(c, id))
+        return sim_cdn_redirect(c, id, offset);
     n = TG_MAX(0, TG_MIN(limit, sim_world_file_size(w, id) - offset));
     bytes = tg_arena_bytes(c->arena, (size_t)TG_MAX(n, 1));
     if (!bytes)
@@ -156,21 +158,28 @@ static void add_hash(struct sim_call *c, struct tl_value *list, int64_t id, int6
     tl_set_copy(row, TLN_hash, hash, sizeof hash);
 }
 
-struct tl_value *sim_upload_get_hashes(struct sim_call *c, const struct tl_value *q)
+void sim_file_add_hashes(struct sim_call *c, struct tl_value *list, int64_t id, int64_t offset)
 {
-    int64_t offset = tl_get_long(q, TLN_offset, 0);
-    int64_t id = file_of(c, tl_get_obj(q, TLN_location));
-    struct tl_value *list;
-
-    if (!id)
-        return NULL;
-    if (offset < 0)
-        return sim_fail(c, "OFFSET_INVALID");
-    list = tl_vector(c->arena);
     offset -= offset % HASH_PIECE;
     for (int i = 0; i < HASHES && offset < sim_world_file_size(c->core->world, id); i++) {
         add_hash(c, list, id, offset);
         offset += HASH_PIECE;
     }
+}
+
+struct tl_value *sim_file_hashes(struct sim_call *c, int64_t id, int64_t offset)
+{
+    struct tl_value *list = tl_vector(c->arena);
+
+    if (offset < 0)
+        return sim_fail(c, "OFFSET_INVALID");
+    sim_file_add_hashes(c, list, id, offset);
     return list;
+}
+
+struct tl_value *sim_upload_get_hashes(struct sim_call *c, const struct tl_value *q)
+{
+    int64_t id = file_of(c, tl_get_obj(q, TLN_location));
+
+    return id ? sim_file_hashes(c, id, tl_get_long(q, TLN_offset, 0)) : NULL;
 }

@@ -16,6 +16,7 @@ static void add_dc(struct sim_call *c, struct tl_value *list, int dc, bool media
     tl_set_int(option, TLN_id, dc);
     tl_set_cstr(option, TLN_ip_address, c->core->host);
     tl_set_int(option, TLN_port, media ? c->core->media_port[dc] : c->core->port[dc]);
+    tl_set_true(option, TLN_cdn, dc == SIM_CDN);
 }
 
 /* Limits that clients read out of the configuration. */
@@ -68,6 +69,8 @@ struct tl_value *sim_help_config(struct sim_call *c, const struct tl_value *q)
     dcs = tl_set_vector(v, TLN_dc_options);
     for (int i = 0; i < 2 * SIM_DCS; i++) /* some clients take the first of a number */
         add_dc(c, dcs, i % SIM_DCS + 1, i >= SIM_DCS);
+    if (c->core->cdn_rsa)
+        add_dc(c, dcs, SIM_CDN, false);
     set_limits(v);
     tl_set_cstr(v, TLN_dc_txt_domain_name, "invalid");
     tl_set_cstr(v, TLN_me_url_prefix, "https://t.me/");
@@ -118,10 +121,20 @@ struct tl_value *sim_help_app_config(struct sim_call *c, const struct tl_value *
 
 struct tl_value *sim_help_cdn_config(struct sim_call *c, const struct tl_value *q)
 {
-    struct tl_value *v = tl_obj(c->arena, TLN_cdnConfig);
+    struct tl_value *v = tl_obj(c->arena, TLN_cdnConfig), *key;
+    struct tl_value *list = tl_set_vector(v, TLN_public_keys);
+    struct tg_buf pem;
 
     (void)q;
-    tl_set_vector(v, TLN_public_keys);
+    if (!c->core->cdn_rsa)
+        return v;
+    tg_buf_init(&pem, 16 << 10);
+    if (tg_rsa_key_write(tg_rsa_private_public(c->core->cdn_rsa), TG_RSA_PKCS1, &pem)) {
+        key = tl_add_new(list, TLN_cdnPublicKey);
+        tl_set_int(key, TLN_dc_id, SIM_CDN);
+        tl_set_copy(key, TLN_public_key, pem.data, pem.len);
+    }
+    tg_buf_done(&pem);
     return v;
 }
 

@@ -184,7 +184,7 @@ static tg_code dc_start(struct sim *sim, int id, bool media, uint16_t port, stru
     struct sim_dc *dc = media ? &sim->media[id] : &sim->dc[id];
     struct mt_server_options options = {
         .random = &sim->random,
-        .rsa = sim->rsa,
+        .rsa = id == SIM_CDN ? sim->cdn_rsa : sim->rsa,
         .proxy_secret = sim->set.proxy_secret ? sim->secret : NULL,
         .ctx = dc,
         .on_key = on_key,
@@ -276,6 +276,18 @@ static tg_code net_start(struct sim *sim, struct tg_error *err)
     return code;
 }
 
+/* Its key is told in the configuration, so a new one at each start will do. */
+static tg_code cdn_start(struct sim *sim, struct tg_error *err)
+{
+    if (!sim->set.cdn)
+        return TG_OK;
+    sim->cdn_rsa = tg_rsa_private_generate(&sim->random);
+    if (!sim->cdn_rsa)
+        return tg_fail(err, TG_NOMEM, "RSA key of the CDN");
+    sim->core.cdn_rsa = sim->cdn_rsa;
+    return dc_start(sim, SIM_CDN, false, 0, err);
+}
+
 static void on_wake(void *ctx)
 {
     struct sim *sim = ctx;
@@ -293,6 +305,8 @@ static tg_code start(struct sim *sim, struct tg_error *err)
         code = world_start(sim, err);
     if (code == TG_OK)
         code = net_start(sim, err);
+    if (code == TG_OK)
+        code = cdn_start(sim, err);
     if (code == TG_OK)
         code = tg_wake_new(sim->loop, on_wake, sim, &sim->wake, err);
     if (code == TG_OK)
@@ -376,6 +390,8 @@ void sim_free(struct sim *sim)
         tg_listener_close(sim->dc[id].listener);
         tg_listener_close(sim->media[id].listener);
     }
+    tg_listener_close(sim->dc[SIM_CDN].listener);
+    mt_server_free(sim->dc[SIM_CDN].mt);
     for (int id = 1; id <= SIM_DCS; id++) {
         mt_server_free(sim->dc[id].mt);
         mt_server_free(sim->media[id].mt);
@@ -389,6 +405,7 @@ void sim_free(struct sim *sim)
     sim_keys_free(sim->core.keys);
     sim_world_free(sim->core.world);
     tg_rsa_private_free(sim->rsa);
+    tg_rsa_private_free(sim->cdn_rsa);
     free(sim);
 }
 

@@ -71,14 +71,14 @@ struct sim_late {
 struct sim {
     struct sim_settings set;
     struct tg_random random;
-    struct tg_rsa_private *rsa;
+    struct tg_rsa_private *rsa, *cdn_rsa;
     uint8_t secret[16];
     struct sim_core core;
     struct tg_loop *loop;
     struct tg_timer *timer;
     int64_t timer_at_us;
     struct tg_wake *wake;
-    struct sim_dc dc[SIM_DCS + 1], media[SIM_DCS + 1]; /* by id */
+    struct sim_dc dc[SIM_CDN + 1], media[SIM_DCS + 1]; /* by id */
     struct sim_link *links;
     size_t n_links;
     uint64_t n_accepted, n_freed, n_rounds;

@@ -23,6 +23,7 @@
 #include "etl/extract_impl.h"
 #include "etl/media_disk.h"
 #include "etl/media_want.h"
+#include "telegram/cdn.h"
 #include "telegram/download.h"
 #include "telegram/message_file.h"
 
@@ -291,7 +292,8 @@ static void on_reply(void *ctx, const struct tgc_reply *reply)
     if (reply->code != TG_OK) {
         code = reply->code;
         err = *reply->err;
-        if (!reply->rpc_code && code != TG_NOT_FOUND) /* such as no address of its DC */
+        if (!reply->rpc_code && code != TG_NOT_FOUND && /* such as no address of its DC */
+            call->request.ask != TG_ASK_CDN_PART)
             g->trouble = OF_ACCOUNT;
         else
             code = tg_download_refused(g->download, &call->request, reply->rpc_text, &err);
@@ -316,7 +318,11 @@ static void no_memory_for(struct media_get *g)
 static void ask(struct media_get *g, const struct tg_file_request *request, int64_t now_us)
 {
     const struct tg_row *row = row_of(g->held, g->at);
-    struct tgc_request how = { .done = on_reply, .dc = request->dc };
+    struct tgc_request how = {
+        .done = on_reply,
+        .dc = request->dc,
+        .before_login = request->ask == TG_ASK_CDN_PART, /* a CDN knows nobody */
+    };
     int32_t id = (int32_t)row->id;
     struct media_call *call = g->call;
     struct tg_error err;
@@ -355,6 +361,36 @@ static void ask(struct media_get *g, const struct tg_file_request *request, int6
     }
 }
 
+/* ---- CDNs ---- */
+
+static void on_cdns(void *ctx, const struct tg_error *err)
+{
+    struct extract_account *a = ctx;
+
+    (void)err; /* files come from their own DCs then */
+    a->cdns = CDNS_TOLD;
+    extract_touch(a);
+}
+
+/* @return whether the next part may be asked for; if not, it is first asked where CDNs are */
+static bool cdn_ready(struct media_get *g, int64_t now_us)
+{
+    struct extract_account *a = g->account;
+    int32_t dc = tg_download_cdn(g->download);
+
+    if (!dc || tgc_knows_cdn(client_of(g), dc))
+        return true;
+    if (a->cdns == CDNS_UNKNOWN) {
+        a->cdns = CDNS_ASKED;
+        if (!tg_cdn_start(client_of(g), on_cdns, a, now_us))
+            no_memory_for(g);
+    } else if (a->cdns == CDNS_TOLD) {
+        tg_download_no_cdn(g->download); /* nobody knows that one */
+        return true;
+    }
+    return false;
+}
+
 /* Hands on what is here, and asks for more. */
 static void pump(struct extract_media *m, struct media_get *g, uint32_t parts_max, int64_t now_us)
 {
@@ -371,7 +407,7 @@ static void pump(struct extract_media *m, struct media_get *g, uint32_t parts_ma
         if (!tg_media_disk_write(m->disk, g->job, bytes, n))
             no_memory_for(g);
     }
-    while (!g->ended && g->account->n_parts < parts_max &&
+    while (!g->ended && g->account->n_parts < parts_max && cdn_ready(g, now_us) &&
            tg_download_next(g->download, &request) == TG_OK)
         ask(g, &request, now_us);
     if (g->ended || g->finishing || g->unwritten || !tg_download_ended(g->download))
@@ -391,8 +427,6 @@ static void begun(struct extract_run *r, struct media_get *g, int64_t done)
     g->download = tg_download_new(file_of(g->held, g->at), done, parts);
     if (!g->download)
         no_memory_for(g);
-    else
-        tg_download_no_cdn(g->download);
 }
 
 static void found(struct extract_run *r, struct media_get *g, const struct tg_media_file *f)

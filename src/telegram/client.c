@@ -253,6 +253,7 @@ void tgc_free(struct tgc *c)
     }
     free(c->gate);
     tg_circuits_done(&c->circuits);
+    tg_datacenter_done(&c->cdn);
     while (c->oldest)
         release(c, c->oldest);
     for (size_t i = 0; i < c->n_chunks; i++)
@@ -399,12 +400,12 @@ static bool handled(struct tgc *c, struct tgc_link *link, struct tgc_call_slot *
         repeat(c, call, 0);
         return true;
     case TGC_REBIND:
-        if (!c->options.pfs || ++call->migrations > MIGRATIONS_MAX)
+        if (!tgc_pfs(link) || ++call->migrations > MIGRATIONS_MAX)
             return false;
         if (link->bound) { /* else it went with a binding that was refused and is tried again */
             link->failed = true;
             tg_fail(&link->why, TG_NET, "%s", err->message); /* says nothing about the login */
-            tgc_link_forget_temp(c, link);
+            tgc_link_forget_temp(link);
         }
         repeat(c, call, 0);
         return true;

@@ -200,6 +200,14 @@ void tgc_share_closed(struct tgc *c, const char *method, int32_t dc, int64_t wai
 /** Gives back what is left: to be called once, before the end. */
 void tgc_share_leave(struct tgc *c);
 
+/**
+ * Tells where CDNs are and their keys. A CDN may be called with upload.getCdnFile alone, and as
+ * before_login. What was told before is forgotten. @param cdn  moved into the client
+ */
+void tgc_set_cdn(struct tgc *c, struct tg_datacenter *cdn);
+/** @return whether it is known where that CDN is */
+bool tgc_knows_cdn(const struct tgc *c, int32_t dc);
+
 /** All calls from now on are wrapped in invokeWithTakeout(id); 0 ends that. */
 void tgc_set_takeout(struct tgc *c, int64_t takeout_id);
 

@@ -37,6 +37,18 @@ void tgc_forget_login(struct tgc *c)
     tgc_save(c);
 }
 
+void tgc_set_cdn(struct tgc *c, struct tg_datacenter *cdn)
+{
+    tg_datacenter_done(&c->cdn);
+    c->cdn = *cdn;
+    *cdn = (struct tg_datacenter){ 0 };
+}
+
+bool tgc_knows_cdn(const struct tgc *c, int32_t dc)
+{
+    return tg_datacenter_address(&c->cdn, dc) != NULL;
+}
+
 static bool needs_login(const struct tgc *c, const struct tgc_call_slot *call, int32_t dc)
 {
     (void)c;

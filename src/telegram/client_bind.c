@@ -117,7 +117,7 @@ static void on_bind_error(struct tgc *c, struct tgc_link *link, const struct mt_
     }
     link->failed = true; /* the next connection makes another key */
     link->why = why;
-    tgc_link_forget_temp(c, link);
+    tgc_link_forget_temp(link);
     if (verdict == TGC_DEAD)
         tgc_logged_out(c, &why);
     else if (permanent_key_lost(c, link, event->text))
@@ -134,7 +134,7 @@ void tgc_on_bind_reply(struct tgc *c, struct tgc_link *link, const struct mt_eve
         link->bind_invalid = 0;
     } else {
         link->failed = true;
-        tgc_link_forget_temp(c, link);
+        tgc_link_forget_temp(link);
         tg_fail(&link->why, TG_PROTOCOL, "DC %d did not bind a temporary key", link->dc);
     }
 }

@@ -117,6 +117,7 @@ struct tgc {
     struct tg_circuits circuits;
     struct tgc_link *link[TG_DC_MAX]; /* same index as session->dc; NULL: not needed so far */
     int64_t takeout_id;
+    struct tg_datacenter cdn; /* CDNs, and all their keys */
     struct tg_dh_cache dh_cache; /* primes of servers that were tested */
     struct tgc_stats stats;
     struct mt_session *replying; /* during a done callback: whose buffer may be kept */
@@ -128,6 +129,12 @@ struct tgc {
 static inline int32_t tgc_call_dc(const struct tgc *c, const struct tgc_call_slot *call)
 {
     return call->dc ? call->dc : c->options.session->home_dc;
+}
+
+/* Whether a link's keys are temporary: a CDN takes no binding. */
+static inline bool tgc_pfs(const struct tgc_link *link)
+{
+    return link->client->options.pfs && !tgc_knows_cdn(link->client, link->dc);
 }
 
 /* client.c */
@@ -172,7 +179,7 @@ void tgc_link_tick(struct tgc *c, struct tgc_link *link, int64_t now_us);
 int64_t tgc_link_deadline(const struct tgc *c, const struct tgc_link *link);
 /* Drops the connection as soon as that can be, with session and temporary key. */
 void tgc_link_forget(struct tgc *c, struct tgc_link *link, const struct tg_error *why);
-void tgc_link_forget_temp(struct tgc *c, struct tgc_link *link);
+void tgc_link_forget_temp(struct tgc_link *link);
 void tgc_link_free(struct tgc_link *link); /* NULL is nothing */
 void tgc_handshake_packet(struct tgc *c, struct tgc_link *link, struct mt_packet *packet,
                           int64_t now_us);

@@ -55,7 +55,7 @@ struct tgc_link *tgc_link_of(struct tgc *c, int32_t dc)
     for (size_t i = 0; i < TG_DC_MAX; i++)
         if (dc && c->link[i] && c->link[i]->dc == dc)
             return c->link[i];
-    known = tg_datacenter_address(c->options.where, dc);
+    known = tg_datacenter_address(tgc_knows_cdn(c, dc) ? &c->cdn : c->options.where, dc);
     if (!known && !has_address(c->options.session, dc))
         return NULL;
     state = tg_session_dc(c->options.session, dc);
@@ -131,7 +131,7 @@ static void close_parts(struct tgc_link *link)
 static void forget_all(struct tgc *c, struct tgc_link *link)
 {
     link->forget = false;
-    tgc_link_forget_temp(c, link);
+    tgc_link_forget_temp(link);
     mt_session_free(link->session);
     link->session = NULL;
     tgc_requeue_link(c, link->dc);
@@ -232,9 +232,11 @@ static void send_plain(struct tgc *c, struct tgc_link *link, const struct tg_buf
 
 static void start_handshake(struct tgc *c, struct tgc_link *link, bool temporary, int64_t now_us)
 {
+    const struct tg_datacenter *where =
+        tgc_knows_cdn(c, link->dc) ? &c->cdn : c->options.where;
     struct mt_handshake_options options = {
-        .rsa = c->options.where->rsa,
-        .n_rsa = c->options.where->n_rsa,
+        .rsa = where->rsa,
+        .n_rsa = where->n_rsa,
         .dc = link->dc + (c->options.where->test ? TEST_DC : 0),
         .dh_cache = &c->dh_cache,
         .temp_expires_in = temporary ? (int32_t)c->options.temp_key_s : 0,
@@ -259,8 +261,8 @@ static void on_event(void *ctx, const struct mt_event *event);
 static void run_session(struct tgc *c, struct tgc_link *link, int64_t now_us)
 {
     const struct tg_dc_state *state = tgc_dc_state(c, link);
-    const struct mt_key *key = c->options.pfs ? &link->temp : &state->key;
-    const uint8_t *salt = c->options.pfs ? link->temp_salt : state->salt;
+    const struct mt_key *key = tgc_pfs(link) ? &link->temp : &state->key;
+    const uint8_t *salt = tgc_pfs(link) ? link->temp_salt : state->salt;
     struct mt_session_options options = {
         .random = c->options.random,
         .on_event = on_event,
@@ -276,7 +278,7 @@ static void run_session(struct tgc *c, struct tgc_link *link, int64_t now_us)
             tg_fail(&link->why, TG_NOMEM, "no memory for a session with DC %d", link->dc);
             return;
         }
-        link->bound = !c->options.pfs;
+        link->bound = !tgc_pfs(link);
     }
     enter(link, TGC_READY, now_us);
     link->was_ready |= link->bound;
@@ -292,7 +294,7 @@ static bool temp_key_stale(struct tgc *c, const struct tgc_link *link, int64_t n
 {
     int64_t server_us = now_us + tgc_dc_state(c, link)->time_offset_us;
 
-    return c->options.pfs &&
+    return tgc_pfs(link) &&
            link->temp.expires_at - c->options.temp_key_s / 4 <= server_us / TG_SECOND_US;
 }
 
@@ -383,11 +385,11 @@ void tgc_handshake_packet(struct tgc *c, struct tgc_link *link, struct mt_packet
     tg_buf_wipe(&body);
 }
 
-void tgc_link_forget_temp(struct tgc *c, struct tgc_link *link)
+void tgc_link_forget_temp(struct tgc_link *link)
 {
     mt_key_wipe(&link->temp);
     memset(&link->temp, 0, sizeof link->temp);
-    link->bound = !c->options.pfs;
+    link->bound = !tgc_pfs(link);
     if (link->binding && link->session)
         mt_session_cancel(link->session, link->bind_call); /* it was for that key */
     link->binding = link->inited = false;
@@ -397,8 +399,8 @@ void tgc_key_unknown(struct tgc *c, struct tgc_link *link)
 {
     bool handshake = link->state == TGC_KEY || link->state == TGC_TEMP_KEY;
 
-    if (handshake || (c->options.pfs && link->temp.expires_at)) {
-        tgc_link_forget_temp(c, link);
+    if (handshake || (tgc_pfs(link) && link->temp.expires_at)) {
+        tgc_link_forget_temp(link);
         return; /* the next connection makes another */
     }
     if (++link->n_key_unknown < KEY_UNKNOWN_MAX)
@@ -427,7 +429,7 @@ static void on_event(void *ctx, const struct mt_event *event)
     case MT_EVENT_SALT:
     case MT_EVENT_TIME:
         mt_session_state(link->session, &state);
-        if (!c->options.pfs)
+        if (!tgc_pfs(link))
             memcpy(tgc_dc_state(c, link)->salt, state.salt, 8);
         else
             memcpy(link->temp_salt, state.salt, 8);
@@ -471,7 +473,7 @@ void tgc_link_tick(struct tgc *c, struct tgc_link *link, int64_t now_us)
             rest(link, now_us);
         tgc_bind_when_due(link, now_us);
         if (temp_key_stale(c, link, now_us) && (link->bound || tgc_waits_to_bind(link))) {
-            tgc_link_forget_temp(c, link);
+            tgc_link_forget_temp(link);
             tg_fail(&why, TG_NET, "renewing the temporary key of DC %d", link->dc);
             tgc_link_drop(c, link, &why, now_us);
             return;

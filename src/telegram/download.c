@@ -78,6 +78,11 @@ uint32_t tg_download_lies(const struct tg_download *d)
     return d->lies;
 }
 
+int32_t tg_download_cdn(const struct tg_download *d)
+{
+    return d->in_cdn ? d->cdn.dc : 0;
+}
+
 void tg_download_no_cdn(struct tg_download *d)
 {
     d->no_cdn = true;

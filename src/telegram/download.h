@@ -76,6 +76,8 @@ void *tg_download_take(struct tg_download *d, size_t *ret_len);
 
 /** What befell it: CDN parts that were not what they should be. */
 uint32_t tg_download_lies(const struct tg_download *d);
+/** @return the CDN that it comes from now; 0: none. It must be known before the next request. */
+int32_t tg_download_cdn(const struct tg_download *d);
 /** Ends what a CDN has to do with it: it cannot be reached, say. */
 void tg_download_no_cdn(struct tg_download *d);
 

@@ -109,8 +109,8 @@ class Media(MediaCase):
 class Trouble(MediaCase):
     """The same through faults of the server."""
 
-    def run_through(self, faults, *more):
-        sim = kit.Sim(self.dir / "dc", *self.sim_args, "--faults", faults)
+    def run_through(self, faults, *more, sim_args=()):
+        sim = kit.Sim(self.dir / "dc", *self.sim_args, "--faults", faults, *sim_args)
         self.addCleanup(sim.stop)
         session = self.dir / "mine.session"
         a = sim.account()
@@ -132,6 +132,16 @@ class Trouble(MediaCase):
     def test_network_and_server_trouble(self):
         sim, _ = self.run_through("drop=0.01,500=0.02,garbage=0.005,dup=0.02,only=upload.getFile")
         self.check(sim.chats(sim.account()))
+
+    def test_a_cdn_that_lacks_files_lies_and_forgets(self):
+        sim, done = self.run_through("cdn-lie=0.1,cdn-token=0.1", sim_args=("--cdn", "70"))
+        self.check(sim.chats(sim.account()))
+        stats = sim.stats()
+        self.assertGreater(stats["methods"]["upload.getCdnFile"]["calls"], 50)
+        self.assertGreater(stats["methods"]["upload.reuploadCdnFile"]["calls"], 10)
+        self.assertGreater(stats["faults"]["cdn-lie"], 3)
+        self.assertGreater(stats["faults"]["cdn-token"], 3)
+        self.assertEqual(done["media_missing"], 0)
 
     def test_floods(self):
         sim, done = self.run_through("flood=0.02,most=5,only=upload.getFile")

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cdn.c - see cdn.h
+ *
+ * A CDN that has no key, and a key of a CDN that has no address, are of no use and left out; so is
+ * a number that one of Telegram's own DCs has.
+ */
+#include "telegram/cdn.h"
+
+#include <stdlib.h>
+
+#include "telegram/request.h"
+
+enum { ARENA_MAX = 4 << 20 };
+
+struct cdn_op {
+    struct tgc *client;
+    void (*done)(void *ctx, const struct tg_error *err);
+    void *ctx;
+    struct tg_datacenter found;
+};
+
+static void end(struct cdn_op *op, const struct tg_error *err)
+{
+    struct cdn_op kept = *op;
+
+    free(op);
+    if (!err)
+        tgc_set_cdn(kept.client, &kept.found);
+    tg_datacenter_done(&kept.found);
+    kept.done(kept.ctx, err);
+}
+
+static bool ask(struct cdn_op *op, uint32_t query, const char *method, tgc_done done,
+                int64_t now_us)
+{
+    struct tgc_request how = { .method = method, .done = done, .ctx = op };
+    struct tg_arena arena;
+    bool ok;
+
+    tg_arena_init(&arena, ARENA_MAX);
+    ok = tg_request(op->client, tl_obj(&arena, query), &how, now_us) != 0;
+    tg_arena_done(&arena);
+    return ok;
+}
+
+static void read_config(struct cdn_op *op, const struct tl_value *config)
+{
+    const struct tl_value *list = tl_get_vector(config, TLN_dc_options);
+
+    for (uint32_t i = 0; i < tl_len(list); i++) {
+        const struct tl_value *o = tl_item(list, i);
+        struct tg_str ip = tl_get_str(o, TLN_ip_address);
+        int32_t port = tl_get_int(o, TLN_port, 0), id = tl_get_int(o, TLN_id, 0);
+        char host[64];
+
+        if (!tl_get_bool(o, TLN_cdn) || tl_get_bool(o, TLN_ipv6) || ip.len >= sizeof host ||
+            port <= 0 || port > UINT16_MAX ||
+            tg_datacenter_address(&tgc_session(op->client)->where, id))
+            continue;
+        memcpy(host, ip.at, ip.len);
+        host[ip.len] = 0;
+        tg_datacenter_add(&op->found, id, host, (uint16_t)port);
+    }
+}
+
+static void read_keys(struct cdn_op *op, const struct tl_value *config)
+{
+    const struct tl_value *list = tl_get_vector(config, TLN_public_keys);
+
+    for (uint32_t i = 0; i < tl_len(list); i++) {
+        const struct tl_value *k = tl_item(list, i);
+        struct tg_str pem = tl_get_str(k, TLN_public_key);
+        struct tg_rsa_key key;
+        struct tg_error ignored;
+
+        if (tg_datacenter_address(&op->found, tl_get_int(k, TLN_dc_id, 0)) &&
+            tg_rsa_key_parse(pem.at, pem.len, &key, &ignored) == TG_OK)
+            tg_datacenter_add_key(&op->found, key.n, sizeof key.n, key.e);
+    }
+}
+
+static void on_keys(void *ctx, const struct tgc_reply *reply)
+{
+    struct cdn_op *op = ctx;
+    const struct tl_value *v = NULL;
+    struct tg_arena arena;
+    struct tg_error err;
+
+    tg_arena_init(&arena, ARENA_MAX);
+    if (reply->code != TG_OK)
+        err = *reply->err;
+    else if ((v = tg_reply_value(op->client, reply, &arena, &err)))
+        read_keys(op, v);
+    tg_arena_done(&arena);
+    end(op, v ? NULL : &err);
+}
+
+static void on_config(void *ctx, const struct tgc_reply *reply)
+{
+    struct cdn_op *op = ctx;
+    const struct tl_value *v = NULL;
+    struct tg_arena arena;
+    struct tg_error err;
+
+    tg_arena_init(&arena, ARENA_MAX);
+    if (reply->code != TG_OK)
+        err = *reply->err;
+    else if ((v = tg_reply_value(op->client, reply, &arena, &err)))
+        read_config(op, v);
+    tg_arena_done(&arena);
+    if (v && !ask(op, TLN_help_getCdnConfig, "help.getCdnConfig", on_keys, reply->now_us)) {
+        tg_fail(&err, TG_NOMEM, "no memory to ask for CDNs");
+        v = NULL;
+    }
+    if (!v)
+        end(op, &err);
+}
+
+bool tg_cdn_start(struct tgc *c, void (*done)(void *ctx, const struct tg_error *err), void *ctx,
+                  int64_t now_us)
+{
+    struct cdn_op *op = calloc(1, sizeof *op);
+
+    if (!op)
+        return false;
+    op->client = c;
+    op->done = done;
+    op->ctx = ctx;
+    if (ask(op, TLN_help_getConfig, "help.getConfig", on_config, now_us))
+        return true;
+    free(op);
+    return false;
+}
