@@ -4,8 +4,8 @@ sinks - how fast each destination takes rows, beside the plain client tool of th
 
 Both are given the same rows of one extracted chat: tgdata's writer as rows in memory (bench_sink
 measures its writes and commits alone; 10,000 rows a commit), the tool as a CSV file with the same
-columns (psql's \\copy, sqlite3's .import), into a table of the same columns, types and key.
-Client and tool have core 0, a server core 1.
+columns (psql's \\copy, sqlite3's .import, pyarrow, DuckDB), into a table of the same columns, types
+and key, or a Parquet file with the same ones. Client and tool have core 0, a server core 1.
 """
 import csv
 import glob
@@ -18,6 +18,7 @@ import subprocess
 import time
 
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DEPS = os.environ.get('TG_DEPS', os.path.join(REPO, '.deps'))
 
 
 def pin(core):
@@ -89,6 +90,9 @@ class Sinks:
         schema = subprocess.run([os.path.join(build, 'tgdata'), 'schema', '--json'], check=True,
                                 stdout=subprocess.PIPE, text=True).stdout
         fields = json.loads(schema)
+        self.schema = os.path.join(tmp, 'schema.json')
+        with open(self.schema, 'w', encoding='utf-8') as file:
+            file.write(schema)
         self.columns = [f['name'] for f in (fields['fields'] if isinstance(fields, dict)
                                             else fields)]
         self.csv = os.path.join(tmp, 'rows.csv')
@@ -124,6 +128,23 @@ class Sinks:
                         '.mode csv', f'.import {self.csv} messages'])
         self.line('sqlite3 .import', tool, run)
 
+    def column_tool(self, name, what, target, ours):
+        """A tool of bench/peers/columns.py; it measures itself, without the start of Python."""
+        argv = [os.path.join(DEPS, 'readers', 'bin', 'python'),
+                os.path.join(REPO, 'bench', 'peers', 'columns.py'), what, self.csv, target,
+                self.schema]
+        self.line(name, json.loads(measure(argv)['out']), ours)
+
+    def parquet(self):
+        run = self.ours('tgdata  parquet:', f'parquet:{self.tmp}/ours.pq')
+        self.column_tool('pyarrow', 'arrow', f'{self.tmp}/arrow.parquet', run)
+        self.column_tool('DuckDB copy to', 'duckdb', f'{self.tmp}/duckdb.parquet', run)
+
+    def duckdb(self):
+        env = {**os.environ, 'TGDATA_DUCKDB': os.path.join(DEPS, 'duckdb', 'libduckdb.so')}
+        run = self.ours('tgdata  duckdb:', f'duckdb:{self.tmp}/ours.duckdb', env=env)
+        self.column_tool('DuckDB insert from read_csv', 'table', f'{self.tmp}/tool.duckdb', run)
+
     def postgres(self):
         server = Server(os.path.join(self.tmp, 'pg'))
         try:
@@ -143,7 +164,9 @@ class Sinks:
                  f' {"tool":>8}')
         self.ours('tgdata  ndjson:', f'ndjson:{self.tmp}/ours')
         self.ours('tgdata  csv:', f'csv:{self.tmp}/ours.csv')
+        self.parquet()
         self.sqlite()
+        self.duckdb()
         self.postgres()
         self.say('  MB/s: of the CSV file; tool: how fast it is beside tgdata (goal: at most 1x)')
         return self.result
