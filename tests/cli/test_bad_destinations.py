@@ -96,6 +96,25 @@ class Sqlite(Place):
         return self.sql("select chat_id, id from messages")
 
 
+class Duckdb(Place):
+    env, disk = {"TGDATA_DUCKDB": str(duck.LIBRARY)}, "32m"
+
+    def __init__(self, case):
+        super().__init__(case)
+        self.folder = self.dir / "out"
+        self.folder.mkdir()
+        self.file = self.folder / "out.duckdb"
+        self.to = f"duckdb:{self.file}?busy-timeout=200ms"
+
+    def sql(self, sql):
+        duck.run("import duckdb, sys; duckdb.connect(sys.argv[1]).execute(sys.argv[2])", self.file,
+                 sql)
+
+    def ids(self):
+        return [(r["chat_id"], r["id"]) for r in duck.Duck.ask(
+            "select chat_id, id from messages", self.file)]
+
+
 class SqliteState(Place):
     def __init__(self, case):
         super().__init__(case)
@@ -169,7 +188,8 @@ def full_disk(place):
     """What is there is moved to a file system that is full."""
     kept = place.folder.with_name("kept")
     shutil.copytree(place.folder, kept)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place.folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={getattr(place, 'disk', '1m')}", "tmpfs",
+                    place.folder], check=True)
     try:
         shutil.copytree(kept, place.folder, dirs_exist_ok=True)
         with contextlib.suppress(OSError), (place.folder / "ballast").open("wb") as ballast:
@@ -241,6 +261,20 @@ def locked(place):
         db.execute("begin exclusive")
         yield {}
         db.execute("rollback")
+
+
+@contextlib.contextmanager
+def held(place):
+    """Another process has the file open."""
+    holder = subprocess.Popen(
+        [duck.READERS, "-c", "import duckdb, sys; db = duckdb.connect(sys.argv[1]);"
+         "print('open', flush=True); sys.stdin.read()", place.file], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE)
+    try:
+        holder.stdout.readline()
+        yield {}
+    finally:
+        holder.communicate()
 
 
 @contextlib.contextmanager
@@ -328,6 +362,23 @@ FAULTS = (
         ["alter table messages rename to kept", "create table messages(x)"],
         ["drop table messages", "alter table kept rename to messages"]), 7,
      ["messages", "no column"]),
+
+    (Duckdb, "no name", given(to="duckdb:"), 2, ["no file"]),
+    (Duckdb, "no name of a table", given(to=lambda p: f"duckdb:{p.file}?table=a-b"), 2,
+     ["'a-b' is no name"]),
+    (Duckdb, "no library", given(env={"TGDATA_DUCKDB": "/none/libduckdb.so"}), 4,
+     ["cannot be loaded", "/none/libduckdb.so"]),
+    (Duckdb, "no library of DuckDB", given(env={"TGDATA_DUCKDB": "libm.so.6"}), 4,
+     ["libm.so.6", "no library of DuckDB"]),
+    (Duckdb, "a folder that is gone", gone, 10, ["holds 0 messages", "out.duckdb"]),
+    (Duckdb, "no database", noise_in(lambda p: p.file), 8, ["out.duckdb"]),
+    (Duckdb, "full disk", full_disk, 7, ["out.duckdb", "o space left"]),
+    (Duckdb, "no permission", not_allowed, 7, ["out.duckdb", "ermission denied"]),
+    (Duckdb, "another process has it", held, 7, ["out.duckdb", "lock"]),
+    (Duckdb, "a column of another type", sql(
+        ["alter table {t} rename column views to kept", "alter table {t} add column views varchar"],
+        ["alter table {t} drop column views", "alter table {t} rename column kept to views"]), 7,
+     ["views", "VARCHAR", "BIGINT"]),
 
     (SqliteState, "no name", given(state="sqlite:"), 2, ["no file"]),
     (SqliteState, "no database", noise_in(lambda p: p.file), 8, ["state.db"]),
@@ -481,9 +532,15 @@ class Files(Faults, Case):
     of = (Ndjson, Csv)
 
 
-@unittest.skipUnless(duck.there(), "tests/interop/setup readers installs what reads the files")
-class FilesOfColumns(Faults, Case):
-    of = (Parquet,)
+@unittest.skipUnless(duck.there() and duck.LIBRARY.exists(),
+                     "tests/interop/setup readers duckdb installs them")
+class InColumns(Faults, Case):
+    of = (Parquet, Duckdb)
+
+    @classmethod
+    def tearDownClass(cls):
+        duck.Duck.end()
+        super().tearDownClass()
 
 
 class InSqlite(Faults, Case):

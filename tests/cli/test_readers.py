@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""examples/readers on what each destination wrote: all give the answer that the rows themselves do."""
+"""examples/readers on what each destination wrote: all give the answer that the rows do."""
 import csv
 import pathlib
 import subprocess
