@@ -13,6 +13,7 @@ import re
 import subprocess
 
 from kit import PASSWORD, Case, PostgresServer, Redis, main, rows, start, tgdata, wait_for
+from s3 import S3
 
 KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
 SEED = int(os.environ.get("TGDATA_TEST_SEED", "1"))
@@ -83,10 +84,12 @@ class Copies(StateCase):
         super().setUpClass()
         cls.redis = Redis(cls.top / "redis") if "hiredis" in BUILT_IN else None
         cls.postgres = PostgresServer(cls.top / "pg") if "libpq" in BUILT_IN else None
+        there = S3.is_installed() and "store s3" in BUILT_IN
+        cls.s3 = S3(cls.top / "s3") if there else None
 
     @classmethod
     def tearDownClass(cls):
-        for server in (cls.redis, cls.postgres):
+        for server in (cls.redis, cls.postgres, cls.s3):
             if server:
                 server.stop()
         super().tearDownClass()
@@ -99,6 +102,8 @@ class Copies(StateCase):
             found.append(f"{self.redis.url()}?prefix={name}")
         if self.postgres:
             found.append(f"postgres:{self.postgres.address()}?prefix={name}")
+        if self.s3:
+            found.append(f"s3://bucket/{name}?endpoint={self.s3.endpoint}")
         return found
 
     def test_a_job_goes_round_all_stores(self):
