@@ -108,6 +108,8 @@ static tg_code unknown(const struct tg_option *table, const char *name, struct t
 }
 
 /* Writes a number as the user would: "64MiB", "30s". */
+static const char forever[] = "forever";
+
 static void show(char out[32], const struct tg_option *row, int64_t v)
 {
     static const struct {
@@ -124,6 +126,10 @@ static void show(char out[32], const struct tg_option *row, int64_t v)
 
     if (row->type == TG_OPT_TIME && tg_time_utc(out, v))
         return;
+    if (row->type == TG_OPT_MS && v == INT64_MAX) {
+        snprintf(out, 32, "%s", forever);
+        return;
+    }
     for (size_t i = 0; i < TG_COUNT(unit); i++) {
         if (unit[i].type == row->type && v && v % unit[i].factor == 0) {
             snprintf(out, 32, "%lld%s", (long long)(v / unit[i].factor), unit[i].unit);
@@ -172,7 +178,9 @@ static tg_code set_number(const struct tg_option *row, int64_t *member, const ch
     int64_t v;
     tg_code code;
 
-    if (!parse(text, &v))
+    if (row->type == TG_OPT_MS && row->max < row->min && strcmp(text, forever) == 0)
+        v = INT64_MAX;
+    else if (!parse(text, &v))
         return malformed(row, text, takes, err);
     code = check_bounds(row, v, text, err);
     if (code == TG_OK)

@@ -17,7 +17,7 @@ enum tg_option_type {
     TG_OPT_SECRET,   /* const char *; never printed */
     TG_OPT_I64,      /* int64_t */
     TG_OPT_SIZE,     /* int64_t bytes: "64MiB" */
-    TG_OPT_MS,       /* int64_t milliseconds: "30s" */
+    TG_OPT_MS,       /* int64_t milliseconds: "30s"; without an upper bound also "forever" */
     TG_OPT_BOOL,     /* bool; a bare flag on the command line */
     TG_OPT_TIME,     /* int64_t Unix seconds: "2024-01-15" */
     TG_OPT_CHOICE,   /* int64_t: index into the words of `choices` */

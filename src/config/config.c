@@ -154,6 +154,11 @@ static const struct tg_option extract_table[] = {
             "how long a run that died keeps others from its job"),
     EXTRACT(credit_bytes, "buffer", SIZE, "16MiB", 1 << 20, INT64_C(1) << 34, "SIZE",
             "batches between network and destination at most"),
+    EXTRACT(destination_wait_ms, "destination-wait", MS, "forever", 0, -1, "TIME",
+            "how long a destination that fails for a while is waited for; a time given also covers "
+            "one that is not there at the start, or full; 0 ends the run at once"),
+    EXTRACT(spill_bytes, "spill", SIZE, "256MiB", 0, INT64_C(1) << 44, "SIZE",
+            "of temporary file (TMPDIR) that takes what is read meanwhile; 0 stops reading"),
     EXTRACT(keep_checkpoints, "keep-checkpoints", I64, "100", 1, 1000000, "N",
             "checkpoints of a chat that are kept for rollback"),
     EXTRACT(fallback, "fallback", STR, NULL, 0, 0, "LIST",

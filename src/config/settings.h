@@ -83,6 +83,8 @@ struct tg_extract_settings {
     int64_t in_flight;
     int64_t lease_ms;
     int64_t credit_bytes;
+    int64_t destination_wait_ms; /* INT64_MAX: for ever */
+    int64_t spill_bytes;
     int64_t keep_checkpoints;
     const char *fallback;
     const char *media;       /* directory for files; NULL: they are not fetched */

@@ -353,6 +353,8 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
         .by_chat = r->by_chat,
         .circuit = tg_account_breaker(account),
         .circuit_fails = account->circuit_open == TG_CIRCUIT_OPEN_FAIL,
+        .sink_wait_ms = r->settings->destination_wait_ms,
+        .spill_bytes = r->settings->spill_bytes,
         .n_chats = extract_workers(r),
         .nonce = (uint32_t)tg_random_u64(&random),
         .unix_us = tg_clock_unix_us,

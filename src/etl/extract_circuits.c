@@ -76,18 +76,25 @@ void extract_circuit_news(struct extract_run *r)
     struct tg_taker_news news;
 
     while (tg_pipeline_news(r->pipeline, &news)) {
-        r->sink_open = news.change.to == TG_BREAKER_OPEN;
-        extract_circuit_changed(r, &news.change);
-        tg_account_tell_circuit(r->accounts[0], &news.change);
+        switch (news.what) {
+        case TG_TAKER_CIRCUIT:
+            r->sink_open = news.change.to == TG_BREAKER_OPEN;
+            extract_circuit_changed(r, &news.change);
+            tg_account_tell_circuit(r->accounts[0], &news.change);
+            break;
+        case TG_TAKER_AWAY:
+            r->sink_away = true;
+            tg_account_note(r->accounts[0], TG_NOTE_WARNING, 0,
+                            "the destination is waited for: %s", news.err.message);
+            break;
+        case TG_TAKER_BACK:
+            r->sink_away = false;
+            tg_account_note(r->accounts[0], TG_NOTE_INFO, 0,
+                            "the destination takes rows again, after %.3g s",
+                            (double)news.away_us / 1e6);
+            break;
+        }
     }
-}
-
-bool extract_circuit_sink(const struct extract_run *r, tg_code code)
-{
-    const struct tg_breaker_options *o = &r->circuits.options;
-
-    return (o->failure_threshold || o->rate_permille) && !r->hooks->batch &&
-           tg_circuit_sink_passes(code);
 }
 
 int64_t extract_circuit_wait(const struct extract_run *r, int64_t chat_id)

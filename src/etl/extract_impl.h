@@ -215,6 +215,7 @@ struct extract_run {
 
     struct tg_circuit_chats circuits; /* of the chats; clients ask them */
     bool sink_open;                   /* the destination's breaker is, as far as it was told */
+    bool sink_away;                   /* it fails, and is waited for */
 
     struct tg_store store;
     struct tg_letters letters;
@@ -345,11 +346,8 @@ tg_code extract_circuits_open(struct extract_run *r, struct tg_error *err);
 void extract_circuits_close(struct extract_run *r);
 /** A breaker changed its state: counted; a chat's is kept. */
 void extract_circuit_changed(struct extract_run *r, const struct tg_circuit_change *change);
-/** Tells and counts what has become of the destination's breaker. */
+/** Tells and counts what has become of the destination and its breaker. */
 void extract_circuit_news(struct extract_run *r);
-/** @return whether a chat that failed so is tried again, since it was the destination's trouble,
- *  which may pass */
-bool extract_circuit_sink(const struct extract_run *r, tg_code code);
 /** @return how long the chat's own breaker lets nobody ask about it, microseconds */
 int64_t extract_circuit_wait(const struct extract_run *r, int64_t chat_id);
 /** @return whether server trouble met with that chat is the chat's own: its breaker is not closed

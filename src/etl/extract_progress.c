@@ -133,7 +133,7 @@ void extract_tell_progress(struct extract_run *r, bool done)
         fill_chat(r->lane[i], &chat[p.n_at_work++]);
     fill_first(r, &p);
     mind_takeouts(r, &p);
-    if (r->sink_open)
+    if (r->sink_open || r->sink_away)
         p.waiting_for = "destination";
     r->hooks->progress(r->hooks->ctx, &p);
     free(chat);

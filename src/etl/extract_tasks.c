@@ -331,12 +331,6 @@ static void lane_failed(struct extract_run *r, struct extract_lane *lane)
             extract_task_failed(r, t, a, err);
         return;
     }
-    if (extract_circuit_sink(r, err->code)) {
-        extract_task_queue(r, t, EXTRACT_RETRY_US);
-        tg_account_note(a->account, TG_NOTE_RETRY, (double)EXTRACT_RETRY_US / 1e6,
-                        "'%s' is tried again: %s", t->chat.title, err->message);
-        return;
-    }
     t->attempts++;
     t->shunned |= extract_bit(a);
     delay = own && err->code == TG_CIRCUIT ? -1 : retry_delay(r, t, err);

@@ -49,7 +49,12 @@ tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pip
         .nonce = options->nonce,
         .by_chat = options->by_chat,
         .circuit = { .options = options->circuit, .fails = options->circuit_fails },
+        .wait = { .most_ms = options->sink_wait_ms,
+                  .first_us = options->sink_pause_us,
+                  .meanwhile = pipeline_spill,
+                  .ctx = p },
     };
+    pipeline_spill_init(p);
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->taker.circuit.lock, NULL);
     p->batches_max = BATCHES_BEHIND - 1 + TG_MAX(options->n_chats, (size_t)1);
@@ -326,6 +331,7 @@ void tg_pipeline_free(struct tg_pipeline *p)
     if (tg_taker_end(&p->taker, &ignored) != TG_OK) {
         /* nothing was left to commit: the thread has done it, or there was none */
     }
+    pipeline_spill_done(p);
     for (size_t i = 0; i < p->n_pool; i++)
         tg_batch_free(p->pool[i]);
     free(p->pool);

@@ -41,6 +41,8 @@ struct tg_pipeline_options {
     bool by_chat;                      /* see struct tg_taker */
     struct tg_breaker_options circuit; /* see struct tg_taker_circuit */
     bool circuit_fails;
+    int64_t sink_wait_ms, sink_pause_us; /* see struct tg_taker_wait */
+    int64_t spill_bytes;               /* see pipeline_spill.c; 0: nothing is */
     size_t n_chats;                    /* that may be at work at once; 0: 1 */
     uint32_t nonce;                    /* random: tells this run from others (struct tg_fence) */
     int64_t (*unix_us)(void);
@@ -109,6 +111,7 @@ struct tg_pipeline_state {
     uint64_t rows, batches, commits, bytes_out;
     uint64_t fallback_rows;      /* besides `rows` */
     uint32_t n_out;              /* batches that are out */
+    uint64_t spilled;            /* batches that went to a temporary file */
 };
 void tg_pipeline_state(struct tg_pipeline *p, struct tg_pipeline_state *ret);
 

@@ -166,34 +166,48 @@ static bool needs_sink(struct tg_pipeline *p, const struct pipeline_item *item)
 
 static tg_code try_work(struct tg_pipeline *p, struct pipeline_item *item, struct tg_error *err)
 {
-    tg_code code;
+    tg_code code = needs_sink(p, item) ? tg_taker_await_sink(&p->taker, err) : TG_OK;
 
-    do {
-        code = needs_sink(p, item) ? tg_taker_await_sink(&p->taker, err) : TG_OK;
-        if (code != TG_OK)
-            break;
-        code = work(p, item, err);
-        if (code == TG_OK || item->kind != ITEM_LIST)
-            return code;
-    } while (tg_taker_try_again(&p->taker, code));
+    if (code == TG_OK)
+        code = pipeline_take_back(p, item, err);
+    if (code == TG_OK)
+        return work(p, item, err);
     p->taker.failed = true;
     return code;
 }
 
 /* Works an item off and gives everything in it back. */
-static tg_code take_item(struct tg_pipeline *p, struct pipeline_item *item, uint64_t bytes,
-                         bool drop, struct tg_error *err)
+static tg_code take_item(struct tg_pipeline *p, struct pipeline_item *item, bool drop,
+                         struct tg_error *err)
 {
     tg_code code = drop ? TG_OK : try_work(p, item, err);
 
     publish(p, code == TG_OK ? NULL : err);
-    if (item->batch)
-        pipeline_give_back(p, item->batch, bytes);
+    pipeline_drop_batch(p, item);
     tg_buf_done(&item->record);
     free(item);
     pthread_mutex_lock(&p->lock);
     p->n_queued--;
     pthread_mutex_unlock(&p->lock);
+    return code;
+}
+
+/* What was taken aside goes first. @return as tg_queue_pop */
+static tg_code next_item(struct tg_pipeline *p, int64_t wait_us, struct pipeline_item **ret)
+{
+    void *popped = pipeline_held(p);
+    uint64_t bytes;
+    tg_code code;
+
+    if (popped) {
+        *ret = popped;
+        return TG_OK;
+    }
+    code = tg_queue_pop(p->queue, wait_us, &popped, &bytes);
+    if (code == TG_OK) {
+        *ret = popped;
+        (*ret)->bytes = bytes;
+    }
     return code;
 }
 
@@ -205,15 +219,14 @@ void *pipeline_thread(void *arg)
     bool failed = false;
 
     for (;;) {
-        void *popped;
-        uint64_t bytes;
         int64_t wait_us = failed ? INT64_MAX : TG_MAX(t->renew_us - t->unix_us(), TG_MS_US);
-        tg_code code = tg_queue_pop(p->queue, wait_us, &popped, &bytes);
+        struct pipeline_item *item;
+        tg_code code = next_item(p, wait_us, &item);
 
         if (code == TG_END)
             break;
         if (code == TG_OK) {
-            failed |= take_item(p, popped, bytes, failed, &err) != TG_OK;
+            failed |= take_item(p, item, failed, &err) != TG_OK;
         } else if (failed || tg_taker_renew(t, &err) == TG_OK) {
             continue; /* the lease must not run out while nothing comes */
         } else {

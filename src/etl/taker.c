@@ -42,12 +42,13 @@ static void go_on_behind(struct tg_taker_chat *c)
         c->next.covered_from = c->next.cursor.id + 1;
     c->next.rows = 0;
     c->dirty = false;
+    c->hand_from = c->hand_to;
+    tg_staged_clear(&c->kept);
 }
 
 static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete,
                       struct tg_error *err)
 {
-    const struct tg_sink *sink = c->sink;
     tg_code code = tg_taker_renew(t, err);
 
     if (code == TG_OK)
@@ -59,10 +60,7 @@ static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete
     c->next.complete = complete;
     if (c->fallback)
         c->next.covered_from = c->next.cursor.id + 1; /* nothing proves that nothing is missing */
-    if (t->letters)
-        t->letters->chat_id = c->next.cursor.chat_id;
-    if (sink)
-        code = tg_taker_sink_did(t, sink->ops->commit(sink->self, &c->next, err), true, err);
+    code = tg_taker_put_commit(t, c, err);
     if (code != TG_OK)
         return code;
     c->checkpoint.commit = c->next;
@@ -81,15 +79,10 @@ static tg_code write_rows(struct tg_taker *t, struct tg_taker_chat *c, const str
                           size_t from, size_t to, struct tg_error *err)
 {
     const struct tg_row *last = &b->row[to - 1];
-    const struct tg_sink *sink = c->sink;
-    tg_code code = TG_OK;
+    tg_code code;
 
     assert(from < to && to <= b->n);
-    if (t->letters)
-        t->letters->chat_id = c->next.cursor.chat_id;
-    if (sink)
-        code = tg_taker_sink_did(t, sink->ops->write(sink->self, b, from, to - from, err), false,
-                                 err);
+    code = tg_taker_put_rows(t, c, b, from, to, err);
     if (code != TG_OK)
         return code;
     c->next.rows += to - from;
@@ -290,6 +283,7 @@ static void drop_chat(struct tg_taker *t, struct tg_taker_chat *c)
     t->chat[i] = t->chat[--t->n_chats];
     tg_taker_release_chat(t, c);
     tg_checkpoint_done(&c->checkpoint);
+    tg_staged_done(&c->kept);
     free(c);
 }
 
@@ -329,11 +323,11 @@ tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *
     tg_code code;
 
     assert(!t->failed && c);
-    t->circuit.passing = false;
     code = take_batch(t, c, b, err);
+    if (code == TG_OK)
+        code = tg_taker_keep_rows(t, c, err);
     if (code != TG_OK) {
-        if (!tg_taker_sink_passes(t, code))
-            note_failure(t, c, b, err);
+        note_failure(t, c, b, err);
         chat_failed(t, c, code);
     }
     return code;
@@ -392,7 +386,7 @@ tg_code tg_taker_stand(struct tg_taker *t, const struct tg_job_chat *chat,
                                       &stored, err);
 
     if (code == TG_OK && tg_sink_remembers(sink))
-        code = tg_taker_sink_did(t, tg_sink_last(sink, chat->id, &there, err), false, err);
+        code = tg_taker_last_commit(t, sink, chat->id, &there, err);
     if (code == TG_OK || (code == TG_END && stored.commit.seq))
         code = check_behind(t, &stored, &there, err);
     *ret = there.seq > stored.commit.seq ? there : stored.commit;
@@ -425,8 +419,7 @@ static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat
     if (code != TG_OK && code != TG_END)
         return code;
     if (tg_sink_remembers(sink))
-        code = tg_taker_sink_did(t, sink->ops->attach(sink->self, chat_id, &fence, &c->next, err),
-                                 false, err);
+        code = tg_taker_attach(t, c, &fence, err);
     else
         c->next = stored->commit;
     if (c->fallback && code == TG_END)
@@ -457,6 +450,7 @@ static struct tg_taker_chat *add_chat(struct tg_taker *t, const struct tg_job_ch
     c->job = settings_of(t, chat);
     c->fallback = fallback;
     c->sink = fallback ? t->fallback_sink : t->sink;
+    tg_staged_init(&c->kept, &t->wait.room);
     t->chat[t->n_chats++] = c;
     return c;
 }
@@ -468,12 +462,11 @@ tg_code tg_taker_list(struct tg_taker *t, const struct tg_job_chat *chat, size_t
     tg_code code = tg_taker_renew(t, err);
 
     assert(!t->failed);
-    t->circuit.passing = false;
     for (size_t i = 0; code == TG_OK && t->sink && i < n; i++)
         code = tg_taker_stand(t, &chat[i], &unused, err);
     if (code == TG_OK)
         code = tg_joblist_add(t->store, t->job->job, chat, n, t->unix_us(), err);
-    t->failed = code != TG_OK && !tg_taker_sink_passes(t, code);
+    t->failed = code != TG_OK;
     return code;
 }
 
@@ -484,7 +477,6 @@ tg_code tg_taker_take_up(struct tg_taker *t, const struct tg_job_chat *chat, boo
     tg_code code;
 
     assert(!t->failed && !tg_taker_find(t, chat->id));
-    t->circuit.passing = false;
     c = add_chat(t, chat, fallback);
     code = c ? take_up(t, c, chat->id, err) : tg_fail(err, TG_NOMEM, "no memory for a chat");
     if (code == TG_OK) {
@@ -518,7 +510,6 @@ tg_code tg_taker_leave(struct tg_taker *t, int64_t chat_id, int64_t *ret_rows,
     tg_code code = TG_OK;
 
     assert(!t->failed && c);
-    t->circuit.passing = false;
     if (c->dirty)
         code = commit(t, c, false, err);
     *ret_rows = c->rows;

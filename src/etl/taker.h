@@ -15,10 +15,11 @@
  * the two, the next run finds the destination ahead and brings the checkpoint to it. After any
  * failure nothing more is written; only the checkpoint may be told why.
  *
- * The destination has a circuit breaker (taker_circuit.c), if it is given thresholds and there is
- * no callback. A failure that may pass, such as a disk that is full, is then that chat's alone: it
- * is laid down with what was not committed, to be taken up again. While the breaker is open nothing
- * is asked of the destination, and whoever puts batches waits for credit.
+ * A failure of the destination that may pass ends nothing (taker_wait.c): the taker waits, takes
+ * the chat up again, writes what was not committed once more, and goes on. For that it keeps the
+ * rows behind the last commit. The destination has a circuit breaker (taker_circuit.c), if it is
+ * given thresholds and there is no callback; while that is open nothing is asked of it. Whoever
+ * puts batches meanwhile waits for credit.
  *
  * Without a callback a batch counts as taken when it comes, and a commit is due every interval of
  * rows. A callback commits by itself: tg_batch_commit is a commit at once.
@@ -36,6 +37,7 @@
 #include "etl/joblist.h"
 #include "etl/letters.h"
 #include "os/queue.h"
+#include "sink/staged.h"
 #include "tgdata/extract.h"
 
 enum { TG_TAKER_NEWS = 16 };
@@ -50,13 +52,33 @@ struct tg_taker_circuit {
     atomic_bool hurry;  /* the end is near: nothing is waited for */
     struct tg_breaker breaker;
     uint64_t turn;      /* of the commit in hand; 0 none */
-    bool passing;       /* the destination's last failure may pass */
     pthread_mutex_t lock; /* of what follows, news for another thread; made by the owner */
     struct tg_taker_news {
+        enum tg_taker_told {
+            TG_TAKER_CIRCUIT, /* the breaker changed */
+            TG_TAKER_AWAY,    /* the destination fails, and is waited for */
+            TG_TAKER_BACK,    /* it does not any longer */
+        } what;
         struct tg_circuit_change change;
-        struct tg_error err;
+        struct tg_error err; /* why: open, away */
+        int64_t away_us;     /* back: how long it was */
     } news[TG_TAKER_NEWS]; /* if there are more, the newest are left out */
     size_t n_news;
+};
+
+/* Waiting for a destination that fails. */
+struct tg_taker_wait {
+    /* to be filled in */
+    int64_t most_ms; /* then the run ends; 0: at once. INT64_MAX: never, if it has answered before
+                        and is not full; a time holds for these as well */
+    int64_t first_us; /* the first pause; 0: a second */
+    void (*meanwhile)(void *ctx); /* called again and again while it waits; may be NULL */
+    void *ctx;
+
+    /* own */
+    bool answered;
+    int64_t since_us, pause_us; /* monotonic; 0: it is not waited for */
+    struct tg_staged_room room; /* of the rows that chats keep */
 };
 
 /* One chat that was taken up. */
@@ -74,6 +96,10 @@ struct tg_taker_chat {
     bool dirty;            /* something is not committed yet */
     bool held;             /* a callback left rows behind: nothing moves past them */
     bool counted;          /* the batch in hand is taken whole, and counted */
+    /* rows written since the last commit: of batches before the one in hand, and of that */
+    struct tg_staged kept;
+    const struct tg_batch *hand;
+    size_t hand_from, hand_to;
 };
 
 struct tg_taker {
@@ -89,6 +115,7 @@ struct tg_taker {
     uint32_t nonce;             /* random: tells this run from others (struct tg_fence) */
     bool by_chat;               /* others work at the same job: leases are of single chats */
     struct tg_taker_circuit circuit;
+    struct tg_taker_wait wait;
 
     uint64_t rows, batches, commits; /* done so far */
     uint64_t fallback_rows;          /* besides `rows` */
@@ -111,7 +138,8 @@ tg_code tg_taker_start(struct tg_taker *t, struct tg_error *err);
 /** Renews what leases it is time for. @return TG_CONFLICT if another run has the job */
 tg_code tg_taker_renew(struct tg_taker *t, struct tg_error *err);
 
-/** Whether a failure is one chat's alone, which was laid down with it: others go on. */
+/** Whether a failure is one chat's alone, which was laid down with it: others go on. So it is for
+ *  workers whose chat another has taken. */
 bool tg_taker_only_chat(const struct tg_taker *t, tg_code code);
 
 /**
@@ -176,12 +204,7 @@ tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *nam
  *  @return TG_CIRCUIT if that is not to be waited for; TG_CONFLICT */
 tg_code tg_taker_await_sink(struct tg_taker *t, struct tg_error *err);
 
-/** What was done for several chats at once failed. @return whether it is to be tried again, after a
- *  pause: it was the destination, and may pass */
-bool tg_taker_try_again(struct tg_taker *t, tg_code code);
-
-/** From any thread. @return whether there is news of the destination's breaker: *ret, oldest first
- */
+/** From any thread. @return whether there is news of the destination: *ret, oldest first */
 bool tg_taker_news(struct tg_taker *t, struct tg_taker_news *ret);
 
 /** Keeps how a circuit breaker stands. If that cannot be, the next run begins with a closed one. */

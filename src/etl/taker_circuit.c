@@ -5,21 +5,17 @@
  * A commit is a call; a write that the destination only buffers shows nothing, unless it fails.
  * Failures count whose code may pass (TG_FULL, TG_SINK); the others end the run as ever.
  *
- *   failed --> the chat is laid down, others go on --> too many: OPEN, the taker waits
+ *   failed --> tried again (taker_wait.c) --> too many: OPEN, it is waited for its time
  *     ^                                                          |
- *     +--- any failure ---  HALF_OPEN: items are taken again  <--+
+ *     +--- any failure ---  HALF_OPEN: tried again  <------------+
  *                              |
  *                              +--- enough commits --> CLOSED
  */
 #include "etl/taker_impl.h"
 #include "os/loop.h"
-#include "os/proc.h"
-
-#define NAP_US (100 * TG_MS_US)
-#define PAUSE_US TG_SECOND_US /* before the next try, while the breaker is not open */
 
 /* A callback's failures are its own, and it is told that they end the run. */
-static bool is_guarded(const struct tg_taker *t)
+bool tg_taker_is_guarded(const struct tg_taker *t)
 {
     const struct tg_breaker_options *o = &t->circuit.options;
 
@@ -42,7 +38,8 @@ tg_code tg_taker_circuit_start(struct tg_taker *t, struct tg_error *err)
 
     tg_circuit_defaults(&c->options);
     tg_breaker_init(&c->breaker, &c->options, tg_clock_mono_us());
-    return is_guarded(t) ? tg_circuits_read(t->store, t->job->job, on_kept, t, err) : TG_OK;
+    return tg_taker_is_guarded(t) ? tg_circuits_read(t->store, t->job->job, on_kept, t, err)
+                                  : TG_OK;
 }
 
 void tg_taker_keep_circuit(struct tg_taker *t, const char *name, const struct tg_buf *record)
@@ -81,11 +78,18 @@ static void tell(struct tg_taker *t, enum tg_breaker_state before, const struct 
         news.change.wait_us = tg_breaker_peek(&c->breaker, tg_clock_mono_us());
         news.err = *why;
     }
+    tg_taker_tell(t, &news);
+    keep(t);
+}
+
+void tg_taker_tell(struct tg_taker *t, const struct tg_taker_news *news)
+{
+    struct tg_taker_circuit *c = &t->circuit;
+
     pthread_mutex_lock(&c->lock);
     if (c->n_news < TG_TAKER_NEWS)
-        c->news[c->n_news++] = news;
+        c->news[c->n_news++] = *news;
     pthread_mutex_unlock(&c->lock);
-    keep(t);
 }
 
 bool tg_taker_news(struct tg_taker *t, struct tg_taker_news *ret)
@@ -122,7 +126,7 @@ tg_code tg_taker_await_sink(struct tg_taker *t, struct tg_error *err)
     int64_t wait_us = 0;
     tg_code code = TG_OK;
 
-    if (!is_guarded(t))
+    if (!tg_taker_is_guarded(t))
         return TG_OK;
     while (code == TG_OK && !atomic_load(&c->hurry) && !c->turn &&
            (wait_us = tg_breaker_peek(&c->breaker, tg_clock_mono_us()))) {
@@ -132,38 +136,12 @@ tg_code tg_taker_await_sink(struct tg_taker *t, struct tg_error *err)
                     (long long)((wait_us + TG_SECOND_US - 1) / TG_SECOND_US));
             return tg_hint(err, "run the same command again then");
         }
-        tg_sleep_us(TG_MIN(wait_us, NAP_US));
-        code = tg_taker_renew(t, err);
+        if (!tg_taker_nap(t, wait_us, &code, err))
+            break;
     }
     if (code == TG_OK)
         take(t);
     return code;
-}
-
-bool tg_taker_sink_passes(const struct tg_taker *t, tg_code code)
-{
-    const struct tg_taker_circuit *c = &t->circuit;
-
-    return c->passing && tg_circuit_sink_passes(code) &&
-           !(c->fails && c->breaker.state == TG_BREAKER_OPEN);
-}
-
-bool tg_taker_try_again(struct tg_taker *t, tg_code code)
-{
-    const struct tg_taker_circuit *c = &t->circuit;
-
-    if (!tg_taker_sink_passes(t, code))
-        return false;
-    for (int64_t left = PAUSE_US; left > 0 && !atomic_load(&c->hurry); left -= NAP_US) {
-        struct tg_error lost;
-
-        if (c->breaker.state == TG_BREAKER_OPEN)
-            break; /* it is waited for as ever */
-        tg_sleep_us(NAP_US);
-        if (tg_taker_renew(t, &lost) != TG_OK)
-            return false;
-    }
-    return !atomic_load(&c->hurry);
 }
 
 tg_code tg_taker_sink_did(struct tg_taker *t, tg_code code, bool commit,
@@ -171,15 +149,15 @@ tg_code tg_taker_sink_did(struct tg_taker *t, tg_code code, bool commit,
 {
     struct tg_taker_circuit *c = &t->circuit;
     enum tg_breaker_state before;
+    bool passing;
 
-    if (!is_guarded(t))
-        return code;
-    c->passing = code != TG_OK && tg_circuit_sink_passes(code);
-    if (!c->passing && !(commit && code == TG_OK))
+    t->wait.answered |= code == TG_OK || code == TG_END;
+    passing = code != TG_OK && tg_circuit_sink_passes(code);
+    if (!tg_taker_is_guarded(t) || (!passing && !(commit && code == TG_OK)))
         return code;
     take(t);
     before = c->breaker.state;
-    if (c->turn && c->passing)
+    if (c->turn && passing)
         tg_breaker_failed(&c->breaker, c->turn, 0, tg_clock_mono_us());
     else if (c->turn)
         tg_breaker_passed(&c->breaker, c->turn, 0, tg_clock_mono_us());

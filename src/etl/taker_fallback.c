@@ -173,7 +173,7 @@ static tg_code find_live(struct fall *f, struct tg_commit *ret, struct tg_error 
     tg_code code = tg_taker_stand(f->t, f->q->chat, ret, err);
 
     if (code == TG_OK && !ret->seq && tg_sink_remembers(sink))
-        code = tg_sink_last(sink, f->q->chat->id, ret, err);
+        code = tg_taker_last_commit(f->t, sink, f->q->chat->id, ret, err);
     if (code == TG_END)
         code = TG_OK;
     if (code == TG_OK && ret->cursor.segment == TG_SEGMENT_THREADS)

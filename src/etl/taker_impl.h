@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * taker_impl.h - the taker's insides: taker.c (chats, batches, commits), taker_lease.c,
- * taker_circuit.c
+ * taker_circuit.c, taker_wait.c
  */
 #ifndef TG_TAKER_IMPL_H
 #define TG_TAKER_IMPL_H
@@ -43,8 +43,32 @@ tg_code tg_taker_circuit_start(struct tg_taker *t, struct tg_error *err);
  *  not. @return code */
 tg_code tg_taker_sink_did(struct tg_taker *t, tg_code code, bool commit,
                           const struct tg_error *err);
-/** @return whether that failure was the destination's, may pass, and is to be waited for */
-bool tg_taker_sink_passes(const struct tg_taker *t, tg_code code);
+bool tg_taker_is_guarded(const struct tg_taker *t);
+/** Adds news; `from` and `to` of a change differ. */
+void tg_taker_tell(struct tg_taker *t, const struct tg_taker_news *news);
+
+/* ---- taker_wait.c ---- */
+
+/** The destination has failed. Waits, if it is to be waited for, and keeps the leases meanwhile.
+ *  @return whether it is to be tried again; else *code and err say what ends the run */
+bool tg_taker_again(struct tg_taker *t, tg_code *code, struct tg_error *err);
+/** It does no longer: what was tried again went well. */
+void tg_taker_back(struct tg_taker *t);
+/** Sleeps so long. @return false: the lease is lost, with *code and err; or the end is near */
+bool tg_taker_nap(struct tg_taker *t, int64_t us, tg_code *code, struct tg_error *err);
+
+/** As tg_sink_last, and as a sink's attach into c->next, however often it must be tried. */
+tg_code tg_taker_last_commit(struct tg_taker *t, const struct tg_sink *sink, int64_t chat_id,
+                             struct tg_commit *ret, struct tg_error *err);
+tg_code tg_taker_attach(struct tg_taker *t, struct tg_taker_chat *c, const struct tg_fence *fence,
+                        struct tg_error *err);
+/** Commits c->next, however often it must be tried. */
+tg_code tg_taker_put_commit(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err);
+/** Writes rows from..to of a batch behind those that were written, in the same way. */
+tg_code tg_taker_put_rows(struct tg_taker *t, struct tg_taker_chat *c, const struct tg_batch *b,
+                          size_t from, size_t to, struct tg_error *err);
+/** The batch in hand is given back: what of it is not committed is kept. */
+tg_code tg_taker_keep_rows(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err);
 
 /* ---- taker_lease.c again ---- */
 

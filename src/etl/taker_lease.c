@@ -18,7 +18,7 @@
 #include "os/proc.h"
 
 /* To draw a token: others that draw hold the job's lease for a moment too. */
-enum { DRAWS_MAX = 200 };
+enum { DRAWS_MAX = 200, KEPT_MAX = 32 << 20 };
 #define DRAW_TTL_US (2 * TG_SECOND_US)
 #define DRAW_PAUSE_US (10 * TG_MS_US)
 
@@ -45,6 +45,7 @@ tg_code tg_taker_start(struct tg_taker *t, struct tg_error *err)
 
     assert(t->sink || t->callback);
     snprintf(t->lease_name, sizeof t->lease_name, "job/%s", t->job->job);
+    t->wait.room.most = KEPT_MAX;
     code = tg_taker_circuit_start(t, err);
     if (code != TG_OK)
         return code;
@@ -197,7 +198,6 @@ void tg_taker_release(struct tg_taker *t)
 
 bool tg_taker_only_chat(const struct tg_taker *t, tg_code code)
 {
-    return tg_taker_sink_passes(t, code) ||
-           (t->by_chat && (code == TG_CONFLICT || code == TG_BUSY || code == TG_GAP ||
-                           code == TG_USAGE));
+    return t->by_chat &&
+           (code == TG_CONFLICT || code == TG_BUSY || code == TG_GAP || code == TG_USAGE);
 }

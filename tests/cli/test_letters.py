@@ -12,8 +12,8 @@ import signal
 import sqlite3
 import subprocess
 
-from kit import Case, Sim, main, start, tgdata
-from test_destinations import PASSWORD, SEED, Postgres, PostgresServer, Sqlite
+from kit import PASSWORD, Case, PostgresServer, Sim, main, start, tgdata
+from test_destinations import SEED, Postgres, Sqlite
 
 REFUSED = "id % 100 = 7"
 

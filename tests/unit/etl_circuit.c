@@ -118,51 +118,264 @@ static void damage_is_as_if_it_was_not_there(void **state)
 
 /* ---- the destination's ---- */
 
-/* Takes the chat up, feeds it to its end and lays it down. @return whether it went well; if not,
- * the chat failed alone */
-static bool try_chat(struct kit *k, int64_t to)
+/* Waits as a run does, but shortly. */
+static void start_waiting(struct kit *k, int64_t interval, int64_t batch_size)
 {
-    struct tg_pipeline_state told;
-    struct tg_commit there;
-    bool well = kit_chat(k, CHAT, &there) == TG_OK;
-
-    if (well && there.cursor.id < to) {
-        const struct kit_piece piece = { CHAT, there.cursor.id + 1, to, to, 0, true };
-        uint64_t seq = there.batches;
-
-        assert_true(kit_feed(k, &piece, &seq));
-    }
-    assert_true(kit_leave(k, CHAT) >= 0);
-    tg_pipeline_state(k->pipeline, &told);
-    assert_false(told.failed);
-    assert_true(k->alone.code == TG_OK || k->alone.code == TG_FULL);
-    return k->alone.code == TG_OK;
+    kit_start(k, interval, batch_size);
+    k->options.sink_wait_ms = 3600000;
+    k->options.sink_pause_us = 2 * TG_MS_US;
+    k->options.spill_bytes = 1 << 20;
 }
 
-/* Whatever fails at the destination and when: the same run goes on behind the last commit. */
+/* Whatever fails at the destination and when, with a breaker or without: the same run goes on
+ * behind the last commit, and each row is there once. */
 static void what_may_pass_is_tried_again(void **state)
 {
     enum { ROWS = 130 };
 
     (void)state;
-    for (uint64_t nth = 1;; nth++) {
-        unsigned tries = 1;
+    for (uint64_t nth = 1; nth < 120; nth++) {
         struct kit k;
 
-        kit_start(&k, 50, 20);
-        k.options.circuit.failure_threshold = 3;
-        kit_run(&k);
+        start_waiting(&k, nth % 2 ? 50 : 20, 20);
+        k.options.circuit.failure_threshold = nth % 3 ? 3 : 0;
         tg_fs_memory_fail(k.memory, nth, TG_FULL, false);
-        while (!try_chat(&k, ROWS))
-            tries++;
+        assert_int_equal(kit_extract(&k, ROWS), TG_OK);
         tg_fs_memory_fail(k.memory, 0, TG_IO, false);
-        assert_int_equal(kit_finish(&k), TG_OK);
         kit_check_rows(&k, ROWS);
         kit_end(&k);
-        assert_true(tries <= 2);
-        if (tries == 1 && nth > 40)
-            break; /* it was never reached */
     }
+}
+
+/* A destination as it likes to be: over files. */
+static struct {
+    const struct tg_sink_ops *files;
+    struct tg_sink_ops ops;
+    atomic_int fails;       /* commits that are not made, yet */
+    atomic_int unanswered;  /* commits that are made, and told as failures */
+    atomic_int listings;    /* that fail */
+    atomic_int n_failed;
+} odd;
+
+static tg_code odd_fail(struct tg_error *err)
+{
+    atomic_fetch_add(&odd.n_failed, 1);
+    return tg_fail(err, TG_SINK, "not now");
+}
+
+static tg_code odd_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
+{
+    tg_code code;
+
+    if (atomic_load(&odd.fails) > 0) {
+        atomic_fetch_sub(&odd.fails, 1);
+        return odd_fail(err);
+    }
+    code = odd.files->commit(self, commit, err);
+    if (code != TG_OK || atomic_load(&odd.unanswered) == 0)
+        return code;
+    atomic_fetch_sub(&odd.unanswered, 1);
+    return odd_fail(err);
+}
+
+static tg_code odd_commits(void *self, int64_t chat_id, tg_commit_seen seen, void *ctx,
+                           struct tg_error *err)
+{
+    if (atomic_load(&odd.listings) > 0) {
+        atomic_fetch_sub(&odd.listings, 1);
+        return odd_fail(err);
+    }
+    return odd.files->commits(self, chat_id, seen, ctx, err);
+}
+
+static void make_odd(struct kit *k)
+{
+    memset(&odd, 0, sizeof odd);
+    odd.files = k->sink.ops;
+    odd.ops = *odd.files;
+    odd.ops.commit = odd_commit;
+    odd.ops.commits = odd_commits;
+    k->sink.ops = &odd.ops;
+}
+
+static void end_odd(struct kit *k)
+{
+    k->sink.ops = odd.files;
+    kit_end(k);
+}
+
+static void a_commit_whose_answer_was_lost_is_made_once(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    start_waiting(&k, 50, 20);
+    make_odd(&k);
+    atomic_store(&odd.unanswered, 3);
+    atomic_store(&odd.fails, 2);
+    assert_int_equal(kit_extract(&k, 330), TG_OK);
+    assert_int_equal(atomic_load(&odd.n_failed), 5);
+    k.sink.ops = odd.files;
+    kit_check_rows(&k, 330);
+    kit_end(&k);
+}
+
+static void it_is_told_once_and_given_up_in_time(void **state)
+{
+    struct tg_taker_news news;
+    struct kit k;
+
+    (void)state;
+    start_waiting(&k, 50, 20);
+    k.options.sink_wait_ms = 60;
+    make_odd(&k);
+    kit_run(&k);
+    atomic_store(&odd.fails, 3);
+    assert_int_equal(kit_chat(&k, CHAT, &(struct tg_commit){ 0 }), TG_OK);
+    assert_true(kit_feed(&k, &(struct kit_piece){ CHAT, 1, 100, 100, 0, true }, &(uint64_t){ 0 }));
+    assert_int_equal(kit_leave(&k, CHAT), 100);
+    assert_true(tg_pipeline_news(k.pipeline, &news) && news.what == TG_TAKER_AWAY);
+    assert_string_equal(news.err.message, "not now");
+    assert_true(tg_pipeline_news(k.pipeline, &news) && news.what == TG_TAKER_BACK);
+    assert_true(news.away_us > 0);
+    assert_false(tg_pipeline_news(k.pipeline, &news));
+    assert_int_equal(kit_finish(&k), TG_OK);
+    atomic_store(&odd.fails, 1000000);
+    assert_int_equal(kit_extract(&k, 130), TG_SINK);
+    assert_non_null(strstr(k.err.hint, "--destination-wait"));
+    k.options.sink_wait_ms = 0;
+    atomic_store(&odd.n_failed, 0);
+    assert_int_equal(kit_extract(&k, 130), TG_SINK);
+    assert_int_equal(atomic_load(&odd.n_failed), 1);
+    end_odd(&k);
+}
+
+/* For ever, but for a destination that never answered in this run. */
+static void one_that_never_answered_is_not_waited_for(void **state)
+{
+    const struct tg_job_chat chat = { .id = CHAT, .title = "" };
+    struct kit k;
+
+    (void)state;
+    start_waiting(&k, 50, 20);
+    assert_int_equal(kit_extract(&k, 20), TG_OK); /* else there is nothing to look for */
+    make_odd(&k);
+    for (int waits = 0; waits < 2; waits++) {
+        k.options.sink_wait_ms = waits ? 60000 : INT64_MAX;
+        atomic_store(&odd.listings, 2);
+        kit_run(&k);
+        assert_int_equal(tg_pipeline_list(k.pipeline, &chat, 1, &k.err), TG_OK);
+        assert_int_equal(kit_finish(&k), waits ? TG_OK : TG_SINK);
+    }
+    k.options.sink_wait_ms = INT64_MAX;
+    atomic_store(&odd.fails, 3);
+    assert_int_equal(kit_extract(&k, 100), TG_OK);
+    end_odd(&k);
+}
+
+/* Puts batches of 20 rows as long as there is credit, or comes soon. @return how many */
+static int64_t feed_all(struct kit *k, int64_t most, int64_t *id)
+{
+    int64_t n = 0;
+
+    for (int dry = 0; n < most && dry < 400;) {
+        struct tg_batch *b = tg_pipeline_batch(k->pipeline);
+
+        if (!b) {
+            usleep(1000);
+            dry++;
+            continue;
+        }
+        dry = 0;
+        test_rows(b, CHAT, *id, 20);
+        b->seq = (uint64_t)(*id + 19) / 20;
+        b->covered_from = *id;
+        *id += 20;
+        b->last = ++n == most;
+        tg_pipeline_put(k->pipeline, b);
+    }
+    return n;
+}
+
+/* While it is away the source goes on reading, up to the bound; then all comes in order. */
+static void what_is_read_meanwhile_is_spilled(void **state)
+{
+    struct tg_pipeline_state told;
+
+    (void)state;
+    for (int bound = 0; bound < 3; bound++) {
+        struct tg_commit there;
+        int64_t id = 1, n;
+        struct kit k;
+
+        start_waiting(&k, 50, 20);
+        k.options.spill_bytes = (int64_t[]){ 0, 20000, 1 << 20 }[bound];
+        k.job.credit_bytes = 1 << 20;
+        make_odd(&k);
+        kit_run(&k);
+        assert_int_equal(kit_chat(&k, CHAT, &there), TG_OK);
+        atomic_store(&odd.fails, 1000000000);
+        n = feed_all(&k, 300, &id);
+        tg_pipeline_state(k.pipeline, &told);
+        if (bound == 2)
+            assert_int_equal(n, 300);
+        else
+            assert_true(n < 100); /* it has had to wait */
+        assert_true((told.spilled > 0) == (bound > 0));
+        assert_true(told.spilled <= (bound == 1 ? 40 : 300));
+        assert_int_equal(tg_pipeline_rows(k.pipeline, CHAT), 0);
+        atomic_store(&odd.fails, 0);
+        if (n < 300)
+            n += feed_all(&k, 300 - n, &id);
+        assert_int_equal(n, 300);
+        assert_int_equal(kit_leave(&k, CHAT), 6000);
+        assert_int_equal(kit_finish(&k), TG_OK);
+        k.sink.ops = odd.files;
+        kit_check_rows(&k, 6000);
+        kit_end(&k);
+    }
+}
+
+/* It fails now and then, also in the middle of what was spilled. */
+static void what_was_spilled_may_have_to_wait_again(void **state)
+{
+    struct tg_commit there;
+    int64_t id = 1;
+    struct kit k;
+
+    (void)state;
+    start_waiting(&k, 70, 20);
+    make_odd(&k);
+    kit_run(&k);
+    assert_int_equal(kit_chat(&k, CHAT, &there), TG_OK);
+    for (int i = 0; i < 20; i++) {
+        atomic_store(&odd.fails, 3);
+        atomic_store(&odd.unanswered, i % 2);
+        assert_int_equal(feed_all(&k, 15, &id), 15);
+    }
+    assert_int_equal(kit_leave(&k, CHAT), 6000);
+    assert_int_equal(kit_finish(&k), TG_OK);
+    k.sink.ops = odd.files;
+    kit_check_rows(&k, 6000);
+    kit_end(&k);
+}
+
+static void a_stop_does_not_wait_for_it(void **state)
+{
+    struct tg_commit there;
+    int64_t id = 1;
+    struct kit k;
+
+    (void)state;
+    start_waiting(&k, 50, 20);
+    make_odd(&k);
+    kit_run(&k);
+    assert_int_equal(kit_chat(&k, CHAT, &there), TG_OK);
+    atomic_store(&odd.fails, 1000000000);
+    assert_int_equal(feed_all(&k, 50, &id), 50);
+    tg_pipeline_hurry(k.pipeline);
+    assert_int_equal(kit_finish(&k), TG_SINK);
+    end_odd(&k);
 }
 
 /* Open after two failures; tried and closed when its time has come. */
@@ -171,74 +384,35 @@ static void an_open_destination_is_waited_for(void **state)
     static const enum tg_breaker_state wanted[] = { TG_BREAKER_OPEN, TG_BREAKER_HALF_OPEN,
                                                     TG_BREAKER_CLOSED };
     struct tg_taker_news news;
+    size_t n = 0;
     struct kit k;
 
     (void)state;
-    kit_start(&k, 50, 20);
+    start_waiting(&k, 50, 20);
     k.options.circuit = (struct tg_breaker_options){ .failure_threshold = 2,
                                                      .recovery_timeout_us = 300 * TG_MS_US,
                                                      .half_open_requests = 2 };
+    make_odd(&k);
     kit_run(&k);
-    assert_true(try_chat(&k, 60));
-    tg_fs_memory_fail(k.memory, 1, TG_FULL, true);
-    assert_false(try_chat(&k, 130));
-    assert_false(tg_pipeline_news(k.pipeline, &news));
-    assert_false(try_chat(&k, 130));
-    assert_int_equal(find(&k, "job").n_sinks, 1);
-    tg_fs_memory_fail(k.memory, 0, TG_IO, false);
-    assert_true(try_chat(&k, 250));
-    for (size_t i = 0; i < TG_COUNT(wanted); i++) {
-        assert_true(tg_pipeline_news(k.pipeline, &news));
-        assert_int_equal(news.change.to, wanted[i]);
-        assert_true((news.change.err != NULL) == (i == 0));
+    atomic_store(&odd.fails, 2);
+    assert_int_equal(kit_chat(&k, CHAT, &(struct tg_commit){ 0 }), TG_OK);
+    assert_true(kit_feed(&k, &(struct kit_piece){ CHAT, 1, 250, 250, 0, true }, &(uint64_t){ 0 }));
+    while (find(&k, "job").n_sinks == 0)
+        usleep(1000);
+    assert_int_equal(kit_leave(&k, CHAT), 250);
+    while (tg_pipeline_news(k.pipeline, &news)) {
+        if (news.what != TG_TAKER_CIRCUIT)
+            continue;
+        assert_true(n < TG_COUNT(wanted) && news.change.to == wanted[n]);
+        assert_true((news.change.err != NULL) == (n == 0));
+        n++;
     }
-    assert_false(tg_pipeline_news(k.pipeline, &news));
+    assert_int_equal(n, TG_COUNT(wanted));
     assert_int_equal(kit_finish(&k), TG_OK);
     assert_int_equal(find(&k, "job").n_sinks, 0);
+    k.sink.ops = odd.files;
     kit_check_rows(&k, 250);
     kit_end(&k);
-}
-
-static bool slow_to_answer;
-static const struct tg_sink_ops *files;
-
-/* The destination's commits cannot be read for a moment. */
-static tg_code commits(void *self, int64_t chat_id, tg_commit_seen seen, void *ctx,
-                       struct tg_error *err)
-{
-    if (slow_to_answer) {
-        slow_to_answer = false;
-        return tg_fail(err, TG_SINK, "not now");
-    }
-    return files->commits(self, chat_id, seen, ctx, err);
-}
-
-/* The list of chats is nobody's alone: it is tried again where it is. */
-static void the_list_waits_for_the_destination(void **state)
-{
-    (void)state;
-    for (int guarded = 0; guarded < 2; guarded++) {
-        struct tg_sink_ops ops;
-        struct tg_job_chat chat = { .id = CHAT, .title = "" };
-        struct kit k;
-
-        kit_start(&k, 50, 20);
-        assert_int_equal(kit_extract(&k, 20), TG_OK); /* else there is nothing to look for */
-        files = k.sink.ops;
-        ops = *files;
-        ops.commits = commits;
-        k.sink.ops = &ops;
-        k.options.circuit.failure_threshold = guarded ? 3 : 0;
-        kit_run(&k);
-        slow_to_answer = true;
-        assert_int_equal(tg_pipeline_list(k.pipeline, &chat, 1, &k.err), TG_OK);
-        if (guarded)
-            assert_true(try_chat(&k, 60));
-        assert_int_equal(kit_finish(&k), guarded ? TG_OK : TG_SINK);
-        assert_false(slow_to_answer);
-        k.sink.ops = files;
-        kit_end(&k);
-    }
 }
 
 /* Or it ends the run: the one in which it opens with its failure, the next one at once. */
@@ -247,7 +421,7 @@ static void an_open_destination_ends_the_run(void **state)
     struct kit k;
 
     (void)state;
-    kit_start(&k, 50, 20);
+    start_waiting(&k, 50, 20);
     k.options.circuit.failure_threshold = 1;
     k.options.circuit_fails = true;
     tg_fs_memory_fail(k.memory, 1, TG_FULL, true);
@@ -268,8 +442,13 @@ int main(void)
         cmocka_unit_test(what_is_kept_is_read),
         cmocka_unit_test(damage_is_as_if_it_was_not_there),
         cmocka_unit_test(what_may_pass_is_tried_again),
+        cmocka_unit_test(a_commit_whose_answer_was_lost_is_made_once),
+        cmocka_unit_test(it_is_told_once_and_given_up_in_time),
+        cmocka_unit_test(one_that_never_answered_is_not_waited_for),
+        cmocka_unit_test(what_is_read_meanwhile_is_spilled),
+        cmocka_unit_test(what_was_spilled_may_have_to_wait_again),
+        cmocka_unit_test(a_stop_does_not_wait_for_it),
         cmocka_unit_test(an_open_destination_is_waited_for),
-        cmocka_unit_test(the_list_waits_for_the_destination),
         cmocka_unit_test(an_open_destination_ends_the_run),
     };
 
