@@ -116,7 +116,7 @@ def main():
     tests = blocks(log.read_text(encoding="utf-8", errors="replace"))
     stores, wrong = in_c(tests, "state stores (unit/store_*)", "store", "store_contract.h",
                          "STORE_CONTRACT_TESTS")
-    sinks = {"stdout"} if re.search(r"^OK", tests.get("cli/stdout", ""), flags=re.M) else set()
+    sinks = set()
     for part in (
             in_c(tests, "destinations with a cursor (unit/sink_*)", "sink", "sink_contract.h",
                  "SINK_CONTRACT_TESTS"),
@@ -126,7 +126,11 @@ def main():
                       "destinations", "Contract"),
             in_python(tests, "those of a server that dies (cli/destinations)", "destinations",
                       "OfAServer"),
-            in_python(tests, "streams (cli/streams)", "streams", "Streams")):
+            in_c(tests, "streams (unit/sink_*)", "sink", "stream_contract.h",
+                 "STREAM_CONTRACT_TESTS"),
+            in_c(tests, "those that refuse rows (unit/sink_*)", "sink", "stream_refusals.h",
+                 "STREAM_CONTRACT_REFUSALS"),
+            in_python(tests, "streams, killed (cli/streams)", "streams", "Streams")):
         sinks |= part[0]
         wrong += part[1]
     version = subprocess.run([build / "tgdata", "version"], check=True, capture_output=True,

@@ -102,6 +102,7 @@ class Rabbit:
 
     counts_taken = False
     bin = pathlib.Path("/usr/lib/rabbitmq/bin")
+    more_conf = ""
 
     def __init__(self, directory):
         self.dir = pathlib.Path(directory)
@@ -109,7 +110,7 @@ class Rabbit:
         self.port, self.dist, self.epmd = free_port(), free_port(), free_port()
         (self.dir / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\nvm_memory_high_watermark.absolute = 1GB\n"
-            "disk_free_limit.absolute = 10MB\n", encoding="ascii")
+            "disk_free_limit.absolute = 10MB\n" + self.more_conf, encoding="ascii")
         (self.dir / "enabled_plugins").write_text("[].\n", encoding="ascii")
         self.env = {
             **os.environ, "HOME": str(self.dir), "RABBITMQ_NODENAME": f"tg{self.port}@localhost",

@@ -11,6 +11,8 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 
@@ -193,22 +195,50 @@ class Webhook(Service):
 
 
 class Kinesis(brokers.Sqs):
-    """A moto_server, which checks signatures; boto3 reads. What stops is the way to it."""
+    """A moto_server, which checks signatures; boto3 reads, in one process for all calls: it takes
+    long to load. What stops is the way to the server."""
 
     client_env = {}
     prepare = brokers.Sqs.prepare.replace("sqs:*", "kinesis:*")
     made = 0
+    reader = """
+import json, sys, boto3
+k = boto3.client("kinesis", endpoint_url=sys.argv[1])
+for line in sys.stdin:
+    do, name = line.split()
+    if do == "create":
+        k.create_stream(StreamName=name, ShardCount=2)
+    else:
+        for shard in k.list_shards(StreamName=name)["Shards"]:
+            at = k.get_shard_iterator(StreamName=name, ShardId=shard["ShardId"],
+                                      ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+            while records := (got := k.get_records(ShardIterator=at, Limit=10000))["Records"]:
+                at = got["NextShardIterator"]
+                for r in records:
+                    print(json.dumps([shard["ShardId"], r["PartitionKey"],
+                                      r["Data"].decode("utf-8")]))
+    print(flush=True)
+"""
 
     def __init__(self, directory):
         super().__init__(directory)
         self.client_env = {name: os.environ[name] for name in os.environ
                            if name.startswith("AWS_")}
+        self.asked = subprocess.Popen(
+            [self.bin / "python", "-W", "ignore", "-c", self.reader, self.endpoint()], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "AWS_DEFAULT_REGION": self.region})
+
+    def ask(self, what):
+        self.asked.stdin.write(f"{what} {self.name}\n")
+        self.asked.stdin.flush()
+        while line := self.asked.stdout.readline().strip():
+            yield json.loads(line)
 
     def fresh(self, **options):
         self.made += 1
         self.name, self.seen = f"s{self.made}", {}
-        self.python("client('kinesis').create_stream(StreamName=sys.argv[1], ShardCount=2)",
-                    self.name)
+        list(self.ask("create"))
         return self.address(self.name, **options)
 
     def address(self, name, **options):
@@ -216,17 +246,13 @@ class Kinesis(brokers.Sqs):
                                                  **options)
 
     def records(self):
-        return [json.loads(line) for line in self.python("""
-import json
-k, name = client("kinesis"), sys.argv[1]
-for shard in k.list_shards(StreamName=name)["Shards"]:
-    at = k.get_shard_iterator(StreamName=name, ShardId=shard["ShardId"],
-                              ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
-    while records := (got := k.get_records(ShardIterator=at, Limit=10000))["Records"]:
-        at = got["NextShardIterator"]
-        for r in records:
-            print(json.dumps([shard["ShardId"], r["PartitionKey"], r["Data"].decode("utf-8")]))
-""", self.name).splitlines()]
+        return list(self.ask("records"))
+
+    def end(self):
+        self.asked.stdin.close()
+        self.asked.wait(30)
+        self.asked.stdout.close()
+        super().end()
 
     def drain(self):
         found, count = [], {}
@@ -266,3 +292,37 @@ class BusyKinesis(Service):
     def fresh(self, refuses, **options):
         self.rows, self.sizes, self.refuses, self.number = [], [], refuses, 0
         return f"kinesis:busy{brokers.query(endpoint=self.url(), region='eu-west-1', **options)}"
+
+
+def serve(kind):
+    """For tests/stream_rig.h: answers lines until its input ends. Messages may be of 1 MiB."""
+    if not (PYTHON.exists() and brokers.Sqs.bin.exists() and Rabbit.bin.exists()):
+        sys.exit(77)  # tests/interop/setup, and Debian's packages, bring them
+    options = {"Webhook": {"tries": 2, "body": "lines"}, "Kinesis": {"tries": 2}}.get(kind, {})
+    Rabbit.more_conf = "max_message_size = 1048576\n"
+    with tempfile.TemporaryDirectory(prefix="tgdata-test-") as directory:
+        server = {"Rabbit": Rabbit, "Webhook": Webhook, "Kinesis": Kinesis}[kind](
+            pathlib.Path(directory) / "server")
+        try:
+            for name, value in server.client_env.items():
+                print(f"{name}={value}")
+            print("ready", flush=True)
+            for line in sys.stdin:
+                if line == "fresh\n":
+                    print(server.fresh(**options))
+                    server.answer = lambda _, headers, body: (
+                        413 if len(body) > 1 << 20 else 200, {})
+                elif line == "drain\n":
+                    for message in server.drain():
+                        print(json.dumps(message))
+                    print()
+                else:
+                    getattr(server, line.strip())()
+                    print("done")
+                sys.stdout.flush()
+        finally:
+            server.end()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

@@ -11,9 +11,67 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "tests/unit/sink_rows.h"
+#include "tests/unit/stream_contract.h"
 
-enum { CHAT = -1009, OTHER_CHAT = 12 };
+/* ---- the harness of stream_contract.h: a file stands in the place of the standard output ---- */
+
+static struct {
+    int kept, file, full;
+    bool away;
+    off_t drained;
+} place = { -1, -1, -1, false, 0 };
+
+static const char *fresh(void)
+{
+    char path[] = "/tmp/tgdata-test-XXXXXX";
+
+    place.file = mkstemp(path);
+    place.full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    place.drained = 0;
+    assert_true(place.file >= 0 && place.full >= 0);
+    unlink(path);
+    return "stdout:";
+}
+
+static void done(void)
+{
+    close(place.file);
+    close(place.full);
+}
+
+static void around(bool before)
+{
+    fflush(stdout);
+    if (before)
+        place.kept = dup(1);
+    assert_int_equal(dup2(!before ? place.kept : place.away ? place.full : place.file, 1), 1);
+    if (!before)
+        close(place.kept);
+}
+
+static void away(bool gone)
+{
+    place.away = gone;
+}
+
+static void drain(stream_seen seen, void *ctx)
+{
+    size_t n = (size_t)(lseek(place.file, 0, SEEK_END) - place.drained);
+    char *all = calloc(1, n + 1), *line = all;
+
+    assert_int_equal(pread(place.file, all, n, place.drained), n);
+    place.drained += (off_t)n;
+    for (char *end; (end = strchr(line, '\n')); line = end + 1) {
+        *end = 0;
+        seen(ctx, NULL, line, (size_t)(end - line));
+    }
+    assert_int_equal(*line, 0);
+    free(all);
+}
+
+const struct stream_harness harness = { fresh, done, drain, away, around };
+
+/* ---- what is stdout's own ---- */
 
 struct out {
     int kept, file; /* the true standard output; what stands in its place */
@@ -167,6 +225,7 @@ int main(void)
         cmocka_unit_test(the_columns_are_named_once),
         cmocka_unit_test(a_full_disk_loses_nothing_of_others),
         cmocka_unit_test(a_reader_that_is_gone_is_told),
+        STREAM_CONTRACT_TESTS,
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
