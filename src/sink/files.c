@@ -92,6 +92,14 @@ static tg_code add_chat(struct tg_files *s, struct tg_file_chat **ret, struct tg
     return TG_OK;
 }
 
+static tg_code init_parts(struct tg_files *s, struct tg_parts *p, int64_t chat_id,
+                          struct tg_error *err)
+{
+    tg_code code = tg_parts_init(p, s->env, s->root, chat_id, s->format->suffix, err);
+
+    return code == TG_OK && s->place ? s->place->init(s, p, err) : code;
+}
+
 static tg_code take_chat(struct tg_files *s, int64_t chat_id, struct tg_parts **ret,
                          struct tg_error *err)
 {
@@ -106,7 +114,7 @@ static tg_code take_chat(struct tg_files *s, int64_t chat_id, struct tg_parts **
     }
     code = add_chat(s, &chat, err);
     if (code == TG_OK)
-        code = tg_parts_init(&chat->parts, s->env, s->root, chat_id, s->format->suffix, err);
+        code = init_parts(s, &chat->parts, chat_id, err);
     if (code == TG_OK)
         *ret = &chat->parts;
     return code;
@@ -161,7 +169,7 @@ static tg_code put_records(struct tg_files *s, struct tg_parts *chat, const stru
     s->owner = chat;
     for (size_t i = from; i < from + n; i++) {
         look_ahead(batch, i);
-        if (!s->buffered_rows && !chat->file && s->format->put_head)
+        if (!s->buffered_rows && !chat->rows && s->format->put_head)
             s->format->put_head(s, &s->buffer);
         s->format->put_row(s, &batch->row[i], &s->buffer);
         s->buffered_rows++;
@@ -400,7 +408,7 @@ static tg_code scan_chat(struct tg_files *s, int64_t chat_id, struct record_scan
         is_wanted, s->format->read_part ? scan_whole : scan_block, scan
     };
     struct tg_parts chat; /* of its own: a scan must not disturb what is being written */
-    tg_code code = tg_parts_init(&chat, s->env, s->root, chat_id, s->format->suffix, err);
+    tg_code code = init_parts(s, &chat, chat_id, err);
 
     scan->format = s->format;
     scan->whole.fd = -1;
@@ -436,7 +444,7 @@ tg_code tg_files_commits(void *self, int64_t chat_id, tg_commit_seen seen, void 
 {
     struct tg_files *s = self;
     struct tg_parts chat;
-    tg_code code = tg_parts_init(&chat, s->env, s->root, chat_id, s->format->suffix, err);
+    tg_code code = init_parts(s, &chat, chat_id, err);
 
     if (code == TG_OK)
         code = tg_parts_commits(&chat, seen, ctx, err);
@@ -485,12 +493,17 @@ static tg_code list_chats(struct tg_files *s, struct chat_list *l, struct tg_err
 {
     const struct tg_fs *fs = s->env->fs;
     struct tg_dir *dir;
-    tg_code code = fs->open_dir(fs, s->root, false, &dir, err);
+    tg_code code;
 
-    if (code != TG_OK)
-        return code == TG_NOT_FOUND ? TG_OK : code;
-    code = fs->list(fs, dir, seen_chat, l, err);
-    fs->close_dir(fs, dir);
+    if (s->place) {
+        code = s->place->list(s, seen_chat, l, err);
+    } else {
+        code = fs->open_dir(fs, s->root, false, &dir, err);
+        if (code != TG_OK)
+            return code == TG_NOT_FOUND ? TG_OK : code;
+        code = fs->list(fs, dir, seen_chat, l, err);
+        fs->close_dir(fs, dir);
+    }
     if (code == TG_OK && l->no_memory)
         code = tg_fail(err, TG_NOMEM, "no memory for the chats of '%.200s'", s->root);
     if (l->n)
@@ -509,7 +522,9 @@ tg_code tg_files_chats(void *self, tg_chat_seen seen, void *ctx, struct tg_error
         char job[TG_JOB_MAX + 1];
         struct tg_parts chat;
 
-        code = tg_parts_init(&chat, s->env, s->root, l.id[i], s->format->suffix, err);
+        if (i && l.id[i] == l.id[i - 1])
+            continue;
+        code = init_parts(s, &chat, l.id[i], err);
         if (code == TG_OK)
             code = tg_parts_job(&chat, job, err);
         tg_parts_done(&chat);

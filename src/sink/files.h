@@ -67,6 +67,16 @@ struct tg_file_format {
                         size_t len, struct tg_error *err);
 };
 
+extern const struct tg_file_format tg_format_ndjson;
+
+/** Where chats are, if not in directories below the root. */
+struct tg_files_place {
+    /** Completes parts that are initialised. */
+    tg_code (*init)(struct tg_files *s, struct tg_parts *p, struct tg_error *err);
+    /** Names of chats, "chat_5"; one may come several times. */
+    tg_code (*list)(struct tg_files *s, tg_dir_seen seen, void *ctx, struct tg_error *err);
+};
+
 /** A chat that is written. */
 struct tg_file_chat {
     struct tg_parts parts;
@@ -78,6 +88,7 @@ struct tg_files {
     const struct tg_file_format *format;
     const struct tg_sink_env *env;
     const char *root; /* borrowed from the URL */
+    const struct tg_files_place *place; /* NULL: directories */
     struct tg_file_chat **chat;
     size_t n_chats;
     struct tg_staged_room room;

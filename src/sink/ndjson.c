@@ -52,7 +52,7 @@ static tg_code read_row(const struct tg_file_columns *columns, struct tg_batch *
     return tg_row_read(b, at, len, err);
 }
 
-static const struct tg_file_format format = {
+const struct tg_file_format tg_format_ndjson = {
     .name = "ndjson",
     .suffix = ".ndjson",
     .put_row = put_row,
@@ -64,7 +64,7 @@ static const struct tg_file_format format = {
 static tg_code ndjson_open(void *self, const char *target, const struct tg_sink_env *env,
                            struct tg_error *err)
 {
-    return tg_files_open(self, &format, target, env, err);
+    return tg_files_open(self, &tg_format_ndjson, target, env, err);
 }
 
 static const struct tg_option ndjson_option[] = { { 0 } };

@@ -69,7 +69,9 @@ void tg_parts_abort(struct tg_parts *p)
     uint8_t unused[TG_SHA256];
 
     p->attached = false;
-    if (p->file) {
+    if (p->place) {
+        p->place->abort(p);
+    } else if (p->file) {
         char name[TG_PART_NAME];
         struct tg_error ignored; /* attach tries again */
 
@@ -84,8 +86,10 @@ void tg_parts_abort(struct tg_parts *p)
 
 void tg_parts_done(struct tg_parts *p)
 {
-    if (p->dir)
+    if (p->dir || p->place)
         tg_parts_abort(p);
+    if (p->place)
+        p->place->done(p);
     if (p->env)
         tg_parts_release(p);
     if (p->dir)
@@ -109,7 +113,7 @@ tg_code tg_parts_write(struct tg_parts *p, const void *bytes, size_t len, uint64
 
     if (!p->attached)
         return not_attached(p, err);
-    if (!p->file) {
+    if (!p->file && !p->place) {
         char name[TG_PART_NAME];
 
         data_aside(p, name);
@@ -120,7 +124,8 @@ tg_code tg_parts_write(struct tg_parts *p, const void *bytes, size_t len, uint64
             p->file = NULL;
     }
     if (code == TG_OK)
-        code = fs->write(fs, p->file, bytes, len, err);
+        code = p->place ? p->place->write(p, bytes, len, err)
+                        : fs->write(fs, p->file, bytes, len, err);
     if (code != TG_OK) {
         tg_parts_abort(p);
         return tg_parts_blame(p, code, err);
@@ -160,7 +165,7 @@ static void fill_manifest(struct tg_parts *p, const struct tg_commit *commit,
 {
     *ret = (struct tg_manifest){
         .chat_id = p->chat_id,
-        .part = p->n + (p->file ? 1 : 0),
+        .part = p->n + (p->bytes ? 1 : 0),
         .bytes = p->bytes,
         .commit = *commit,
     };
@@ -254,6 +259,15 @@ static tg_code commit_cursor(struct tg_parts *p, const struct tg_commit *commit,
     return fs->sync_dir(fs, p->dir, err);
 }
 
+static tg_code commit_elsewhere(struct tg_parts *p, const struct tg_commit *commit,
+                                struct tg_error *err)
+{
+    struct tg_manifest m;
+
+    fill_manifest(p, commit, &m);
+    return p->place->commit(p, &m, err);
+}
+
 tg_code tg_parts_commit(struct tg_parts *p, const struct tg_commit *commit, struct tg_error *err)
 {
     tg_code code;
@@ -270,14 +284,17 @@ tg_code tg_parts_commit(struct tg_parts *p, const struct tg_commit *commit, stru
         tg_parts_abort(p);
         return err->code;
     }
-    code = p->file ? commit_part(p, commit, err) : commit_cursor(p, commit, err);
+    if (p->place)
+        code = commit_elsewhere(p, commit, err);
+    else
+        code = p->file ? commit_part(p, commit, err) : commit_cursor(p, commit, err);
     if (code != TG_OK) {
         tg_parts_abort(p);
         return tg_parts_blame(p, code, err);
     }
     p->last = *commit;
     p->bytes = p->rows = 0;
-    if (commit->complete)
+    if (commit->complete && !p->place)
         close_dir(p);
     return TG_OK;
 }
@@ -336,6 +353,8 @@ tg_code tg_parts_rollback(struct tg_parts *p, const struct tg_fence *fence, uint
     p->attached = false;
     if (code != TG_OK)
         return code == TG_END ? TG_OK : code;
+    if (p->place)
+        return p->place->rollback(p, seq, err);
     code = tg_parts_lock(p, &lock, err);
     if (code != TG_OK)
         return tg_parts_blame(p, code, err);

@@ -34,6 +34,8 @@
 
 enum { TG_PART_NAME = 96, TG_JOB_MAX = 255 };
 
+struct tg_parts_place;
+
 struct tg_parts {
     const struct tg_sink_env *env;
     const char *suffix; /* ".ndjson" */
@@ -49,6 +51,9 @@ struct tg_parts {
     struct tg_file *file; /* part n+1, being written; NULL if none is */
     struct tg_sha256_ctx sha;
     uint64_t bytes, rows; /* of it */
+
+    const struct tg_parts_place *place; /* where they are, if not in a directory; else NULL */
+    void *elsewhere;                    /* its own */
 };
 
 /** One part as its manifest tells. */
@@ -58,6 +63,7 @@ struct tg_manifest {
     uint64_t part;       /* in _cursor.json: the last part that it stands behind */
     uint64_t bytes;
     uint8_t sha256[TG_SHA256];
+    char file[TG_PART_NAME]; /* "" if there is none */
     struct tg_commit commit;
 };
 
@@ -110,6 +116,23 @@ tg_code tg_parts_commits(struct tg_parts *p, tg_commit_seen seen, void *ctx, str
 /** Whose chat it is, by the first manifest that is there. @return TG_NOT_FOUND: nothing is there,
  *  or parts of another format */
 tg_code tg_parts_job(struct tg_parts *p, char ret[TG_JOB_MAX + 1], struct tg_error *err);
+
+/**
+ * Another place than directories. Each function does what the one of its name above does there, for
+ * parts whose `place` it is; who calls them has dropped or counted what is common.
+ */
+struct tg_parts_place {
+    void (*done)(struct tg_parts *p);
+    tg_code (*attach)(struct tg_parts *p, const struct tg_fence *fence, struct tg_error *err);
+    tg_code (*write)(struct tg_parts *p, const void *bytes, size_t len, struct tg_error *err);
+    tg_code (*commit)(struct tg_parts *p, const struct tg_manifest *m, struct tg_error *err);
+    void (*abort)(struct tg_parts *p);
+    tg_code (*rollback)(struct tg_parts *p, uint64_t seq, struct tg_error *err);
+    tg_code (*scan)(struct tg_parts *p, const struct tg_parts_reader *reader,
+                    struct tg_error *err);
+    tg_code (*commits)(struct tg_parts *p, tg_commit_seen seen, void *ctx, struct tg_error *err);
+    tg_code (*job)(struct tg_parts *p, char ret[TG_JOB_MAX + 1], struct tg_error *err);
+};
 
 /* ---- manifests (parts_manifest.c) ---- */
 

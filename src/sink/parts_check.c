@@ -144,7 +144,7 @@ static tg_code list_parts(struct tg_parts *p, struct listing *l, struct tg_error
     return TG_OK;
 }
 
-static tg_code damaged(const struct tg_parts *p, const char *name, const char *how,
+tg_code tg_parts_damaged(const struct tg_parts *p, const char *name, const char *how,
                        struct tg_error *err)
 {
     tg_fail(err, TG_CORRUPT, "'%.160s/%.40s' %s", p->path, name, how);
@@ -163,11 +163,24 @@ static tg_code read_manifest(struct tg_parts *p, const char *name, struct tg_man
     tg_buf_init(&text, MANIFEST_MAX);
     code = tg_fs_read_all(p->env->fs, p->dir, name, MANIFEST_MAX, &text, err);
     if (code == TG_LIMIT || (code == TG_OK && !tg_manifest_read(ret, text.data, text.len)))
-        code = damaged(p, name, "is no whole manifest", err);
+        code = tg_parts_damaged(p, name, "is no whole manifest", err);
     tg_buf_done(&text);
     if (code != TG_OK)
         return code;
-    return ret->chat_id == p->chat_id ? TG_OK : damaged(p, name, "belongs to another chat", err);
+    return ret->chat_id == p->chat_id
+               ? TG_OK
+               : tg_parts_damaged(p, name, "belongs to another chat", err);
+}
+
+tg_code tg_parts_check_job(const struct tg_parts *p, const struct tg_manifest *m,
+                           struct tg_error *err)
+{
+    if (p->env->job && strcmp(m->job, p->env->job) != 0) {
+        tg_fail(err, TG_USAGE, "'%.120s' holds the output of job '%.60s', not of '%.60s'", p->path,
+                m->job, p->env->job);
+        return tg_hint(err, "go on with --job %.100s, or write to another directory", m->job);
+    }
+    return TG_OK;
 }
 
 tg_code tg_parts_read_manifest(struct tg_parts *p, const char *name, struct tg_manifest *ret,
@@ -177,12 +190,7 @@ tg_code tg_parts_read_manifest(struct tg_parts *p, const char *name, struct tg_m
 
     if (code != TG_OK)
         return code;
-    if (strcmp(ret->job, p->env->job) != 0) {
-        tg_fail(err, TG_USAGE, "'%.120s' holds the output of job '%.60s', not of '%.60s'", p->path,
-                ret->job, p->env->job);
-        return tg_hint(err, "go on with --job %.100s, or write to another directory", ret->job);
-    }
-    return TG_OK;
+    return tg_parts_check_job(p, ret, err);
 }
 
 /* Checks one part against its manifest and against the part before it. */
@@ -196,17 +204,17 @@ static tg_code check_part(struct tg_parts *p, const struct entry *e,
     tg_part_name(data_name, e->n, p->suffix);
     tg_part_name(name, e->n, ".json");
     if (!e->manifest)
-        return damaged(p, data_name, "has no manifest", err);
+        return tg_parts_damaged(p, data_name, "has no manifest", err);
     code = tg_parts_read_manifest(p, name, ret, err);
     if (code != TG_OK)
         return code;
     if (ret->part != e->n)
-        return damaged(p, name, "belongs to another part", err);
+        return tg_parts_damaged(p, name, "belongs to another part", err);
     if (ret->bytes != e->size)
-        return damaged(p, data_name, "has another size than its manifest tells", err);
+        return tg_parts_damaged(p, data_name, "has another size than its manifest tells", err);
     if (ret->commit.seq <= before->commit.seq ||
         ret->commit.rows_total != before->commit.rows_total + ret->commit.rows)
-        return damaged(p, name, "does not follow the part before it", err);
+        return tg_parts_damaged(p, name, "does not follow the part before it", err);
     return TG_OK;
 }
 
@@ -240,7 +248,9 @@ static tg_code read_part(struct tg_parts *p, const struct tg_manifest *m, uint8_
     if (code == TG_OK) {
         tg_sha256_take(&sha, digest);
         if (memcmp(digest, m->sha256, sizeof digest) != 0)
-            code = damaged(p, name, "was changed: its SHA-256 is not what its manifest tells", err);
+            code = tg_parts_damaged(p, name,
+                                    "was changed: its SHA-256 is not what its manifest tells",
+                                    err);
         else if (reader)
             code = reader->block(reader->ctx, m, NULL, 0, err);
     }
@@ -270,7 +280,7 @@ static tg_code visit_part(struct tg_parts *p, const struct tg_manifest *m, uint8
 }
 
 /* Its manifests must not be replaced. */
-static tg_code another_format(const struct tg_parts *p, struct tg_error *err)
+tg_code tg_parts_another_format(const struct tg_parts *p, struct tg_error *err)
 {
     tg_fail(err, TG_USAGE, "'%.160s' holds parts in another format than '%s'", p->path,
             p->suffix + 1);
@@ -294,12 +304,12 @@ static tg_code walk(struct tg_parts *p, const struct listing *l, const struct vi
         char name[TG_PART_NAME];
 
         if (!l->part[i].data && l->part[i].manifest && l->part[i].other)
-            return another_format(p, err);
+            return tg_parts_another_format(p, err);
         if (!l->part[i].data)
             continue; /* the manifest of a commit that did not happen */
         if (l->part[i].n != ++n) {
             tg_part_name(name, n, p->suffix);
-            return damaged(p, name, "is missing, but later parts are there", err);
+            return tg_parts_damaged(p, name, "is missing, but later parts are there", err);
         }
         code = check_part(p, &l->part[i], &before, &m, err);
         if (code == TG_OK)
@@ -335,11 +345,11 @@ static tg_code merge_cursor(struct tg_parts *p, const struct tg_manifest *newest
 {
     *ret = newest->commit;
     if (cursor->part > newest->part)
-        return damaged(p, TG_CURSOR_NAME, "stands behind a part that is missing", err);
+        return tg_parts_damaged(p, TG_CURSOR_NAME, "stands behind a part that is missing", err);
     if (cursor->commit.seq <= newest->commit.seq)
         return TG_OK; /* superseded, or none */
     if (cursor->part != newest->part || cursor->commit.rows_total != newest->commit.rows_total)
-        return damaged(p, TG_CURSOR_NAME, "does not follow the last part", err);
+        return tg_parts_damaged(p, TG_CURSOR_NAME, "does not follow the last part", err);
     *ret = cursor->commit;
     return TG_OK;
 }
@@ -365,6 +375,19 @@ static tg_code read_chain(struct tg_parts *p, const struct visit *visit,
     return code;
 }
 
+static tg_code attach_elsewhere(struct tg_parts *p, const struct tg_fence *fence,
+                                struct tg_commit *ret, struct tg_error *err)
+{
+    tg_code code = p->place->attach(p, fence, err);
+
+    p->attached = code == TG_OK;
+    if (code == TG_OK && p->last.seq == 0)
+        return TG_END;
+    if (code == TG_OK)
+        *ret = p->last;
+    return code;
+}
+
 tg_code tg_parts_attach(struct tg_parts *p, const struct tg_fence *fence, struct tg_commit *ret,
                         struct tg_error *err)
 {
@@ -375,6 +398,8 @@ tg_code tg_parts_attach(struct tg_parts *p, const struct tg_fence *fence, struct
     tg_code code;
 
     tg_parts_abort(p);
+    if (p->place)
+        return attach_elsewhere(p, fence, ret, err);
     code = tg_parts_need_dir(p, true, err);
     if (code == TG_OK)
         code = tg_parts_claim(p, fence, err);
@@ -410,12 +435,14 @@ static tg_code read_all(struct tg_parts *p, const struct visit *visit, struct tg
 tg_code tg_parts_scan(struct tg_parts *p, const struct tg_parts_reader *reader,
                       struct tg_error *err)
 {
-    return read_all(p, &(struct visit){ .reader = reader }, err);
+    return p->place ? p->place->scan(p, reader, err)
+                    : read_all(p, &(struct visit){ .reader = reader }, err);
 }
 
 tg_code tg_parts_commits(struct tg_parts *p, tg_commit_seen seen, void *ctx, struct tg_error *err)
 {
-    tg_code code = read_all(p, &(struct visit){ .seen = seen, .ctx = ctx }, err);
+    tg_code code = p->place ? p->place->commits(p, seen, ctx, err)
+                            : read_all(p, &(struct visit){ .seen = seen, .ctx = ctx }, err);
 
     return code == TG_NOT_FOUND ? TG_OK : code;
 }
@@ -425,7 +452,11 @@ tg_code tg_parts_job(struct tg_parts *p, char ret[TG_JOB_MAX + 1], struct tg_err
     TG_CLEANUP(listing_done) struct listing l = { 0 };
     char name[TG_PART_NAME] = TG_CURSOR_NAME;
     struct tg_manifest m;
-    tg_code code = tg_parts_need_dir(p, false, err);
+    tg_code code;
+
+    if (p->place)
+        return p->place->job(p, ret, err);
+    code = tg_parts_need_dir(p, false, err);
 
     if (code == TG_OK)
         code = list_parts(p, &l, err);

@@ -61,8 +61,7 @@ static void writer_name(char out[TG_PART_NAME], const struct tg_fence *fence)
     snprintf(out, TG_PART_NAME, WRITER_PREFIX "%s", tag);
 }
 
-/* Reads a tag; only the exact spelling counts. */
-static bool read_tag(const char *text, size_t len, struct tg_fence *ret)
+bool tg_fence_read(const char *text, size_t len, struct tg_fence *ret)
 {
     struct tg_fence f = { 0 };
     char again[TG_TAG];
@@ -81,7 +80,7 @@ static bool read_tag(const char *text, size_t len, struct tg_fence *ret)
     return true;
 }
 
-static int compare(const struct tg_fence *a, const struct tg_fence *b)
+int tg_fence_compare(const struct tg_fence *a, const struct tg_fence *b)
 {
     if (a->token != b->token)
         return a->token < b->token ? -1 : 1;
@@ -120,7 +119,7 @@ static bool is_aside(const struct tg_parts *p, const char *name, struct tg_fence
     len -= 4;
     for (at = len; at > 0 && name[at - 1] != '.';)
         at--;
-    if (at < 2 || !read_tag(name + at, len - at, ret))
+    if (at < 2 || !tg_fence_read(name + at, len - at, ret))
         return false;
     memcpy(base, name, at - 1);
     base[at - 1] = 0;
@@ -137,7 +136,7 @@ static bool seen_trace(void *ctx, const char *name, bool is_dir, uint64_t size)
     if (is_dir || len >= TG_PART_NAME)
         return true;
     one.writer = strncmp(name, WRITER_PREFIX, prefix) == 0 &&
-                 read_tag(name + prefix, len - prefix, &one.fence);
+                 tg_fence_read(name + prefix, len - prefix, &one.fence);
     if (!one.writer && !is_aside(t->p, name, &one.fence))
         return true;
     memcpy(one.name, name, len + 1);
@@ -181,14 +180,14 @@ static tg_code shut_out(struct tg_parts *p, bool *ret_clean, struct tg_error *er
     if (code == TG_OK && t.no_memory)
         code = tg_fail(err, TG_NOMEM, "list of '%s'", p->path);
     for (size_t i = 0; code == TG_OK && i < t.n; i++) {
-        int order = compare(&t.at[i].fence, &p->fence);
+        int order = tg_fence_compare(&t.at[i].fence, &p->fence);
 
         if (t.at[i].writer && order > 0)
             return newer_writer(p, &t.at[i], err);
         n_older += t.at[i].writer && order < 0;
     }
     for (size_t i = 0; code == TG_OK && i < t.n; i++) {
-        int order = compare(&t.at[i].fence, &p->fence);
+        int order = tg_fence_compare(&t.at[i].fence, &p->fence);
 
         if (t.at[i].writer ? order < 0 : order <= 0 && n_older == 0) {
             code = fs->unlink(fs, p->dir, t.at[i].name, err);

@@ -27,10 +27,27 @@ tg_code tg_parts_need_dir(struct tg_parts *p, bool create, struct tg_error *err)
 tg_code tg_parts_read_manifest(struct tg_parts *p, const char *name, struct tg_manifest *ret,
                                struct tg_error *err);
 
+/** @return TG_CORRUPT: that file of a chat `how` */
+tg_code tg_parts_damaged(const struct tg_parts *p, const char *name, const char *how,
+                         struct tg_error *err);
+
+/** @return TG_USAGE if it is another job's than env.job; NULL there: any is right */
+tg_code tg_parts_check_job(const struct tg_parts *p, const struct tg_manifest *m,
+                           struct tg_error *err);
+
+/** @return TG_USAGE: the chat's parts are in another format */
+tg_code tg_parts_another_format(const struct tg_parts *p, struct tg_error *err);
+
 /* ---- parts_fence.c ---- */
 
 /** Writes "7-1f3a9c02". */
 void tg_fence_tag(char out[TG_TAG], const struct tg_fence *fence);
+
+/** Reads it; only the exact spelling counts. */
+bool tg_fence_read(const char *text, size_t len, struct tg_fence *ret);
+
+/** @return below 0: a is older */
+int tg_fence_compare(const struct tg_fence *a, const struct tg_fence *b);
 
 /** Writes "name.7-1f3a9c02.tmp". */
 void tg_aside_name(char out[TG_PART_NAME], const char *name, const struct tg_fence *fence);

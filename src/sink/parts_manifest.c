@@ -219,6 +219,8 @@ bool tg_manifest_read(struct tg_manifest *ret, const void *text, size_t len)
             ret->part = tg_json_take_u64(&in);
         else if (tg_str_eq(key, TG_STR("bytes")))
             ret->bytes = tg_json_take_u64(&in);
+        else if (tg_str_eq(key, TG_STR("file")))
+            take_text(&in, ret->file, sizeof ret->file);
         else if (tg_str_eq(key, TG_STR("sha256")))
             take_text(&in, hex, sizeof hex);
         else if (tg_str_eq(key, TG_STR("source")))

@@ -8,7 +8,7 @@
 
 extern const struct tg_sink_ops tg_sink_ndjson, tg_sink_csv, tg_sink_parquet, tg_sink_sqlite,
     tg_sink_duckdb, tg_sink_postgres, tg_sink_stdout, tg_sink_kafka, tg_sink_amqp,
-    tg_sink_amqps, tg_sink_webhook, tg_sink_kinesis;
+    tg_sink_amqps, tg_sink_webhook, tg_sink_kinesis, tg_sink_s3;
 
 const struct tg_sink_ops *const tg_sinks[] = { &tg_sink_ndjson, &tg_sink_csv,
                                               &tg_sink_parquet, &tg_sink_sqlite,
@@ -16,7 +16,7 @@ const struct tg_sink_ops *const tg_sinks[] = { &tg_sink_ndjson, &tg_sink_csv,
                                               &tg_sink_postgres, &tg_sink_stdout,
                                               &tg_sink_kafka,
                                               &tg_sink_amqp, &tg_sink_amqps,
-                                              &tg_sink_webhook, &tg_sink_kinesis,
+                                              &tg_sink_webhook, &tg_sink_kinesis, &tg_sink_s3,
                                               NULL };
 
 static const struct tg_driver *head(size_t i)

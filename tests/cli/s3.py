@@ -22,6 +22,7 @@ class S3:
            "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
     READER = """
 import boto3, json, sys
+from concurrent.futures import ThreadPoolExecutor
 s3 = boto3.client("s3", endpoint_url=sys.argv[1])
 for line in sys.stdin:
     what, *words = json.loads(line)
@@ -35,7 +36,9 @@ for line in sys.stdin:
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket="bucket", Prefix=words[0]):
         found += [o["Key"] for o in page.get("Contents", [])]
     if what == "read":
-        found = {k: s3.get_object(Bucket="bucket", Key=k)["Body"].read().decode() for k in found}
+        with ThreadPoolExecutor(8) as pool:
+            found = dict(zip(found, pool.map(
+                lambda k: s3.get_object(Bucket="bucket", Key=k)["Body"].read().decode(), found)))
     print(json.dumps(found), flush=True)
 """
 

@@ -6,6 +6,7 @@ The rows are those of the NDJSON files, field by field; a run that is killed at 
 again and again, leaves each row once; verify proves it, a rollback takes it back.
 """
 import csv
+import hashlib
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import unittest
 import duck
 from kafka_kit import KafkaServer, rows_that_count
 from kit import PASSWORD, Case, PostgresServer, Sim, main, rows, start, tgdata, wait_for
+from s3 import S3
 
 KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
 SERVER_KILLS = int(os.environ.get("TGDATA_TEST_SERVER_KILLS", "4"))
@@ -187,11 +189,41 @@ def in_order(found):
     return sorted(found, key=lambda r: (r["chat_id"], r.get("owner", 0), r["id"]))
 
 
+class S3Objects:
+    """Read as documented: the files that manifests name, whose digests are right."""
+
+    server, made = None, 0  # the server is its class's
+
+    def __init__(self, case):
+        type(self).made += 1
+        self.prefix = f"out{self.made}"
+
+    def url(self):
+        return f"s3://bucket/{self.prefix}?endpoint={self.server.endpoint}"
+
+    def rows(self):
+        objects, found = self.server.read(self.prefix + "/"), []
+        for key, text in objects.items():
+            if not key.endswith(".json"):
+                continue
+            manifest = json.loads(text.splitlines()[-1])
+            if "file" not in manifest:
+                continue  # a claim, perhaps with a cursor
+            data = objects[f"{key.rsplit('/', 1)[0]}/{manifest['file']}"]
+            assert hashlib.sha256(data.encode()).hexdigest() == manifest["sha256"]
+            lines = data.split("\n")[:-1]
+            assert len(lines) == manifest["rows"]
+            for row in map(json.loads, lines):
+                found.append(row | {k: k in row for k in TRUTH_VALUES})
+        return found
+
+
 class Contract:
     """The cases; a class below gives the destination."""
 
     sim_args = None
     destination = None
+    kill_within_s = 0.4
     env = {}
 
     @classmethod
@@ -245,7 +277,7 @@ class Contract:
             process = start(*self.words("--all", session=session), env=self.env,
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             try:
-                err = process.communicate(timeout=draw.uniform(0, 0.4))[1]
+                err = process.communicate(timeout=draw.uniform(0, self.kill_within_s))[1]
                 self.assertEqual(process.returncode, 0, err)
                 self.check_each_once()
                 self.dir = self.dir / "next"
@@ -703,7 +735,60 @@ class ToKafka(OfAServer, Contract, Case):
             self.assertEqual(ids, sorted(ids))
 
 
+@unittest.skipUnless(S3.is_installed(), "tests/interop/setup seaweed installs its server")
+class ToS3(OfAServer, Contract, Case):
+    destination, kill_within_s = S3Objects, 0.8
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = S3Objects.server = S3(cls.top / "s3")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+        super().tearDownClass()
+
+    def test_nothing_is_left_over(self):
+        """What a run that was killed has left is gone behind the next one."""
+        session = self.session()
+        for _ in range(2):
+            process = start(*self.words("--all", session=session), stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+            try:
+                process.communicate(timeout=1)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+        self.extract("--all", session=session)
+        objects = self.server.read(self.out.prefix + "/")
+        named = {f"{k.rsplit('/', 1)[0]}/{json.loads(t.splitlines()[-1]).get('file')}"
+                 for k, t in objects.items() if k.endswith(".json")}
+        self.assertLessEqual({k for k in objects if not k.endswith(".json")}, named)
+        self.check_each_once()
+
+    def test_what_is_wrong_is_told(self):
+        session, name = self.session(), str(self.sim.chat("channel")["id"])
+        for to, keys, code, words in (
+                ("s3:", {}, 2, ["s3://BUCKET/PREFIX"]),
+                (self.out.url() + "&format=xml", {}, 2, ["ndjson|csv"]),
+                (self.out.url().replace("bucket", "nowhere"), {}, 7, ["'nowhere'"]),
+                (self.out.url(), {"AWS_SECRET_ACCESS_KEY": "wr0ng"}, 7, ["SignatureDoesNotMatch"]),
+                (self.out.url(), {"AWS_ACCESS_KEY_ID": "ROKEY",
+                                  "AWS_SECRET_ACCESS_KEY": "ROSECRET"}, 7, ["AccessDenied"]),
+                (self.out.url(), {"AWS_ACCESS_KEY_ID": ""}, 2, ["no AWS credentials"]),
+                ("s3://bucket/x?endpoint=http://127.0.0.1:1", {}, 7, ["127.0.0.1:1"])):
+            with self.subTest(to=to, keys=keys):
+                done = tgdata(*self.words(name, session=session, to=to), env=keys)
+                self.assertEqual(done.code, code, done)
+                for word in words:
+                    self.assertIn(word, done.err)
+                self.assertNotIn("wr0ng", done.err)
+
+
 if __name__ == "__main__":
+    if "libcurl" not in tgdata("version").out:
+        del ToS3
     if "rdkafka" not in tgdata("version").out:
         del ToKafka
     if "libpq" not in tgdata("version").out:
