@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * store_s3.c - state in objects of S3, at a server that checks signatures and conditions: the
- * contract of all stores, many writers at once, long lists, damage, a server that is killed, what
- * is wrong
+ * contract of all stores, what all on objects must do, long lists, damage, a server that is killed,
+ * what is wrong
  */
 #include "tests/s3_rig.h"
-#include "tests/unit/store_contract.h"
-
-#include <pthread.h>
+#include "tests/unit/store_objects.h"
 
 #include "client/s3.h"
 
@@ -27,12 +25,6 @@ static void done(void)
 
 const struct store_harness harness = { fresh, done };
 
-static void good(tg_code code, const struct tg_error *err)
-{
-    if (code != TG_OK)
-        fail_msg("%s: %s", tg_code_name(code), err->message);
-}
-
 /* An object of the test's store, as somebody else may write it. */
 static void meddle(const char *key, const char *text)
 {
@@ -44,85 +36,6 @@ static void meddle(const char *key, const char *text)
     good(tg_s3_new(place, NULL, rig.endpoint, &s3, &err), &err);
     good(tg_s3_put(s3, key, NULL, text, strlen(text), NULL, &err), &err);
     tg_s3_free(s3);
-}
-
-/* ---- many at once ---- */
-
-enum { WRITERS = 4, TURNS = 6 };
-
-static void *write_all(void *unused)
-{
-    struct tg_store store = { 0 };
-    struct tg_lease lease = { .owner = "" };
-    struct tg_error err;
-    long won = 0;
-
-    (void)unused;
-    good(tg_store_open(url, &store, &err), &err);
-    snprintf(lease.owner, sizeof lease.owner, "host:%lx", (unsigned long)pthread_self());
-    for (int i = 0; i < TURNS; i++) {
-        struct tg_doc doc = { 0 };
-        char text[32];
-        uint64_t n;
-        tg_code code = TG_CONFLICT;
-
-        while (code == TG_CONFLICT || code == TG_STATE) {
-            tg_code got = contract_get(&store, "job", &doc, text, sizeof text, &err);
-
-            if (got == TG_END)
-                doc.version = 0;
-            code = contract_put(&store, "job", doc.version, 0, "x", &err);
-        }
-        good(code, &err);
-        good(store.ops->append(store.self, "dead", "job", 1, "x", 1, &n, &err), &err);
-        code = store.ops->lease(store.self, "job", 0, 100, &lease, &err);
-        won += code == TG_OK;
-        lease.token = code == TG_OK ? lease.token : 0;
-        if (code != TG_OK)
-            snprintf(lease.owner, sizeof lease.owner, "host:%lx", (unsigned long)pthread_self());
-    }
-    tg_store_close(&store);
-    return (void *)won;
-}
-
-static bool count_doc(void *ctx, const char *key, const struct tg_doc *doc, const void *bytes,
-                      size_t len)
-{
-    (void)key, (void)bytes, (void)len;
-    assert_int_equal(doc->version, *(uint64_t *)ctx);
-    --*(uint64_t *)ctx;
-    return true;
-}
-
-static bool count_entry(void *ctx, const struct tg_log_entry *entry)
-{
-    assert_int_equal(entry->n, ++*(uint64_t *)ctx);
-    return true;
-}
-
-static void several_at_once(void **state)
-{
-    pthread_t thread[WRITERS];
-    struct contract c;
-    uint64_t version = WRITERS * TURNS, n = 0;
-    int owners = 0;
-
-    (void)state;
-    contract_start(&c);
-    for (int i = 0; i < WRITERS; i++)
-        assert_int_equal(pthread_create(&thread[i], NULL, write_all, NULL), 0);
-    for (int i = 0; i < WRITERS; i++) {
-        void *won;
-
-        pthread_join(thread[i], &won);
-        owners += won != NULL;
-    }
-    assert_int_equal(owners, 1);
-    good(c.a.ops->history(c.a.self, "checkpoint", "job", count_doc, &version, &c.err), &c.err);
-    assert_int_equal(version, 0);
-    good(c.a.ops->read(c.a.self, "dead", "job", 0, count_entry, &n, &c.err), &c.err);
-    assert_int_equal(n, WRITERS * TURNS);
-    contract_end(&c);
 }
 
 /* ---- lists ---- */
@@ -157,28 +70,6 @@ static void lists_longer_than_a_page(void **state)
     good(tg_s3_list(s3, "n/", "n/1004", count_key, &n, &err), &err);
     assert_int_equal(n, 1007);
     tg_s3_free(s3);
-}
-
-static void keys_of_any_bytes(void **state)
-{
-    static const char *const key[] = { "", ".", "..", "a/../b", "%2F", "a b+c=d?e#f&g", "~",
-                                       "\x01\xff", "\n" };
-    struct contract c;
-    struct listed l = { "", 0 };
-    struct tg_doc doc;
-    char text[64];
-
-    (void)state;
-    contract_start(&c);
-    for (size_t i = 0; i < TG_COUNT(key); i++)
-        good(contract_put(&c.a, key[i], 0, 0, key[i], &c.err), &c.err);
-    for (size_t i = 0; i < TG_COUNT(key); i++) {
-        good(contract_get(&c.b, key[i], &doc, text, sizeof text, &c.err), &c.err);
-        assert_string_equal(text, key[i]);
-    }
-    good(c.b.ops->list(c.b.self, "checkpoint", "a", list_doc, &l, &c.err), &c.err);
-    assert_string_equal(l.text, "a b+c=d?e#f&g:1=a b+c=d?e#f&g a/../b:1=a/../b ");
-    contract_end(&c);
 }
 
 /* ---- damage, loss ---- */
@@ -311,9 +202,8 @@ int main(void)
 {
     const struct CMUnitTest test[] = {
         STORE_CONTRACT_TESTS,
-        cmocka_unit_test(several_at_once),
+        STORE_OBJECTS_TESTS,
         cmocka_unit_test(lists_longer_than_a_page),
-        cmocka_unit_test(keys_of_any_bytes),
         cmocka_unit_test(what_another_wrote_there_is_told),
         cmocka_unit_test(a_server_that_is_killed),
         cmocka_unit_test(what_is_wrong_is_told),
