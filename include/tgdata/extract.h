@@ -245,6 +245,8 @@ struct tg_verify_info {
     uint64_t refused;                 /**< rows that the destination refused for good: counted by
                                            its commits, kept as dead letters, not in `rows` */
     uint64_t quarantined;             /**< records set aside because they cannot be decoded */
+    uint64_t media_files;             /**< that rows tell of, read again; only if asked for */
+    uint64_t media_bad;               /**< of them: missing, or with another content */
     bool by_post;                     /**< comments that were read through their channel: covered
                                            are ids of posts, and the server is not asked */
     bool begun;                       /**< something of it was committed */
@@ -259,6 +261,8 @@ typedef void (*tg_verify_fn)(void *ctx, const struct tg_verify_info *info);
  * chats are all that any run of the job was asked for, also those that none has begun. What stands
  * in the way of one chat's check is told in its `failure`; the others are checked all the same.
  *
+ * @param media  directory that the job's files are in: each file that a row tells of is read again,
+ *               too; NULL: they are not looked at
  * @param seen  called for each chat in the order in which they were asked for, on this thread; what
  *              it is given is valid during the call
  * @return TG_OK if all are complete; TG_GAP if one is not, or is damaged; else the first failure
@@ -266,7 +270,8 @@ typedef void (*tg_verify_fn)(void *ctx, const struct tg_verify_info *info);
  *         is no such job; TG_CANCELLED
  */
 TG_API tg_code tg_verify(struct tg_account *account, const char *state_url, const char *job,
-                         tg_verify_fn seen, void *ctx, struct tg_error *err) TG_MUST_CHECK;
+                         const char *media, tg_verify_fn seen, void *ctx,
+                         struct tg_error *err) TG_MUST_CHECK;
 
 #ifdef __cplusplus
 }

@@ -10,7 +10,7 @@ enum { OUTPUT_MAX = 256 << 20 };
 
 struct own {
     bool json;
-    const char *state, *job;
+    const char *state, *job, *media;
 };
 
 static const struct tg_option options[] = {
@@ -27,6 +27,11 @@ static const struct tg_option options[] = {
       .value = "URL",
       .help = "where its checkpoints are kept",
       .env = "TGDATA_STATE" },
+    { .name = "media",
+      .type = TG_OPT_STR,
+      .offset = offsetof(struct own, media),
+      .value = "DIR",
+      .help = "also read each file that a row tells of: is it in DIR, with that SHA-256?" },
     { .name = "json",
       .type = TG_OPT_BOOL,
       .offset = offsetof(struct own, json),
@@ -57,6 +62,8 @@ static void put_json(struct tg_json *j, const struct tg_verify_info *v)
     tg_json_key(j, "gaps"), tg_json_u64(j, v->gaps);
     tg_json_key(j, "refused"), tg_json_u64(j, v->refused);
     tg_json_key(j, "quarantined"), tg_json_u64(j, v->quarantined);
+    tg_json_key(j, "media_files"), tg_json_u64(j, v->media_files);
+    tg_json_key(j, "media_bad"), tg_json_u64(j, v->media_bad);
     tg_json_key(j, "by_post"), tg_json_bool(j, v->by_post);
     tg_json_key(j, "begun"), tg_json_bool(j, v->begun);
     tg_json_key(j, "finished"), tg_json_bool(j, v->finished);
@@ -104,6 +111,11 @@ static void put_row(struct proof *p, const struct tg_verify_info *v)
         tg_buf_printf(&p->out, ", %llu refused by the destination", (unsigned long long)v->refused);
     if (v->quarantined)
         tg_buf_printf(&p->out, ", %llu quarantined", (unsigned long long)v->quarantined);
+    if (v->media_files)
+        tg_buf_printf(&p->out, ", %llu files", (unsigned long long)v->media_files);
+    if (v->media_bad)
+        tg_buf_printf(&p->out, ", %llu of them missing or damaged",
+                      (unsigned long long)v->media_bad);
     if (v->failure) {
         tg_buf_str(&p->out, ": ");
         cli_clean(&p->out, v->failure->message, SIZE_MAX);
@@ -165,7 +177,7 @@ static tg_code run(struct cli *cli, struct tg_error *err)
         tg_json_key(&p.j, "job"), tg_json_cstr(&p.j, own->job);
         tg_json_key(&p.j, "chats"), tg_json_array(&p.j);
     }
-    code = tg_verify(account, own->state, own->job, on_chat, &p, err);
+    code = tg_verify(account, own->state, own->job, own->media, on_chat, &p, err);
     cli_close_account(account);
     if (code == TG_OK || p.n) {
         put_end(&p, own->job, code);

@@ -142,7 +142,8 @@ static tg_code check_chat(struct verify *v, struct verify_chat *c, struct tg_err
 
     if (ends_all(code))
         return code;
-    proved = code == TG_OK && c->info.finished && !c->info.gaps && !c->info.duplicates;
+    proved = code == TG_OK && c->info.finished && !c->info.gaps && !c->info.duplicates &&
+             !c->info.media_bad;
     if (code == TG_OK && c->info.by_post) {
         c->info.complete = proved; /* the account cannot read that group */
         return TG_OK;
@@ -219,12 +220,13 @@ static tg_code verify_all(struct verify *v, const struct verify_chat *with, tg_v
     return code == TG_OK ? verdict(v, with->job, err) : code;
 }
 
-tg_code tg_verify(struct tg_account *a, const char *state_url, const char *job, tg_verify_fn seen,
-                  void *ctx, struct tg_error *err)
+tg_code tg_verify(struct tg_account *a, const char *state_url, const char *job, const char *media,
+                  tg_verify_fn seen, void *ctx, struct tg_error *err)
 {
     struct verify v = { .n = 0 };
     struct tg_store store;
-    const struct verify_chat with = { .account = a, .store = &store, .job = job };
+    const struct verify_chat with = { .account = a, .store = &store, .job = job,
+                                      .media = media };
     tg_code code = tg_job_name_check(job, err);
 
     if (code == TG_OK)

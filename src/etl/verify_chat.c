@@ -162,6 +162,8 @@ static tg_code read_again(struct verify_chat *v, const struct tg_commit *checkpo
     if (code == TG_OK && v->last.seq)
         code = sink.ops->scan(sink.self, chat_id, on_row, v, err);
     count_doubled(v);
+    if (code == TG_OK && v->media && v->last.seq)
+        code = verify_media(v, &sink, err);
     if (code == TG_OK && v->no_memory)
         code = tg_fail(err, TG_NOMEM, "no memory for the ids of a chat");
     tg_sink_close(&sink);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * verify_impl.h - the check of one chat from the inside: verify.c (which chats, the verdict),
- * verify_chat.c (the destination), verify_server.c (what the server says)
+ * verify_chat.c (the destination), verify_media.c (its files), verify_server.c (what the server says)
  *
  * Threads: one at a time; verify_server.c on the account's loop
  */
@@ -16,7 +16,7 @@
 struct verify_chat {
     struct tg_account *account;
     const struct tg_store *store;
-    const char *job;
+    const char *job, *media; /* media NULL: files are not looked at */
     struct tg_verify_info info;
     struct tg_commit last;  /* the last commit that the destination tells of; seq 0: none */
     int64_t row_last;       /* id of the row read last, */
@@ -31,6 +31,9 @@ struct verify_chat {
  * @return TG_OK; TG_GAP, TG_CORRUPT: what is there is not what was delivered; what stood in the way
  */
 tg_code verify_destination(struct verify_chat *v, struct tg_error *err);
+
+/** Reads again all files that rows of the destination tell of. */
+tg_code verify_media(struct verify_chat *v, const struct tg_sink *sink, struct tg_error *err);
 
 /** Adds what the server says to info; after verify_destination. @return TG_CANCELLED, TG_NET... */
 tg_code verify_server(struct verify_chat *v, struct tg_error *err);

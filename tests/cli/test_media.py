@@ -80,10 +80,30 @@ class Media(MediaCase):
         self.assertGreater(first["media_files"], 10)
         self.assertEqual(again["media_files"], 0)
         victim = sorted(self.files())[0]
-        (self.dir / "files" / victim).unlink()
+        good = self.verify_media()
+        self.assertEqual(good.code, 0, good)
+        self.assertGreaterEqual(good.json()["chats"][0]["media_files"], first["media_files"])
+        path = self.dir / "files" / victim
+        path.write_bytes(b"x" + path.read_bytes()[1:])
+        self.assert_bad("another content")
+        path.unlink()
+        self.assert_bad("no file")
         third = self.extract(str(chat["id"]), job="third", to="third")
         self.assertEqual(third["media_files"], 1)
         self.assertIn(victim, self.files())
+
+    def verify_media(self):
+        return tgdata("verify", *self.account_args(), "--state", f"sqlite:{self.dir}/state.db",
+                      "--job", "job", "--media", self.dir / "files", "--json")
+
+    def assert_bad(self, words):
+        """Whoever reads the files again sees that one is not as it was."""
+        done = self.verify_media()
+        self.assertEqual(done.code, 10, done)
+        chat = done.json()["chats"][0]
+        self.assertGreaterEqual(chat["media_bad"], 1)
+        self.assertFalse(chat["complete"])
+        self.assertIn(words, chat["error"])
 
     def test_kinds_and_sizes(self):
         chat = self.sim.chat("supergroup")
