@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * verify_impl.h - the check of one chat from the inside: verify.c (which chats, the verdict),
- * verify_chat.c (the destination), verify_media.c (its files), verify_server.c (what the server says)
+ * verify_chat.c (the destination), verify_media.c (its files), verify_server.c (what the server
+ * says)
  *
  * Threads: one at a time; verify_server.c on the account's loop
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * verify_media.c - the files that rows tell of, read again: is each there, with the content that its
- *                  name and its row say?
+ * verify_media.c - the files that rows tell of, read again: is each there, with the content that
+ *                  its name and its row say?
  *
  * A file of many rows is read once for each row that follows another file's.
  */

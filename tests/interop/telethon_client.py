@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import base64
 import datetime
+import hashlib
 import json
 import os
 import re
@@ -425,6 +426,12 @@ async def comments(client, entity, channel, group):
     return out
 
 
+async def add_file(client, row, m):
+    """The SHA-256 of the file, as Telethon's download_media fetches it."""
+    if isinstance(m.media, (types.MessageMediaPhoto, types.MessageMediaDocument)):
+        row['media_sha256'] = hashlib.sha256(await client.download_media(m, bytes)).hexdigest()
+
+
 async def read_takeout(client, entity):
     async with client.takeout(chats=True, megagroups=True, channels=True, users=True) as takeout:
         return await history(takeout, entity)
@@ -440,6 +447,7 @@ async def main():
     arg.add_argument('--chat', type=int, action='append', help='marked id; default all dialogs')
     arg.add_argument('--takeout', action='store_true')
     arg.add_argument('--comments', action='store_true', help='on posts, instead of the posts')
+    arg.add_argument('--files', action='store_true', help='fetch files, and tell their SHA-256')
     arg.add_argument('--out', required=True)
     args = arg.parse_args()
     os.makedirs(args.out, exist_ok=True)
@@ -465,7 +473,10 @@ async def main():
         read = read_takeout if args.takeout else history
         with open(os.path.join(args.out, f'{d.id}.ndjson'), 'w', encoding='utf-8') as file:
             for m in await read(client, d.input_entity):
-                file.write(json.dumps(to_row(m, chat), ensure_ascii=False) + '\n')
+                row = to_row(m, chat)
+                if args.files:
+                    await add_file(client, row, m)
+                file.write(json.dumps(row, ensure_ascii=False) + '\n')
     await client.disconnect()
 
 

@@ -135,6 +135,29 @@ def comments(tmp):
         compare(said, theirs, 'comments')
 
 
+def files(tmp):
+    """Both fetch the files of a chat, from two DCs: the same bytes, and the world's."""
+    world = '--seed', '8', '--chats', '2', '--messages', '150', '--faults', 'short=0', \
+        '--file-max', '2MiB', '--truth-files'
+    with harness.sim(os.path.join(tmp, 'files'), *world) as server:
+        account = people(server, False)[0]
+        ours = harness.Account(os.path.join(tmp, 'fetching'), server.path('datacenter.json'))
+        ours.login(account)
+        rows = ours.extract('files', '--all', '--media', os.path.join(tmp, 'media'))
+        fetched = 0
+        for chat, messages in rows.items():
+            with open(server.path(f'files-{chat}.txt'), encoding='ascii') as file:
+                truth = {int(line.split()[0]): line.split()[3] for line in file}
+            for i, row in messages.items():
+                if row.pop('media_path', None):
+                    fetched += 1
+                if row.get('media_sha256') != truth.get(i):
+                    harness.fail(f'chat {chat}, message {i}: not the file of the world')
+        theirs = telethon(server, os.path.join(tmp, 'their-files'), '--phone', account['phone'],
+                          '--files', *(o for chat in rows for o in ('--chat', str(chat))))
+        compare(rows, theirs, f'{fetched} files')
+
+
 # Telethon takes a page that is shorter than asked for as the end of a chat, so none is cut here.
 WORLD = '--seed', '7', '--chats', '9', '--messages', '730', '--faults', 'short=0'
 
@@ -149,6 +172,7 @@ def main():
             sessions(server, tmp, ours, rows)
             takeout(server, tmp, ours, rows)
         comments(tmp)
+        files(tmp)
 
 
 if __name__ == '__main__':
