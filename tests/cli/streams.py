@@ -24,8 +24,20 @@ DEPS = pathlib.Path(os.environ.get("TG_DEPS", pathlib.Path(__file__).resolve().p
 PYTHON = DEPS / "messages" / "bin" / "python"
 
 
+def certificate(directory):
+    """One of its own for 127.0.0.1. @return the files of certificate and key"""
+    cert, key = directory / "cert.pem", directory / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                    "-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
+                    "-keyout", key, "-out", cert], check=True, capture_output=True)
+    key.chmod(0o644)
+    return cert, key
+
+
 class Rabbit(brokers.Rabbit):
     """A rabbitmq-server; pika reads (tests/interop/setup installs it)."""
+
+    more = ""
 
     client_env = {"AMQP_PASSWORD": "guest"}
     client = """
@@ -34,6 +46,15 @@ at = pika.BlockingConnection(pika.URLParameters(sys.argv[1]))
 channel = at.channel()
 """
     made = 0
+
+    def __init__(self, directory):
+        self.tls_port = brokers.free_port()
+        self.cert, key = certificate(pathlib.Path(directory).parent)
+        self.more_conf = self.more + (
+            f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\n"
+            f"ssl_options.cacertfile = {self.cert}\nssl_options.certfile = {self.cert}\n"
+            f"ssl_options.keyfile = {key}\nssl_options.verify = verify_none\n")
+        super().__init__(directory)
 
     def pika(self, code, *args):
         done = subprocess.run([PYTHON, "-c", self.client + code, self.url(), *args], check=False,
@@ -299,7 +320,7 @@ def serve(kind):
     if not (PYTHON.exists() and brokers.Sqs.bin.exists() and Rabbit.bin.exists()):
         sys.exit(77)  # tests/interop/setup, and Debian's packages, bring them
     options = {"Webhook": {"tries": 2, "body": "lines"}, "Kinesis": {"tries": 2}}.get(kind, {})
-    Rabbit.more_conf = "max_message_size = 1048576\n"
+    Rabbit.more = "max_message_size = 1048576\n"
     with tempfile.TemporaryDirectory(prefix="tgdata-test-") as directory:
         server = {"Rabbit": Rabbit, "Webhook": Webhook, "Kinesis": Kinesis}[kind](
             pathlib.Path(directory) / "server")

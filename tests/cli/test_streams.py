@@ -196,6 +196,19 @@ class ToRabbit(Streams, Case):
         self.assertEqual([json.loads(body)["id"] for _, body in self.server.drain()],
                          self.sim.ids(chat))
 
+    def test_tls_is_verified(self):
+        session, chat = self.session(), self.sim.chat("channel")["id"]
+        to = f"amqps://guest@localhost:{self.server.tls_port}{self.to[self.to.index('?'):]}"
+        trusting = f"{to}&ca-file={self.server.cert}"
+        self.check_told(to, 7, "SSL", "ca-file")
+        self.check_told(trusting.replace("localhost", "127.0.0.1"), 7, "hostname")
+        self.assertEqual(self.server.drain(), [])
+        done = tgdata(*self.words(str(chat), session=session, to=trusting),
+                      env=self.server.client_env)
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual([json.loads(body)["id"] for _, body in self.server.drain()],
+                         self.sim.ids(chat))
+
     def test_a_queue_that_is_full_is_told(self):
         """It refuses what it cannot hold (nack); what it took before is not lost."""
         self.server.pika("channel.queue_declare('full', durable=True, arguments={"
@@ -288,12 +301,9 @@ class ToWebhook(Streams, Case):
         self.check_fails(done, 7, "most rows")
 
     def test_tls_is_verified(self):
-        cert = self.dir / "cert.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-                        "-subj", "/CN=x", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
-                        self.dir / "key.pem", "-out", cert], check=True, capture_output=True)
+        cert, key = streams.certificate(self.dir)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(cert, self.dir / "key.pem")
+        context.load_cert_chain(cert, key)
         server = streams.Webhook(self.dir, context)
         self.addCleanup(server.stop)
         self.check_told(server.fresh(), 7, "certificate")
