@@ -5,13 +5,14 @@ sinks - how fast each destination takes rows, beside the plain client tool of th
 Both are given the same rows of one extracted chat: tgdata's writer as rows in memory (bench_sink
 measures its writes and commits alone; 10,000 rows a commit), the tool as a CSV file with the same
 columns (psql's \\copy, sqlite3's .import, pyarrow, DuckDB), into a table of the same columns, types
-and key, or a Parquet file with the same ones. Client and tool have core 0, a server core 1.
+and key, or a Parquet file with the same ones; kcat as lines of JSON. Client and tool have core 0, a server core 1.
 """
 import csv
 import glob
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -63,6 +64,34 @@ class Server:
 
     def stop(self):
         self.process.send_signal(signal.SIGQUIT)
+        self.process.wait()
+
+
+class Kafka:
+    """A Kafka broker, as the tests have it, with a topic for each writer."""
+
+    def __init__(self, directory):
+        free = [socket.socket() for _ in range(3)]
+        for one in free:
+            one.bind(('127.0.0.1', 0))
+        ports = [str(one.getsockname()[1]) for one in free]
+        for one in free:
+            one.close()
+        self.at = f'127.0.0.1:{ports[0]}'
+        self.process = subprocess.Popen(
+            [os.path.join(REPO, 'tests', 'kafka_server'), directory, *ports],
+            preexec_fn=lambda: pin(1))
+        for _ in range(600):
+            if self.kcat('-L').returncode == 0 or self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+
+    def kcat(self, *words):
+        return subprocess.run(['kcat', '-b', self.at, '-m', '2', *words], capture_output=True,
+                              check=False)
+
+    def stop(self):
+        self.process.kill()
         self.process.wait()
 
 
@@ -159,6 +188,24 @@ class Sinks:
         finally:
             server.stop()
 
+    def kafka(self):
+        server = Kafka(os.path.join(self.tmp, 'kafka'))
+        lines = os.path.join(self.tmp, 'rows.ndjson')
+        with open(lines, 'wb') as out:
+            for name in self.files:
+                with open(name, 'rb') as part:
+                    shutil.copyfileobj(part, out)
+        try:
+            run = self.ours('tgdata  kafka:', f'kafka://{server.at}/ours?create=1')
+            self.ours('tgdata  kafka: (no compression)',
+                      f'kafka://{server.at}/plain?create=1&compression=none')
+            for name, codec in (('kcat -P', 'zstd'), ('kcat -P (no compression)', 'none')):
+                tool = measure(['kcat', '-P', '-b', server.at, '-t', 'ours', '-z', codec,
+                                '-X', 'enable.idempotence=true', '-l', lines])
+                self.line(name, tool, run if codec == 'zstd' else None)
+        finally:
+            server.stop()
+
     def run(self):
         self.say(f'{"destination":34} {"rows/s":>10} {"MB/s":>8} {"CPU s/M":>8} {"peak RSS":>13}'
                  f' {"tool":>8}')
@@ -168,6 +215,7 @@ class Sinks:
         self.sqlite()
         self.duckdb()
         self.postgres()
+        self.kafka()
         self.say('  MB/s: of the CSV file; tool: how fast it is beside tgdata (goal: at most 1x)')
         return self.result
 

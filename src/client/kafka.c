@@ -8,8 +8,10 @@
 
 #include "client/kafka_impl.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "os/loop.h"
 
@@ -72,14 +74,19 @@ tg_code tg_kafka_failed(const struct tg_kafka *k, const char *what, rd_kafka_res
 tg_code tg_kafka_timed_out(const struct tg_kafka *k, const char *what,
                            const struct kafka_trouble *trouble, struct tg_error *err)
 {
-    return trouble->code ? tg_kafka_failed(k, what, trouble->code, trouble->text, err)
-                         : tg_kafka_failed(k, what, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, err);
+    if (!trouble->code)
+        return tg_kafka_failed(k, what, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL, err);
+    tg_kafka_failed(k, what, trouble->code, trouble->text, err);
+    if (!k->o.tls && strstr(trouble->text, "SSL listener"))
+        tg_hint(err, "if that is a port of TLS, say ?tls");
+    return err->code;
 }
 
 bool tg_kafka_hopeless(const struct kafka_trouble *trouble)
 {
     return trouble->code == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
-           trouble->code == RD_KAFKA_RESP_ERR__SSL;
+           trouble->code == RD_KAFKA_RESP_ERR__SSL ||
+           trouble->code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
 }
 
 bool tg_kafka_passes(rd_kafka_resp_err_t code)
@@ -105,11 +112,14 @@ int64_t tg_kafka_deadline(const struct tg_kafka *k)
     return tg_clock_mono_us() + k->o.timeout_ms * TG_MS_US;
 }
 
+int tg_kafka_left(int64_t deadline_us)
+{
+    return (int)TG_MAX((deadline_us - tg_clock_mono_us()) / TG_MS_US, (int64_t)0);
+}
+
 int tg_kafka_slice(int64_t deadline_us)
 {
-    int64_t left_ms = (deadline_us - tg_clock_mono_us()) / TG_MS_US;
-
-    return (int)TG_MAX(TG_MIN(left_ms, (int64_t)KAFKA_SLICE_MS), (int64_t)0);
+    return TG_MIN(tg_kafka_left(deadline_us), (int)KAFKA_SLICE_MS);
 }
 
 /* ---- handles ---- */
@@ -260,9 +270,10 @@ static tg_code login_of_file(struct tg_kafka *k, struct tg_error *err)
     const char *colon;
     bool got;
 
-    if (!f)
-        return tg_fail(err, TG_USAGE, "could not open '%.200s', the file with the login",
-                       k->o.login);
+    if (!f) {
+        tg_fail(err, TG_USAGE, "could not open '%.200s', the file with the login", k->o.login);
+        return tg_hint(err, "its one line is USER:PASSWORD");
+    }
     setvbuf(f, NULL, _IONBF, 0); /* no copy of it stays in a buffer */
     got = fgets(line, sizeof line, f) != NULL;
     fclose(f);
@@ -300,6 +311,19 @@ static tg_code read_login(struct tg_kafka *k, struct tg_error *err)
     return code;
 }
 
+/* The library's own message does not tell which. */
+static tg_code look_at_files(const struct tg_kafka_options *o, struct tg_error *err)
+{
+    const char *const file[] = { o->ca, o->cert, o->key };
+
+    for (size_t i = 0; i < TG_COUNT(file); i++)
+        if (file[i] && access(file[i], R_OK) != 0) {
+            tg_fail(err, TG_USAGE, "could not read '%.200s': %s", file[i], strerror(errno));
+            return tg_hint(err, "?ca, ?cert and ?key name files in PEM");
+        }
+    return TG_OK;
+}
+
 tg_code tg_kafka_new(const struct tg_kafka_options *o, struct tg_kafka **ret, struct tg_error *err)
 {
     struct tg_kafka *k = calloc(1, sizeof *k);
@@ -311,7 +335,9 @@ tg_code tg_kafka_new(const struct tg_kafka_options *o, struct tg_kafka **ret, st
     k->o = *o;
     tg_buf_init(&k->user, LOGIN_MAX);
     tg_buf_init(&k->password, LOGIN_MAX);
-    code = read_address(k, err);
+    code = look_at_files(o, err);
+    if (code == TG_OK)
+        code = read_address(k, err);
     if (code == TG_OK)
         code = read_login(k, err);
     if (code != TG_OK) {

@@ -51,7 +51,9 @@ bool tg_kafka_passes(rd_kafka_resp_err_t code);
 
 /** @return when a call that begins now is given up, by the monotonic clock */
 int64_t tg_kafka_deadline(const struct tg_kafka *k);
-/** @return milliseconds until then, at most a slice; 0: it is over */
+/** @return milliseconds until then; 0: it is over */
+int tg_kafka_left(int64_t deadline_us);
+/** The same, at most a slice. */
 int tg_kafka_slice(int64_t deadline_us);
 
 #endif

@@ -9,6 +9,8 @@
 
 #include "client/kafka_impl.h"
 
+#include <stdio.h>
+
 #include "os/loop.h"
 #include "os/proc.h"
 
@@ -244,11 +246,19 @@ size_t tg_kafka_message_max(const struct tg_kafka *k)
 
 static const char reading[] = "read a cursor";
 
-/*
- * A group's offset is asked for by a member of the group, which has a handle of its own: requests
- * of others (ListConsumerGroupOffsets) end version 2.0 of the library by a NULL pointer when the
- * server says that it is not the group's coordinator.
- */
+/* What a member of a group is told beside answers. */
+static void take_trouble(rd_kafka_t *rk, struct kafka_trouble *trouble)
+{
+    rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, 0);
+
+    if (m && m->err) {
+        trouble->code = m->err;
+        snprintf(trouble->text, sizeof trouble->text, "%s", rd_kafka_message_errstr(m));
+    }
+    if (m)
+        rd_kafka_message_destroy(m);
+}
+
 static tg_code take_cursor(struct tg_kafka *k, const rd_kafka_topic_partition_t *at,
                            struct tg_buf *ret, struct tg_error *err)
 {
@@ -260,6 +270,11 @@ static tg_code take_cursor(struct tg_kafka *k, const rd_kafka_topic_partition_t 
     return ret->failed ? tg_fail(err, TG_NOMEM, "no memory for a cursor") : TG_OK;
 }
 
+/*
+ * A group's offset is asked for by a member of the group, which has a handle of its own: requests
+ * of others (ListConsumerGroupOffsets) end version 2.0 of the library by a NULL pointer when the
+ * server says that it is not the group's coordinator.
+ */
 tg_code tg_kafka_cursor(struct tg_kafka *k, const char *group, enum tg_kafka_open open,
                         struct tg_buf *ret, struct tg_error *err)
 {
@@ -284,6 +299,8 @@ tg_code tg_kafka_cursor(struct tg_kafka *k, const char *group, enum tg_kafka_ope
             tg_sleep_us(PAUSE_US);
         e = rd_kafka_committed(rk, list, slice);
         rd_kafka_poll(rk, 0);
+        if (e)
+            take_trouble(rk, &trouble);
     }
     if (!rk)
         code = err->code;

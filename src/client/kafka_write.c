@@ -61,34 +61,40 @@ struct offsets {
     const rd_kafka_consumer_group_metadata_t *group;
 };
 
-typedef rd_kafka_error_t *(*step_fn)(rd_kafka_t *rk, const struct offsets *offsets, int slice);
+typedef rd_kafka_error_t *(*step_fn)(rd_kafka_t *rk, const struct offsets *offsets, int wait_ms);
 
-static rd_kafka_error_t *init(rd_kafka_t *rk, const struct offsets *offsets, int slice)
+static rd_kafka_error_t *init(rd_kafka_t *rk, const struct offsets *offsets, int wait_ms)
 {
     (void)offsets;
-    return rd_kafka_init_transactions(rk, slice);
+    return rd_kafka_init_transactions(rk, wait_ms);
 }
 
-static rd_kafka_error_t *send_offsets(rd_kafka_t *rk, const struct offsets *offsets, int slice)
+static rd_kafka_error_t *send_offsets(rd_kafka_t *rk, const struct offsets *offsets, int wait_ms)
 {
-    return rd_kafka_send_offsets_to_transaction(rk, offsets->list, offsets->group, slice);
+    return rd_kafka_send_offsets_to_transaction(rk, offsets->list, offsets->group, wait_ms);
 }
 
-static rd_kafka_error_t *end(rd_kafka_t *rk, const struct offsets *offsets, int slice)
+static rd_kafka_error_t *end(rd_kafka_t *rk, const struct offsets *offsets, int wait_ms)
 {
     (void)offsets;
-    return rd_kafka_commit_transaction(rk, slice);
+    return rd_kafka_commit_transaction(rk, wait_ms);
 }
 
+/*
+ * Only a step that goes on where it was left is waited for in slices, so that a wrong login is told
+ * at once. The others may wait all the time there is: version 2.0 of the library loses count of its
+ * requests when it is asked again while one is on the way.
+ */
 static tg_code run(struct tg_kafka_writer *w, const char *what, step_fn step,
                    const struct offsets *offsets, struct tg_error *err)
 {
     int64_t deadline = tg_kafka_deadline(w->k);
     tg_code code = TG_AGAIN;
-    int slice;
+    int left;
 
-    while (code == TG_AGAIN && (slice = tg_kafka_slice(deadline)))
-        code = judge(w, what, step(w->rk, offsets, slice), err);
+    while (code == TG_AGAIN && (left = tg_kafka_left(deadline)))
+        code = judge(w, what, step(w->rk, offsets, step == init ? tg_kafka_slice(deadline) : left),
+                     err);
     return code == TG_AGAIN ? tg_kafka_timed_out(w->k, what, &w->trouble, err) : code;
 }
 

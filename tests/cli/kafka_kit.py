@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: MIT
 """A Kafka broker for tests of the program, and a reader that is not the program's."""
 import json
-import os
 import pathlib
 import socket
 import subprocess
 
 from kit import wait_for
-
-
-JARS = pathlib.Path(os.environ.get(
-    "TG_DEPS", pathlib.Path(__file__).resolve().parents[2] / ".deps")) / "kafka"
 
 
 class KafkaServer:
@@ -62,12 +57,6 @@ class KafkaServer:
             message["headers"] = dict(zip(names[::2], names[1::2]))
             found.append(message)
         return found
-
-    def tool(self, name, *words, **more):
-        """One of Kafka's own programs, by its class."""
-        return subprocess.run(["java", "-cp", f"{JARS}/*", name, "--bootstrap-server",
-                               f"127.0.0.1:{self.port}", *words], check=True, capture_output=True,
-                              text=True, timeout=120, **more)
 
 
 def rows_that_count(messages):
