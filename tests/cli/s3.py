@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A server that speaks as Amazon S3, for tests of the program."""
+"""Servers that speak as Amazon S3 and DynamoDB, for tests of the program."""
 import contextlib
 import json
 import os
@@ -103,6 +103,32 @@ for line in sys.stdin:
     def stop(self):
         self.end_reader()
         self.kill()
+
+
+class Dynamodb:
+    """A moto_server, which keeps its tables in memory."""
+
+    program = S3.deps / "moto/bin/moto_server"
+
+    def __init__(self, _):
+        for name in [n for n in os.environ if n.startswith("AWS_")]:
+            del os.environ[name]
+        os.environ.update(S3.env)
+        self.port = free_ports(1)
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.process = subprocess.Popen(
+            [self.program, "-H", "127.0.0.1", "-p", str(self.port)], start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if not wait_for(self.is_up, 60):
+            raise RuntimeError("moto_server does not start")
+
+    def is_up(self):
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
 
 
 def free_ports(n):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""State that several machines can share, as a user meets it: in Redis, in objects of S3.
+"""State that several machines can share, as a user meets it: in Redis, in objects of S3, in
+DynamoDB.
 
 Rows go to NDJSON parts. A run that is killed again and again, its server too, leaves each row once;
 checkpoints can be listed and taken back; of two workers, one takes over what the other had.
@@ -16,7 +17,7 @@ import time
 import unittest
 
 from kit import Case, Redis, Sim, main, rows, start, tgdata, wait_for
-from s3 import S3
+from s3 import S3, Dynamodb
 
 KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
 SEED = int(os.environ.get("TGDATA_TEST_SEED", "1"))
@@ -258,6 +259,28 @@ class InS3(Shared, Case):
                 self.assertNotIn("wr0ng", done.err)
 
 
+@unittest.skipUnless(Dynamodb.program.exists(), "tests/interop/setup moto installs its server")
+class InDynamodb(Shared, Case):
+    make, kill_within_s = Dynamodb, 0.8
+    test_the_server_is_killed_again_and_again = None  # it has nothing then
+
+    def state(self, more="&create=yes"):
+        return f"dynamodb://{self.prefix}?endpoint={self.server.endpoint}{more}"
+
+    def test_what_has_no_state_is_told(self):
+        self.check_fails(self.checkpoints("list", code=3), 3, "no table", self.prefix)
+
+    def test_what_is_wrong_is_told(self):
+        name = str(self.sim.chat("channel")["id"])
+        for state, keys, code, words in (
+                (self.state(""), {}, 3, ["no table", self.prefix]),
+                ("dynamodb://a/b", {}, 2, ["dynamodb://TABLE"]),
+                (self.state(), {"AWS_ACCESS_KEY_ID": ""}, 2, ["no AWS credentials"]),
+                ("dynamodb://abc?endpoint=http://127.0.0.1:1", {}, 8, ["127.0.0.1:1"])):
+            with self.subTest(state=state, keys=keys):
+                self.check_fails(tgdata(*self.words(name, state=state), env=keys), code, *words)
+
+
 @contextlib.contextmanager
 def careless_server():
     """One that takes every object, whatever it was asked to look at first."""
@@ -286,5 +309,5 @@ if __name__ == "__main__":
     if "hiredis" not in tgdata("version").out:
         del InRedis
     if "libcurl" not in tgdata("version").out:
-        del InS3
+        del InS3, InDynamodb
     main()

@@ -76,7 +76,7 @@ static void several_at_once(void **state)
 {
     pthread_t thread[WRITERS];
     struct contract c = { .err.code = TG_OK };
-    static char address[256];
+    static char address[300];
     uint64_t version = WRITERS * TURNS, n = 0;
     int owners = 0;
 
