@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sink.c - how fast a destination takes rows: nothing but its writes and commits is measured
+ * sink.c - how fast a destination takes rows: its writes and commits are measured, and its end
  *
  *   bench_sink URL CHAT_ID NDJSON...
  *
@@ -78,6 +78,8 @@ static void deliver(struct bench *b, bool end)
     b->rows += n;
     if (b->rows >= COMMIT || (end && b->rows))
         commit(b);
+    if (end)
+        tg_sink_close(&b->sink);
     b->wall_s += seconds(CLOCK_MONOTONIC) - wall;
     b->cpu_s += seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     tg_batch_clear(b->batch);
@@ -118,7 +120,6 @@ int main(int argc, char **argv)
     for (int i = 3; i < argc; i++)
         read_file(&b, argv[i]);
     deliver(&b, true);
-    tg_sink_close(&b.sink);
     getrusage(RUSAGE_SELF, &usage);
     printf("{\"rows\":%llu,\"wall_s\":%.4f,\"cpu_s\":%.4f,\"rss_mib\":%.1f}\n",
            (unsigned long long)b.last.rows_total, b.wall_s, b.cpu_s, usage.ru_maxrss / 1024.0);

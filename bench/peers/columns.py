@@ -33,7 +33,7 @@ def arrow(source, target, columns):
 
     def run():
         reader = csv.open_csv(
-            source, read_options=csv.ReadOptions(use_threads=False),
+            source, read_options=csv.ReadOptions(use_threads=False, column_names=schema.names),
             parse_options=csv.ParseOptions(newlines_in_values=True),
             convert_options=csv.ConvertOptions(column_types=schema, strings_can_be_null=True))
         with parquet.ParquetWriter(target, schema, compression='zstd') as out:

@@ -202,6 +202,8 @@ static tg_code make_config(const struct tg_duckdb *d, const struct tg_duckdb_set
     char memory[32];
     const char *const set[][2] = {
         { "memory_limit", memory },
+        /* each checkpoint packs the newest rows again: with 16 MB that costs more than they do */
+        { "checkpoint_threshold", "256MB" },
         { "threads", "1" }, /* a destination has one thread */
         { "autoinstall_known_extensions", "false" },
         { "autoload_known_extensions", "false" },
