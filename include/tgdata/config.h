@@ -26,7 +26,8 @@ struct tg_config;
 enum tg_scope {
     TG_SCOPE_ACCOUNT, /**< session file, data centre, transport, proxy, limits */
     TG_SCOPE_LOGIN,   /**< phone, code, password, bot token, QR */
-    TG_SCOPE_EXTRACT, /**< destination, state, ranges, batches */
+    TG_SCOPE_JOB,     /**< destination, state, batches */
+    TG_SCOPE_EXTRACT, /**< ranges, and how Telegram is read */
     TG_SCOPE_COUNT
 };
 

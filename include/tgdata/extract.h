@@ -173,7 +173,7 @@ struct tg_extract_result {
 };
 
 /**
- * Extracts chats with the settings of scope EXTRACT.
+ * Extracts chats with the settings of scopes JOB and EXTRACT.
  *
  * @param account  logged in
  * @param config   borrowed until the call returns; so are chats and hooks

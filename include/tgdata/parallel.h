@@ -87,7 +87,7 @@ struct tg_parallel_hooks {
     void *task_ctx;
 };
 
-/** @param config  settings of scope EXTRACT; borrowed until tg_parallel_free */
+/** @param config  settings of scopes JOB and EXTRACT; borrowed until tg_parallel_free */
 TG_API tg_code tg_parallel_new(const struct tg_config *config, struct tg_parallel **ret,
                                struct tg_error *err) TG_MUST_CHECK;
 

@@ -80,7 +80,10 @@ enum tg_field_type {
     X(comment_of_id, I64, "id of that post (both: --include-replies)")                             \
     X(media_path, STR, "where the file is, below the directory of --media")                        \
     X(media_sha256, STR, "SHA-256 of that file, hex")                                              \
-    X(media_error, STR, "why there is no file though one was wanted (--media)")
+    X(media_error, STR, "why there is no file though one was wanted (--media)")                    \
+    X(extracted_timestamp, TIME, "when the stage enrich saw it")                                   \
+    X(word_count, I64, "words of the text (enrich)")                                               \
+    X(has_media, BOOL, "it has media (enrich)")
 
 enum tg_field_id {
 #define TG_FIELD_ENUM(name, type, meaning) TG_F_##name,

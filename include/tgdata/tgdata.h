@@ -11,6 +11,7 @@
 #include "tgdata/parallel.h"
 #include "tgdata/row.h"
 #include "tgdata/state.h"
+#include "tgdata/transform.h"
 #include "tgdata/version.h"
 #include "tgdata/worker.h"
 

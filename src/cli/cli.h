@@ -60,7 +60,7 @@ struct cli {
 
 extern const struct cli_command cmd_login, cmd_logout, cmd_export_session, cmd_chats, cmd_extract,
     cmd_worker, cmd_enqueue, cmd_checkpoints, cmd_state, cmd_verify, cmd_dlq, cmd_sim, cmd_demo,
-    cmd_schema, cmd_version, cmd_help;
+    cmd_schema, cmd_version, cmd_help, cmd_transform;
 extern const struct cli_command *const cli_commands[]; /* all, ended by NULL */
 
 /** @return the command of that name, or NULL */
@@ -99,6 +99,10 @@ tg_code cli_flush(struct tg_error *err) TG_MUST_CHECK;
 
 /** Writes a buffer with a line end to stdout. */
 tg_code cli_print(struct tg_buf *text, struct tg_error *err) TG_MUST_CHECK;
+
+/** The summary of a run, on stderr where the rows go to stdout. */
+tg_code cli_print_summary(const struct cli *cli, struct tg_buf *text,
+                          struct tg_error *err) TG_MUST_CHECK;
 
 /* ---- shown.c ---- */
 

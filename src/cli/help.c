@@ -80,6 +80,7 @@ static void put_scope_part(struct tg_buf *out, enum tg_scope scope, size_t width
     static const char *const title[TG_SCOPE_COUNT] = {
         [TG_SCOPE_ACCOUNT] = "Account",
         [TG_SCOPE_LOGIN] = "Login",
+        [TG_SCOPE_JOB] = "Job",
         [TG_SCOPE_EXTRACT] = "Extraction",
     };
 
@@ -89,7 +90,8 @@ static void put_scope_part(struct tg_buf *out, enum tg_scope scope, size_t width
 
 static void put_options(struct tg_buf *out, const struct cli_command *c, size_t width)
 {
-    static const enum tg_scope order[] = { TG_SCOPE_EXTRACT, TG_SCOPE_LOGIN, TG_SCOPE_ACCOUNT };
+    static const enum tg_scope order[] = { TG_SCOPE_JOB, TG_SCOPE_EXTRACT, TG_SCOPE_LOGIN,
+                                          TG_SCOPE_ACCOUNT };
     struct tg_option all[ROWS_MAX + 1] = { { 0 } };
     size_t n = add_rows(all, 0, c->option);
 

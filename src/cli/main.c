@@ -11,8 +11,8 @@
 
 const struct cli_command *const cli_commands[] = {
     &cmd_login,       &cmd_logout, &cmd_chats, &cmd_extract, &cmd_enqueue, &cmd_worker,
-    &cmd_checkpoints, &cmd_state,  &cmd_verify, &cmd_dlq,    &cmd_sim,     &cmd_demo,
-    &cmd_schema,      &cmd_export_session,      &cmd_version, &cmd_help,    NULL,
+    &cmd_checkpoints, &cmd_state,  &cmd_verify, &cmd_dlq,    &cmd_transform, &cmd_sim,
+    &cmd_demo,        &cmd_schema, &cmd_export_session,      &cmd_version, &cmd_help, NULL,
 };
 
 const struct cli_command *cli_find(const char *name)

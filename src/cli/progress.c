@@ -14,6 +14,14 @@
 
 enum { LINE_MAX_BYTES = 16 << 20, PLAIN_EVERY_S = 5, TITLE_MAX = 28, BAR_MAX = 32, BAR_MIN = 8 };
 
+enum progress_mode progress_mode_of(int64_t choice)
+{
+    static const enum progress_mode mode[] = { PROGRESS_AUTO, PROGRESS_PLAIN, PROGRESS_JSON,
+                                               PROGRESS_NONE };
+
+    return mode[choice];
+}
+
 void progress_init(struct cli_progress *p, enum progress_mode mode, FILE *to)
 {
     bool tty = term_is_tty(fileno(to));

@@ -25,6 +25,19 @@ struct cli_progress {
     struct tg_buf line;
 };
 
+/** The row of an option table for how progress is told; its member is an int64_t. */
+#define CLI_PROGRESS_OPTION(own, member)                                                           \
+    { .name = "progress",                                                                          \
+      .type = TG_OPT_CHOICE,                                                                       \
+      .offset = offsetof(own, member),                                                             \
+      .fallback = "auto",                                                                          \
+      .value = "MODE",                                                                             \
+      .choices = "auto|plain|json|none",                                                           \
+      .help = "how progress is told on stderr: live, plain lines, JSON lines, not at all" }
+
+/** @return the mode of that choice */
+enum progress_mode progress_mode_of(int64_t choice);
+
 /** Starts; AUTO becomes BAR on a terminal, PLAIN elsewhere. */
 void progress_init(struct cli_progress *p, enum progress_mode mode, FILE *to);
 void progress_done(struct cli_progress *p);

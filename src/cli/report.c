@@ -18,7 +18,8 @@
  * stopped, and only a command with an account has a list of chats. */
 static const char *default_hint(const struct cli_command *command, tg_code code)
 {
-    bool goes_on = command == &cmd_extract || command == &cmd_worker;
+    bool goes_on = command == &cmd_extract || command == &cmd_worker ||
+                   command == &cmd_transform;
     bool has_chats = command && command->scopes & 1u << TG_SCOPE_ACCOUNT;
 
     switch (code) {
@@ -205,4 +206,15 @@ tg_code cli_print(struct tg_buf *text, struct tg_error *err)
         return tg_fail(err, TG_NOMEM, "no memory for the output");
     fwrite(text->data, 1, text->len, stdout);
     return cli_flush(err);
+}
+
+tg_code cli_print_summary(const struct cli *cli, struct tg_buf *text, struct tg_error *err)
+{
+    const char *to = tg_config_text(cli->config, "to");
+
+    if (!to || strncmp(to, "stdout:", 7) != 0)
+        return cli_print(text, err);
+    tg_buf_byte(text, '\n'); /* the rows have standard output for themselves */
+    fwrite(text->data, 1, text->len, stderr);
+    return TG_OK;
 }

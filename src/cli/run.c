@@ -158,21 +158,6 @@ static void put_text(struct tg_buf *out, const struct tg_extract_result *r)
                       (unsigned long long)r->empty);
 }
 
-/* The rows have standard output for themselves. */
-static tg_code print_aside(struct tg_buf *out)
-{
-    tg_buf_byte(out, '\n');
-    fwrite(out->data, 1, out->len, stderr);
-    return TG_OK;
-}
-
-static bool rows_on_stdout(const struct cli *cli)
-{
-    const char *to = tg_config_text(cli->config, "to");
-
-    return to && strncmp(to, "stdout:", 7) == 0;
-}
-
 static tg_code tell_result(const struct cli *cli, const struct tg_extract_result *result,
                            tg_code ended, struct tg_error *err)
 {
@@ -187,8 +172,7 @@ static tg_code tell_result(const struct cli *cli, const struct tg_extract_result
     else
         put_text(&out, result);
     if (own->json || ended == TG_OK || result->rows || result->fallback_rows)
-        code = rows_on_stdout(cli) ? print_aside(&out)
-                                   : cli_print(&out, ended == TG_OK ? err : &ignored);
+        code = cli_print_summary(cli, &out, ended == TG_OK ? err : &ignored);
     tg_buf_done(&out);
     return ended == TG_OK ? code : ended;
 }
@@ -214,8 +198,6 @@ static tg_code prepare(struct cli *cli, struct tg_parallel *p, struct tg_error *
 tg_code run_extraction(struct cli *cli, const struct tg_worker_options *worker,
                        struct tg_error *err)
 {
-    static const enum progress_mode mode[] = { PROGRESS_AUTO, PROGRESS_PLAIN, PROGRESS_JSON,
-                                               PROGRESS_NONE };
     const struct run_own *own = cli->own;
     struct tg_extract_result result = { 0 };
     struct watch watch = { .cli = cli };
@@ -229,7 +211,7 @@ tg_code run_extraction(struct cli *cli, const struct tg_worker_options *worker,
         tg_parallel_free(watch.parallel);
         return code;
     }
-    progress_init(&progress, mode[own->progress], stderr);
+    progress_init(&progress, progress_mode_of(own->progress), stderr);
     cli->progress = &progress;
     cli->notes_json = progress.mode == PROGRESS_JSON;
     term_stops(stop_parallel, watch.parallel);

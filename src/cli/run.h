@@ -8,6 +8,7 @@
 #define TG_CLI_RUN_H
 
 #include "cli/cli.h"
+#include "cli/progress.h"
 
 /** The settings of both commands. */
 struct run_own {
@@ -33,13 +34,7 @@ struct run_own {
       .offset = offsetof(struct run_own, workers_from),                                            \
       .value = "FILE",                                                                             \
       .help = "read --workers from that file, now and again at each SIGHUP" },                     \
-    { .name = "progress",                                                                          \
-      .type = TG_OPT_CHOICE,                                                                       \
-      .offset = offsetof(struct run_own, progress),                                                \
-      .fallback = "auto",                                                                          \
-      .value = "MODE",                                                                             \
-      .choices = "auto|plain|json|none",                                                           \
-      .help = "how progress is told on stderr: live, plain lines, JSON lines, not at all" },       \
+    CLI_PROGRESS_OPTION(struct run_own, progress),                                                 \
     { .name = "json",                                                                              \
       .type = TG_OPT_BOOL,                                                                         \
       .offset = offsetof(struct run_own, json),                                                    \

@@ -112,7 +112,7 @@ static const struct tg_option login_table[] = {
     { 0 },
 };
 
-static const struct tg_option extract_table[] = {
+static const struct tg_option job_table[] = {
     EXTRACT(to, "to", STR, NULL, 0, 0, "URL", "destination, such as ndjson:DIR"),
     EXTRACT(state, "state", STR, "sqlite:tgdata.state", 0, 0, "URL",
             "where checkpoints are kept, such as sqlite:FILE", .env = "TGDATA_STATE"),
@@ -121,6 +121,17 @@ static const struct tg_option extract_table[] = {
     EXTRACT(batch_size, "batch-size", I64, "1000", 1, 100000, "N", "messages in a batch"),
     EXTRACT(checkpoint_interval, "checkpoint-interval", I64, "10000", 1, INT64_C(1) << 40, "N",
             "messages from one commit and checkpoint to the next"),
+    EXTRACT(lease_ms, "lease", MS, "30s", 1000, 3600000, "TIME",
+            "how long a run that died keeps others from its job"),
+    EXTRACT(destination_wait_ms, "destination-wait", MS, "forever", 0, -1, "TIME",
+            "how long a destination that fails for a while is waited for; a time given also covers "
+            "one that is not there at the start, or full; 0 ends the run at once"),
+    EXTRACT(keep_checkpoints, "keep-checkpoints", I64, "100", 1, 1000000, "N",
+            "checkpoints of a chat that are kept for rollback"),
+    { 0 },
+};
+
+static const struct tg_option extract_table[] = {
     EXTRACT(since, "since", TIME, NULL, 0, INT32_MAX, "DATE",
             "only messages sent at or after that time"),
     EXTRACT(until, "until", TIME, NULL, 1, INT32_MAX, "DATE",
@@ -150,17 +161,10 @@ static const struct tg_option extract_table[] = {
             "read chats of high priority alone with that session, as long as others can read the "
             "rest"),
     EXTRACT(in_flight, "in-flight", I64, "12", 1, 64, "N", "history requests on their way at once"),
-    EXTRACT(lease_ms, "lease", MS, "30s", 1000, 3600000, "TIME",
-            "how long a run that died keeps others from its job"),
     EXTRACT(credit_bytes, "buffer", SIZE, "16MiB", 1 << 20, INT64_C(1) << 34, "SIZE",
             "batches between network and destination at most"),
-    EXTRACT(destination_wait_ms, "destination-wait", MS, "forever", 0, -1, "TIME",
-            "how long a destination that fails for a while is waited for; a time given also covers "
-            "one that is not there at the start, or full; 0 ends the run at once"),
     EXTRACT(spill_bytes, "spill", SIZE, "256MiB", 0, INT64_C(1) << 44, "SIZE",
             "of temporary file (TMPDIR) that takes what is read meanwhile; 0 stops reading"),
-    EXTRACT(keep_checkpoints, "keep-checkpoints", I64, "100", 1, 1000000, "N",
-            "checkpoints of a chat that are kept for rollback"),
     EXTRACT(fallback, "fallback", STR, NULL, 0, 0, "LIST",
             "with --circuit-open fallback: where messages are taken from, marked in the field "
             "source, in order: archive (what other jobs have delivered), archive:JOB, or "
@@ -186,6 +190,7 @@ struct scope {
 static const struct scope scope_table[TG_SCOPE_COUNT] = {
     [TG_SCOPE_ACCOUNT] = { account_table, offsetof(struct tg_config, account) },
     [TG_SCOPE_LOGIN] = { login_table, offsetof(struct tg_config, login) },
+    [TG_SCOPE_JOB] = { job_table, offsetof(struct tg_config, extract) },
     [TG_SCOPE_EXTRACT] = { extract_table, offsetof(struct tg_config, extract) },
 };
 

@@ -91,6 +91,12 @@ struct tg_extract_settings {
     const char *media_types; /* kinds, separated by commas; NULL: all */
     int64_t media_max_size;  /* 0: any */
     int64_t media_parts;     /* of an account, on their way at once */
+
+    /* of a transformation, no settings: where its rows come from, NULL if it is none, and what is
+     * done to them */
+    const char *source;
+    const char *const *stage;
+    size_t n_stages;
 };
 
 struct tg_config {

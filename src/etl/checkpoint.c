@@ -103,6 +103,15 @@ static void write_params(struct tg_json *j, const struct tg_extract_settings *jo
             tg_json_i64(j, job->media_max_size);
         }
     }
+    if (job->source) {
+        tg_json_key(j, "source");
+        tg_json_cstr(j, job->source);
+        tg_json_key(j, "stage");
+        tg_json_array(j);
+        for (size_t i = 0; i < job->n_stages; i++)
+            tg_json_cstr(j, job->stage[i]);
+        tg_json_end_array(j);
+    }
     tg_json_end_object(j);
 }
 

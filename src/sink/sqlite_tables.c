@@ -247,7 +247,8 @@ void tg_sqlite_bind_row(sqlite3_stmt *stmt, const struct tg_row *row,
 {
     static const uint64_t always = TG_ROW_BIT(chat_id) | TG_ROW_BIT(owner) | TG_ROW_BIT(id) |
                                    TG_ROW_BIT(outgoing) | TG_ROW_BIT(post) | TG_ROW_BIT(silent) |
-                                   TG_ROW_BIT(pinned) | TG_ROW_BIT(protected);
+                                   TG_ROW_BIT(pinned) | TG_ROW_BIT(protected) |
+                                   TG_ROW_BIT(has_media);
 
     sqlite3_clear_bindings(stmt);
     for (uint64_t left = row->present | always; left; left &= left - 1)

@@ -139,6 +139,16 @@ struct tl_value *tl_decode(const struct tl_schema *s, struct tl_reader *r, struc
 struct tl_value *tl_decode_type(const struct tl_schema *s, struct tl_reader *r, uint16_t type,
                                 struct tg_arena *arena);
 
+/**
+ * Reads an object from the JSON that tl_print_json wrote, of this layer or another: members that
+ * the layer has no field for are left out. Its `X` values cannot be read.
+ *
+ * @return NULL with err filled: TG_DATA if it is no such JSON, TG_NOT_FOUND naming a predicate that
+ *         the layer has not, TG_NOMEM
+ */
+struct tl_value *tl_from_json(const struct tl_schema *s, const char *json, size_t len,
+                              struct tg_arena *arena, struct tg_error *err);
+
 /** @return the field's value, followed through references; NULL if absent. o may be NULL */
 const struct tl_value *tl_get(const struct tl_value *o, uint32_t field);
 

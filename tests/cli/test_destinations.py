@@ -24,7 +24,7 @@ from s3 import S3
 KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
 SERVER_KILLS = int(os.environ.get("TGDATA_TEST_SERVER_KILLS", "4"))
 SEED = int(os.environ.get("TGDATA_TEST_SEED", "1"))
-TRUTH_VALUES = ("outgoing", "post", "silent", "pinned", "protected")
+TRUTH_VALUES = ("outgoing", "post", "silent", "pinned", "protected", "has_media")
 OF_THE_JOB = ("job_chat_id", "job_commit", "job_note")
 
 

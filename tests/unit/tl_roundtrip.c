@@ -62,6 +62,33 @@ static void check_json(const struct tl_schema *s, const char *name)
     json_decref(root);
 }
 
+static bool has_any(const struct tl_schema *s, const struct tl_ctor *c)
+{
+    for (int i = 0; i < c->n_fields; i++)
+        if (tl_ctor_fields(s, c)[i].kind == TL_KIND_ANY)
+            return true;
+    return false;
+}
+
+/* What was printed is read back and encodes to the same bytes. */
+static void check_json_back(const struct tl_schema *s, const struct tl_ctor *c)
+{
+    struct tg_error err = { .message = "" };
+    const struct tl_value *v;
+
+    tg_arena_clear(&arena);
+    v = tl_from_json(s, (const char *)text.data, text.len, &arena, &err);
+    if (has_any(s, c)) {
+        assert_null(v);
+        return;
+    }
+    if (!v)
+        fail_msg("layer %d, %s: %s", s->layer, tl_symbol_name(s, c->name), err.message);
+    encode(s, v, &again);
+    if (again.len != wire.len || memcmp(again.data, wire.data, wire.len) != 0)
+        fail_msg("layer %d, %s: read from JSON it differs", s->layer, tl_symbol_name(s, c->name));
+}
+
 /* The places of its fields are those that opening finds, by a plan and without one. */
 static void check_places(const struct tl_schema *s, const uint8_t *bytes, size_t n,
                          const struct tl_object *o)
@@ -156,6 +183,7 @@ static void check_ctor(const struct tl_schema *s, const struct tl_ctor *c, uint6
         fail_msg("layer %d, %s, seed %llu: encoded again differs", s->layer, name,
                  (unsigned long long)seed);
     check_json(s, name);
+    check_json_back(s, c);
 }
 
 static void every_constructor_round_trips(void **state)
@@ -181,6 +209,43 @@ static void mtproto_round_trips(void **state)
     assert_non_null(s);
     for (uint32_t i = 0; i < s->n_ctors; i++)
         check_ctor(s, &s->ctor[i], 77 + i);
+}
+
+/* Of another order, another layer, or no JSON of an object at all. */
+static void json_of_others_is_read_or_refused(void **state)
+{
+    static const struct {
+        const char *name, *json;
+        tg_code code;
+    } row[] = {
+        { "members in any order", "{\"user_id\":7,\"_\":\"peerUser\"}", TG_OK },
+        { "a member of a newer layer", "{\"_\":\"peerUser\",\"user_id\":7,\"x\":[{}]}", TG_OK },
+        { "white space, as databases put it", " { \"_\" : \"peerUser\", \"user_id\" : 7 } ",
+          TG_OK },
+        { "a predicate of a newer layer", "{\"_\":\"peerMars\",\"user_id\":7}", TG_NOT_FOUND },
+        { "none at all", "{\"user_id\":7}", TG_DATA },
+        { "a text for a number", "{\"_\":\"peerUser\",\"user_id\":\"7\"}", TG_DATA },
+        { "something behind it", "{\"_\":\"peerUser\",\"user_id\":7}}", TG_DATA },
+        { "cut short", "{\"_\":\"peerUser\",\"user_id\":7", TG_DATA },
+        { "a number too large", "{\"_\":\"peerUser\",\"user_id\":1e30}", TG_DATA },
+        { "no base64", "{\"_\":\"inputPhotoFileLocation\",\"file_reference\":\"?\"}", TG_DATA },
+        { "no object", "[]", TG_DATA },
+        { "nothing", "", TG_DATA },
+    };
+    const struct tl_schema *s = tl_schema_builtin(228);
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(row); i++) {
+        struct tg_error err = { .code = TG_OK };
+        const struct tl_value *v;
+
+        tg_arena_clear(&arena);
+        v = tl_from_json(s, row[i].json, strlen(row[i].json), &arena, &err);
+        if (err.code != row[i].code || !v != (row[i].code != TG_OK))
+            fail_msg("%s: %s", row[i].name, err.message);
+        if (v)
+            assert_int_equal(tl_get_long(v, TLN_user_id, 0), 7);
+    }
 }
 
 static void no_beginning_is_whole(void **state)
@@ -247,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_constructor_round_trips, set_up, tear_down),
         cmocka_unit_test_setup_teardown(mtproto_round_trips, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(json_of_others_is_read_or_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_beginning_is_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(flipped_bits_stay_inside, set_up, tear_down),
     };

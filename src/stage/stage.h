@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stage.h - what is done to rows on their way from a source to a destination
+ *
+ *   rows of a batch -> stage -> stage -> ... -> destination
+ *
+ * A stage goes over the rows of a batch in place: it changes fields or drops rows, and keeps the
+ * order of the others. It is one file with a driver table, listed in table.c, and is written as
+ * "NAME?option=value&...". A stage sees neither clock nor files nor network: what it needs of them
+ * comes with struct tg_stage_env, so that the same rows give the same rows.
+ *
+ * Threads: one at a time for a list of stages      Limits: 16 stages in a list
+ */
+#ifndef TG_STAGE_H
+#define TG_STAGE_H
+
+#include "base/option.h"
+#include "base/row.h"
+
+enum { TG_STAGES_MAX = 16 };
+
+/** What rows went through so far; stages count up. */
+struct tg_stage_counts {
+    uint64_t dropped;   /* rows that are gone */
+    uint64_t decoded;   /* made again from their raw objects */
+    uint64_t no_raw;    /* without one: as they stood */
+    uint64_t undecoded; /* with one that cannot be decoded: as they stood, too */
+    char why[200];      /* the first of those; "" */
+};
+
+struct tg_stage_env {
+    int64_t now_us; /* Unix microseconds */
+    /**
+     * Makes a row from the raw object of another; texts live as long as the batch.
+     * @return TG_DATA, TG_NOT_FOUND: it cannot be decoded; TG_NOMEM. NULL: nobody can do that
+     */
+    tg_code (*decode)(void *ctx, const struct tg_row *from, struct tg_row *ret,
+                      struct tg_error *err);
+    void *ctx;
+    struct tg_stage_counts *counts;
+};
+
+struct tg_stage_ops {
+    struct tg_driver head; /* head.size: bytes of the instance; options fill it before open */
+
+    /** Checks the options and readies the instance. NULL: nothing to do. @return TG_USAGE */
+    tg_code (*open)(void *self, struct tg_error *err);
+
+    /** Goes over all rows of a batch. Texts that it makes are the batch's. */
+    tg_code (*run)(void *self, struct tg_batch *batch, const struct tg_stage_env *env,
+                   struct tg_error *err);
+};
+
+extern const struct tg_stage_ops *const tg_stages[]; /* all, ended by NULL */
+
+/** Stages that follow one another. */
+struct tg_stage_list {
+    struct tg_stage {
+        const struct tg_stage_ops *ops;
+        void *self;
+        char *text; /* options point into it */
+    } one[TG_STAGES_MAX];
+    size_t n;
+};
+
+/** Opens n stages, each "NAME?option=value&...". @param ret  close it in any case */
+tg_code tg_stages_open(const char *const *text, size_t n, struct tg_stage_list *ret,
+                       struct tg_error *err);
+void tg_stages_close(struct tg_stage_list *list);
+
+/** Runs them all over a batch. */
+tg_code tg_stages_run(const struct tg_stage_list *list, struct tg_batch *batch,
+                      const struct tg_stage_env *env, struct tg_error *err);
+
+/** Keeps those rows of a batch that `keep` says so of, in order; the others count as dropped. */
+void tg_stage_keep(struct tg_batch *batch, const struct tg_stage_env *env,
+                   bool (*keep)(const void *self, const struct tg_row *row), const void *self);
+
+/** @return the next of a list "a,b,c", and moves behind it; {NULL, 0} past the last */
+struct tg_str tg_stage_word(const char **list);
+
+#endif
