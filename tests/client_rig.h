@@ -74,7 +74,7 @@ struct rig {
     } side[RIG_DCS + 1];
     struct rig_key key[RIG_KEYS];
     size_t n_keys;
-    struct rig_link link[TG_DC_MAX];
+    struct rig_link link[TGC_LINKS_MAX];
     bool refuse_dials;
     int32_t refuse_dc; /* dials to that one; 0: none */
     int32_t bind_error; /* that binding a temporary key meets, `n_bind_errors` times */
@@ -102,7 +102,7 @@ static inline void rig_on_key(void *ctx, const struct mt_handshake_result *made)
     struct rig *g = side->rig;
 
     assert(g->n_keys < RIG_KEYS);
-    assert(made->dc == side->dc);
+    assert(abs(made->dc) == side->dc); /* negative: by its media DC */
     g->key[g->n_keys++] = (struct rig_key){ .key = made->key, .dc = side->dc };
     *(made->key.expires_at ? &g->n_temporary : &g->n_permanent) += 1;
 }
@@ -345,7 +345,7 @@ static inline bool rig_step(struct rig *g)
     bool moved = false;
 
     tgc_tick(g->client, g->now_us);
-    for (uint32_t i = 0; i < TG_DC_MAX; i++) {
+    for (uint32_t i = 0; i < TGC_LINKS_MAX; i++) {
         struct rig_link *l = &g->link[i];
 
         if (l->dialled) {
@@ -386,7 +386,7 @@ static inline bool rig_jump(struct rig *g, int64_t until_us)
 
     rig_settle(g);
     next = TG_MIN(next, tgc_deadline(g->client));
-    for (uint32_t i = 0; i < TG_DC_MAX; i++)
+    for (uint32_t i = 0; i < TGC_LINKS_MAX; i++)
         if (g->link[i].conn)
             next = TG_MIN(next, mt_server_conn_deadline(g->link[i].conn));
     g->now_us = TG_MAX(next, g->now_us + 1);
@@ -440,7 +440,7 @@ static inline void rig_client_start(struct rig *g, bool pfs)
         .limit = { 0, 1, true, 1000 },
     };
 
-    for (uint32_t i = 0; i < TG_DC_MAX; i++)
+    for (uint32_t i = 0; i < TGC_LINKS_MAX; i++)
         rig_close(g, i);
     tgc_free(g->client);
     g->client = tgc_new(&options, g->now_us);
@@ -462,7 +462,7 @@ static inline struct rig *rig_start(struct tg_rsa_private *rsa, bool pfs)
     g->where.main_dc = 2;
     for (int32_t dc = 1; dc <= RIG_DCS; dc++)
         rig_server_start(g, dc);
-    for (uint32_t i = 0; i < TG_DC_MAX; i++)
+    for (uint32_t i = 0; i < TGC_LINKS_MAX; i++)
         tg_buf_init(&g->link[i].to_server, 64 << 20);
     tg_session_data_init(&g->session);
     g->session.api_id = 12345;
@@ -475,7 +475,7 @@ static inline struct rig *rig_start(struct tg_rsa_private *rsa, bool pfs)
 
 static inline void rig_stop(struct rig *g)
 {
-    for (uint32_t i = 0; i < TG_DC_MAX; i++) {
+    for (uint32_t i = 0; i < TGC_LINKS_MAX; i++) {
         rig_close(g, i);
         tg_buf_done(&g->link[i].to_server);
     }

@@ -93,8 +93,9 @@ struct extract_account {
     struct tgc_stats before;
     uint32_t n_lanes;
     uint32_t n_parts; /* of files, on their way */
+    uint32_t n_on[TGC_MEDIA_LINKS]; /* of them, by connection to their media DC */
     uint32_t n_gets;  /* files that are being fetched */
-    enum { CDNS_UNKNOWN, CDNS_ASKED, CDNS_TOLD } cdns; /* where CDNs are */
+    enum { CDNS_UNKNOWN, CDNS_ASKED, CDNS_TOLD } cdns; /* and media DCs: where they are */
     uint32_t n_probes; /* that the pool awaits the end of; one call serves them all */
     int64_t probed_us; /* the last of them */
 };

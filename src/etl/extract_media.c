@@ -44,6 +44,7 @@ struct media_get;
 struct media_call {
     struct media_get *get;
     struct tg_file_request request;
+    uint32_t on;     /* connection to its media DC */
     uint64_t number; /* 0: free */
 };
 
@@ -173,14 +174,22 @@ static struct tgc *client_of(const struct media_get *g)
     return tg_net_client(g->account->account->net);
 }
 
+static void call_ends(struct media_call *call)
+{
+    struct extract_account *a = call->get->account;
+
+    call->number = 0;
+    a->n_parts--;
+    a->n_on[call->on]--;
+}
+
 static void cancel_calls(struct media_get *g)
 {
     for (size_t i = 0; i < CALLS; i++) {
         if (!g->call[i].number)
             continue;
         tgc_cancel(client_of(g), g->call[i].number);
-        g->call[i].number = 0;
-        g->account->n_parts--;
+        call_ends(&g->call[i]);
     }
 }
 
@@ -287,8 +296,7 @@ static void on_reply(void *ctx, const struct tgc_reply *reply)
     struct tg_error err;
     tg_code code;
 
-    call->number = 0;
-    g->account->n_parts--;
+    call_ends(call);
     if (reply->code != TG_OK) {
         code = reply->code;
         err = *reply->err;
@@ -315,6 +323,17 @@ static void no_memory_for(struct media_get *g)
     failed(g, &err);
 }
 
+/* Of the connections to its media DC the one with the fewest parts on their way. */
+static uint32_t least_busy(const struct extract_account *a)
+{
+    uint32_t best = 0;
+
+    for (uint32_t i = 1; i < TGC_MEDIA_LINKS; i++)
+        if (a->n_on[i] < a->n_on[best])
+            best = i;
+    return best;
+}
+
 static void ask(struct media_get *g, const struct tg_file_request *request, int64_t now_us)
 {
     const struct tg_row *row = row_of(g->held, g->at);
@@ -332,6 +351,7 @@ static void ask(struct media_get *g, const struct tg_file_request *request, int6
         call++;
     assert(call < g->call + CALLS);
     call->request = *request;
+    call->on = least_busy(g->account);
     how.ctx = call;
     tg_buf_init(&body, BODY_MAX);
     if (request->ask == TG_ASK_REFERENCE) {
@@ -339,6 +359,8 @@ static void ask(struct media_get *g, const struct tg_file_request *request, int6
         how.method = tg_messages_ask(client_of(g), row->chat_id, &id, 1, &body);
     } else {
         how.method = tg_download_write(g->download, request, &body);
+        if (request->ask == TG_ASK_PART)
+            how.dc = tgc_media(client_of(g), request->dc, call->on);
     }
     if (!how.method) {
         tg_fail(&err, TG_NOT_FOUND, "this account cannot ask for the message again");
@@ -349,12 +371,12 @@ static void ask(struct media_get *g, const struct tg_file_request *request, int6
     how.body = body.data;
     how.len = body.len;
     g->account->n_parts++;
+    g->account->n_on[call->on]++;
     call->number = 1; /* the answer may come at once */
     uint64_t number = body.failed ? 0 : tgc_call(client_of(g), &how, now_us);
     tg_buf_done(&body);
     if (!number) {
-        call->number = 0;
-        g->account->n_parts--;
+        call_ends(call);
         no_memory_for(g);
     } else if (call->number) {
         call->number = number;
@@ -372,19 +394,21 @@ static void on_cdns(void *ctx, const struct tg_error *err)
     extract_touch(a);
 }
 
-/* @return whether the next part may be asked for; if not, it is first asked where CDNs are */
+/* Asks once where CDNs and media DCs are. @return whether the next part may be asked for; if not,
+ * it is of a CDN, and that must be known first */
 static bool cdn_ready(struct media_get *g, int64_t now_us)
 {
     struct extract_account *a = g->account;
     int32_t dc = tg_download_cdn(g->download);
 
-    if (!dc || tgc_knows_cdn(client_of(g), dc))
-        return true;
     if (a->cdns == CDNS_UNKNOWN) {
         a->cdns = CDNS_ASKED;
         if (!tg_cdn_start(client_of(g), on_cdns, a, now_us))
             no_memory_for(g);
-    } else if (a->cdns == CDNS_TOLD) {
+    }
+    if (!dc || tgc_knows_cdn(client_of(g), dc))
+        return true;
+    if (a->cdns == CDNS_TOLD) {
         tg_download_no_cdn(g->download); /* nobody knows that one */
         return true;
     }

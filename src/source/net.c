@@ -36,7 +36,7 @@ struct tg_net {
     struct tg_timer *timer;
     struct tg_wake *wake;
     struct tgc_io io;
-    struct net_link *link[TG_DC_MAX]; /* made when first dialled; NULL until then */
+    struct net_link *link[TGC_LINKS_MAX]; /* made when first dialled; NULL until then */
     int64_t base_us;  /* Unix minus monotonic time at the start */
     int64_t timer_us; /* asked for by the owner */
     bool stepping;
@@ -299,12 +299,12 @@ void tg_net_free(struct tg_net *net)
 {
     if (!net)
         return;
-    for (uint32_t i = 0; i < TG_DC_MAX; i++)
+    for (uint32_t i = 0; i < TGC_LINKS_MAX; i++)
         io_hang_up(net, i);
     tgc_free(net->client);
     tg_wake_free(net->wake);
     tg_timer_free(net->timer);
-    for (uint32_t i = 0; i < TG_DC_MAX; i++) {
+    for (uint32_t i = 0; i < TGC_LINKS_MAX; i++) {
         if (net->link[i])
             free(net->link[i]->greeting);
         free(net->link[i]);

@@ -2,6 +2,8 @@
 /*
  * cdn.c - see cdn.h
  *
+ * Media DCs are told by the way: they are those of DCs that are known, and share their keys.
+ *
  * A CDN that has no key, and a key of a CDN that has no address, are of no use and left out; so is
  * a number that one of Telegram's own DCs has.
  */
@@ -52,15 +54,20 @@ static void read_config(struct cdn_op *op, const struct tl_value *config)
         const struct tl_value *o = tl_item(list, i);
         struct tg_str ip = tl_get_str(o, TLN_ip_address);
         int32_t port = tl_get_int(o, TLN_port, 0), id = tl_get_int(o, TLN_id, 0);
-        char host[64];
+        struct tg_dc_address a;
+        bool ours;
 
-        if (!tl_get_bool(o, TLN_cdn) || tl_get_bool(o, TLN_ipv6) || ip.len >= sizeof host ||
-            port <= 0 || port > UINT16_MAX ||
-            tg_datacenter_address(&tgc_session(op->client)->where, id))
+        if (tl_get_bool(o, TLN_ipv6) || tl_get_bool(o, TLN_tcpo_only) || ip.len >= sizeof a.host ||
+            port <= 0 || port > UINT16_MAX)
             continue;
-        memcpy(host, ip.at, ip.len);
-        host[ip.len] = 0;
-        tg_datacenter_add(&op->found, id, host, (uint16_t)port);
+        memcpy(a.host, ip.at, ip.len);
+        a.host[ip.len] = 0;
+        a.port = (uint16_t)port;
+        ours = tg_datacenter_address(&tgc_session(op->client)->where, id) != NULL;
+        if (tl_get_bool(o, TLN_cdn) && !ours)
+            tg_datacenter_add(&op->found, id, a.host, a.port);
+        else if (tl_get_bool(o, TLN_media_only) && ours)
+            tgc_set_media(op->client, id, &a);
     }
 }
 

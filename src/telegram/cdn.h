@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cdn.h - where CDNs are and which keys they have: asked of the home DC before the first is dialled
+ * cdn.h - where CDNs are and which keys they have, and where media DCs are: asked of the home DC
+ *         before the first is dialled
  *
  * Threads: none: runs inside the client's callbacks
  */

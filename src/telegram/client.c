@@ -245,7 +245,7 @@ void tgc_free(struct tgc *c)
     c->closing = true;
     tg_fail(&why, TG_CANCELLED, "the client was closed");
     tgc_fail_all(c, &why); /* what waits for an answer is freed by its callback */
-    for (size_t i = 0; i < TG_DC_MAX; i++)
+    for (size_t i = 0; i < TGC_LINKS_MAX; i++)
         tgc_link_free(c->link[i]);
     for (size_t i = 0; i < c->n_gates; i++) {
         free(c->gate[i]->share);
@@ -278,7 +278,8 @@ void tgc_requeue_link(struct tgc *c, int32_t dc)
             tgc_circuit_forget(c, call);
             call->state = TGC_CALL_WAITING;
         }
-    tg_fail(&err, TG_NET, "the connection to DC %d was lost while a call was on its way", dc);
+    tg_fail(&err, TG_NET, "the connection to DC %d was lost while a call was on its way",
+            tgc_real_dc(dc));
     tgc_fail_calls(c, is_lost, dc, &err);
 }
 
@@ -382,7 +383,7 @@ static bool handled(struct tgc *c, struct tgc_link *link, struct tgc_call_slot *
 {
     const uint64_t this_call = call->number;
     int64_t number;
-    bool home = link->dc == c->options.session->home_dc;
+    bool home = tgc_real_dc(link->dc) == c->options.session->home_dc;
 
     switch (tgc_judge(event->code, event->text, &number)) {
     case TGC_WAIT:
@@ -410,12 +411,17 @@ static bool handled(struct tgc *c, struct tgc_link *link, struct tgc_call_slot *
         repeat(c, call, 0);
         return true;
     case TGC_REAUTH:
+        if (link->media.host[0]) { /* its DC may see that otherwise */
+            c->media_off = true;
+            repeat(c, call, 0);
+            return true;
+        }
         if (home) {
             if (!call->request.before_login && has_login(c))
                 tgc_logged_out(c, err);
             return call->number != this_call; /* failed there; the slot may be in use again */
         }
-        c->options.session->dc[link->index].authorized = false;
+        c->options.session->dc[link->slot].authorized = false;
         if (++call->migrations > MIGRATIONS_MAX)
             return false;
         repeat(c, call, 0);
@@ -467,7 +473,7 @@ void tgc_on_reply(struct tgc *c, struct tgc_link *link, const struct mt_event *e
 {
     struct tgc_call_slot *call = sent_call(c, link, event->call);
     struct tgc_reply reply = { .code = TG_OK, .body = event->body, .len = event->len,
-                               .pooled = event->pooled, .dc = link->dc };
+                               .pooled = event->pooled, .dc = tgc_real_dc(link->dc) };
 
     if (!call)
         return; /* cancelled */

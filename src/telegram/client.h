@@ -28,6 +28,10 @@
 
 struct tgc;
 
+/** Connections to each media DC, and links in all: numbers below that are the owner's. */
+enum { TGC_MEDIA_LINKS = 2, TGC_MEDIA_DCS = 8,
+       TGC_LINKS_MAX = TG_DC_MAX + TGC_MEDIA_DCS * TGC_MEDIA_LINKS };
+
 enum tgc_notice_kind {
     TGC_CONNECTING, /* dc, host */
     TGC_CONNECTED,  /* dc: calls go out */
@@ -207,6 +211,12 @@ void tgc_share_leave(struct tgc *c);
 void tgc_set_cdn(struct tgc *c, struct tg_datacenter *cdn);
 /** @return whether it is known where that CDN is */
 bool tgc_knows_cdn(const struct tgc *c, int32_t dc);
+
+/** Tells where the media DC of a DC is, which takes several connections of a login. */
+void tgc_set_media(struct tgc *c, int32_t dc, const struct tg_dc_address *where);
+/** @return what a request's `dc` is to be, so that it goes on connection n (from 0) of that DC's
+ *  media DC; the DC itself as long as that cannot be */
+int32_t tgc_media(const struct tgc *c, int32_t dc, uint32_t n);
 
 /** All calls from now on are wrapped in invokeWithTakeout(id); 0 ends that. */
 void tgc_set_takeout(struct tgc *c, int64_t takeout_id);

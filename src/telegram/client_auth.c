@@ -31,7 +31,7 @@ void tgc_forget_login(struct tgc *c)
 
     tg_session_forget_login(c->options.session);
     tg_fail(&why, TG_NET, "the login has ended");
-    for (size_t i = 0; i < TG_DC_MAX; i++)
+    for (size_t i = 0; i < TGC_LINKS_MAX; i++)
         if (c->link[i])
             tgc_link_forget(c, c->link[i], &why);
     tgc_save(c);
@@ -68,7 +68,7 @@ void tgc_logged_out(struct tgc *c, const struct tg_error *why)
 bool tgc_auth_needed(const struct tgc *c, const struct tgc_link *link)
 {
     return tg_session_authorized(c->options.session) &&
-           !c->options.session->dc[link->index].authorized;
+           !c->options.session->dc[link->slot].authorized;
 }
 
 static bool waits_for_import(const struct tgc *c, const struct tgc_call_slot *call, int32_t dc)
@@ -90,7 +90,7 @@ static void imported(void *ctx, const struct tgc_reply *reply)
 
     link->importing = TGC_AUTH_NONE;
     if (reply->code == TG_OK) {
-        c->options.session->dc[link->index].authorized = true;
+        c->options.session->dc[link->slot].authorized = true;
         tgc_save(c);
     } else {
         give_up(c, link, reply->err);

@@ -63,6 +63,10 @@ void tgc_key_gone(struct tgc *c, struct tgc_link *link)
     bool login = state->authorized && link->dc == c->options.session->home_dc;
     struct tg_error why;
 
+    if (link->media.host[0]) { /* that is for the DC itself to say */
+        c->media_off = true;
+        return;
+    }
     state->has_key = state->authorized = false;
     if (!login)
         return;

@@ -81,7 +81,7 @@ bool tgc_circuit_note(struct tgc *c, int64_t now_us)
 
 int64_t tgc_circuit_wait(const struct tgc *c, int32_t dc, int64_t chat)
 {
-    return tg_circuits_wait(&c->circuits, dc, chat, c->now_us, NULL);
+    return tg_circuits_wait(&c->circuits, tgc_real_dc(dc), chat, c->now_us, NULL);
 }
 
 bool tgc_circuit_refuses(const struct tgc *c, int32_t dc, const struct tgc_call_slot *call,
@@ -89,7 +89,7 @@ bool tgc_circuit_refuses(const struct tgc *c, int32_t dc, const struct tgc_call_
 {
     enum tg_circuit_kind which;
     int64_t chat = call->request.chat;
-    int64_t wait_us = tg_circuits_wait(&c->circuits, dc, chat, c->now_us, &which);
+    int64_t wait_us = tg_circuits_wait(&c->circuits, tgc_real_dc(dc), chat, c->now_us, &which);
     long long wait_s = (long long)((wait_us + TG_SECOND_US - 1) / TG_SECOND_US);
 
     if (!wait_us)
@@ -99,7 +99,7 @@ bool tgc_circuit_refuses(const struct tgc *c, int32_t dc, const struct tgc_call_
                 "%lld s", (long long)chat, wait_s);
     else if (which == TG_CIRCUIT_DC)
         tg_fail(err, TG_CIRCUIT, "the circuit breaker of DC %d is open; the next try is in %lld s",
-                dc, wait_s);
+                tgc_real_dc(dc), wait_s);
     else
         tg_fail(err, TG_CIRCUIT, "the account's circuit breaker is open; the next try is in %lld s",
                 wait_s);
@@ -109,7 +109,8 @@ bool tgc_circuit_refuses(const struct tgc *c, int32_t dc, const struct tgc_call_
 
 void tgc_circuit_take(struct tgc *c, struct tgc_call_slot *call)
 {
-    tg_circuits_take(&c->circuits, call->sent_dc, call->request.chat, c->now_us, &call->pass);
+    tg_circuits_take(&c->circuits, tgc_real_dc(call->sent_dc), call->request.chat, c->now_us,
+                     &call->pass);
 }
 
 void tgc_circuit_forget(struct tgc *c, struct tgc_call_slot *call)
@@ -119,13 +120,14 @@ void tgc_circuit_forget(struct tgc *c, struct tgc_call_slot *call)
 
 void tgc_circuit_verdict(struct tgc *c, struct tgc_call_slot *call, const struct tg_error *err)
 {
-    tg_circuits_ended(&c->circuits, &call->pass, call->sent_dc == c->options.session->home_dc, err,
+    tg_circuits_ended(&c->circuits, &call->pass,
+                      tgc_real_dc(call->sent_dc) == c->options.session->home_dc, err,
                       c->now_us - call->sent_us, c->now_us);
 }
 
 void tgc_circuit_lost(struct tgc *c, int32_t dc, const struct tg_error *why)
 {
-    tg_circuits_lost(&c->circuits, dc, why, c->now_us);
+    tg_circuits_lost(&c->circuits, tgc_real_dc(dc), why, c->now_us);
 }
 
 void tgc_health(const struct tgc *c, int64_t chat, int64_t now_us, struct tg_breaker_health *ret)

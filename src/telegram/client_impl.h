@@ -69,8 +69,10 @@ enum tgc_link_state {
 struct tgc_link {
     struct tgc *client;        /* callbacks of the session get the link */
     enum tgc_link_state state;
-    int32_t dc;
-    uint32_t index;            /* within tgc.link and session->dc */
+    int32_t dc;                /* of a media DC's: see tgc_real_dc */
+    uint32_t index;            /* within tgc.link */
+    uint32_t slot;             /* within session->dc */
+    struct tg_dc_address media; /* of a media DC; host "": it is none */
     struct mt_transport *transport;
     struct mt_handshake *handshake;
     struct mt_session *session;
@@ -115,7 +117,14 @@ struct tgc {
     bool apart;             /* limits are meant to be shared, but the store is gone */
     struct tg_retry_budget retry_budget;
     struct tg_circuits circuits;
-    struct tgc_link *link[TG_DC_MAX]; /* same index as session->dc; NULL: not needed so far */
+    struct tgc_link *link[TGC_LINKS_MAX]; /* as session->dc, then to media DCs; NULL: not needed so
+                                             far */
+    struct {
+        int32_t dc;
+        struct tg_dc_address where;
+    } media[TGC_MEDIA_DCS];
+    size_t n_media;
+    bool media_off; /* they were of no use */
     int64_t takeout_id;
     struct tg_datacenter cdn; /* CDNs, and all their keys */
     struct tg_dh_cache dh_cache; /* primes of servers that were tested */
@@ -129,6 +138,14 @@ struct tgc {
 static inline int32_t tgc_call_dc(const struct tgc *c, const struct tgc_call_slot *call)
 {
     return call->dc ? call->dc : c->options.session->home_dc;
+}
+
+/* Connection n of a media DC is known by the number of its DC plus (n + 1) * TGC_MEDIA_STEP. */
+enum { TGC_MEDIA_STEP = 10000 };
+
+static inline int32_t tgc_real_dc(int32_t dc)
+{
+    return dc % TGC_MEDIA_STEP;
 }
 
 /* Whether a link's keys are temporary: a CDN takes no binding. */

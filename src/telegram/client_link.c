@@ -19,7 +19,7 @@ enum { OUT_MAX = 64 << 20, TEST_DC = 10000, FIRST_ATTEMPTS = 5, KEY_UNKNOWN_MAX 
 
 struct tg_dc_state *tgc_dc_state(struct tgc *c, const struct tgc_link *link)
 {
-    return &c->options.session->dc[link->index];
+    return &c->options.session->dc[link->slot];
 }
 
 static bool has_address(const struct tg_session_data *s, int32_t dc)
@@ -31,7 +31,7 @@ static bool has_address(const struct tg_session_data *s, int32_t dc)
 }
 
 /* @return NULL out of memory */
-static struct tgc_link *new_link(struct tgc *c, int32_t dc, uint32_t index)
+static struct tgc_link *new_link(struct tgc *c, int32_t dc, uint32_t index, uint32_t slot)
 {
     struct tgc_link *link = calloc(1, sizeof *link);
 
@@ -40,6 +40,7 @@ static struct tgc_link *new_link(struct tgc *c, int32_t dc, uint32_t index)
         return NULL;
     link->dc = dc;
     link->index = index;
+    link->slot = slot;
     link->client = c;
     link->rest_us = INT64_MAX;
     tg_buf_init(&link->out, OUT_MAX);
@@ -47,14 +48,64 @@ static struct tgc_link *new_link(struct tgc *c, int32_t dc, uint32_t index)
     return link;
 }
 
+void tgc_set_media(struct tgc *c, int32_t dc, const struct tg_dc_address *where)
+{
+    size_t i = 0;
+
+    while (i < c->n_media && c->media[i].dc != dc)
+        i++;
+    if (i == TGC_MEDIA_DCS || i < c->n_media || dc <= 0 || dc >= TGC_MEDIA_STEP)
+        return;
+    c->media[i].dc = dc;
+    c->media[i].where = *where;
+    c->n_media++;
+}
+
+/* The login must be there already, since it is the DC's own connection that carries it. */
+int32_t tgc_media(const struct tgc *c, int32_t dc, uint32_t n)
+{
+    const struct tg_session_data *s = c->options.session;
+    bool ready = false, known = false;
+
+    for (size_t i = 0; i < TG_DC_MAX; i++)
+        ready |= s->dc[i].id == dc && s->dc[i].has_key && s->dc[i].authorized;
+    for (size_t i = 0; i < c->n_media; i++)
+        known |= c->media[i].dc == dc;
+    assert(n < TGC_MEDIA_LINKS);
+    return ready && known && !c->media_off ? dc + (int32_t)(n + 1) * TGC_MEDIA_STEP : dc;
+}
+
+/* @return NULL: it is not known where that is */
+static struct tgc_link *media_link(struct tgc *c, int32_t dc)
+{
+    struct tg_dc_state *state = tg_session_dc(c->options.session, tgc_real_dc(dc));
+    uint32_t index = TG_DC_MAX;
+    struct tgc_link *link;
+    size_t i = 0;
+
+    while (index < TGC_LINKS_MAX && c->link[index])
+        index++;
+    while (i < c->n_media && c->media[i].dc != tgc_real_dc(dc))
+        i++;
+    if (!state || i == c->n_media || index == TGC_LINKS_MAX)
+        return NULL;
+    link = new_link(c, dc, index, (uint32_t)(state - c->options.session->dc));
+    if (link)
+        link->media = c->media[i].where;
+    return link;
+}
+
 struct tgc_link *tgc_link_of(struct tgc *c, int32_t dc)
 {
     const struct tg_dc_address *known;
     struct tg_dc_state *state;
+    uint32_t slot;
 
-    for (size_t i = 0; i < TG_DC_MAX; i++)
+    for (size_t i = 0; i < TGC_LINKS_MAX; i++)
         if (dc && c->link[i] && c->link[i]->dc == dc)
             return c->link[i];
+    if (dc >= TGC_MEDIA_STEP)
+        return media_link(c, dc);
     known = tg_datacenter_address(tgc_knows_cdn(c, dc) ? &c->cdn : c->options.where, dc);
     if (!known && !has_address(c->options.session, dc))
         return NULL;
@@ -63,7 +114,8 @@ struct tgc_link *tgc_link_of(struct tgc *c, int32_t dc)
         return NULL;
     if (known)
         state->address = *known; /* rather than what an earlier run was told */
-    return new_link(c, dc, (uint32_t)(state - c->options.session->dc));
+    slot = (uint32_t)(state - c->options.session->dc);
+    return new_link(c, dc, slot, slot);
 }
 
 bool tgc_link_ready(const struct tgc_link *link)
@@ -106,14 +158,15 @@ static void send_out(struct tgc *c, struct tgc_link *link)
 void tgc_link_want(struct tgc *c, struct tgc_link *link, int64_t now_us)
 {
     struct tg_dc_state *state = tgc_dc_state(c, link);
-    struct tgc_notice notice = { .kind = TGC_CONNECTING, .dc = link->dc };
+    struct tgc_notice notice = { .kind = TGC_CONNECTING, .dc = tgc_real_dc(link->dc) };
 
     if (link->state != TGC_DOWN || now_us < link->retry_us)
         return;
     enter(link, TGC_DIALING, now_us);
     link->failed = false;
     tgc_notify(c, &notice);
-    c->options.io->dial(c->options.io->ctx, link->index, &state->address);
+    c->options.io->dial(c->options.io->ctx, link->index,
+                        link->media.host[0] ? &link->media : &state->address);
 }
 
 static void close_parts(struct tgc_link *link)
@@ -151,7 +204,7 @@ static bool too_often(const struct tgc *c, const struct tgc_link *link)
 static void went_down(struct tgc *c, struct tgc_link *link, const struct tg_error *why,
                       int64_t now_us)
 {
-    struct tgc_notice notice = { .kind = TGC_LOST, .dc = link->dc, .err = why };
+    struct tgc_notice notice = { .kind = TGC_LOST, .dc = tgc_real_dc(link->dc), .err = why };
     bool stable = link->state == TGC_READY && now_us - link->since_us > STABLE_US;
 
     close_parts(link);
@@ -166,7 +219,8 @@ static void went_down(struct tgc *c, struct tgc_link *link, const struct tg_erro
     link->attempts++;
     if (too_often(c, link)) {
         link->hopeless = true;
-        tg_fail(&link->why, why->code, "DC %d cannot be reached: %.400s", link->dc, why->message);
+        tg_fail(&link->why, why->code, "DC %d cannot be reached: %.400s", tgc_real_dc(link->dc),
+                why->message);
         tg_hint(&link->why, "check the network, the proxy and the data centre's address");
     }
     link->retry_us = now_us + notice.wait_us;
@@ -204,7 +258,7 @@ void tgc_link_down(struct tgc *c, uint32_t index, const struct tg_error *why, in
 {
     struct tgc_link *link = c->link[index];
 
-    assert(index < TG_DC_MAX);
+    assert(index < TGC_LINKS_MAX);
     if (link->state == TGC_DOWN)
         return;
     went_down(c, link, why, now_us);
@@ -230,6 +284,14 @@ static void send_plain(struct tgc *c, struct tgc_link *link, const struct tg_buf
     send_out(c, link);
 }
 
+/* As the protocol has it: a test DC's is higher, a media DC's negative. */
+static int32_t dc_number(const struct tgc_link *link)
+{
+    int32_t dc = tgc_real_dc(link->dc) + (link->client->options.where->test ? TEST_DC : 0);
+
+    return link->media.host[0] ? -dc : dc;
+}
+
 static void start_handshake(struct tgc *c, struct tgc_link *link, bool temporary, int64_t now_us)
 {
     const struct tg_datacenter *where =
@@ -237,7 +299,7 @@ static void start_handshake(struct tgc *c, struct tgc_link *link, bool temporary
     struct mt_handshake_options options = {
         .rsa = where->rsa,
         .n_rsa = where->n_rsa,
-        .dc = link->dc + (c->options.where->test ? TEST_DC : 0),
+        .dc = dc_number(link),
         .dh_cache = &c->dh_cache,
         .temp_expires_in = temporary ? (int32_t)c->options.temp_key_s : 0,
     };
@@ -269,7 +331,7 @@ static void run_session(struct tgc *c, struct tgc_link *link, int64_t now_us)
         .ctx = link,
         .gzip_requests = true,
     };
-    struct tgc_notice notice = { .kind = TGC_CONNECTED, .dc = link->dc };
+    struct tgc_notice notice = { .kind = TGC_CONNECTED, .dc = tgc_real_dc(link->dc) };
 
     if (!link->session) {
         link->session = mt_session_new(&options, key, salt, state->time_offset_us);
@@ -301,7 +363,10 @@ static bool temp_key_stale(struct tgc *c, const struct tgc_link *link, int64_t n
 /* Goes on with what the link lacks: a permanent key, a temporary key, the session. */
 static void proceed(struct tgc *c, struct tgc_link *link, int64_t now_us)
 {
-    if (!tgc_dc_state(c, link)->has_key)
+    if (!tgc_dc_state(c, link)->has_key && link->media.host[0]) {
+        link->failed = c->media_off = true; /* that key is not for it to make */
+        tg_fail(&link->why, TG_NET, "DC %d lost its key", tgc_real_dc(link->dc));
+    } else if (!tgc_dc_state(c, link)->has_key)
         start_handshake(c, link, false, now_us);
     else if (temp_key_stale(c, link, now_us))
         start_handshake(c, link, true, now_us);
@@ -314,11 +379,11 @@ void tgc_link_up(struct tgc *c, uint32_t index, int64_t now_us)
     struct tgc_link *link = c->link[index];
     struct mt_transport_options options = c->options.transport;
 
-    assert(index < TG_DC_MAX);
+    assert(index < TGC_LINKS_MAX);
     c->now_us = now_us;
     if (link->state != TGC_DIALING)
         return;
-    options.dc = (int16_t)(link->dc + (c->options.where->test ? TEST_DC : 0));
+    options.dc = (int16_t)dc_number(link);
     link->transport = mt_transport_new_client(&options, c->options.random, &link->out);
     if (!link->transport) {
         link->failed = true; /* the tick drops it */

@@ -8,7 +8,7 @@
 
 uint8_t *tgc_link_room(struct tgc *c, uint32_t index, size_t *ret_n)
 {
-    assert(index < TG_DC_MAX && c->link[index]->transport);
+    assert(index < TGC_LINKS_MAX && c->link[index]->transport);
     return mt_transport_room(c->link[index]->transport, ret_n);
 }
 
@@ -60,7 +60,7 @@ void tgc_link_received(struct tgc *c, uint32_t index, size_t n, int64_t now_us)
     struct tgc_link *link = c->link[index];
     tg_code code;
 
-    assert(index < TG_DC_MAX && link->transport);
+    assert(index < TGC_LINKS_MAX && link->transport);
     c->now_us = now_us;
     c->stats.bytes_in += n;
     link->rest_us = now_us + TGC_REST_US;

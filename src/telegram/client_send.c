@@ -140,7 +140,7 @@ int64_t tgc_limit_rate(const struct tgc *c, const char *method)
 
 static bool may_send(struct tgc *c, struct tgc_call_slot *call, struct tgc_link *link)
 {
-    bool further = link->dc != c->options.session->home_dc;
+    bool further = tgc_real_dc(link->dc) != c->options.session->home_dc;
 
     if (!tgc_link_ready(link))
         return false;
@@ -177,12 +177,15 @@ static bool send_call(struct tgc *c, struct tgc_call_slot *call, struct tgc_link
 /* @return false if the list of calls may have changed */
 static bool push_call(struct tgc *c, struct tgc_call_slot *call)
 {
-    struct tgc_link *link = tgc_link_of(c, tgc_call_dc(c, call));
+    struct tgc_link *link;
     bool waits = call->due_us > c->now_us;
     struct tg_error err;
 
     if (waits && !c->options.circuit_fails)
         return true;
+    if (call->dc >= TGC_MEDIA_STEP) /* unless that cannot be any more */
+        call->dc = tgc_media(c, tgc_real_dc(call->dc), (uint32_t)(call->dc / TGC_MEDIA_STEP - 1));
+    link = tgc_link_of(c, tgc_call_dc(c, call));
     if (!link) {
         tg_fail(&err, TG_NOT_FOUND, "no address of DC %d is known", tgc_call_dc(c, call));
         tgc_fail_call(c, call, &err);
@@ -198,7 +201,7 @@ static bool push_call(struct tgc *c, struct tgc_call_slot *call)
     tgc_link_want(c, link, c->now_us);
     if (!may_send(c, call, link))
         return true;
-    call->gate = tgc_gate_of(c, call->request.method, link->dc);
+    call->gate = tgc_gate_of(c, call->request.method, tgc_real_dc(link->dc));
     if (call->gate && tgc_gate_take(c, call->gate))
         return true;
     if (call->gate && send_call(c, call, link)) {
@@ -234,7 +237,7 @@ static const struct tgc_link *link_of(const struct tgc *c, const struct tgc_call
 {
     int32_t dc = call->state == TGC_CALL_SENT ? call->sent_dc : tgc_call_dc(c, call);
 
-    for (size_t i = 0; i < TG_DC_MAX; i++)
+    for (size_t i = 0; i < TGC_LINKS_MAX; i++)
         if (c->link[i] && c->link[i]->dc == dc)
             return c->link[i];
     return NULL;
@@ -323,7 +326,7 @@ void tgc_tick(struct tgc *c, int64_t now_us)
     check_timeouts(c);
     push_calls(c);
     tgc_share_tick(c);
-    for (size_t i = 0; i < TG_DC_MAX; i++) {
+    for (size_t i = 0; i < TGC_LINKS_MAX; i++) {
         struct tgc_link *link = c->link[i];
 
         if (!link)
@@ -363,7 +366,7 @@ static int64_t call_due(const struct tgc *c, const struct tgc_call_slot *call)
         return timeout_of(c, link, call);
     if (!tgc_link_ready(link) || (link->importing && !call->request.before_login))
         return INT64_MAX; /* what is awaited has a deadline of its own */
-    gate = find_gate(c, call->request.method, link->dc);
+    gate = find_gate(c, call->request.method, tgc_real_dc(link->dc));
     if (gate)
         due = TG_MAX(due, c->now_us + tgc_gate_peek(c, gate, c->now_us));
     return due;
@@ -379,7 +382,7 @@ int64_t tgc_deadline(const struct tgc *c)
             at = TG_MIN(at, call->retry.deadline_us);
         soonest = TG_MIN(soonest, at);
     }
-    for (size_t i = 0; i < TG_DC_MAX; i++) {
+    for (size_t i = 0; i < TGC_LINKS_MAX; i++) {
         at = c->link[i] ? tgc_link_deadline(c, c->link[i]) : INT64_MAX;
         soonest = TG_MIN(soonest, at);
     }
@@ -390,7 +393,7 @@ void tgc_stats(const struct tgc *c, struct tgc_stats *ret)
 {
     *ret = c->stats;
     ret->n_open = c->n_calls;
-    for (size_t i = 0; i < TG_DC_MAX; i++) {
+    for (size_t i = 0; i < TGC_LINKS_MAX; i++) {
         const struct tgc_link *link = c->link[i];
         struct mt_session_state state;
 

@@ -3,6 +3,7 @@
 """Files of messages: rows and files agree with the simulated data centre's truth, whatever befalls
 the run, and every row comes with its file."""
 import hashlib
+import os
 import pathlib
 import signal
 import time
@@ -14,7 +15,7 @@ KINDS = ("photo", "video", "document", "audio", "voice", "sticker", "round_video
 
 
 class MediaCase(kit.Case):
-    sim_args = ("--chats", "3", "--messages", "120", "--seed", "7", "--file-max", "3MiB",
+    sim_args = ("--chats", "3", "--messages", "90", "--seed", "7", "--file-max", "2200KiB",
                 "--truth-files")
 
     def truth(self, chat_id, sim=None):
@@ -147,7 +148,10 @@ class Trouble(MediaCase):
     def test_references_that_end(self):
         sim, _ = self.run_through("file-reference=0.2")
         self.check(sim.chats(sim.account()))
-        self.assertGreater(sim.stats()["faults"]["file-reference"], 20)
+        stats = sim.stats()
+        self.assertGreater(stats["faults"]["file-reference"], 10)
+        # login, then: home, the other DC, and two connections to the media DC of each
+        self.assertEqual((stats["connections"], stats["duplicated"]), (7, 0))
 
     def test_network_and_server_trouble(self):
         sim, _ = self.run_through("drop=0.01,500=0.02,garbage=0.005,dup=0.02,only=upload.getFile")
@@ -178,7 +182,8 @@ class Kills(MediaCase):
         args = self.media_args("--all", session=session, more=("--batch-size", "20",
                                                                "--checkpoint-interval", "20"))
         kills = 0
-        for delay in (0.3, 0.5, 0.4, 0.7, 0.6, 0.9):
+        for n in range(int(os.environ.get("TGDATA_TEST_KILLS", "5"))):
+            delay = 0.3 + n % 5 * 0.15
             process = kit.start(*args, stdout=kit.subprocess.DEVNULL,
                                 stderr=kit.subprocess.DEVNULL)
             time.sleep(delay)
@@ -195,7 +200,7 @@ class Kills(MediaCase):
         done = tgdata(*args)
         self.assertEqual(done.code, 0, done)
         self.check(chats)
-        self.assertGreater(kills, 2)
+        self.assertGreater(kills, 1)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ static void new_client(struct script *s, bool pfs, const struct tgc_options *mor
 {
     struct tgc_options options = *more;
 
-    for (uint32_t i = 0; i < TG_DC_MAX; i++)
+    for (uint32_t i = 0; i < TGC_LINKS_MAX; i++)
         rig_cut(s->g, i);
     tgc_free(s->g->client);
     options.io = &s->g->io;
@@ -561,7 +561,7 @@ static void test_open_circuit_dials_nobody(void **state)
     (void)state;
     start_with(&s, false, &guarded);
     be_logged_in(&s);
-    for (uint32_t i = 0; i < TG_DC_MAX; i++)
+    for (uint32_t i = 0; i < TGC_LINKS_MAX; i++)
         rig_cut(s.g, i);
     s.g->refuse_dials = true;
     make(&s, (struct tgc_request){ 0 });
@@ -736,7 +736,7 @@ static void drop_keys(struct rig *g, bool temporary)
     for (size_t i = 0; i < g->n_keys; i++)
         if (temporary || !g->key[i].key.expires_at)
             g->key[i].dropped |= (g->key[i].key.expires_at != 0) == temporary;
-    for (uint32_t i = 0; i < TG_DC_MAX; i++)
+    for (uint32_t i = 0; i < TGC_LINKS_MAX; i++)
         rig_cut(g, i);
 }
 
@@ -913,6 +913,59 @@ static void test_further_data_centres(void **state)
     }
 }
 
+/* ---- media DCs ---- */
+
+/* Calls go over connections of their own, with the DC's keys; whatever is wrong there, the login
+ * stays and the DC's own connection goes on. */
+static void test_media_dcs(void **state)
+{
+    static const struct {
+        const char *name;
+        bool pfs;
+        int32_t error;
+        const char *text;
+        bool stays; /* with the media DC */
+    } row[] = {
+        { "all is well", false, 0, "", true },
+        { "with temporary keys", true, 0, "", true },
+        { "it has trouble", true, 500, "RPC_CALL_FAIL", true },
+        { "it does not know the login", true, 401, "AUTH_KEY_UNREGISTERED", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(row); i++) {
+        struct tg_dc_address where = { .host = "media" };
+        struct script s;
+        int32_t home;
+        unsigned n_dials;
+
+        start(&s, row[i].pfs, 4);
+        home = s.g->session.home_dc;
+        where.port = (uint16_t)home;
+        tgc_set_media(s.g->client, home, &where);
+        assert_int_equal(tgc_media(s.g->client, home, 0), home); /* nobody is logged in */
+        be_logged_in(&s);
+        n_dials = s.g->n_dials;
+        assert_int_equal(tgc_media(s.g->client, home, 1), home + 20000);
+        assert_int_equal(tgc_media(s.g->client, 3, 1), 3); /* that is not known */
+        s.answer = refuse;
+        s.error = row[i].error;
+        s.text = row[i].text;
+        s.n_left = row[i].error ? 1 : 0;
+        for (uint32_t n = 0; n < 8; n++)
+            make(&s, (struct tgc_request){ .dc = tgc_media(s.g->client, home,
+                                                           n % TGC_MEDIA_LINKS) });
+        run(&s, 60);
+        each_done_once(&s, TG_OK);
+        assert_int_equal(s.g->n_dials, n_dials + TGC_MEDIA_LINKS);
+        assert_int_equal(s.g->n_permanent, 1);
+        assert_int_equal(s.g->n_logged_out, 0);
+        assert_true(tg_session_authorized(&s.g->session));
+        assert_int_equal(tgc_media(s.g->client, home, 0) != home, row[i].stays);
+        rig_stop(s.g);
+    }
+}
+
 /* ---- callbacks that do as they like ---- */
 
 /* Cancels a neighbour, and makes a call in the place of what ended. */
@@ -1017,6 +1070,7 @@ int main(void)
         cmocka_unit_test(test_binding),
         cmocka_unit_test(test_ended_logins),
         cmocka_unit_test(test_further_data_centres),
+        cmocka_unit_test(test_media_dcs),
         cmocka_unit_test(test_wild_callbacks),
     };
 
