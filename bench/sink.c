@@ -116,7 +116,8 @@ int main(int argc, char **argv)
         return 2;
     b.last.cursor.chat_id = strtoll(argv[2], NULL, 10);
     check(&b, tg_sink_open(argv[1], &env, &b.sink, &b.err));
-    check(&b, b.sink.ops->attach(b.sink.self, b.last.cursor.chat_id, &fence, &b.last, &b.err));
+    if (tg_sink_remembers(&b.sink))
+        check(&b, b.sink.ops->attach(b.sink.self, b.last.cursor.chat_id, &fence, &b.last, &b.err));
     for (int i = 3; i < argc; i++)
         read_file(&b, argv[i]);
     deliver(&b, true);

@@ -126,13 +126,15 @@ class Sinks:
                                             else fields)]
         self.csv = os.path.join(tmp, 'rows.csv')
         self.bytes = write_csv(files, self.columns, self.csv)
+        self.rows = self.all_rows = 0  # of the run that was measured last, of all files
         self.result = {}
 
-    def ours(self, name, url, env=None):
+    def ours(self, name, url, env=None, files=None):
         argv = [os.path.join(self.build, 'bench', 'bench_sink'), url, str(self.chat_id),
-                *self.files]
+                *(files or self.files)]
         run = json.loads(measure(argv, env=env)['out'])
         self.rows = run['rows']
+        self.all_rows = max(self.all_rows, self.rows)
         self.line(name, run)
         return run
 
@@ -140,7 +142,8 @@ class Sinks:
         rate, per = self.rows / run['wall_s'], run['cpu_s'] * 1e6 / self.rows
         rss = f'{run["rss_mib"]:9.1f} MiB' if 'rss_mib' in run else ' ' * 13
         ratio = f'{ours["wall_s"] / run["wall_s"]:7.2f}x' if ours else ''
-        self.say(f'{name:34} {rate:10,.0f} {self.bytes / 1e6 / run["wall_s"]:8.1f} {per:8.2f} '
+        size = self.bytes * self.rows / self.all_rows
+        self.say(f'{name:34} {rate:10,.0f} {size / 1e6 / run["wall_s"]:8.1f} {per:8.2f} '
                  f'{rss} {ratio}')
         self.result[name] = {'rows_per_s': rate, 'cpu_per_million': per,
                              'rss_mib': run.get('rss_mib')}
@@ -206,6 +209,10 @@ class Sinks:
         finally:
             server.stop()
 
+    def streams(self):
+        from stream_sinks import Streams  # which uses what stands here
+        Streams(self).run()
+
     def run(self):
         self.say(f'{"destination":34} {"rows/s":>10} {"MB/s":>8} {"CPU s/M":>8} {"peak RSS":>13}'
                  f' {"tool":>8}')
@@ -216,6 +223,7 @@ class Sinks:
         self.duckdb()
         self.postgres()
         self.kafka()
+        self.streams()
         self.say('  MB/s: of the CSV file; tool: how fast it is beside tgdata (goal: at most 1x)')
         return self.result
 
