@@ -5,7 +5,8 @@ sinks - how fast each destination takes rows, beside the plain client tool of th
 Both are given the same rows of one extracted chat: tgdata's writer as rows in memory (bench_sink
 measures its writes and commits alone; 10,000 rows a commit), the tool as a CSV file with the same
 columns (psql's \\copy, sqlite3's .import, pyarrow, DuckDB), into a table of the same columns, types
-and key, or a Parquet file with the same ones; kcat as lines of JSON. Client and tool have core 0, a server core 1.
+and key, or a Parquet file with the same ones; kcat as lines of JSON; AWS's own library for Python
+puts the very objects that tgdata has put. Client and tool have core 0, a server core 1.
 """
 import csv
 import glob
@@ -16,9 +17,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.append(os.path.join(REPO, 'tests', 'cli'))
 DEPS = os.environ.get('TG_DEPS', os.path.join(REPO, '.deps'))
 
 
@@ -213,6 +216,20 @@ class Sinks:
         from stream_sinks import Streams  # which uses what stands here
         Streams(self).run()
 
+    def s3(self):
+        from s3 import S3  # as the tests have it
+        cores = os.sched_getaffinity(0)
+        pin(1)
+        server = S3(os.path.join(self.tmp, 's3'))
+        os.sched_setaffinity(0, cores)
+        try:
+            run = self.ours('tgdata  s3:', f's3://bucket/ours?endpoint={server.endpoint}')
+            tool = measure([os.path.join(DEPS, 'moto', 'bin', 'python'),
+                            os.path.join(REPO, 'bench', 'peers', 's3.py'), server.endpoint])
+            self.line('boto3 upload of the same objects', json.loads(tool['out']), run)
+        finally:
+            server.stop()
+
     def run(self):
         self.say(f'{"destination":34} {"rows/s":>10} {"MB/s":>8} {"CPU s/M":>8} {"peak RSS":>13}'
                  f' {"tool":>8}')
@@ -224,6 +241,7 @@ class Sinks:
         self.postgres()
         self.kafka()
         self.streams()
+        self.s3()
         self.say('  MB/s: of the CSV file; tool: how fast it is beside tgdata (goal: at most 1x)')
         return self.result
 

@@ -67,7 +67,7 @@ struct tg_file_format {
                         size_t len, struct tg_error *err);
 };
 
-extern const struct tg_file_format tg_format_ndjson;
+extern const struct tg_file_format tg_format_ndjson, tg_format_csv;
 
 /** Where chats are, if not in directories below the root. */
 struct tg_files_place {

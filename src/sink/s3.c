@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "sink/csv_text.h"
 #include "sink/s3_impl.h"
 
 struct sink_s3 {
@@ -20,30 +19,7 @@ struct sink_s3 {
     struct tg_s3 *s3;
 };
 
-static void put_head(const struct tg_files *s, struct tg_buf *out)
-{
-    (void)s;
-    tg_csv_head(out, true);
-}
-
-static void put_row(const struct tg_files *s, const struct tg_row *row, struct tg_buf *out)
-{
-    (void)s;
-    tg_csv_row(row, out, true);
-}
-
-static const struct tg_file_format csv = {
-    .name = "s3",
-    .suffix = ".csv",
-    .put_head = put_head,
-    .put_row = put_row,
-    .find_end = tg_csv_find_end,
-    .take_head = tg_csv_take_head,
-    .take_ids = tg_csv_take_ids,
-    .read_row = tg_csv_read_row,
-};
-
-static const struct tg_file_format *const formats[] = { &tg_format_ndjson, &csv };
+static const struct tg_file_format *const formats[] = { &tg_format_ndjson, &tg_format_csv };
 
 /* ---- chats ---- */
 
