@@ -36,6 +36,7 @@ tg_client(REDIS "Redis" hiredis 0.14 NAMED)
 tg_client(RABBITMQ "RabbitMQ" librabbitmq 0.11 NAMED)
 tg_client(HTTP "HTTP (AWS)" libcurl 7.85 BARE)
 tg_client(POSTGRES "PostgreSQL" libpq 13 BARE)
+tg_client(MONGODB "MongoDB" libmongoc-1.0 1.17 BARE)
 tg_client(KAFKA "Kafka" rdkafka 2.0 BARE)
 
 list(JOIN versions ", " TG_LIBRARY_VERSIONS)

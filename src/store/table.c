@@ -9,11 +9,13 @@
 #include "store/store.h"
 
 extern const struct tg_store_ops tg_store_sqlite, tg_store_postgres, tg_store_redis,
-    tg_store_rediss, tg_store_s3, tg_store_dynamodb;
+    tg_store_rediss, tg_store_s3, tg_store_dynamodb,
+    tg_store_mongodb;
 
 const struct tg_store_ops *const tg_stores[] = { &tg_store_sqlite, &tg_store_postgres,
                                                 &tg_store_redis, &tg_store_rediss,
-                                                &tg_store_s3, &tg_store_dynamodb, NULL };
+                                                &tg_store_s3, &tg_store_dynamodb,
+                                                &tg_store_mongodb, NULL };
 
 static const struct tg_driver *head(size_t i)
 {

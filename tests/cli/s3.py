@@ -119,16 +119,17 @@ class Dynamodb:
         self.process = subprocess.Popen(
             [self.program, "-H", "127.0.0.1", "-p", str(self.port)], start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        if not wait_for(self.is_up, 60):
+        if not wait_for(lambda: is_open(self.port), 60):
             raise RuntimeError("moto_server does not start")
-
-    def is_up(self):
-        with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", self.port)) == 0
 
     def stop(self):
         self.process.terminate()
         self.process.wait(30)
+
+
+def is_open(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_ports(n):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """State that several machines can share, as a user meets it: in Redis, in objects of S3, in
-DynamoDB.
+DynamoDB, in MongoDB.
 
 Rows go to NDJSON parts. A run that is killed again and again, its server too, leaves each row once;
 checkpoints can be listed and taken back; of two workers, one takes over what the other had.
@@ -17,6 +17,7 @@ import time
 import unittest
 
 from kit import Case, Redis, Sim, main, rows, start, tgdata, wait_for
+from mongo import Mongodb
 from s3 import S3, Dynamodb
 
 KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
@@ -281,6 +282,27 @@ class InDynamodb(Shared, Case):
                 self.check_fails(tgdata(*self.words(name, state=state), env=keys), code, *words)
 
 
+@unittest.skipUnless(Mongodb.jars.exists(), "tests/interop/setup mongo installs its server")
+class InMongodb(Shared, Case):
+    make = Mongodb
+    test_the_server_is_killed_again_and_again = None  # it has no journal
+
+    def state(self):
+        return (f"mongodb://127.0.0.1:{self.server.port}/state?collection={self.prefix}"
+                "&timeout=3s")
+
+    def test_what_is_wrong_is_told(self):
+        name = str(self.sim.chat("channel")["id"])
+        for state, code, words in (
+                ("mongodb://host", 2, ["needs a host and a database"]),
+                ("mongodb://me:s3cret@host/db", 2, ["has a password", "MONGODB_PASSWORD"]),
+                ("mongodb://127.0.0.1:1/db?timeout=1s", 8, ["127.0.0.1:1"])):
+            with self.subTest(state=state):
+                done = tgdata(*self.words(name, state=state))
+                self.check_fails(done, code, *words)
+                self.assertNotIn("s3cret", done.err)
+
+
 @contextlib.contextmanager
 def careless_server():
     """One that takes every object, whatever it was asked to look at first."""
@@ -310,4 +332,6 @@ if __name__ == "__main__":
         del InRedis
     if "libcurl" not in tgdata("version").out:
         del InS3, InDynamodb
+    if "libmongoc" not in tgdata("version").out:
+        del InMongodb
     main()

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mongo.c - see mongo.h; the only file that includes libmongoc
+ */
+#ifdef TG_HAVE_MONGODB
+
+#include "client/mongo.h"
+
+#include <mongoc/mongoc.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PART_MAX = 256, DUPLICATE = 11000, AUTH_FAILED = 18, NOT_ALLOWED = 13 };
+
+struct tg_mongo {
+    mongoc_client_t *client;
+    mongoc_collection_t *items;
+    char name[2 * PART_MAX + 16];
+};
+
+/* Each may be called again, by any thread. */
+static void begin(void)
+{
+    mongoc_log_set_handler(NULL, NULL); /* what fails is told by who asked */
+    mongoc_init();
+}
+
+/* ---- opening ---- */
+
+struct address {
+    char user[PART_MAX], hosts[PART_MAX], database[64];
+};
+
+static tg_code bad_address(const char *why, struct tg_error *err)
+{
+    tg_fail(err, TG_USAGE, "the address of a MongoDB server %s", why);
+    return tg_hint(err, "write it as mongodb://USER@HOST:PORT/DATABASE, the password in "
+                        "MONGODB_PASSWORD");
+}
+
+/* "//[USER@]HOSTS/DATABASE" */
+static tg_code take_address(const char *text, struct address *ret, struct tg_error *err)
+{
+    const char *hosts = strncmp(text, "//", 2) == 0 ? text + 2 : "", *at = strrchr(hosts, '@');
+    const char *slash;
+    size_t user = at ? (size_t)(at - hosts) : 0;
+
+    *ret = (struct address){ .user = "" };
+    if (user && memchr(hosts, ':', user))
+        return bad_address("has a password in it", err);
+    if (user >= sizeof ret->user)
+        return bad_address("is too long", err);
+    memcpy(ret->user, hosts, user);
+    hosts = at ? at + 1 : hosts;
+    slash = strchr(hosts, '/');
+    if (!slash || slash == hosts || (size_t)(slash - hosts) >= sizeof ret->hosts || !slash[1] ||
+        strlen(slash + 1) >= sizeof ret->database || strpbrk(slash + 1, "/\\. \"$"))
+        return bad_address("needs a host and a database", err);
+    memcpy(ret->hosts, hosts, (size_t)(slash - hosts));
+    snprintf(ret->database, sizeof ret->database, "%s", slash + 1);
+    return TG_OK;
+}
+
+static bool set_text(mongoc_uri_t *uri, const char *option, const char *value)
+{
+    return !value || !*value || mongoc_uri_set_option_as_utf8(uri, option, value);
+}
+
+static bool set_options(mongoc_uri_t *uri, const struct tg_mongo_options *o,
+                        const struct address *a)
+{
+    const char *password = getenv("MONGODB_PASSWORD");
+    mongoc_write_concern_t *all = mongoc_write_concern_new();
+    int32_t timeout_ms = (int32_t)TG_MIN(o->timeout_ms, INT32_MAX);
+    bool good = mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
+                                               timeout_ms) &&
+                mongoc_uri_set_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, timeout_ms) &&
+                mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, timeout_ms) &&
+                mongoc_uri_set_option_as_bool(uri, MONGOC_URI_SERVERSELECTIONTRYONCE, false) &&
+                set_text(uri, MONGOC_URI_REPLICASET, o->replica_set) &&
+                mongoc_uri_set_appname(uri, "tgdata");
+
+    if (*a->user)
+        good &= mongoc_uri_set_username(uri, a->user) &&
+                mongoc_uri_set_password(uri, password ? password : "");
+    if (o->auth_source && *o->auth_source)
+        good &= mongoc_uri_set_auth_source(uri, o->auth_source);
+    if (o->tls)
+        good &= mongoc_uri_set_option_as_bool(uri, MONGOC_URI_TLS, true) &&
+                set_text(uri, MONGOC_URI_TLSCAFILE, o->ca_file);
+    mongoc_write_concern_set_wmajority(all, timeout_ms);
+    mongoc_write_concern_set_journal(all, true);
+    mongoc_uri_set_write_concern(uri, all);
+    mongoc_write_concern_destroy(all);
+    return good;
+}
+
+tg_code tg_mongo_new(const struct tg_mongo_options *o, struct tg_mongo **ret, struct tg_error *err)
+{
+    struct tg_mongo *m;
+    struct address a;
+    mongoc_uri_t *uri;
+    bson_error_t why;
+    char text[2 * PART_MAX + 16];
+    tg_code code = take_address(o->address, &a, err);
+
+    if (code != TG_OK)
+        return code;
+    begin();
+    snprintf(text, sizeof text, "mongodb://%s/%s", a.hosts, a.database);
+    uri = mongoc_uri_new_with_error(text, &why);
+    m = calloc(1, sizeof *m);
+    if (!uri || !m) {
+        mongoc_uri_destroy(uri);
+        free(m);
+        return bad_address("cannot be read", err);
+    }
+    snprintf(m->name, sizeof m->name, "%s", text);
+    if (set_options(uri, o, &a))
+        m->client = mongoc_client_new_from_uri(uri);
+    mongoc_uri_destroy(uri);
+    if (!m->client) {
+        tg_mongo_free(m);
+        return bad_address("has options that this build does not understand", err);
+    }
+    mongoc_client_set_error_api(m->client, MONGOC_ERROR_API_VERSION_2);
+    m->items = mongoc_client_get_collection(m->client, a.database, o->collection);
+    *ret = m;
+    return TG_OK;
+}
+
+void tg_mongo_free(struct tg_mongo *m)
+{
+    if (!m)
+        return;
+    mongoc_collection_destroy(m->items);
+    mongoc_client_destroy(m->client);
+    free(m);
+}
+
+const char *tg_mongo_name(const struct tg_mongo *m)
+{
+    return m->name;
+}
+
+/* ---- what went wrong ---- */
+
+static tg_code refused(const struct tg_mongo *m, const bson_error_t *why, struct tg_error *err)
+{
+    char text[200];
+
+    snprintf(text, sizeof text, "%.199s", why->message);
+    for (char *c = text; *c; c++)
+        *c = (unsigned char)*c < ' ' ? ' ' : *c;
+    if (why->domain == MONGOC_ERROR_CLIENT || why->code == AUTH_FAILED ||
+        why->code == NOT_ALLOWED) {
+        tg_fail(err, TG_UNUSABLE, "%.100s: %s", m->name, text);
+        return tg_hint(err, "look at the user, at MONGODB_PASSWORD and at auth-source: the user "
+                            "needs the role readWrite");
+    }
+    return tg_fail(err, why->domain == MONGOC_ERROR_SERVER ? TG_SERVER : TG_NET, "%.100s: %s",
+                   m->name, text);
+}
+
+/* ---- one object ---- */
+
+static void mark_of(const bson_t *doc, char ret[TG_MONGO_MARK])
+{
+    bson_iter_t at;
+
+    *ret = 0;
+    if (bson_iter_init_find(&at, doc, "m") && BSON_ITER_HOLDS_UTF8(&at))
+        snprintf(ret, TG_MONGO_MARK, "%.20s", bson_iter_utf8(&at, NULL));
+}
+
+tg_code tg_mongo_get(struct tg_mongo *m, const char *name, struct tg_buf *ret,
+                     char ret_mark[TG_MONGO_MARK], struct tg_error *err)
+{
+    bson_t filter = BSON_INITIALIZER;
+    mongoc_cursor_t *cursor;
+    const uint8_t *bytes = NULL;
+    const bson_t *doc;
+    uint32_t len = 0;
+    bson_iter_t at;
+    bson_error_t why;
+    tg_code code = TG_OK;
+
+    BSON_APPEND_UTF8(&filter, "_id", name);
+    cursor = mongoc_collection_find_with_opts(m->items, &filter, NULL, NULL);
+    tg_buf_clear(ret);
+    if (mongoc_cursor_next(cursor, &doc)) {
+        mark_of(doc, ret_mark);
+        if (bson_iter_init_find(&at, doc, "b") && BSON_ITER_HOLDS_BINARY(&at))
+            bson_iter_binary(&at, NULL, &len, &bytes);
+        tg_buf_add(ret, bytes, len);
+        if (ret->failed || !*ret_mark)
+            code = tg_fail(err, TG_LIMIT, "%.100s: '%.160s' is no object", m->name, name);
+    } else {
+        code = mongoc_cursor_error(cursor, &why) ? refused(m, &why, err) : TG_END;
+    }
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(&filter);
+    return code;
+}
+
+static tg_code conflict(const struct tg_mongo *m, const char *name, struct tg_error *err)
+{
+    return tg_fail(err, TG_CONFLICT, "%.100s: '%.160s' was changed by another", m->name, name);
+}
+
+/* @return how many documents a write has found */
+static int64_t number_in(const bson_t *reply, const char *what)
+{
+    bson_iter_t at;
+
+    return bson_iter_init_find(&at, reply, what) ? bson_iter_as_int64(&at) : 0;
+}
+
+tg_code tg_mongo_put(struct tg_mongo *m, const char *name, const char *seen, const char *mark,
+                     const void *bytes, size_t len, struct tg_error *err)
+{
+    bson_t doc = BSON_INITIALIZER, filter = BSON_INITIALIZER, opts = BSON_INITIALIZER, reply;
+    bson_error_t why = { .code = 0 };
+    bool fresh = seen && !*seen, good;
+    tg_code code = TG_OK;
+
+    BSON_APPEND_UTF8(&doc, "_id", name);
+    BSON_APPEND_UTF8(&doc, "m", mark);
+    BSON_APPEND_BINARY(&doc, "b", BSON_SUBTYPE_BINARY, bytes, (uint32_t)len);
+    BSON_APPEND_UTF8(&filter, "_id", name);
+    if (seen)
+        BSON_APPEND_UTF8(&filter, "m", seen);
+    else
+        BSON_APPEND_BOOL(&opts, "upsert", true);
+    good = fresh ? mongoc_collection_insert_one(m->items, &doc, NULL, &reply, &why)
+                 : mongoc_collection_replace_one(m->items, &filter, &doc, &opts, &reply, &why);
+    if (!good)
+        code = fresh && why.code == DUPLICATE ? conflict(m, name, err) : refused(m, &why, err);
+    else if (seen && !fresh && number_in(&reply, "matchedCount") != 1)
+        code = conflict(m, name, err);
+    bson_destroy(&reply);
+    bson_destroy(&opts);
+    bson_destroy(&filter);
+    bson_destroy(&doc);
+    return code;
+}
+
+tg_code tg_mongo_drop(struct tg_mongo *m, const char *name, struct tg_error *err)
+{
+    bson_t filter = BSON_INITIALIZER;
+    bson_error_t why;
+    bool good;
+
+    BSON_APPEND_UTF8(&filter, "_id", name);
+    good = mongoc_collection_delete_one(m->items, &filter, NULL, NULL, &why);
+    bson_destroy(&filter);
+    return good ? TG_OK : refused(m, &why, err);
+}
+
+/* ---- lists ---- */
+
+tg_code tg_mongo_list(struct tg_mongo *m, const char *prefix, tg_mongo_seen seen, void *ctx,
+                      struct tg_error *err)
+{
+    size_t size = strlen(prefix) + 2;
+    char *behind = malloc(size);
+    bson_t filter = BSON_INITIALIZER, opts = BSON_INITIALIZER, range, fields;
+    mongoc_cursor_t *cursor;
+    bson_error_t why;
+    const bson_t *doc;
+    tg_code code = TG_OK;
+
+    if (!behind)
+        return tg_fail(err, TG_NOMEM, "a list");
+    snprintf(behind, size, "%s\x7f", prefix); /* behind all that goes on in ASCII */
+    BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &range);
+    BSON_APPEND_UTF8(&range, "$gte", prefix);
+    BSON_APPEND_UTF8(&range, "$lt", behind);
+    bson_append_document_end(&filter, &range);
+    BSON_APPEND_DOCUMENT_BEGIN(&opts, "projection", &fields);
+    BSON_APPEND_INT32(&fields, "_id", 1);
+    bson_append_document_end(&opts, &fields);
+    cursor = mongoc_collection_find_with_opts(m->items, &filter, &opts, NULL);
+    while (mongoc_cursor_next(cursor, &doc)) {
+        bson_iter_t at;
+
+        if (bson_iter_init_find(&at, doc, "_id") && BSON_ITER_HOLDS_UTF8(&at) &&
+            !seen(ctx, bson_iter_utf8(&at, NULL)))
+            break;
+    }
+    if (mongoc_cursor_error(cursor, &why))
+        code = refused(m, &why, err);
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(&opts);
+    bson_destroy(&filter);
+    free(behind);
+    return code;
+}
+
+#else
+typedef int tg_mongo_is_absent; /* a translation unit may not be empty */
+#endif
