@@ -47,6 +47,11 @@ TG_API tg_code tg_config_set(struct tg_config *config, const char *name, const c
 /** @return the text of a setting that is a text, valid until it is set again or the config is
  *  freed; NULL if it has none */
 TG_API const char *tg_config_text(const struct tg_config *config, const char *name);
+/** @return value number i, from 0, of a setting that may be set several times; NULL: no such one */
+TG_API const char *tg_config_item(const struct tg_config *config, const char *name, size_t i);
+
+/** @return whether a setting may be set several times, and each value adds to those before */
+TG_API bool tg_config_repeats(const char *name);
 
 /** @return whether any scope has a setting of that name, and whether it is a flag */
 TG_API bool tg_config_known(const char *name, bool *ret_is_flag);

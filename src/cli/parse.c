@@ -157,7 +157,7 @@ static bool find_target(struct parse *p, const char *name, struct target *ret)
     else if (cli_secret_option(c->scopes, name))
         *ret = (struct target){ .table = cli_secret_options, .settings = &p->secrets };
     else if (in_scopes(c->scopes, name) && tg_config_known(name, &ret->flag))
-        *ret = (struct target){ .flag = ret->flag };
+        *ret = (struct target){ .flag = ret->flag, .list = tg_config_repeats(name) };
     else
         return false;
     return true;

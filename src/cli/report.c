@@ -210,9 +210,12 @@ tg_code cli_print(struct tg_buf *text, struct tg_error *err)
 
 tg_code cli_print_summary(const struct cli *cli, struct tg_buf *text, struct tg_error *err)
 {
-    const char *to = tg_config_text(cli->config, "to");
+    bool aside = false;
+    const char *to;
 
-    if (!to || strncmp(to, "stdout:", 7) != 0)
+    for (size_t i = 0; (to = tg_config_item(cli->config, "to", i)); i++)
+        aside |= strncmp(to, "stdout:", 7) == 0;
+    if (!aside)
         return cli_print(text, err);
     tg_buf_byte(text, '\n'); /* the rows have standard output for themselves */
     fwrite(text->data, 1, text->len, stderr);

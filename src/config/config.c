@@ -113,7 +113,8 @@ static const struct tg_option login_table[] = {
 };
 
 static const struct tg_option job_table[] = {
-    EXTRACT(to, "to", STR, NULL, 0, 0, "URL", "destination, such as ndjson:DIR"),
+    EXTRACT(destinations, "to", LIST, NULL, 0, 0, "URL",
+            "destination, such as ndjson:DIR; of several each gets all messages"),
     EXTRACT(state, "state", STR, "sqlite:tgdata.state", 0, 0, "URL",
             "where checkpoints are kept, such as sqlite:FILE", .env = "TGDATA_STATE"),
     EXTRACT(job, "job", STR, "default", 0, 0, "NAME",
@@ -260,19 +261,35 @@ static bool find_scope(const char *name, enum tg_scope *ret)
     return false;
 }
 
-const char *tg_config_text(const struct tg_config *c, const char *name)
+const char *tg_config_item(const struct tg_config *c, const char *name, size_t i)
 {
     const struct tg_option *o;
-    const char *text;
+    const void *member;
     enum tg_scope scope;
 
     if (!find_scope(name, &scope))
         return NULL;
     o = tg_option_find(scope_table[scope].table, name);
-    if (o->type != TG_OPT_STR)
-        return NULL;
-    memcpy(&text, (const char *)c + scope_table[scope].offset + o->offset, sizeof text);
-    return text;
+    member = (const char *)c + scope_table[scope].offset + o->offset;
+    if (o->type == TG_OPT_LIST) {
+        const struct tg_option_list *list = member;
+
+        return i < list->n ? list->item[i] : NULL;
+    }
+    return o->type == TG_OPT_STR && i == 0 ? *(const char *const *)member : NULL;
+}
+
+const char *tg_config_text(const struct tg_config *c, const char *name)
+{
+    return tg_config_item(c, name, 0);
+}
+
+bool tg_config_repeats(const char *name)
+{
+    enum tg_scope scope;
+
+    return find_scope(name, &scope) &&
+           tg_option_find(scope_table[scope].table, name)->type == TG_OPT_LIST;
 }
 
 bool tg_config_known(const char *name, bool *ret_is_flag)
@@ -315,6 +332,8 @@ tg_code tg_config_set(struct tg_config *c, const char *name, const char *value,
     }
     code = tg_option_set(scope_table[scope].table, settings_of(c, scope), name,
                          kept ? kept->text : NULL, err);
+    if (c->extract.destinations.n)
+        c->extract.to = c->extract.destinations.item[0];
     return code;
 }
 

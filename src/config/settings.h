@@ -65,7 +65,8 @@ struct tg_login_settings {
 };
 
 struct tg_extract_settings {
-    const char *to;
+    struct tg_option_list destinations; /* as given */
+    const char *to;                     /* the first of them; NULL: none */
     const char *state;
     const char *job;
     int64_t batch_size;

@@ -14,8 +14,64 @@
 
 enum { RECORD_MAX = 1 << 20 };
 
+/* ---- of several destinations ---- */
+
+void tg_checkpoint_forget_each(struct tg_checkpoint *c)
+{
+    for (size_t i = 0; i < c->n_each; i++)
+        free(c->each[i].to);
+    c->n_each = 0;
+}
+
+tg_code tg_checkpoint_add_each(struct tg_checkpoint *c, const char *to,
+                               const struct tg_commit *commit, struct tg_error *err)
+{
+    struct tg_checkpoint_each *more = reallocarray(c->each, c->n_each + 1, sizeof *more);
+    char *copy = strdup(to);
+
+    if (more)
+        c->each = more;
+    if (!more || !copy) {
+        free(copy);
+        return tg_fail(err, TG_NOMEM, "no memory for a checkpoint");
+    }
+    c->each[c->n_each++] = (struct tg_checkpoint_each){ copy, *commit };
+    return TG_OK;
+}
+
+const struct tg_commit *tg_checkpoint_of(const struct tg_checkpoint *c, const char *to)
+{
+    for (size_t i = 0; i < c->n_each; i++)
+        if (strcmp(c->each[i].to, to) == 0)
+            return &c->each[i].commit;
+    return !c->n_each && c->to && strcmp(c->to, to) == 0 ? &c->commit : NULL;
+}
+
+static void write_each(struct tg_json *j, const struct tg_checkpoint *c)
+{
+    tg_json_key(j, "destinations");
+    tg_json_array(j);
+    for (size_t i = 0; i < c->n_each; i++) {
+        const struct tg_commit *m = &c->each[i].commit;
+
+        tg_json_object(j);
+        tg_json_key(j, "to"), tg_json_cstr(j, c->each[i].to);
+        tg_json_key(j, "segment"), tg_json_i64(j, m->cursor.segment);
+        tg_json_key(j, "cursor"), tg_json_i64(j, m->cursor.id);
+        tg_json_key(j, "seq"), tg_json_u64(j, m->seq);
+        tg_json_key(j, "rows"), tg_json_u64(j, m->rows);
+        tg_json_key(j, "rows_total"), tg_json_u64(j, m->rows_total);
+        tg_json_end_object(j);
+    }
+    tg_json_end_array(j);
+}
+
+/* ---- the record ---- */
+
 void tg_checkpoint_done(struct tg_checkpoint *c)
 {
+    tg_checkpoint_forget_each(c);
+    free(c->each);
     free(c->batch);
     free(c->to);
     *c = (struct tg_checkpoint){ 0 };
@@ -170,6 +226,8 @@ static void write_own(struct tg_json *j, const struct tg_extract_settings *job,
     tg_json_key(j, "to");
     tg_json_cstr(j, job->to);
     write_batches(j, c);
+    if (c->n_each > 1 && job->destinations.n > 1)
+        write_each(j, c);
     tg_json_end_object(j);
 }
 
@@ -247,6 +305,34 @@ static bool read_commit(const json_t *o, struct tg_commit *m)
     return true;
 }
 
+static tg_code read_each(const json_t *o, struct tg_checkpoint *c, struct tg_error *err)
+{
+    const json_t *own = json_object_get(o, "tgdata"), *each = json_object_get(own, "destinations");
+    const char *only = json_string_value(json_object_get(own, "to"));
+    tg_code code = TG_OK;
+
+    for (size_t i = 0; code == TG_OK && i < json_array_size(each); i++) {
+        const json_t *e = json_array_get(each, i);
+        const char *to = json_string_value(json_object_get(e, "to"));
+        struct tg_commit m = { .cursor = c->commit.cursor };
+        int64_t segment;
+
+        if (!to || !get_i64(e, "segment", &segment) || segment < 0 ||
+            segment > TG_SEGMENT_THREADS || !get_i64(e, "cursor", &m.cursor.id) ||
+            !get_u64(e, "seq", &m.seq) || !get_u64(e, "rows", &m.rows) ||
+            !get_u64(e, "rows_total", &m.rows_total))
+            return tg_fail(err, TG_CORRUPT, "a checkpoint's destination lacks fields");
+        m.cursor.segment = (int32_t)segment;
+        code = tg_checkpoint_add_each(c, to, &m, err);
+    }
+    if (code == TG_OK && only) {
+        c->to = strdup(only);
+        if (!c->to)
+            code = tg_fail(err, TG_NOMEM, "no memory for a checkpoint");
+    }
+    return code;
+}
+
 static json_t *parse(const char *json, size_t len, struct tg_error *err)
 {
     json_error_t why;
@@ -275,6 +361,23 @@ tg_code tg_checkpoint_parse(const char *json, size_t len, struct tg_commit *ret,
         return TG_CORRUPT;
     *ret = m;
     return TG_OK;
+}
+
+tg_code tg_checkpoint_read_each(const char *json, size_t len, struct tg_checkpoint *ret,
+                                struct tg_error *err)
+{
+    json_t *o = parse(json, len, err);
+    tg_code code = TG_CORRUPT;
+
+    *ret = (struct tg_checkpoint){ 0 };
+    if (o && !read_commit(o, &ret->commit))
+        tg_fail(err, TG_CORRUPT, "a checkpoint record lacks fields or has wrong ones");
+    else if (o)
+        code = read_each(o, ret, err);
+    json_decref(o);
+    if (code == TG_OK && !ret->n_each && ret->to)
+        code = tg_checkpoint_add_each(ret, ret->to, &ret->commit, err);
+    return code;
 }
 
 bool tg_checkpoint_to(const char *json, size_t len, char *out, size_t n)
@@ -342,17 +445,14 @@ tg_code tg_checkpoint_load(const struct tg_store *store, const char *kind,
         code = tg_fail(err, TG_CORRUPT, "checkpoint '%s' lacks fields or has wrong ones", key);
     if (code == TG_OK)
         code = check_params(o, job, err);
-    if (code == TG_OK) {
-        const char *to = json_string_value(json_object_get(json_object_get(o, "tgdata"), "to"));
-
-        c.to = to ? strdup(to) : NULL;
-        if (to && !c.to)
-            code = tg_fail(err, TG_NOMEM, "no memory for a checkpoint");
-    }
+    if (code == TG_OK)
+        code = read_each(o, &c, err);
     json_decref(o);
     tg_buf_done(&text);
-    if (code != TG_OK)
+    if (code != TG_OK) {
+        tg_checkpoint_done(&c);
         return code;
+    }
     c.number = doc.version;
     c.at_us = doc.at_us;
     *ret = c;

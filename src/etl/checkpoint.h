@@ -9,7 +9,9 @@
  *     "batches_completed": 1, "total_messages_processed": 1000, "last_checkpoint_time":
  * "2024-...Z", "extraction_params": { "start_date": "2024-...Z", "batch_size": 1000, ... },
  *     "tgdata": { "number": 1, "segment": 0, "cursor": 1000, "covered_from": 1, "seq": 1,
- *                 "complete": false, "fence": 1, "to": "ndjson:DIR", "batches": [ ... ] } }
+ *                 "complete": false, "fence": 1, "to": "ndjson:DIR", "batches": [ ... ],
+ *                 "destinations": [ of several, each: { "to": "ndjson:DIR", "segment": 0,
+ *                   "cursor": 1000, "seq": 1, "rows": 1000, "rows_total": 1000 } ] } }
  *
  * The checkpoint follows the destination: where that is ahead on resume, the checkpoint is brought
  * to it. One that is behind has lost what was delivered, or is another one: the run is refused. Job
@@ -43,6 +45,11 @@ struct tg_checkpoint {
     uint64_t number;         /* version of the document; 0: none yet */
     struct tg_commit commit;
     char *to;                /* destination of the run that wrote it; NULL: a callback */
+    struct tg_checkpoint_each {
+        char *to;
+        struct tg_commit commit; /* in its own numbers */
+    } *each;                 /* of several destinations, `to` among them */
+    size_t n_each;
     int64_t at_us;
     uint64_t fence;          /* token of who saves it; the commit may be an older writer's */
     /* batches since the checkpoint before */
@@ -53,6 +60,18 @@ struct tg_checkpoint {
 void tg_checkpoint_done(struct tg_checkpoint *c);
 /** Adds a record; beyond TG_BATCH_LOG_MAX the oldest is dropped. */
 void tg_checkpoint_batch(struct tg_checkpoint *c, const struct tg_batch_record *record);
+
+void tg_checkpoint_forget_each(struct tg_checkpoint *c);
+tg_code tg_checkpoint_add_each(struct tg_checkpoint *c, const char *to,
+                               const struct tg_commit *commit, struct tg_error *err);
+/** @return what was delivered to a destination; NULL: nothing was */
+const struct tg_commit *tg_checkpoint_of(const struct tg_checkpoint *c, const char *to);
+
+/** @return URL of the job's destination number i */
+static inline const char *tg_job_to(const struct tg_extract_settings *job, size_t i)
+{
+    return i < job->destinations.n ? job->destinations.item[i] : job->to;
+}
 
 /** @return TG_USAGE unless 1..63 of [A-Za-z0-9._-] */
 tg_code tg_job_name_check(const char *job, struct tg_error *err);
@@ -73,7 +92,12 @@ tg_code tg_checkpoint_load(const struct tg_store *store, const char *kind,
 tg_code tg_checkpoint_parse(const char *json, size_t len, struct tg_commit *ret,
                             struct tg_error *err);
 
-/** @return the destination URL in a record, "" if none; written to out */
+/** Reads the destinations in a record, with what was delivered to each, into ret->each; of a single
+ *  one that is the record's commit. None: a callback. Done with tg_checkpoint_done in any case. */
+tg_code tg_checkpoint_read_each(const char *json, size_t len, struct tg_checkpoint *ret,
+                                struct tg_error *err);
+
+/** @return the (first) destination URL in a record, "" if none; written to out */
 bool tg_checkpoint_to(const char *json, size_t len, char *out, size_t n);
 
 /**

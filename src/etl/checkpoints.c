@@ -15,7 +15,7 @@
 #include "os/loop.h"
 #include "tgdata/extract.h"
 
-enum { URL_MAX = 4096, RECORD_MAX = 1 << 20 };
+enum { RECORD_MAX = 1 << 20 };
 
 struct listing {
     size_t n;
@@ -199,6 +199,7 @@ static bool empty_record(json_t *o)
               json_object_set_new(own, "complete", json_false()) == 0 &&
               json_object_set_new(own, "batches", json_array()) == 0;
 
+    json_object_del(own, "destinations");
     for (size_t i = 0; i < TG_COUNT(zero); i++)
         ok = ok && json_object_set_new(o, zero[i], json_integer(0)) == 0;
     for (size_t i = 0; i < TG_COUNT(own_zero); i++)
@@ -232,7 +233,8 @@ static tg_code roll_back(void *ctx, const struct tg_lease *lease, struct tg_erro
 {
     struct rollback *r = ctx;
     struct find *f = &r->find;
-    char key[128], to[URL_MAX];
+    struct tg_checkpoint old = { 0 };
+    char key[128];
     tg_code code;
 
     r->fence = lease->token;
@@ -245,12 +247,14 @@ static tg_code roll_back(void *ctx, const struct tg_lease *lease, struct tg_erro
                             "chat");
     }
     if (code == TG_OK)
-        code = tg_checkpoint_parse((const char *)f->record.data, f->record.len, &r->goal, err);
-    if (code == TG_OK && !f->number)
-        r->goal = (struct tg_commit){ .cursor.chat_id = r->chat_id };
-    if (code == TG_OK &&
-        tg_checkpoint_to((const char *)f->record.data, f->record.len, to, sizeof to))
-        code = cut_destination(r, to, err);
+        code = tg_checkpoint_read_each((const char *)f->record.data, f->record.len, &old, err);
+    for (size_t i = 0; code == TG_OK && i < old.n_each; i++) {
+        r->goal = f->number ? old.each[i].commit
+                            : (struct tg_commit){ .cursor.chat_id = r->chat_id };
+        r->reached = r->other_history = false;
+        code = cut_destination(r, old.each[i].to, err);
+    }
+    tg_checkpoint_done(&old);
     return code == TG_OK ? write_again(r, key, err) : code;
 }
 

@@ -335,12 +335,6 @@ void extract_wake(void *ctx)
         tg_net_wake(r->accounts[i]->net);
 }
 
-static int64_t sink_clock(void *ctx)
-{
-    (void)ctx;
-    return tg_clock_unix_us();
-}
-
 static tg_code open_all(struct extract_run *r, struct tg_error *err)
 {
     const struct tg_random random = tg_random_system();
@@ -374,22 +368,11 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
                         r->store.ops->warning(r->store.self));
     if (code == TG_OK)
         code = extract_circuits_open(r, err);
-    if (code == TG_OK && r->settings->to) {
-        tg_letters_init(&r->letters, &r->store, r->settings->job, tg_clock_unix_us);
-        r->letter_box = (struct tg_letter_box){ &r->letters, r->settings->to, NULL };
-        options.letters = &r->letters;
-        code = tg_sink_open(r->settings->to, &r->sink_env, &r->sink, err);
-        r->has_sink = code == TG_OK;
-    }
-    if (code == TG_OK && r->has_sink && r->falls_back) {
-        r->fallback_env = r->sink_env;
-        r->fallback_env.series = "fallback";
-        r->fallback_box = (struct tg_letter_box){ &r->letters, r->settings->to, "fallback" };
-        r->fallback_env.ctx = &r->fallback_box;
-        code = tg_sink_open(r->settings->to, &r->fallback_env, &r->fallback_sink, err);
-    }
-    options.sink = r->has_sink ? &r->sink : NULL;
-    options.fallback_sink = r->fallback_sink.ops ? &r->fallback_sink : NULL;
+    if (code == TG_OK)
+        code = extract_sinks_open(r, err);
+    options.sink = r->live.sink.ops ? &r->live.sink : NULL;
+    options.fallback_sink = r->beside.sink.ops ? &r->beside.sink : NULL;
+    options.letters = options.sink ? &r->letters : NULL;
     if (code == TG_OK)
         code = extract_media_open(r, err);
     if (code == TG_OK)
@@ -404,11 +387,7 @@ static void close_all(struct extract_run *r)
     free(r->lane);
     extract_media_close(r);
     tg_pipeline_free(r->pipeline);
-    if (r->fallback_sink.ops)
-        tg_sink_close(&r->fallback_sink);
-    if (r->has_sink)
-        tg_sink_close(&r->sink);
-    tg_letters_done(&r->letters);
+    extract_sinks_close(r);
     if (r->store.ops)
         tg_store_close(&r->store);
     for (size_t i = 0; i < r->n_accounts; i++) {
@@ -524,11 +503,6 @@ tg_code extract_go(struct extract_run *r, struct tg_error *err)
     struct tg_error late;
     tg_code code, ended;
 
-    r->sink_env = (struct tg_sink_env){ .job = r->settings->job,
-                                        .fs = &tg_fs_system,
-                                        .unix_us = sink_clock,
-                                        .refuse = tg_letter_keep,
-                                        .ctx = &r->letter_box };
     r->started_us = extract_now();
     code = check_run(r, err);
     if (code == TG_OK)

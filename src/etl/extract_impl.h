@@ -29,9 +29,11 @@
 #define TG_EXTRACT_IMPL_H
 
 #include "base/marks.h"
+#include "etl/letters.h"
 #include "etl/pipeline.h"
 #include "flow/pool.h"
 #include "flow/tasks.h"
+#include "sink/several.h"
 #include "source/account_impl.h"
 #include "source/history_source.h"
 #include "tgdata/parallel.h"
@@ -220,14 +222,14 @@ struct extract_run {
 
     struct tg_store store;
     struct tg_letters letters;
-    struct tg_letter_box letter_box, fallback_box;
-    struct tg_sink_env sink_env; /* lives as long as the sink */
-    struct tg_sink sink;
-    bool has_sink;
+    struct extract_series {
+        const char *name; /* as in struct tg_sink_env */
+        struct tg_sink_env env[TG_SEVERAL_MAX]; /* live as long as the sinks */
+        struct tg_letter_box box[TG_SEVERAL_MAX];
+        struct tg_sink sink; /* ops NULL: not open */
+    } live, beside; /* rows from Telegram; from fallbacks */
     bool falls_back; /* where a breaker is open */
     struct tg_fallbacks fallbacks;
-    struct tg_sink_env fallback_env;
-    struct tg_sink fallback_sink;
     struct tg_pipeline *pipeline;
     struct extract_media *media; /* NULL: files are not wanted */
     struct tg_marks left_out;   /* chats that were told to be left out */
@@ -271,6 +273,11 @@ void extract_wake(void *run);
 /** Sets a record aside that cannot be decoded. */
 void extract_bad_record(struct extract_run *r, int64_t chat_id, int64_t id, const char *reason,
                         const void *bytes, size_t len);
+
+/* ---- extract_sinks.c ---- */
+/** @return TG_USAGE: one is named twice, or too many are; as tg_sink_open */
+tg_code extract_sinks_open(struct extract_run *r, struct tg_error *err);
+void extract_sinks_close(struct extract_run *r);
 
 /* ---- extract_accounts.c ---- */
 void extract_account_step(struct extract_account *a, int64_t now_us);

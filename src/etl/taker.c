@@ -64,7 +64,9 @@ static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete
     if (code != TG_OK)
         return code;
     c->checkpoint.commit = c->next;
-    code = save(t, c, err);
+    code = tg_taker_note_each(c, err);
+    if (code == TG_OK)
+        code = save(t, c, err);
     if (code != TG_OK)
         return code;
     t->commits++;
@@ -343,55 +345,10 @@ static bool same_commit(const struct tg_commit *a, const struct tg_commit *b)
            a->complete == b->complete;
 }
 
-/*
- * A destination that lacks what was delivered is not quietly filled again: whoever took the rows
- * away, or mistyped --to, would get a series with a hole or a second series.
- */
-static tg_code check_behind(const struct tg_taker *t, const struct tg_checkpoint *stored,
-                            const struct tg_commit *there, struct tg_error *err)
-{
-    long long chat_id = stored->commit.cursor.chat_id;
-    bool elsewhere = t->sink && (!stored->to || strcmp(stored->to, t->job->to) != 0);
-
-    if (!t->sink || !stored->commit.rows_total)
-        return TG_OK;
-    if (tg_sink_remembers(t->sink) ? there->rows_total >= stored->commit.rows_total : !elsewhere)
-        return TG_OK; /* a commit without rows may have left no trace */
-    if (elsewhere) {
-        tg_fail(err, TG_USAGE, "job '%s' delivered chat %lld to %.120s, not to %.60s", t->job->job,
-                chat_id, stored->to ? stored->to : "a callback", t->job->to);
-        return tg_hint(err, "go on with that --to; or start a new series with another --job name");
-    }
-    tg_fail(err, TG_GAP, "%.100s holds %llu messages of chat %lld, but %llu were delivered there",
-            t->job->to, (unsigned long long)there->rows_total, chat_id,
-            (unsigned long long)stored->commit.rows_total);
-    return tg_hint(err, "put back what is missing, or extract it anew: tgdata checkpoints rollback "
-                        "--number 0 --job %s --state %.60s -- %lld",
-                   t->job->job, t->job->state, chat_id);
-}
-
 static const struct tg_extract_settings *settings_of(const struct tg_taker *t,
                                                      const struct tg_job_chat *chat)
 {
     return chat->settings ? chat->settings : t->job;
-}
-
-tg_code tg_taker_stand(struct tg_taker *t, const struct tg_job_chat *chat,
-                       struct tg_commit *ret, struct tg_error *err)
-{
-    const struct tg_sink *sink = t->sink;
-    struct tg_checkpoint stored = { 0 };
-    struct tg_commit there = { 0 };
-    tg_code code = tg_checkpoint_load(t->store, TG_CHECKPOINT_LIVE, settings_of(t, chat), chat->id,
-                                      &stored, err);
-
-    if (code == TG_OK && tg_sink_remembers(sink))
-        code = tg_taker_last_commit(t, sink, chat->id, &there, err);
-    if (code == TG_OK || (code == TG_END && stored.commit.seq))
-        code = check_behind(t, &stored, &there, err);
-    *ret = there.seq > stored.commit.seq ? there : stored.commit;
-    tg_checkpoint_done(&stored);
-    return code == TG_END ? TG_OK : code;
 }
 
 /* Whoever took a fallback's rows away has no use for them: the next go on behind all the same. */
@@ -406,6 +363,7 @@ static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat
 {
     const struct tg_sink *sink = c->sink;
     struct tg_checkpoint *stored = &c->checkpoint;
+    struct tg_commit there[TG_SEVERAL_MAX];
     struct tg_fence fence;
     tg_code code = tg_taker_renew(t, err);
     bool moved;
@@ -418,14 +376,20 @@ static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat
         code = tg_checkpoint_load(t->store, kind_of(c), c->job, chat_id, stored, err);
     if (code != TG_OK && code != TG_END)
         return code;
+    if (sink && tg_taker_tell_streams(c, err) != TG_OK)
+        return err->code;
     if (tg_sink_remembers(sink))
         code = tg_taker_attach(t, c, &fence, err);
     else
         c->next = stored->commit;
-    if (c->fallback && code == TG_END)
+    if (c->fallback && code == TG_END) {
         go_on_without(c);
-    else if (code == TG_OK || code == TG_END)
-        code = check_behind(t, stored, &c->next, err);
+    } else if (code == TG_OK || code == TG_END) {
+        tg_taker_where(c, there);
+        code = tg_taker_check_behind(t, stored, there, err);
+    }
+    if (code == TG_OK)
+        code = tg_taker_note_each(c, err);
     if (code != TG_OK && code != TG_END)
         return code;
     moved = sink && (!stored->to || strcmp(stored->to, t->job->to) != 0);

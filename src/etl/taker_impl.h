@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * taker_impl.h - the taker's insides: taker.c (chats, batches, commits), taker_lease.c,
- * taker_circuit.c, taker_wait.c
+ * taker_circuit.c, taker_wait.c, taker_behind.c
  */
 #ifndef TG_TAKER_IMPL_H
 #define TG_TAKER_IMPL_H
 
 #include "etl/taker.h"
+#include "sink/several.h"
 
 /* ---- taker.c ---- */
 
@@ -17,10 +18,21 @@ tg_code tg_taker_take_up(struct tg_taker *t, const struct tg_job_chat *chat, boo
 /** @return a chat that is taken up; NULL */
 struct tg_taker_chat *tg_taker_find(const struct tg_taker *t, int64_t chat_id);
 
-/** Where a chat stands with what came from Telegram, by its checkpoint and the destination, which
+/* ---- taker_behind.c ---- */
+
+/** Where a chat stands with what came from Telegram, by its checkpoint and the destinations, which
  *  must not be behind. ret: zeroes if there is no checkpoint */
 tg_code tg_taker_stand(struct tg_taker *t, const struct tg_job_chat *chat,
                        struct tg_commit *ret, struct tg_error *err);
+/** @param there  the last commit of each destination @return TG_GAP, TG_USAGE: one lacks some */
+tg_code tg_taker_check_behind(const struct tg_taker *t, const struct tg_checkpoint *stored,
+                              const struct tg_commit *there, struct tg_error *err);
+/** Tells those of several that have no cursor where the chat stands with them. */
+tg_code tg_taker_tell_streams(const struct tg_taker_chat *c, struct tg_error *err);
+/** Where each destination stands with a chat that was taken up. */
+void tg_taker_where(const struct tg_taker_chat *c, struct tg_commit there[TG_SEVERAL_MAX]);
+/** Puts that into the checkpoint, of several. */
+tg_code tg_taker_note_each(struct tg_taker_chat *c, struct tg_error *err);
 
 /* ---- taker_lease.c ---- */
 

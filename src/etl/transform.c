@@ -72,6 +72,10 @@ static tg_code check(struct tg_transform *t, struct tg_error *err)
         tg_fail(err, TG_USAGE, "no destination is given");
         return tg_hint(err, "say where to, such as --to parquet:DIR");
     }
+    if (t->settings.destinations.n > 1) {
+        tg_fail(err, TG_USAGE, "more than one destination is given");
+        return tg_hint(err, "transform once for each, with a --job of its own");
+    }
     if (same_place(q->from, t->settings.to)) {
         tg_fail(err, TG_USAGE, "source and destination are one: %.200s", q->from);
         return tg_hint(err, "write to another directory, table or file");

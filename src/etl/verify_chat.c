@@ -10,7 +10,7 @@
 #include "etl/letters.h"
 #include "etl/verify_impl.h"
 
-enum { URL_MAX = 4096, RECORD_MAX = 1 << 20 };
+enum { RECORD_MAX = 1 << 20 };
 
 static bool keep_id(struct verify_chat *v, int64_t id)
 {
@@ -97,8 +97,8 @@ static bool on_quarantined(void *ctx, const char *key, const struct tg_doc *doc,
 
 /* ---- checkpoint ---- */
 
-/* ret: seq 0 if the chat was never begun; then `to` is untouched. */
-static tg_code read_checkpoint(struct verify_chat *v, struct tg_commit *ret, char to[URL_MAX],
+/* ret: no destinations if the chat was never begun. */
+static tg_code read_checkpoint(struct verify_chat *v, struct tg_checkpoint *ret,
                                struct tg_error *err)
 {
     const struct tg_store *store = v->store;
@@ -107,13 +107,13 @@ static tg_code read_checkpoint(struct verify_chat *v, struct tg_commit *ret, cha
     char key[128];
     tg_code code;
 
-    *ret = (struct tg_commit){ 0 };
+    *ret = (struct tg_checkpoint){ 0 };
     tg_checkpoint_key(key, sizeof key, v->job, v->info.chat_id);
     tg_buf_init(&text, RECORD_MAX);
     code = store->ops->get(store->self, "checkpoint", key, &doc, &text, err);
     if (code == TG_OK)
-        code = tg_checkpoint_parse((const char *)text.data, text.len, ret, err);
-    if (code == TG_OK && !tg_checkpoint_to((const char *)text.data, text.len, to, URL_MAX)) {
+        code = tg_checkpoint_read_each((const char *)text.data, text.len, ret, err);
+    if (code == TG_OK && !ret->n_each) {
         tg_fail(err, TG_UNSUPPORTED,
                 "job '%s' delivered to a callback: there is nothing to read again", v->job);
         code = tg_hint(err, "only a job with a destination (--to) can be verified");
@@ -170,15 +170,51 @@ static tg_code read_again(struct verify_chat *v, const struct tg_commit *checkpo
     return code == TG_END ? TG_OK : code;
 }
 
+/* Of several: what is wrong with one is wrong; a stream among them cannot be read again. */
+static tg_code read_each(struct verify_chat *v, const struct tg_checkpoint *checkpoint,
+                         struct tg_error *err)
+{
+    const struct tg_verify_info before = v->info;
+    struct verify_chat read = *v;
+    uint64_t gaps = 0, duplicates = 0;
+    bool finished = true, any = false;
+    tg_code code = TG_OK;
+
+    for (size_t i = 0; code == TG_OK && i < checkpoint->n_each; i++) {
+        const struct tg_checkpoint_each *each = &checkpoint->each[i];
+
+        v->info = before;
+        v->last = (struct tg_commit){ 0 };
+        v->row_chat = v->row_last = 0;
+        code = read_again(v, &each->commit, each->to, err);
+        if (code == TG_UNSUPPORTED && (any || i + 1 < checkpoint->n_each)) {
+            code = TG_OK;
+            continue;
+        }
+        any = true;
+        read = *v;
+        gaps += v->info.gaps;
+        duplicates += v->info.duplicates;
+        finished &= v->info.finished;
+    }
+    if (code == TG_OK)
+        *v = read;
+    v->info.gaps = gaps;
+    v->info.duplicates = duplicates;
+    v->info.finished = finished && any;
+    return code;
+}
+
 tg_code verify_destination(struct verify_chat *v, struct tg_error *err)
 {
     const struct tg_store *store = v->store;
-    struct tg_commit checkpoint;
-    char to[URL_MAX], prefix[128];
-    tg_code code = read_checkpoint(v, &checkpoint, to, err);
+    struct tg_checkpoint checkpoint;
+    char prefix[128];
+    tg_code code = read_checkpoint(v, &checkpoint, err);
 
-    if (code == TG_OK && checkpoint.seq)
-        code = read_again(v, &checkpoint, to, err);
+    if (code == TG_OK && checkpoint.commit.seq)
+        code = read_each(v, &checkpoint, err);
+    tg_checkpoint_done(&checkpoint);
     if (code != TG_OK)
         return code;
     tg_checkpoint_key(prefix, sizeof prefix - 1, v->job, v->info.chat_id);
