@@ -44,10 +44,11 @@ static tg_code answer(struct tg_download *d, const struct tg_file_request *q,
     static const char *const refusal[] = { "FILE_REFERENCE_EXPIRED", "FILE_TOKEN_INVALID", "",
                                            "FILE_ID_INVALID" };
     uint8_t how = next_byte(in);
-    size_t n = TG_MIN((size_t)next_byte(in) << 3, (size_t)(in->end - in->at));
+    size_t n = (size_t)next_byte(in) << 3, left = (size_t)(in->end - in->at);
     struct tg_buf body;
     tg_code code;
 
+    n = TG_MIN(n, left);
     if (q->ask == TG_ASK_REFERENCE)
         return tg_download_refreshed(d, how & 1 ? file : NULL, err);
     if ((how & 3) == 1) {
@@ -81,7 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tg_code code = TG_OK;
     size_t len;
 
-    file.size = next_byte(&in) * 12 + (int64_t)(next_byte(&in) & 3) * TG_PART_SIZE;
+    file.size = next_byte(&in) * 12;
+    file.size += (int64_t)(next_byte(&in) & 3) * TG_PART_SIZE;
     d = tg_download_new(&file, 0, 1 + (next_byte(&in) & 3));
     while (d && code == TG_OK && in.at < in.end) {
         void *bytes = tg_download_take(d, &len);

@@ -14,8 +14,8 @@
  * Held batches are out of the pipeline's credit, so nothing more is read than that allows.
  *
  * Threads: the loop's
- * Limits:  settings: media_parts of 1 MiB on their way for each account, and as many that wait for
- *          the disk
+ * Limits:  settings: media_parts of 1 MiB on their way for each account, and as many files at once,
+ *          of each of which two parts wait for the disk
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@
 #include "telegram/download.h"
 #include "telegram/message_file.h"
 
-enum { PARTS_OF_FILE = 8, UNWRITTEN_MAX = 4, CALLS = TG_PARTS_MAX + 2, BODY_MAX = 16 << 10 };
+enum { PARTS_OF_FILE = 8, UNWRITTEN_MAX = 2, CALLS = TG_PARTS_MAX + 2, BODY_MAX = 16 << 10 };
 
 enum file_state { FILE_WANTED, FILE_GOING, FILE_DONE };
 
@@ -431,7 +431,8 @@ static void pump(struct extract_media *m, struct media_get *g, uint32_t parts_ma
         if (!tg_media_disk_write(m->disk, g->job, bytes, n))
             no_memory_for(g);
     }
-    while (!g->ended && g->account->n_parts < parts_max && cdn_ready(g, now_us) &&
+    while (!g->ended && g->unwritten < UNWRITTEN_MAX && /* the disk comes first */
+           g->account->n_parts < parts_max && cdn_ready(g, now_us) &&
            tg_download_next(g->download, &request) == TG_OK)
         ask(g, &request, now_us);
     if (g->ended || g->finishing || g->unwritten || !tg_download_ended(g->download))
