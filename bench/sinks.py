@@ -207,7 +207,8 @@ class Sinks:
                       f'kafka://{server.at}/plain?create=1&compression=none')
             for name, codec in (('kcat -P', 'zstd'), ('kcat -P (no compression)', 'none')):
                 tool = measure(['kcat', '-P', '-b', server.at, '-t', 'ours', '-z', codec,
-                                '-X', 'enable.idempotence=true', '-l', lines])
+                                '-X', 'enable.idempotence=true', '-l', lines,
+                                *(['-X', 'compression.level=1'] if codec == 'zstd' else [])])
                 self.line(name, tool, run if codec == 'zstd' else None)
         finally:
             server.stop()

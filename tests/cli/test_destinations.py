@@ -736,6 +736,42 @@ class ToKafka(OfAServer, Contract, Case):
         cls.server.stop()
         super().tearDownClass()
 
+    def test_an_older_run_with_a_state_of_its_own_is_shut_out(self):
+        """Two runs of one job that know nothing of each other: the later one goes on, once each."""
+        session = self.session()
+        older = self.words("--all", session=session, more=["--rate", 4])
+        older[older.index("--state") + 1] = f"sqlite:{self.dir}/older.db"
+        log = self.dir / "log"
+        with log.open("wb") as err:
+            run = start(*older, stdout=subprocess.DEVNULL, stderr=err)
+        try:
+            self.assertTrue(wait_for(self.out.rows))
+            session = self.dir / "two.session"
+            self.login(session)
+            self.extract("--all", session=session)
+            self.assertEqual(run.wait(120), 9, log.read_text(encoding="utf-8"))
+        finally:
+            run.kill()
+            run.wait()
+        self.assertIn("taken over by another run", log.read_text(encoding="utf-8"))
+        self.check_each_once()
+        self.proves(session)
+
+    def test_what_is_wrong_is_told(self):
+        session, name = self.session(), str(self.sim.chat("channel")["id"])
+        at = f"127.0.0.1:{self.server.port}"
+        for to, code, words in (
+                (f"kafka://tg:secret@{at}/x", 2, ["password", "KAFKA_USERNAME"]),
+                (f"kafka://{at}", 2, ["topic", "HOST:PORT"]),
+                (f"kafka://{at}/nowhere", 7, ["nowhere", "create="]),
+                (f"kafka://{at}/x?format=csv", 2, ["format", "debezium"]),
+                (f"kafka://127.0.0.1:{self.server.tls_port}/x?tls&sasl=plain", 2,
+                 ["KAFKA_PASSWORD"])):
+            with self.subTest(to=to):
+                done = tgdata(*self.words(name, session=session, to=to), env=self.env)
+                self.check_fails(done, code, *words)
+                self.assertNotIn("secret", done.err.replace(to, ""))
+
     def test_a_chat_stands_in_order_in_one_partition(self):
         self.extract("--all", session=self.session())
         chats = {}
