@@ -9,6 +9,7 @@
 
 #include <assert.h>
 
+#include "base/block16.h"
 #include "base/json.h"
 
 void tg_json_in_init(struct tg_json_in *in, const char *text, size_t len)
@@ -80,6 +81,29 @@ static bool is_hex(char c)
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+/* @return the first byte from there on that is not plain in a string: a quote, a backslash, a
+ * control character, or not ASCII; at most 15 plain ones may stand before it */
+static const char *find_odd(const char *at, const char *end)
+{
+#if defined(__SSE2__)
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
+    const __m128i space = _mm_set1_epi8(0x20);
+
+    for (; end - at >= 16; at += 16) {
+        __m128i c = tg_load16((const uint8_t *)at);
+        __m128i odd = _mm_or_si128(_mm_cmplt_epi8(c, space), /* signed: from 0x80 on, too */
+                                   _mm_or_si128(_mm_cmpeq_epi8(c, quote),
+                                                _mm_cmpeq_epi8(c, slash)));
+
+        if (_mm_movemask_epi8(odd))
+            return at + __builtin_ctz((unsigned)_mm_movemask_epi8(odd));
+    }
+#else
+    (void)end;
+#endif
+    return at;
+}
+
 /* Reads a string. @return what stands between its quotes; NULL if it is none or malformed */
 static struct tg_str take_quoted(struct tg_json_in *in)
 {
@@ -90,8 +114,9 @@ static struct tg_str take_quoted(struct tg_json_in *in)
         fail(in);
         return (struct tg_str){ NULL, 0 };
     }
-    start = at = in->at;
-    for (; at < in->end && *at != '"'; at++) {
+    start = in->at;
+    for (at = find_odd(start, in->end); at < in->end && *at != '"';
+         at = find_odd(at + 1, in->end)) {
         ascii &= (uint8_t)*at < 0x80;
         if ((uint8_t)*at < 0x20)
             break;

@@ -9,6 +9,7 @@
  *
  * Recursion is bounded by the reader's own limit of levels.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/json_read.h"
@@ -85,7 +86,7 @@ static void read_double(struct from_json *f, const struct place *to)
     memcpy(text, from, n);
     text[n] = 0;
     v = strtod(text, &end);
-    if (*end)
+    if (*end || !isfinite(v))
         fail(f, TG_DATA, "a number was wanted");
     else
         put_double(to, v);
@@ -136,10 +137,12 @@ static int find_field(const struct tl_schema *s, const struct tl_ctor *c, struct
 {
     const struct tl_field *field = tl_ctor_fields(s, c);
 
-    for (int i = 0; i < c->n_fields; i++) {
-        int at = (after + 1 + i) % c->n_fields;
+    for (int i = 0, at = after + 1; i < c->n_fields; i++, at++) {
+        at -= at >= c->n_fields ? c->n_fields : 0;
 
-        if (tg_str_eq(key, tg_str_of(tl_symbol_name(s, field[at].name))))
+        const char *name = tl_symbol_name(s, field[at].name);
+
+        if (strncmp(name, key.at, key.len) == 0 && !name[key.len])
             return at;
     }
     return -1;

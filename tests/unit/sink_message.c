@@ -88,12 +88,17 @@ static void a_row_in_each_format(void **state)
                    ",\"emitted_at\":1705314600123}}" },
     };
     const struct tg_row r = row_of("a\nb", 3);
+    struct tg_buf csv;
 
     (void)state;
     for (size_t i = 0; i < TG_COUNT(row); i++)
         check(message(row[i].format, &about, &r), row[i].want);
-    check(message(CSV, &about, &r),
-          "-1009,7,0,,2024-01-15T10:30:00Z,,,,,,\"a\nb\",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,");
+    tg_buf_init(&csv, 4096);
+    tg_buf_str(&csv, "-1009,7,0,,2024-01-15T10:30:00Z,,,,,,\"a\nb\"");
+    for (int i = TG_F_text + 1; i < TG_FIELD_COUNT; i++)
+        tg_buf_byte(&csv, ',');
+    check(message(CSV, &about, &r), tg_buf_cstr(&csv));
+    tg_buf_done(&csv);
 }
 
 /* As Debezium has them: what is gone stands before, all else after. */
