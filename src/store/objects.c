@@ -413,6 +413,8 @@ tg_code tg_objects_open(struct tg_objects *s, enum tg_store_use use, struct tg_e
         tg_fail(err, TG_NOT_FOUND, "%.200s holds no state", s->where);
         return tg_hint(err, "name the place that the job ran with");
     }
+    if (code == TG_LIMIT)
+        return corrupt(s, "version/form", err);
     if (code != TG_OK)
         return tg_objects_told(s, code, err);
     if (text.len == strlen(FORM) && memcmp(text.data, FORM, text.len) == 0)

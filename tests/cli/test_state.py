@@ -242,7 +242,7 @@ class InS3(Shared, Case):
 
     def test_a_server_without_conditional_writes_is_refused(self):
         name = str(self.sim.chat("channel")["id"])
-        with careless_server() as endpoint:
+        with answering((200, b"")) as (endpoint, _):  # whatever it was asked to look at first
             self.check_fails(tgdata(*self.words(name, state=f"s3://bucket/x?endpoint={endpoint}")),
                              4, "If-None-Match", "conditional writes")
 
@@ -304,16 +304,22 @@ class InMongodb(Shared, Case):
 
 
 @contextlib.contextmanager
-def careless_server():
-    """One that takes every object, whatever it was asked to look at first."""
+def answering(*answers):
+    """A server that answers so, the last again and again. Yields its address, and how often it was
+    asked so far."""
+    left, asked = list(answers), []
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_PUT(self):
             self.rfile.read(int(self.headers.get("content-length", 0)))
-            self.send_response(200)
+            asked.append(self.path)
+            status, body = left.pop(0) if len(left) > 1 else left[0]
+            self.send_response(status)
             self.send_header("ETag", '"1"')
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-        do_DELETE = do_PUT
+            self.wfile.write(body)
+        do_DELETE = do_GET = do_POST = do_PUT
 
         def log_message(self, *_):
             pass
@@ -321,17 +327,53 @@ def careless_server():
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.server_port}", asked
     finally:
         server.shutdown()
         server.server_close()
+
+
+class Answers(Case):
+    """What servers of S3 and DynamoDB may say."""
+
+    sim_args = None
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_REGION": "eu-west-1"}
+    form = b"tgdata state 1\n"
+
+    def test_they_are_told(self):
+        error = b"<?xml version='1.0'?><Error><Code>%s</Code><Message>why</Message></Error>"
+        s3, dynamodb = "s3://bucket/x", "dynamodb://table"
+        for state, answers, asked, words in (
+                (s3, [(503, error % b"SlowDown")], 3, ["SlowDown: why", "try again later"]),
+                (s3, [(403, error % b"RequestTimeTooSkewed")], 1, ["set the clock"]),
+                (s3, [(403, error % b"AccessDenied")], 1, ["permission"]),
+                (s3, [(301, error % b"PermanentRedirect")], 1, ["another region"]),
+                (s3, [(200, b"x" * 5000)], 1, ["cannot be read"]),
+                (s3, [(200, self.form), (200, b"<ListBucketResult><Contents>")], 2,
+                 ["none of S3"]),
+                (s3, [(200, self.form), (200, b"<a>" * 50)], 2, ["none of S3"]),
+                (s3, [(200, self.form), (200, b"<html></html>")], 2, ["none of S3"]),
+                (dynamodb, [(400, b'{"__type": "x#ProvisionedThroughputExceededException"}')], 3,
+                 ["ProvisionedThroughputExceededException", "try again later"]),
+                (dynamodb, [(400, b'{"__type": "InvalidSignatureException"}')], 1,
+                 ["credentials"]),
+                (dynamodb, [(200, b"{")], 1, ["none of DynamoDB"]),
+                (dynamodb, [(200, b'{"Item": {"b": {"B": "!"}, "m": {"S": "1"}}}')], 1,
+                 ["none of DynamoDB"]),
+                (dynamodb, [(200, b'{"Item": {"b": {"B": "eA=="}}}')], 1, ["none of DynamoDB"])):
+            with self.subTest(answers=answers), answering(*answers) as (endpoint, paths):
+                done = tgdata("checkpoints", "list", "--state", f"{state}?endpoint={endpoint}",
+                              env=self.keys)
+                self.check_fails(done, 8, *words)
+                self.assertEqual(len(paths), asked)
+                self.assertNotIn("s3cret", done.err)
 
 
 if __name__ == "__main__":
     if "hiredis" not in tgdata("version").out:
         del InRedis
     if "libcurl" not in tgdata("version").out:
-        del InS3, InDynamodb
+        del InS3, InDynamodb, Answers
     if "libmongoc" not in tgdata("version").out:
         del InMongodb
     main()
