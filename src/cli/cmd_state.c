@@ -137,6 +137,8 @@ static tg_code tell(const struct cli *cli, const struct tg_state_result *r, cons
         tg_json_key(&j, "entries"), tg_json_u64(&j, r->entries);
         tg_json_key(&j, "written"), tg_json_u64(&j, r->written);
         tg_json_end_object(&j);
+    } else if (!r->jobs) { /* by a copy that was made, or cut off, before */
+        tg_buf_str(&out, "All jobs were moved there already.");
     } else {
         tg_buf_printf(&out,
                       "%s: %llu job%s, %llu documents in %llu versions, %llu log entries; "

@@ -226,6 +226,13 @@ tg_code tg_state_backup(const char *url, const char *file, const char *job,
     if (code == TG_OK) {
         *ret = out.result;
         ret->jobs = m.jobs.n;
+        for (size_t i = 0; i < m.names.n; i++) {
+            char found[TG_JOB_NAME_MAX + 1];
+
+            ret->documents += m.names.at[i].shape == TG_STORE_DOCS &&
+                              tg_state_job_of(TG_STORE_DOCS, m.names.at[i].key, found) &&
+                              tg_state_jobs_have(&m.jobs, found);
+        }
         ret->written = ret->versions + ret->entries;
     }
     return code;

@@ -13,7 +13,7 @@ import re
 import subprocess
 
 from kit import PASSWORD, Case, PostgresServer, Redis, main, rows, start, tgdata, wait_for
-from s3 import S3
+from s3 import S3, Dynamodb
 
 KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
 SEED = int(os.environ.get("TGDATA_TEST_SEED", "1"))
@@ -86,10 +86,12 @@ class Copies(StateCase):
         cls.postgres = PostgresServer(cls.top / "pg") if "libpq" in BUILT_IN else None
         there = S3.is_installed() and "store s3" in BUILT_IN
         cls.s3 = S3(cls.top / "s3") if there else None
+        there = Dynamodb.program.exists() and "store dynamodb" in BUILT_IN
+        cls.dynamodb = Dynamodb(cls.top / "dynamodb") if there else None
 
     @classmethod
     def tearDownClass(cls):
-        for server in (cls.redis, cls.postgres, cls.s3):
+        for server in (cls.redis, cls.postgres, cls.s3, cls.dynamodb):
             if server:
                 server.stop()
         super().tearDownClass()
@@ -104,6 +106,8 @@ class Copies(StateCase):
             found.append(f"postgres:{self.postgres.address()}?prefix={name}")
         if self.s3:
             found.append(f"s3://bucket/{name}?endpoint={self.s3.endpoint}")
+        if self.dynamodb:
+            found.append(f"dynamodb://{name}?create=yes&endpoint={self.dynamodb.endpoint}")
         return found
 
     def test_a_job_goes_round_all_stores(self):
@@ -214,6 +218,7 @@ class OneJob(StateCase):
         self.refused(3, "no state of job 'three'", "copy", first, second, "--job", "three")
         done = self.state("copy", first, second, "--json").json()
         self.assertEqual(done["jobs"], 2, "one was there")
+        self.assertIn("already", self.state("copy", first, second).out)
         self.assertEqual(set(self.listed(second)), {"one", "two", "one.more"})
         self.assertEqual({j["moved_to"] for j in self.listed(first).values()}, {second})
 
@@ -221,7 +226,8 @@ class OneJob(StateCase):
         """The destination has seen greater tokens since: the restored job goes on all the same."""
         state, file, names = self.sqlite(), self.dir / "saved", self.names()
         self.extract(names[0], state=state)
-        self.state("backup", state, file)
+        chats = len(self.checkpoints(state))
+        self.assertEqual(self.state("backup", state, file, "--json").json()["documents"], chats)
         self.assertEqual(file.stat().st_mode & 0o777, 0o600)
         for name in names[1:4]:
             self.extract(name, state=state)
