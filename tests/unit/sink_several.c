@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sink_several.c - several destinations as one: whatever fails at which of them and when, each has
+ * each row once, in its own order
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "sink/several.h"
+#include "tests/unit/sink_rows.h"
+
+enum { CHAT = -1009, PARTS = 3, ROWS = 60, SEEDS = 150 };
+
+/* Files in memory, whose commits may fail, made or not. */
+struct odd {
+    struct tg_sink files;
+    uint32_t *draw; /* NULL: all goes well */
+};
+
+static const char *const name[PARTS] = { "ndjson:a", "ndjson:b", "ndjson:c" };
+static struct odd odd[PARTS];
+
+static uint32_t drawn(uint32_t *state, uint32_t n)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return (*state >> 8) % n;
+}
+
+static tg_code odd_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
+                          struct tg_commit *ret, struct tg_error *err)
+{
+    const struct odd *o = *(struct odd **)self;
+
+    return o->files.ops->attach(o->files.self, chat_id, fence, ret, err);
+}
+
+static tg_code odd_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
+                         struct tg_error *err)
+{
+    const struct odd *o = *(struct odd **)self;
+
+    return o->files.ops->write(o->files.self, batch, from, n, err);
+}
+
+static tg_code odd_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
+{
+    const struct odd *o = *(struct odd **)self;
+    uint32_t what = o->draw ? drawn(o->draw, 6) : 5;
+    tg_code code = what == 0 ? TG_SINK : o->files.ops->commit(o->files.self, commit, err);
+
+    return code == TG_OK && what > 1 ? TG_OK
+           : code == TG_OK || code == TG_SINK ? tg_fail(err, TG_SINK, "not now") : code;
+}
+
+static uint64_t odd_bytes(const void *self)
+{
+    (void)self;
+    return 0;
+}
+
+static void odd_close(void *self)
+{
+    (void)self;
+}
+
+static const struct tg_sink_ops odd_ops = {
+    .head = { "odd", "files that fail", NULL, sizeof(struct odd *) },
+    .attach = odd_attach,
+    .write = odd_write,
+    .commit = odd_commit,
+    .bytes = odd_bytes,
+    .close = odd_close,
+};
+
+static struct tg_sink make_several(uint32_t draws[PARTS])
+{
+    struct tg_sink part[PARTS], all;
+    struct tg_error err;
+
+    for (size_t i = 0; i < PARTS; i++) {
+        struct odd **self = malloc(sizeof *self);
+
+        assert_non_null(self);
+        *self = &odd[i];
+        odd[i].draw = draws ? &draws[i] : NULL;
+        part[i] = (struct tg_sink){ .ops = &odd_ops, .self = self };
+    }
+    assert_int_equal(tg_several_new(part, name, PARTS, &all, &err), TG_OK);
+    assert_int_equal(tg_several_n(&all), PARTS);
+    return all;
+}
+
+/* One run of the chat from where it stands, which ends at the first failure. @return whether it was
+ * read to its end */
+static bool run_once(const struct tg_sink *all, struct tg_batch *b, uint32_t *draw)
+{
+    struct tg_commit last = { .cursor.chat_id = CHAT }, next;
+    struct tg_error err;
+    tg_code code = all->ops->attach(all->self, CHAT, &test_fence, &last, &err);
+
+    assert_true(code == TG_OK || code == TG_END);
+    while (last.cursor.id < ROWS) {
+        int64_t some = 1 + drawn(draw, 9);
+        size_t n = (size_t)TG_MIN(some, ROWS - last.cursor.id);
+
+        test_rows(b, CHAT, last.cursor.id + 1, n);
+        assert_int_equal(all->ops->write(all->self, b, 0, n, &err), TG_OK);
+        next = test_commit(&last, CHAT, last.cursor.id + (int64_t)n, n);
+        code = all->ops->commit(all->self, &next, &err);
+        if (code != TG_OK) {
+            assert_int_equal(code, TG_SINK);
+            assert_non_null(strstr(err.message, "ndjson:"));
+            return false;
+        }
+        last = next;
+    }
+    return true;
+}
+
+struct reach {
+    int64_t id;
+    bool gap;
+};
+
+static bool seen_commit(void *ctx, const struct tg_commit *commit)
+{
+    struct reach *reach = ctx;
+
+    reach->gap |= commit->covered_from > reach->id + 1;
+    reach->id = commit->cursor.id;
+    return true;
+}
+
+static void check(size_t i, uint32_t seed)
+{
+    struct test_seen seen = { .chat_id = CHAT, .next_id = 1 };
+    struct reach reach = { 0 };
+    const struct tg_sink *files = &odd[i].files;
+    struct tg_error err;
+
+    assert_int_equal(files->ops->scan(files->self, CHAT, test_seen, &seen, &err), TG_OK);
+    assert_int_equal(files->ops->commits(files->self, CHAT, seen_commit, &reach, &err), TG_OK);
+    if (seen.odd || seen.next_id != ROWS + 1 || reach.gap || reach.id != ROWS)
+        fail_msg("seed %u: destination %zu: %d, next %lld, gap %d, up to %lld", (unsigned)seed, i,
+                 seen.odd, (long long)seen.next_id, reach.gap, (long long)reach.id);
+}
+
+/* The same run goes on after a failure, or another process does. */
+static void each_has_each_row_once(void **state)
+{
+    struct tg_batch *b = tg_batch_new(64);
+
+    (void)state;
+    for (uint32_t seed = 1; seed <= SEEDS; seed++) {
+        struct tg_fs_memory *memory[PARTS]; /* each is one thread's */
+        struct tg_sink_env env[PARTS];
+        uint32_t draws[PARTS] = { seed, seed * 7 + 1, seed * 13 + 2 }, draw = seed;
+        struct tg_error err;
+        struct tg_sink all;
+        bool ended = false;
+
+        for (size_t i = 0; i < PARTS; i++) {
+            memory[i] = tg_fs_memory_new();
+            env[i] = (struct tg_sink_env){ .job = "job",
+                                           .fs = tg_fs_memory_fs(memory[i]),
+                                           .unix_us = test_unix_us };
+            assert_int_equal(tg_sink_open(name[i], &env[i], &odd[i].files, &err), TG_OK);
+        }
+        all = make_several(draws);
+        for (int tries = 0; !ended; tries++) {
+            assert_true(tries < 1000);
+            if (drawn(&draw, 3) == 0) {
+                tg_sink_close(&all);
+                all = make_several(draws);
+            }
+            ended = run_once(&all, b, &draw);
+        }
+        tg_sink_close(&all);
+        for (size_t i = 0; i < PARTS; i++) {
+            check(i, seed);
+            tg_sink_close(&odd[i].files);
+            tg_fs_memory_free(memory[i]);
+        }
+    }
+    tg_batch_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest test[] = { cmocka_unit_test(each_has_each_row_once) };
+
+    return cmocka_run_group_tests_name("unit/sink_several", test, NULL, NULL);
+}
