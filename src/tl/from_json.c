@@ -105,16 +105,16 @@ static void read_bytes(struct from_json *f, const struct tl_type *t, const struc
         return;
     tg_buf_init(&raw, TEXT_MAX);
     if (t->kind == TL_KIND_BYTES) {
-        good = tg_unbase64(&raw, (const char *)f->text.data, f->text.len);
+        good = tg_unbase64(&raw, tg_buf_cstr(&f->text), f->text.len);
     } else if (t->kind != TL_KIND_STRING) {
         good = f->text.len == 2 * (size_t)t->size && tg_buf_room(&raw, t->size) &&
-               tg_unhex(raw.data, t->size, (const char *)f->text.data, f->text.len);
+               tg_unhex(raw.data, t->size, tg_buf_cstr(&f->text), f->text.len);
         raw.len = t->size;
     }
     if (good) {
         const struct tg_buf *from = t->kind == TL_KIND_STRING ? &f->text : &raw;
 
-        copy.at = tg_arena_copy(f->arena, from->data, from->len);
+        copy.at = tg_arena_copy(f->arena, from->len ? (const void *)from->data : "", from->len);
         copy.len = (uint32_t)from->len;
     }
     tg_buf_done(&raw);
@@ -162,7 +162,8 @@ static const struct tl_ctor *peek_ctor(struct from_json *f)
         }
         tg_buf_clear(&f->text);
         tg_json_take_str(&ahead, &f->text);
-        c = tl_ctor_by_name(f->s, tl_symbol_find(f->s, (const char *)f->text.data, f->text.len));
+        if (strlen(tg_buf_cstr(&f->text)) == f->text.len) /* no name has a NUL */
+            c = tl_ctor_by_name(f->s, tl_symbol_find(f->s, tg_buf_cstr(&f->text), f->text.len));
         if (!c && !ahead.bad && f->code == TG_OK)
             f->code = tg_fail(f->err, TG_NOT_FOUND, "layer %d has no '%.80s'", f->s->layer,
                               tg_buf_cstr(&f->text));
