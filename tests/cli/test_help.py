@@ -79,7 +79,7 @@ class Malformed(Case):
             (["extract"], "tgdata chats lists them"),
             (["extract", "x", "--all"], "exclude each other"),
             (["sim"], "--dir DIR"),
-            (["extract", "x", "--to", "ndjson:a", "--to", "ndjson:b"], "'--to' is given twice"),
+            (["extract", "x", "--job", "a", "--job", "b"], "'--job' is given twice"),
             (["extract", "x", "--batch-size=5", "--batch_size", "5"], "is given twice"),
             (["checkpoints", "list", "--job", "a", "--job=b"], "'--job' is given twice"),
             (["login", "--code-fd", "3", "--code-fd", "4"], "'--code-fd' is given twice"),
