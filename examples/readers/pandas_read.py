@@ -14,8 +14,8 @@ COLUMNS = ["date", "sender_id", "views"]
 
 
 def read_ndjson(path):
-    # without convert_dates=False pandas takes each column that ends in "date" or "_at" for a time
-    return pd.read_json(path, lines=True, convert_dates=False, dtype=False).reindex(columns=COLUMNS)
+    # dtype=False: ids stay as they are written, and texts that look like numbers stay texts
+    return pd.read_json(path, lines=True, dtype=False).reindex(columns=COLUMNS)
 
 
 def read_csv(path):
