@@ -63,7 +63,8 @@ static tg_code put_row(void *ctx, const struct tg_row *row, struct tg_error *err
 {
     static const uint64_t always = TG_ROW_BIT(chat_id) | TG_ROW_BIT(owner) | TG_ROW_BIT(id) |
                                    TG_ROW_BIT(outgoing) | TG_ROW_BIT(post) | TG_ROW_BIT(silent) |
-                                   TG_ROW_BIT(pinned) | TG_ROW_BIT(protected);
+                                   TG_ROW_BIT(pinned) | TG_ROW_BIT(protected) |
+                                   TG_ROW_BIT(has_media);
     struct putting *p = ctx;
 
     for (uint64_t left = row->present | always; left; left &= left - 1)
