@@ -168,6 +168,9 @@ tg_code pipeline_take_back(struct tg_pipeline *p, struct pipeline_item *item, st
     b->n = 0;
     b->cap = empty.cap;
     b->arena = empty.arena;
+    b->file = empty.file; /* what is fetched of them is fetched already */
+    b->n_files = 0;
+    b->cap_files = empty.cap_files;
     b->adopted = empty.adopted;
     b->n_adopted = empty.n_adopted;
     b->cap_adopted = empty.cap_adopted;

@@ -288,6 +288,7 @@ static int64_t feed_all(struct kit *k, int64_t most, int64_t *id)
         }
         dry = 0;
         test_rows(b, CHAT, *id, 20);
+        assert_non_null(tg_batch_file(b)); /* as with --media */
         b->seq = (uint64_t)(*id + 19) / 20;
         b->covered_from = *id;
         *id += 20;
