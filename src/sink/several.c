@@ -22,6 +22,7 @@ struct chat {
     struct tg_commit base, trying; /* as the caller counts; trying.seq 0: no commit has failed */
     struct tg_commit last[TG_SEVERAL_MAX], tried[TG_SEVERAL_MAX];
     uint64_t rows[TG_SEVERAL_MAX]; /* written since */
+    uint64_t has[TG_SEVERAL_MAX];  /* rows that a stream has already, and that come again */
     bool known;
 };
 
@@ -213,6 +214,7 @@ static void settle(struct several *s, struct chat *c)
     }
     for (size_t i = 0; i < s->n; i++) {
         c->last[i] = s->part[i].call.commit;
+        c->has[i] = tg_sink_remembers(&s->part[i].sink) ? 0 : c->has[i] + c->rows[i];
         c->rows[i] = 0;
         if (is_before(&c->last[i], &c->last[lowest]))
             lowest = i;
@@ -267,20 +269,25 @@ static tg_code several_write(void *self, const struct tg_batch *batch, size_t fr
     clear_calls(s);
     for (size_t i = 0; i < s->n; i++) {
         struct tg_cursor at = { .segment = batch->cursor.segment };
-        size_t skip = 0;
+        size_t skip = 0, has;
 
         for (; c->last[i].seq && skip < n; skip++) {
             at.id = tg_row_place(&batch->row[from + skip], at.segment);
             if (is_behind(&at, &c->last[i].cursor))
                 break;
         }
-        if (skip == n)
-            continue;
-        s->part[i].call = (struct call){ .what = CALL_WRITE, .batch = batch, .from = from + skip,
-                                         .n = n - skip };
         c->rows[i] += n - skip;
+        has = (size_t)TG_MIN(c->has[i], (uint64_t)(n - skip));
+        c->has[i] -= has;
+        skip += has;
+        if (skip < n)
+            s->part[i].call = (struct call){ .what = CALL_WRITE, .batch = batch,
+                                             .from = from + skip, .n = n - skip };
     }
     make_calls(s);
+    for (size_t i = 0; i < s->n; i++)
+        if (s->part[i].call.code != TG_OK)
+            c->rows[i] = c->has[i] = 0; /* a stream forgets them all */
     return result(s, err);
 }
 
@@ -328,7 +335,7 @@ static tg_code several_commit(void *self, const struct tg_commit *commit, struct
 
         if (code == TG_OK || (made && !tg_sink_remembers(&s->part[i].sink)))
             c->last[i] = c->tried[i];
-        c->rows[i] = 0;
+        c->rows[i] = c->has[i] = 0;
     }
     if (code != TG_OK)
         return code;
@@ -431,7 +438,9 @@ bool tg_several_stands(const struct tg_sink *sink, size_t i, const struct tg_com
 {
     struct chat *c = take(sink->self, at->cursor.chat_id);
 
-    if (c)
+    if (c) {
         c->last[i] = *at;
+        c->rows[i] = c->has[i] = 0;
+    }
     return c != NULL;
 }

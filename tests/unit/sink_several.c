@@ -188,9 +188,119 @@ static void each_has_each_row_once(void **state)
     tg_batch_free(b);
 }
 
+/* ---- a stream beside one whose writes fail ---- */
+
+/* Takes no other commit than one of the rows that it was given since the last. */
+static struct {
+    uint64_t waiting, sent;
+    int writes_fail; /* of the other */
+} told;
+
+static tg_code told_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
+                          struct tg_error *err)
+{
+    (void)self;
+    (void)batch;
+    (void)from;
+    (void)err;
+    told.waiting += n;
+    return TG_OK;
+}
+
+static tg_code told_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
+{
+    bool right = told.waiting == commit->rows;
+
+    (void)self;
+    told.sent += told.waiting;
+    told.waiting = 0;
+    return right ? TG_OK : tg_fail(err, TG_INTERNAL, "a commit of other rows");
+}
+
+static const struct tg_sink_ops told_ops = {
+    .head = { "told", "a stream", NULL, 1 },
+    .write = told_write,
+    .commit = told_commit,
+    .bytes = odd_bytes,
+    .close = odd_close,
+};
+
+static tg_code full_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
+                           struct tg_commit *ret, struct tg_error *err)
+{
+    (void)self;
+    (void)chat_id;
+    (void)fence;
+    (void)ret;
+    (void)err;
+    return TG_END;
+}
+
+static tg_code full_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
+                          struct tg_error *err)
+{
+    (void)self;
+    (void)batch;
+    (void)from;
+    (void)n;
+    return told.writes_fail-- > 0 ? tg_fail(err, TG_FULL, "no room") : TG_OK;
+}
+
+static tg_code full_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
+{
+    (void)self;
+    (void)commit;
+    (void)err;
+    return TG_OK;
+}
+
+static const struct tg_sink_ops full_ops = {
+    .head = { "full", "one without room", NULL, 1 },
+    .attach = full_attach,
+    .write = full_write,
+    .commit = full_commit,
+    .bytes = odd_bytes,
+    .close = odd_close,
+};
+
+/* Rows that another refuses to write come again; the stream has them already. */
+static void a_stream_has_rows_once_though_another_fails(void **state)
+{
+    struct tg_sink part[2] = { { .ops = &told_ops, .self = malloc(1) },
+                               { .ops = &full_ops, .self = malloc(1) } };
+    const struct tg_commit none = { .cursor.chat_id = CHAT };
+    struct tg_batch *b = tg_batch_new(64);
+    struct tg_commit there = none, next;
+    struct tg_error err;
+    struct tg_sink all;
+
+    (void)state;
+    assert_int_equal(tg_several_new(part, name, 2, &all, &err), TG_OK);
+    assert_true(tg_several_stands(&all, 0, &none));
+    assert_int_equal(all.ops->attach(all.self, CHAT, &test_fence, &there, &err), TG_END);
+    test_rows(b, CHAT, 1, 20);
+    assert_int_equal(all.ops->write(all.self, b, 0, 8, &err), TG_OK);
+    told.writes_fail = 3;
+    assert_int_equal(all.ops->write(all.self, b, 8, 12, &err), TG_FULL);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(all.ops->attach(all.self, CHAT, &test_fence, &there, &err), TG_END);
+        if (all.ops->write(all.self, b, 0, 8, &err) == TG_OK)
+            assert_int_equal(all.ops->write(all.self, b, 8, 12, &err), TG_OK);
+        assert_int_equal(told.waiting, 20);
+    }
+    next = test_commit(&none, CHAT, 20, 20);
+    assert_int_equal(all.ops->commit(all.self, &next, &err), TG_OK);
+    assert_int_equal(told.sent, 20);
+    tg_sink_close(&all);
+    tg_batch_free(b);
+}
+
 int main(void)
 {
-    const struct CMUnitTest test[] = { cmocka_unit_test(each_has_each_row_once) };
+    const struct CMUnitTest test[] = {
+        cmocka_unit_test(each_has_each_row_once),
+        cmocka_unit_test(a_stream_has_rows_once_though_another_fails),
+    };
 
     return cmocka_run_group_tests_name("unit/sink_several", test, NULL, NULL);
 }
