@@ -298,6 +298,6 @@ void *tg_download_take(struct tg_download *d, size_t *ret_len)
     slot->bytes = NULL;
     slot->state = SLOT_WANTED;
     d->out += (int64_t)*ret_len;
-    d->refreshes = 0; /* it goes on */
+    d->refreshes = d->reuploads = 0; /* it goes on */
     return bytes;
 }

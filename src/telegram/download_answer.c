@@ -10,6 +10,8 @@
 #include "crypto/ct.h"
 #include "telegram/download_impl.h"
 
+enum { REUPLOADS_MAX = 8 }; /* a CDN may drop a file again before it was fetched */
+
 static tg_code senseless(struct tg_error *err)
 {
     return tg_fail(err, TG_PROTOCOL, "the server's answer for a part of the file makes no sense");
@@ -237,7 +239,10 @@ static tg_code on_cdn_part(struct tg_download *d, const struct tg_file_request *
     if (o->ctor->name == TLN_upload_cdnFileReuploadNeeded) {
         if (!keep_token(&d->again, tl_field_str(o, TLN_request_token)))
             return senseless(err);
-        d->reupload = true;
+        if (!d->reupload && ++d->reuploads > REUPLOADS_MAX)
+            tg_download_no_cdn(d); /* it never has it: the file's own DC does */
+        else
+            d->reupload = true;
         return TG_OK;
     }
     if (o->ctor->name != TLN_upload_cdnFile || bytes.len != download_part(d, request->offset)) {

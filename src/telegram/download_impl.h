@@ -33,7 +33,7 @@ struct tg_download {
     struct download_slot slot[TG_PARTS_MAX];
     bool empty_asked;        /* of an empty file */
     bool stale, refreshing;  /* the reference has ended; and is asked for */
-    uint32_t refreshes;      /* since something came */
+    uint32_t refreshes, reuploads; /* since something came */
     uint32_t generation;     /* of the reference and of the redirection */
     /* redirected */
     bool in_cdn, no_cdn;
