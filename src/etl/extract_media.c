@@ -94,10 +94,11 @@ static void tell_missing(struct extract_run *r, struct extract_held *h, size_t a
 {
     struct tg_str text = tg_batch_text(h->batch, why->message, strlen(why->message));
 
-    if (!text.at)
-        extract_no_memory(r);
-    else
-        TG_ROW_SET(row_of(h, at), media_error, text);
+    if (!text.at) {
+        extract_no_memory(r); /* and the batch is never handed on */
+        return;
+    }
+    TG_ROW_SET(row_of(h, at), media_error, text);
     r->result->media_missing++;
     mark_done(h, at);
 }
@@ -114,10 +115,10 @@ static void tell_file(struct extract_run *r, struct extract_held *h, size_t at,
     sha = tg_batch_text(h->batch, hex, 2 * TG_SHA256);
     if (!is.at || !sha.at) {
         extract_no_memory(r);
-    } else {
-        TG_ROW_SET(row_of(h, at), media_path, is);
-        TG_ROW_SET(row_of(h, at), media_sha256, sha);
+        return;
     }
+    TG_ROW_SET(row_of(h, at), media_path, is);
+    TG_ROW_SET(row_of(h, at), media_sha256, sha);
     mark_done(h, at);
 }
 
