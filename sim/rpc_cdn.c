@@ -89,6 +89,8 @@ struct tl_value *sim_upload_get_cdn_file(struct sim_call *c, const struct tl_val
     struct tg_aes_ctr ctr;
     struct tl_value *v;
 
+    if (c->request->dc != SIM_CDN)
+        return sim_fail(c, "CDN_METHOD_INVALID");
     if (!id || !sim_file_range_ok(c, q))
         return NULL;
     if (sim_faults_hit(&c->core->faults, SIM_FAULT_CDN_TOKEN))
