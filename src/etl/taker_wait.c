@@ -11,7 +11,7 @@
  *
  * For that the rows behind a chat's last commit are kept: those of the batch in hand where they
  * are, the others packed, in memory, then in a temporary file. A stream knows nothing of itself and
- * gets them again.
+ * gets them again. Nothing is kept for a destination that would not be waited for.
  *
  * Pauses double from one second to thirty; with a circuit breaker they are its own. While it waits
  * the leases are kept, and others' work is done (`meanwhile`).
@@ -45,13 +45,20 @@ bool tg_taker_nap(struct tg_taker *t, int64_t us, tg_code *code, struct tg_error
     return !atomic_load(&t->circuit.hurry);
 }
 
+/* Nothing is waited for if it could be but a full disk, and that is not: rows need not be kept. */
+static bool may_wait(const struct tg_taker *t)
+{
+    return t->wait.most_ms && (t->wait.most_ms < INT64_MAX || tg_taker_is_guarded(t) ||
+                               !t->sink || !t->sink->ops->disk);
+}
+
 /* A name that was mistyped, or a disk that is full, is not waited for by default. */
 static bool may_pass(const struct tg_taker *t, tg_code code)
 {
     const struct tg_taker_wait *w = &t->wait;
     const struct tg_taker_circuit *c = &t->circuit;
 
-    if (!tg_circuit_sink_passes(code) || !w->most_ms)
+    if (!tg_circuit_sink_passes(code) || !may_wait(t))
         return false;
     if (tg_taker_is_guarded(t))
         return !(c->fails && c->breaker.state == TG_BREAKER_OPEN);
@@ -262,7 +269,7 @@ tg_code tg_taker_keep_rows(struct tg_taker *t, struct tg_taker_chat *c, struct t
 {
     tg_code code = TG_OK;
 
-    for (size_t i = c->hand_from; code == TG_OK && t->wait.most_ms && i < c->hand_to; i++)
+    for (size_t i = c->hand_from; code == TG_OK && may_wait(t) && i < c->hand_to; i++)
         code = tg_staged_add(&c->kept, &c->hand->row[i], err);
     c->hand = NULL;
     c->hand_from = c->hand_to = 0;

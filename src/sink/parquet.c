@@ -117,5 +117,6 @@ const struct tg_sink_ops tg_sink_parquet = {
               sizeof(struct sink_parquet) },
     .open = parquet_open,
     TG_FILES_OPS_BUT_CLOSE,
+    .disk = true,
     .close = parquet_close,
 };

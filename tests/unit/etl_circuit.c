@@ -193,6 +193,7 @@ static void make_odd(struct kit *k)
     memset(&odd, 0, sizeof odd);
     odd.files = k->sink.ops;
     odd.ops = *odd.files;
+    odd.ops.disk = false; /* as a server is */
     odd.ops.commit = odd_commit;
     odd.ops.commits = odd_commits;
     k->sink.ops = &odd.ops;
