@@ -15,8 +15,10 @@
  *
  * So slots 1..n hold commits, and n+1 is the live one: every writer that has attached has changed
  * it since, and the next commit of an older one finds another ETag there, or something where
- * nothing was. Nobody gives a file a name that was used before, so that removing one, however late,
- * takes nothing away that another has written.
+ * nothing was. An ETag tells no more than what an object holds, so a claim holds a mark that no
+ * other has: a commit of one's own that comes late, behind the claim that went to see, is shut out.
+ * Nobody gives a file a name that was used before, so that removing one, however late, takes
+ * nothing away that another has written.
  *
  * A rollback cannot be shut out that way between looking at slot n and changing it. It looks at
  * n+1, whether that is still its own, after it has read n; whoever takes up a chat where a rollback
@@ -36,6 +38,7 @@ struct s3_slot {
     enum s3_state state;
     struct tg_s3_etag etag; /* "" where nothing is */
     struct tg_fence writer;
+    uint64_t mark; /* of its header: random, new with each write */
     bool has_manifest; /* of a commit; of a claim: the cursor that it keeps */
     struct tg_manifest m;
 };

@@ -3,9 +3,11 @@
  * s3_slots.c - the slots and files of a chat in S3: listed, read, written; see s3_impl.h
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "crypto/random.h"
 #include "sink/s3_impl.h"
 
 enum { SLOT_MAX = 64 * 1024, ENTRIES_MAX = 4 << 20 };
@@ -143,7 +145,8 @@ static int put_header(const struct s3_slot *slot, char *out, size_t size)
 
     tg_fence_tag(tag, &slot->writer);
     return snprintf(out, size, "{\"format\":\"tgdata writer\",\"version\":1,\"writer\":\"%s\","
-                    "\"state\":\"%s\"}\n", tag, state_name[slot->state]);
+                    "\"state\":\"%s\",\"mark\":\"%016" PRIx64 "\"}\n", tag,
+                    state_name[slot->state], slot->mark);
 }
 
 /* @return bytes of the header; 0: there is none; -1: it is none of ours */
@@ -155,7 +158,7 @@ static int take_header(const char *text, struct s3_slot *ret)
     if (strncmp(text, "{\"format\":\"tgdata writer\"", 24) != 0)
         return 0;
     if (sscanf(text, "{\"format\":\"tgdata writer\",\"version\":1,\"writer\":\"%31[0-9a-f-]\","
-               "\"state\":\"%15[a-z]\"}", tag, state) != 2 ||
+               "\"state\":\"%15[a-z]\",\"mark\":\"%16" SCNx64, tag, state, &ret->mark) != 3 ||
         !tg_fence_read(tag, strlen(tag), &ret->writer))
         return -1;
     for (int i = S3_CLAIM; i <= S3_COMMIT; i++)
@@ -249,6 +252,7 @@ tg_code tg_s3_write_slot(struct tg_parts *p, uint64_t n, struct s3_slot *slot, b
 {
     TG_CLEANUP(tg_buf_done) struct tg_buf text;
     char name[TG_PART_NAME], header[160];
+    const struct tg_random random = tg_random_system();
     const struct tg_s3_etag seen = slot->etag;
     struct s3_key key;
     tg_code code;
@@ -256,6 +260,7 @@ tg_code tg_s3_write_slot(struct tg_parts *p, uint64_t n, struct s3_slot *slot, b
     assert(slot->state != S3_NOTHING && (slot->state != S3_COMMIT || slot->has_manifest));
     tg_buf_init(&text, SLOT_MAX);
     tg_part_name(name, n, ".json");
+    slot->mark = tg_random_u64(&random);
     if (slot->state != S3_COMMIT || touched)
         tg_buf_add(&text, header, (size_t)put_header(slot, header, sizeof header));
     if (slot->has_manifest)

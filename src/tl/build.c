@@ -21,8 +21,13 @@ uint32_t tl_names_find(const char *const *names, uint32_t n, const char *text, s
         uint32_t mid = low + (high - low) / 2;
         int order = strncmp(names[mid], text, len);
 
-        if (order == 0 && names[mid][len] == 0)
-            return mid;
+        if (order == 0) { /* up to a NUL, which a text from outside may have */
+            size_t whole = strlen(names[mid]);
+
+            if (whole == len)
+                return mid;
+            order = whole < len ? -1 : 1;
+        }
         if (order < 0)
             low = mid + 1;
         else

@@ -162,8 +162,7 @@ static const struct tl_ctor *peek_ctor(struct from_json *f)
         }
         tg_buf_clear(&f->text);
         tg_json_take_str(&ahead, &f->text);
-        if (strlen(tg_buf_cstr(&f->text)) == f->text.len) /* no name has a NUL */
-            c = tl_ctor_by_name(f->s, tl_symbol_find(f->s, tg_buf_cstr(&f->text), f->text.len));
+        c = tl_ctor_by_name(f->s, tl_symbol_find(f->s, tg_buf_cstr(&f->text), f->text.len));
         if (!c && !ahead.bad && f->code == TG_OK)
             f->code = tg_fail(f->err, TG_NOT_FOUND, "layer %d has no '%.80s'", f->s->layer,
                               tg_buf_cstr(&f->text));

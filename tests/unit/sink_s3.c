@@ -116,8 +116,9 @@ static void the_objects_are_as_documented(void **state)
     contract_attach(&c, CHAT, &got);
     check_names(SLOT(1));
     text = get_object("part-000001.json");
-    assert_string_equal(text, "{\"format\":\"tgdata writer\",\"version\":1,"
-                              "\"writer\":\"3-1f3a9c02\",\"state\":\"claim\"}\n");
+    assert_non_null(strstr(text, "{\"format\":\"tgdata writer\",\"version\":1,"
+                                 "\"writer\":\"3-1f3a9c02\",\"state\":\"claim\",\"mark\":\""));
+    assert_int_equal(strlen(text), 103);
     free(text);
     contract_commit(&c, CHAT, &last, 2);
     check_names(ROWS(1, 1) SLOT(1));
@@ -208,7 +209,8 @@ static void damage_is_reported_and_nothing_removed(void **state)
         { "part-000003.json", "{}\n", TG_CORRUPT },
         { "part-000002.json", NULL, TG_CORRUPT },
         { "part-000004.json", "{\"format\":\"tgdata writer\",\"version\":1,\"writer\":\"03-1\","
-                              "\"state\":\"claim\"}\n", TG_CORRUPT },
+                              "\"state\":\"claim\",\"mark\":\"0000000000000001\"}\n",
+          TG_CORRUPT },
         { first, NULL, TG_OK },     /* only a scan looks at those before */
         { first, "{}\n", TG_OK },
         { "part-000001.json", "{}\n", TG_OK },
@@ -277,18 +279,41 @@ static void a_rollback_that_died(void **state)
             want = last;
     }
     put_object("part-000004.json", "{\"format\":\"tgdata writer\",\"version\":1,"
-                                   "\"writer\":\"4-00000009\",\"state\":\"rollback\"}\n");
+                                   "\"writer\":\"4-00000009\",\"state\":\"rollback\","
+                                   "\"mark\":\"0000000000000001\"}\n");
     assert_int_equal(contract_attach(&c, CHAT, &got), TG_CONFLICT); /* it is newer */
     good(c.sink.ops->attach(c.sink.self, CHAT, &later, &got, &c.err), &c.err);
     assert_true(test_same_commit(&got, &want));
     text = get_object("part-000003.json"); /* written anew: the dead one finds another */
-    assert_non_null(strstr(text, "\"writer\":\"5-00000007\",\"state\":\"commit\"}\n{"));
+    assert_non_null(strstr(text, "\"writer\":\"5-00000007\",\"state\":\"commit\",\"mark\":\""));
     free(text);
     contract_scan(&c, CHAT, 6);
     contract_commit(&c, CHAT, &want, 3);
     contract_scan(&c, CHAT, 9);
     good(c.sink.ops->attach(c.sink.self, CHAT, &later, &got, &c.err), &c.err);
     assert_true(test_same_commit(&got, &want));
+    contract_end(&c);
+}
+
+/* Its answer was lost, the chat was taken up again, and only then it reaches the server. */
+static void a_commit_that_comes_late_is_lost(void **state)
+{
+    struct tg_commit last = { 0 }, next, got;
+    struct tg_sink again;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_write(&c, CHAT, 1, 2);
+    good(tg_sink_open(c.url, &c.env, &again, &c.err), &c.err);
+    assert_int_equal(again.ops->attach(again.self, CHAT, &test_fence, &got, &c.err), TG_END);
+    next = test_commit(&last, CHAT, 2, 2);
+    assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_CONFLICT);
+    tg_sink_close(&again);
+    contract_attach(&c, CHAT, &got);
+    contract_commit(&c, CHAT, &last, 2);
+    contract_scan(&c, CHAT, 2);
     contract_end(&c);
 }
 
@@ -402,6 +427,7 @@ int main(void)
         cmocka_unit_test(damage_is_reported_and_nothing_removed),
         cmocka_unit_test(a_scan_finds_any_changed_byte),
         cmocka_unit_test(a_rollback_that_died),
+        cmocka_unit_test(a_commit_that_comes_late_is_lost),
         cmocka_unit_test(a_chat_goes_on_behind_a_rollback),
         cmocka_unit_test(another_format_is_refused),
         cmocka_unit_test(csv_is_written_too),

@@ -75,6 +75,7 @@ static void the_newest_complete_layer_is_whole(void **state)
 
 static void names_are_symbols(void **state)
 {
+    static const char nul[] = "message\0of another length";
     const struct tl_schema *s = tl_schema_builtin(228);
     const struct tl_ctor *m = tl_ctor_by_name(s, TLN_message);
     const struct tl_field *f = tl_ctor_fields(s, m);
@@ -84,6 +85,7 @@ static void names_are_symbols(void **state)
     assert_int_equal(tl_symbol_find(NULL, "messages.getHistory", 19), TLN_messages_getHistory);
     assert_int_equal(tl_symbol_find(NULL, "messages.getHistor", 18), TLN_NONE);
     assert_int_equal(tl_symbol_find(s, "", 0), TLN_NONE);
+    assert_int_equal(tl_symbol_find(s, nul, sizeof nul - 1), TLN_NONE);
     assert_string_equal(tl_symbol_name(s, TLN_COUNT), "");
     int views = tl_ctor_field_index(s, m, TLN_views);
     assert_int_equal(f[views].bit, 10);
