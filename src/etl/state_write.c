@@ -182,13 +182,30 @@ static tg_code end_versions(struct tg_state_target *t, struct tg_error *err)
 
 /* ---- logs ---- */
 
+/* Writes the entry behind those that the target has given a number. */
+static tg_code write_entry(struct tg_state_target *t, const struct tg_state_item *item,
+                           struct tg_error *err)
+{
+    const struct tg_log_entry entry = { item->number, item->at_us, item->bytes, item->len };
+    const struct tg_store *s = t->store;
+    uint64_t n = 0;
+    tg_code code = TG_OK;
+
+    if (s->ops->enter)
+        return s->ops->enter(s->self, t->kind, t->key, &entry, err);
+    if (item->number > t->newest + 1)
+        code = s->ops->raise(s->self, TG_STORE_LOGS, t->kind, t->key, item->number - 1, err);
+    if (code == TG_OK)
+        code = s->ops->append(s->self, t->kind, t->key, item->at_us, item->bytes, item->len, &n,
+                              err);
+    return code == TG_OK && n != item->number ? lost(t, err) : code;
+}
+
 static tg_code take_entry(struct tg_state_target *t, const struct tg_state_item *item,
                           struct tg_error *err)
 {
-    const struct tg_store *s = t->store;
     struct tg_state_digest *there = find(t, item->number);
-    uint64_t n = 0;
-    tg_code code = TG_OK;
+    tg_code code;
 
     t->result.entries++;
     if (there) {
@@ -201,13 +218,7 @@ static tg_code take_entry(struct tg_state_target *t, const struct tg_state_item 
         return lost(t, err);
     if (t->pass == TG_STATE_CHECK)
         return TG_OK;
-    if (item->number > t->newest + 1)
-        code = s->ops->raise(s->self, TG_STORE_LOGS, t->kind, t->key, item->number - 1, err);
-    if (code == TG_OK)
-        code = s->ops->append(s->self, t->kind, t->key, item->at_us, item->bytes, item->len, &n,
-                              err);
-    if (code == TG_OK && n != item->number)
-        return lost(t, err);
+    code = write_entry(t, item, err);
     t->newest = item->number;
     t->result.written += code == TG_OK;
     return code;

@@ -22,7 +22,7 @@
  * number, so that it may be written twice, and late, by anybody. Pieces are written before the
  * swap; those of one that failed are nobody's, and removed when the document is pruned. A log's
  * number is taken by a swap, then the entry is written under it: a crash between the two leaves a
- * number without an entry.
+ * number without an entry. An entry that is copied is written first: its number was given before.
  *
  * Where a swap says that it did not happen, or nothing at all, the object is read again: if it is
  * one's own, it did.
@@ -104,11 +104,14 @@ tg_code tg_objects_names(void *self, enum tg_store_shape shape, tg_name_seen see
                          struct tg_error *err);
 tg_code tg_objects_raise(void *self, enum tg_store_shape shape, const char *kind, const char *key,
                          uint64_t number, struct tg_error *err);
+tg_code tg_objects_enter(void *self, const char *kind, const char *key,
+                         const struct tg_log_entry *entry, struct tg_error *err);
 
 #define TG_OBJECTS_OPS                                                                             \
     .get = tg_objects_get, .put = tg_objects_put, .history = tg_objects_history,                   \
     .list = tg_objects_list, .prune = tg_objects_prune, .append = tg_objects_append,               \
     .read = tg_objects_read, .drop = tg_objects_drop, .lease = tg_objects_lease,                   \
-    .release = tg_objects_release, .names = tg_objects_names, .raise = tg_objects_raise
+    .release = tg_objects_release, .names = tg_objects_names, .raise = tg_objects_raise,           \
+    .enter = tg_objects_enter
 
 #endif

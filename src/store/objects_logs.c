@@ -44,6 +44,17 @@ static tg_code count(struct tg_objects *s, const char *kind, const char *key, ui
     return crowded("log", key, code, err);
 }
 
+/* o->number is its own. */
+static tg_code put_entry(struct tg_objects *s, struct object *o, const char *kind, const char *key,
+                         const void *bytes, size_t len, struct tg_error *err)
+{
+    tg_code code;
+
+    tg_object_name_n(&o->name, "log", kind, key, o->number);
+    code = tg_object_fill(s, o, bytes, len, err);
+    return code == TG_OK ? tg_object_put(s, o, NULL, err) : code;
+}
+
 tg_code tg_objects_append(void *self, const char *kind, const char *key, int64_t at_us,
                           const void *bytes, size_t len, uint64_t *ret_n, struct tg_error *err)
 {
@@ -58,13 +69,26 @@ tg_code tg_objects_append(void *self, const char *kind, const char *key, int64_t
     if (code != TG_OK)
         return code;
     o.at_us = at_us;
-    tg_object_name_n(&o.name, "log", kind, key, o.number);
-    code = tg_object_fill(self, &o, bytes, len, err);
-    if (code == TG_OK)
-        code = tg_object_put(self, &o, NULL, err);
+    code = put_entry(self, &o, kind, key, bytes, len, err);
     if (code == TG_OK && ret_n)
         *ret_n = o.number;
     return code;
+}
+
+tg_code tg_objects_enter(void *self, const char *kind, const char *key,
+                         const struct tg_log_entry *entry, struct tg_error *err)
+{
+    TG_CLEANUP(tg_object_done) struct object o;
+    tg_code code = tg_objects_may_change(self, kind, key, err);
+
+    tg_object_init(&o);
+    o.number = entry->n;
+    o.at_us = entry->at_us;
+    if (code == TG_OK)
+        code = tg_store_check_size("entry of log", kind, key, entry->len, err);
+    if (code == TG_OK)
+        code = put_entry(self, &o, kind, key, entry->bytes, entry->len, err);
+    return code == TG_OK ? count(self, kind, key, entry->n, NULL, err) : code;
 }
 
 /* The numbers of a log, as the ends of names. */

@@ -132,6 +132,12 @@ struct tg_store_ops {
      *  with the raised token. */
     tg_code (*raise)(void *self, enum tg_store_shape shape, const char *kind, const char *key,
                      uint64_t number, struct tg_error *err);
+
+    /** Writes the entry of a log that is copied under its own number, and raises that of the log to
+     *  it; cut off between the two, the entry is there. NULL where raise and append do, as each is
+     *  one change. */
+    tg_code (*enter)(void *self, const char *kind, const char *key,
+                     const struct tg_log_entry *entry, struct tg_error *err);
 };
 
 extern const struct tg_store_ops *const tg_stores[]; /* all, ended by NULL */

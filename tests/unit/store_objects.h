@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 
+#include "store/objects.h"
 #include "tests/unit/store_contract.h"
 
 static inline void good(tg_code code, const struct tg_error *err)
@@ -194,8 +195,61 @@ static void large_documents_keep_their_bytes(void **state)
     contract_end(&c);
 }
 
+/* ---- what is cut off ---- */
+
+static const struct tg_objects_ops *whole_ops;
+static int puts_left;
+
+static inline tg_code put_or_die(void *self, const char *name, const struct tg_object_tag *seen,
+                                 const void *bytes, size_t len, struct tg_error *err)
+{
+    if (puts_left-- <= 0)
+        return tg_fail(err, TG_STATE, "cut off");
+    return whole_ops->put(self, name, seen, bytes, len, err);
+}
+
+static bool note_number(void *ctx, const struct tg_store_name *name)
+{
+    *(uint64_t *)ctx = name->number;
+    return true;
+}
+
+/* A copy that was cut off anywhere can be made again: no number is given that has no entry. */
+static void an_entry_that_is_copied_is_there_before_its_number(void **state)
+{
+    const struct tg_log_entry entry = { 7, 3, "seven", 5 };
+
+    (void)state;
+    for (int most = 0, done = 0; !done; most++) {
+        struct tg_objects_ops dying;
+        struct tg_objects *o;
+        struct contract c;
+        uint64_t number = 0;
+
+        contract_start(&c);
+        o = c.a.self;
+        whole_ops = o->ops;
+        dying = *whole_ops;
+        dying.put = put_or_die;
+        puts_left = most;
+        o->ops = &dying;
+        done = c.a.ops->enter(c.a.self, "dead", "job", &entry, &c.err) == TG_OK;
+        o->ops = whole_ops;
+        good(c.b.ops->names(c.b.self, TG_STORE_LOGS, note_number, &number, &c.err), &c.err);
+        if (number)
+            check_log(&c, 0, 9, "7@3=seven ");
+        good(c.a.ops->enter(c.a.self, "dead", "job", &entry, &c.err), &c.err);
+        check_log(&c, 0, 9, "7@3=seven ");
+        good(c.a.ops->append(c.a.self, "dead", "job", 4, "x", 1, &number, &c.err), &c.err);
+        assert_int_equal(number, 8);
+        contract_end(&c);
+        assert_true(most < 9);
+    }
+}
+
 #define STORE_OBJECTS_TESTS                                                                        \
     cmocka_unit_test(several_at_once), cmocka_unit_test(keys_of_any_bytes),                        \
-        cmocka_unit_test(large_documents_keep_their_bytes)
+        cmocka_unit_test(large_documents_keep_their_bytes),                                        \
+        cmocka_unit_test(an_entry_that_is_copied_is_there_before_its_number)
 
 #endif
