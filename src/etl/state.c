@@ -56,10 +56,8 @@ struct move {
 
 static void move_done(struct move *m)
 {
-    if (m->at_to.lease)
-        tg_state_hold_release(&m->at_to);
-    if (m->at_from.lease)
-        tg_state_hold_release(&m->at_from);
+    tg_state_hold_release(&m->at_to);
+    tg_state_hold_release(&m->at_from);
     tg_state_target_done(&m->target);
     tg_state_names_done(&m->names);
     tg_state_jobs_done(&m->jobs);
@@ -106,6 +104,7 @@ static tg_code write_all(struct move *m, struct tg_error *err)
     tg_state_names_done(&there);
     for (int what = TG_STATE_CHECK; code == TG_OK && what <= TG_STATE_VERIFY; what++)
         code = pass(m, (enum tg_state_pass)what, err);
+    m->at_to.arrived = code == TG_OK;
     return code;
 }
 

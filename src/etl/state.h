@@ -165,6 +165,8 @@ struct tg_state_hold {
     const struct tg_store *store;
     const struct tg_state_jobs *jobs;
     struct tg_lease *lease; /* of each job; token 0: not held */
+    struct tg_lease *away;  /* "moved to ..." that it was taken from; owner "": it was not */
+    bool arrived;           /* the jobs are here now; else those go back to where they were */
     int64_t renew_us;
 };
 
@@ -175,7 +177,7 @@ tg_code tg_state_hold_take(struct tg_state_hold *h, const struct tg_state_names 
 void tg_state_hold_raised(struct tg_state_hold *h, const char *name, uint64_t token);
 /** Renews them when it is time. @return TG_CONFLICT if one was lost */
 tg_code tg_state_hold_renew(struct tg_state_hold *h, struct tg_error *err);
-/** Gives them back. What is not held is left out. */
+/** Gives them back, or to where the jobs were moved before. What is not held is left out. */
 void tg_state_hold_release(struct tg_state_hold *h);
 /** The lease of a job that was moved there. */
 void tg_state_moved_to(struct tg_lease *ret, const char *url);

@@ -34,13 +34,14 @@ static bool is_moved(const char *owner)
     return strncmp(owner, TG_STORE_MOVED, sizeof TG_STORE_MOVED - 1) == 0;
 }
 
-/* A lease of a job that is moved back. */
-static tg_code free_moved(struct tg_state_hold *h, const struct tg_state_name *there,
+/* A lease of a job that is moved back: remembers whom it was left to. */
+static tg_code free_moved(struct tg_state_hold *h, size_t i, const struct tg_state_name *there,
                           struct tg_error *err)
 {
     struct tg_lease lease = { .token = there->number };
 
     snprintf(lease.owner, sizeof lease.owner, "%s", there->owner);
+    memcpy(h->away[i].owner, lease.owner, sizeof lease.owner);
     return h->store->ops->release(h->store->self, there->key, &lease, err);
 }
 
@@ -63,7 +64,7 @@ static tg_code take_one(struct tg_state_hold *h, size_t i, const struct tg_state
     tg_code code = TG_OK;
 
     if (there && moved_from_here && is_moved(there->owner))
-        code = free_moved(h, there, err);
+        code = free_moved(h, i, there, err);
     if (code == TG_OK)
         code = tg_lease_take(h->store, name.at, tg_clock_unix_us(), TTL_US, &lease, err);
     if (code == TG_BUSY)
@@ -99,7 +100,8 @@ tg_code tg_state_hold_take(struct tg_state_hold *h, const struct tg_state_names 
 
     assert(!h->lease);
     h->lease = calloc(h->jobs->n + 1, sizeof *h->lease);
-    if (!h->lease)
+    h->away = calloc(h->jobs->n + 1, sizeof *h->away);
+    if (!h->lease || !h->away)
         return tg_fail(err, TG_NOMEM, "no memory for leases");
     h->renew_us = tg_clock_unix_us() + TTL_US / 3;
     for (size_t i = 0; code == TG_OK && i < h->jobs->n; i++)
@@ -145,16 +147,31 @@ static tg_code give_back(struct tg_state_hold *h, size_t i, struct tg_error *err
     return code;
 }
 
+/* Leaves a lease that was given back to "moved to ...". */
+static tg_code leave_to(struct tg_state_hold *h, size_t i, struct tg_lease *moved,
+                        struct tg_error *err)
+{
+    struct name name;
+
+    return h->store->ops->lease(h->store->self, lease_name(h, i, &name), tg_clock_unix_us(),
+                                MOVED_TTL_US, moved, err);
+}
+
 void tg_state_hold_release(struct tg_state_hold *h)
 {
     struct tg_error ignored;
 
-    for (size_t i = 0; h->lease && i < h->jobs->n; i++)
-        if (h->lease[i].token && give_back(h, i, &ignored) != TG_OK) {
+    for (size_t i = 0; h->lease && i < h->jobs->n; i++) {
+        const bool away = h->away && h->away[i].owner[0] && !h->arrived;
+
+        if ((h->lease[i].token && give_back(h, i, &ignored) != TG_OK) ||
+            (away && leave_to(h, i, &h->away[i], &ignored) != TG_OK)) {
             /* it runs out by itself */
         }
+    }
     free(h->lease);
-    h->lease = NULL;
+    free(h->away);
+    h->lease = h->away = NULL;
 }
 
 void tg_state_moved_to(struct tg_lease *ret, const char *url)
@@ -169,13 +186,11 @@ tg_code tg_state_hold_leave(struct tg_state_hold *h, const char *url, struct tg_
 
     for (size_t i = 0; code == TG_OK && i < h->jobs->n; i++) {
         struct tg_lease moved;
-        struct name name;
 
         tg_state_moved_to(&moved, url);
         code = give_back(h, i, err);
         if (code == TG_OK)
-            code = h->store->ops->lease(h->store->self, lease_name(h, i, &name),
-                                        tg_clock_unix_us(), MOVED_TTL_US, &moved, err);
+            code = leave_to(h, i, &moved, err);
         if (code == TG_BUSY)
             busy(h->jobs->at[i], moved.owner, h->store, err);
     }

@@ -207,6 +207,21 @@ class OneJob(StateCase):
         self.assertEqual(self.items(other), before)
         self.assertIsNone(self.listed(second)["job"]["moved_to"])
 
+    def test_a_job_stays_moved_where_a_copy_back_is_refused(self):
+        first, second, other, names = self.sqlite(), self.sqlite("2.db"), self.sqlite("3.db"), \
+            self.names()
+        self.extract(names[0], state=first)
+        self.state("copy", first, second)
+        words = self.extract_args(names[1], session=self.session_file)
+        words[words.index("--state") + 1] = other
+        words[words.index("--to") + 1] = f"ndjson:{self.dir}/elsewhere"
+        self.assertEqual(tgdata(*words).code, 0)
+        self.refused(9, "other state", "copy", other, first)
+        self.assertEqual(self.listed(first)["job"]["moved_to"], second)
+        self.extract(names[0], state=first, code=9)
+        self.state("copy", second, first)
+        self.extract(names[0], state=first)
+
     def test_one_of_several_jobs(self):
         first, second, names = self.sqlite(), self.sqlite("second.db"), self.names()
         for job in ("one", "two", "one.more"):
