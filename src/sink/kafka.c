@@ -354,7 +354,8 @@ static tg_code put_all(struct sink_kafka *s, const struct kafka_slot *slot,
 }
 
 /* The chat's producer, made anew if it made room or was shut out. *ret NULL: the cursor tells that
- * the commit was done. */
+ * the commit was done. A server that has lost the commit before, as one without replicas can, must
+ * not get the next: the chat is to be taken up where its cursor stands. */
 static tg_code own_slot(struct sink_kafka *s, const struct tg_table_chat *chat,
                         const struct tg_commit *commit, struct kafka_slot **ret,
                         struct tg_error *err)
@@ -371,6 +372,10 @@ static tg_code own_slot(struct sink_kafka *s, const struct tg_table_chat *chat,
             *ret = NULL;
             return TG_OK;
         }
+        if (code == TG_OK && there.last.seq != chat->last.seq)
+            code = tg_fail(err, TG_SINK, "%.200s tells commit %llu of chat %lld as its last, not "
+                           "%llu", tg_kafka_name(s->client), (unsigned long long)there.last.seq,
+                           (long long)chat->id, (unsigned long long)chat->last.seq);
         if (code == TG_OK && round == 0)
             code = make_slot(s, chat->id, &slot, err);
         if (code == TG_OK)

@@ -231,6 +231,54 @@ static void one_that_was_shut_out_without_right_goes_on(void **state)
     contract_end(&c);
 }
 
+/* The text of a cursor by hand. */
+static void set_cursor(struct tg_kafka *k, const char *id, struct kafka_cursor *cursor)
+{
+    struct tg_kafka_writer *w = other_writer(k, id);
+    struct tg_buf text;
+    struct tg_error err;
+
+    tg_buf_init(&text, KAFKA_CURSOR_MAX);
+    tg_kafka_cursor_put(cursor, &text);
+    if (tg_kafka_begin(w, &err) != TG_OK ||
+        tg_kafka_commit(w, id, tg_buf_cstr(&text), &err) != TG_OK)
+        fail_msg("%s", err.message);
+    tg_buf_done(&text);
+    tg_kafka_writer_free(w);
+}
+
+/* A server without replicas may lose what it said it has, and the producer is of no use then. */
+static void a_commit_behind_one_that_was_lost_is_not_made(void **state)
+{
+    struct tg_commit last = { 0 }, first, next, got;
+    struct kafka_cursor cursor;
+    struct contract c;
+    struct tg_kafka *k;
+    struct tg_buf text;
+    char id[KAFKA_NAME_MAX];
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    k = beside();
+    name_of(id, CHAT);
+    contract_commit(&c, CHAT, &last, 4);
+    first = last;
+    tg_buf_init(&text, KAFKA_CURSOR_MAX);
+    assert_int_equal(tg_kafka_cursor(k, id, TG_KAFKA_WAIT, &text, &c.err), TG_OK);
+    assert_true(tg_kafka_cursor_take((const char *)text.data, text.len, CHAT, &cursor));
+    tg_buf_done(&text);
+    contract_commit(&c, CHAT, &last, 4);
+    set_cursor(k, id, &cursor);
+    contract_write(&c, CHAT, 9, 4);
+    next = test_commit(&last, CHAT, 12, 4);
+    assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_SINK);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
+    assert_true(test_same_commit(&got, &first));
+    tg_kafka_free(k);
+    contract_end(&c);
+}
+
 static void what_a_dead_run_left_open_is_ended(void **state)
 {
     struct tg_commit last = { 0 }, got;
@@ -420,6 +468,7 @@ int main(void)
         cmocka_unit_test(a_cursor_that_is_forgotten_is_found_in_the_topic),
         cmocka_unit_test(more_chats_than_producers),
         cmocka_unit_test(one_that_was_shut_out_without_right_goes_on),
+        cmocka_unit_test(a_commit_behind_one_that_was_lost_is_not_made),
         cmocka_unit_test(what_a_dead_run_left_open_is_ended),
         cmocka_unit_test(an_open_transaction_of_others_is_told),
         cmocka_unit_test(a_server_that_comes_back),
