@@ -169,6 +169,7 @@ static tg_code fail(const struct tg_duckdb *d, const char *what, const char *mes
     } cause[] = {
         { "No space left on device", TG_FULL, "make room there" },
         { "Could not write all bytes", TG_FULL, "make room there" },
+        { "Binder Error", TG_IO, "look at what was changed of the table: columns, indexes" },
         { "onstraint", TG_CONFLICT, NULL },
         { "Could not set lock", TG_SINK,
           "it belongs to one process at a time: let that one end, or close it there" },

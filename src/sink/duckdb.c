@@ -5,7 +5,9 @@
  * Tables and commits are as table_sink.h says; columns of fields that only this program knows are
  * added. The rows of a commit are appended column by column. That takes no row whose key is there
  * already: where the library refuses one, the same commit is made again by way of a temporary
- * table, whose rows replace those that are there.
+ * table, whose rows replace those that are there. If it refuses one even so, for a constraint that
+ * somebody gave the table, that one is looked for, as the library does not tell which it is and
+ * undoes the whole transaction, and the commit is made without it.
  *
  * Numbers are BIGINT, times TIMESTAMP WITH TIME ZONE, truth values BOOLEAN, texts VARCHAR, JSON is
  * JSON. Times beyond the range of microseconds are NULL.
@@ -16,6 +18,7 @@
  * what the option `memory` gives to the library
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "sink/duckdb_impl.h"
 
@@ -210,9 +213,10 @@ static tg_code write_commit(struct sink_duckdb *s, const struct tg_commit *commi
 
 /* One attempt. @param ret_ours  whether it failed, if so, before the rows: another has the chat */
 static tg_code put_all(struct sink_duckdb *s, struct tg_table_chat *chat,
-                       const struct tg_commit *commit, bool replace, bool *ret_ours,
-                       struct tg_error *err)
+                       const struct tg_commit *commit, const struct duckdb_how *how,
+                       bool *ret_ours, struct tg_error *err)
 {
+    const struct tg_commit recorded = tg_table_recorded(chat, commit);
     struct tg_table_writer there;
     tg_code code = tg_duckdb_begin(s->db, err);
 
@@ -223,26 +227,122 @@ static tg_code put_all(struct sink_duckdb *s, struct tg_table_chat *chat,
         code = tg_table_still(chat, &there, err);
     *ret_ours = code == TG_OK;
     if (code == TG_OK)
-        code = tg_duckdb_sink_put(s, chat, commit, replace, err);
+        code = tg_duckdb_sink_put(s, chat, commit, how, err);
     if (code == TG_OK)
-        code = write_commit(s, commit, err);
+        code = write_commit(s, &recorded, err);
     return tg_duckdb_end(s->db, code, err);
+}
+
+/* ---- rows that the table refuses ---- */
+
+/* Puts the first rows, and takes them back. @return TG_END: they can be put */
+static tg_code try_first(struct sink_duckdb *s, struct tg_table_chat *chat,
+                         const struct tg_commit *commit, struct duckdb_how how,
+                         struct tg_error *err)
+{
+    tg_code code = tg_duckdb_begin(s->db, err);
+
+    if (code != TG_OK)
+        return code;
+    code = tg_duckdb_sink_put(s, chat, commit, &how, err);
+    return tg_duckdb_end(s->db, code == TG_OK ? TG_END : code, err);
+}
+
+/* Finds the first row that cannot be put behind those before it, by steps that grow until they are
+ * too long and by halves then. @param ret_why  what the library says of it */
+static tg_code find_refused(struct sink_duckdb *s, struct tg_table_chat *chat,
+                            const struct tg_commit *commit, const struct duckdb_how *how,
+                            uint64_t *ret, struct tg_error *ret_why)
+{
+    uint64_t good = how->n_refused ? how->refused[how->n_refused - 1] + 1 : 0;
+    uint64_t bad = chat->rows.n, step = 1;
+    struct duckdb_how some = *how;
+    struct tg_error err;
+    tg_code code;
+
+    some.first = bad;
+    code = try_first(s, chat, commit, some, ret_why);
+    while (code == TG_CONFLICT && bad - good > 1) {
+        some.first = good + TG_MIN(step, (bad - good) / 2);
+        code = try_first(s, chat, commit, some, &err);
+        if (code == TG_END) {
+            good = some.first;
+            step *= 2;
+            code = TG_CONFLICT;
+        } else {
+            bad = some.first;
+            step = chat->rows.n;
+            *ret_why = err;
+        }
+    }
+    if (code == TG_END) /* it was not the rows */
+        return tg_fail(ret_why, TG_SINK, "DuckDB did not take a commit, but takes its rows");
+    *ret = bad - 1;
+    return code == TG_CONFLICT ? TG_OK : code;
+}
+
+struct refusing {
+    struct sink_duckdb *s;
+    struct tg_table_chat *chat;
+    struct tg_error why;
+    uint64_t left; /* rows before it */
+};
+
+static tg_code refuse_it(void *ctx, const struct tg_row *row, struct tg_error *err)
+{
+    struct refusing *r = ctx;
+    tg_code code;
+
+    if (r->left--)
+        return TG_OK;
+    code = tg_table_refuse(r->chat, r->s->env, row, &r->why, err);
+    return code == TG_OK ? TG_END : code;
+}
+
+/* Leaves out one more row. @return TG_OK: it is kept elsewhere */
+static tg_code refuse_next(struct sink_duckdb *s, struct tg_table_chat *chat,
+                           const struct tg_commit *commit, struct duckdb_how *how,
+                           struct tg_error *err)
+{
+    struct refusing refusing = { .s = s, .chat = chat };
+    uint64_t *more = reallocarray(how->refused, how->n_refused + 1, sizeof *more), row = 0;
+    tg_code code;
+
+    if (!more)
+        return tg_fail(err, TG_NOMEM, "no memory for rows that are refused");
+    how->refused = more;
+    code = find_refused(s, chat, commit, how, &row, &refusing.why);
+    if (code != TG_OK) {
+        *err = refusing.why;
+        return code;
+    }
+    refusing.why.code = TG_DATA;
+    refusing.left = more[how->n_refused++] = row;
+    code = tg_staged_each(&chat->rows, refuse_it, &refusing, err);
+    return code == TG_END ? TG_OK : code;
 }
 
 static tg_code duckdb_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
 {
     struct sink_duckdb *s = self;
+    struct duckdb_how how = { .first = UINT64_MAX };
     struct tg_table_chat *chat;
     bool ours = false;
     tg_code code = tg_table_begin_commit(&s->chats, commit, &chat, err);
 
     if (code != TG_OK)
         return code;
-    code = put_all(s, chat, commit, false, &ours, err);
-    if (code == TG_CONFLICT && ours)
-        code = put_all(s, chat, commit, true, &ours, err);
-    if (code == TG_CONFLICT && ours)
-        err->code = code = TG_SINK;
+    code = put_all(s, chat, commit, &how, &ours, err);
+    if (code == TG_CONFLICT && ours) {
+        how.replace = true;
+        code = put_all(s, chat, commit, &how, &ours, err);
+    }
+    while (code == TG_CONFLICT && ours) {
+        code = refuse_next(s, chat, commit, &how, err);
+        if (code == TG_OK)
+            code = put_all(s, chat, commit, &how, &ours, err);
+    }
+    free(how.refused);
     return tg_table_end_commit(&s->chats, chat, commit, code);
 }
 

@@ -36,10 +36,18 @@ const char *tg_duckdb_sink_type(enum tg_field_type type);
 
 /* duckdb_rows.c */
 
-/* Puts the rows of a commit into the table, within a transaction.
- * @param replace  rows whose key is there, or comes twice, are replaced; else: TG_CONFLICT */
+/* How the rows of a commit are put. */
+struct duckdb_how {
+    bool replace;      /* rows whose key is there, or comes twice; else: TG_CONFLICT */
+    uint64_t first;    /* so many of them only */
+    uint64_t *refused; /* numbers of those that are left out, ascending */
+    size_t n_refused;
+};
+
+/* Puts the rows of a commit into the table, within a transaction. */
 tg_code tg_duckdb_sink_put(struct sink_duckdb *s, struct tg_table_chat *chat,
-                           const struct tg_commit *commit, bool replace, struct tg_error *err);
+                           const struct tg_commit *commit, const struct duckdb_how *how,
+                           struct tg_error *err);
 /* Reads the rows of a chat behind those that are left out. @return TG_END: the taker has enough */
 tg_code tg_duckdb_sink_read(struct sink_duckdb *s, int64_t chat_id,
                             const struct tg_table_from *from, struct tg_table_read *read,

@@ -18,6 +18,9 @@ static const char replace_sql[] =
 struct putting {
     struct tg_duckdb *db;
     const struct tg_commit *commit;
+    const struct duckdb_how *how;
+    uint64_t n;           /* rows so far */
+    size_t at;            /* the next that is left out */
     struct tg_buf mended; /* a text that was no UTF-8 */
 };
 
@@ -61,13 +64,16 @@ static void put_field(struct putting *p, enum tg_field_id id, const struct tg_ro
 
 static tg_code put_row(void *ctx, const struct tg_row *row, struct tg_error *err)
 {
-    static const uint64_t always = TG_ROW_BIT(chat_id) | TG_ROW_BIT(owner) | TG_ROW_BIT(id) |
-                                   TG_ROW_BIT(outgoing) | TG_ROW_BIT(post) | TG_ROW_BIT(silent) |
-                                   TG_ROW_BIT(pinned) | TG_ROW_BIT(protected) |
-                                   TG_ROW_BIT(has_media);
     struct putting *p = ctx;
+    uint64_t n = p->n++;
 
-    for (uint64_t left = row->present | always; left; left &= left - 1)
+    if (n == p->how->first)
+        return TG_END;
+    if (p->at < p->how->n_refused && p->how->refused[p->at] == n) {
+        p->at++;
+        return TG_OK;
+    }
+    for (uint64_t left = row->present | TG_TABLE_ALWAYS; left; left &= left - 1)
         put_field(p, (enum tg_field_id)__builtin_ctzll(left), row);
     if (row->chat_id != p->commit->cursor.chat_id)
         tg_duckdb_put_i64(p->db, JOB_CHAT_ID, p->commit->cursor.chat_id);
@@ -76,37 +82,40 @@ static tg_code put_row(void *ctx, const struct tg_row *row, struct tg_error *err
                             : tg_duckdb_put_end(p->db, err);
 }
 
-static tg_code append(struct sink_duckdb *s, struct tg_table_chat *chat,
-                      const struct tg_commit *commit, const char *table, struct tg_error *err)
+static tg_code append(struct sink_duckdb *s, struct tg_staged *rows, struct putting *put,
+                      const char *table, struct tg_error *err)
 {
-    struct putting put = { .db = s->db, .commit = commit };
     const char *name[N_COLUMNS];
     tg_code code;
 
-    tg_buf_init(&put.mended, SIZE_MAX);
+    tg_buf_init(&put->mended, SIZE_MAX);
     for (int i = 0; i < TG_FIELD_COUNT; i++)
         name[i] = tg_field((enum tg_field_id)i)->name;
     name[JOB_CHAT_ID] = "job_chat_id";
     name[JOB_COMMIT] = "job_commit";
     code = tg_duckdb_append(s->db, table, table != s->table, name, N_COLUMNS, err);
-    if (code == TG_OK)
-        code = tg_duckdb_append_end(s->db, tg_staged_each(&chat->rows, put_row, &put, err), err);
-    tg_buf_done(&put.mended);
+    if (code == TG_OK) {
+        code = tg_staged_each(rows, put_row, put, err);
+        code = tg_duckdb_append_end(s->db, code == TG_END ? TG_OK : code, err);
+    }
+    tg_buf_done(&put->mended);
     return code;
 }
 
 tg_code tg_duckdb_sink_put(struct sink_duckdb *s, struct tg_table_chat *chat,
-                           const struct tg_commit *commit, bool replace, struct tg_error *err)
+                           const struct tg_commit *commit, const struct duckdb_how *how,
+                           struct tg_error *err)
 {
+    struct putting put = { .db = s->db, .commit = commit, .how = how };
     tg_code code;
 
     if (!chat->rows.n)
         return TG_OK;
-    if (!replace)
-        return append(s, chat, commit, s->table, err);
+    if (!how->replace)
+        return append(s, &chat->rows, &put, s->table, err);
     code = tg_duckdb_sink_ask(s, temporary_sql, NULL, 0, NULL, NULL, err);
     if (code == TG_OK)
-        code = append(s, chat, commit, "tgdata_rows", err);
+        code = append(s, &chat->rows, &put, "tgdata_rows", err);
     if (code == TG_OK)
         code = tg_duckdb_sink_ask(s, replace_sql, NULL, 0, NULL, NULL, err);
     return code;

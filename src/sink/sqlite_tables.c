@@ -245,13 +245,8 @@ static void bind_field(sqlite3_stmt *stmt, enum tg_field_id id, const struct tg_
 void tg_sqlite_bind_row(sqlite3_stmt *stmt, const struct tg_row *row,
                         const struct tg_commit *commit)
 {
-    static const uint64_t always = TG_ROW_BIT(chat_id) | TG_ROW_BIT(owner) | TG_ROW_BIT(id) |
-                                   TG_ROW_BIT(outgoing) | TG_ROW_BIT(post) | TG_ROW_BIT(silent) |
-                                   TG_ROW_BIT(pinned) | TG_ROW_BIT(protected) |
-                                   TG_ROW_BIT(has_media);
-
     sqlite3_clear_bindings(stmt);
-    for (uint64_t left = row->present | always; left; left &= left - 1)
+    for (uint64_t left = row->present | TG_TABLE_ALWAYS; left; left &= left - 1)
         bind_field(stmt, (enum tg_field_id)__builtin_ctzll(left), row);
     if (row->chat_id != commit->cursor.chat_id)
         sqlite3_bind_int64(stmt, TG_FIELD_COUNT + 1, commit->cursor.chat_id);

@@ -131,6 +131,15 @@ struct tg_table_from {
 struct tg_table_from tg_table_from(const struct tg_cursor *behind, const struct tg_commit *last);
 
 bool tg_table_is_key(int field);
+/** Bits of the fields that are in every row of a table: its key; truth values, absent is false. */
+#define TG_TABLE_ALWAYS_I64 0
+#define TG_TABLE_ALWAYS_TIME 0
+#define TG_TABLE_ALWAYS_BOOL 1
+#define TG_TABLE_ALWAYS_STR 0
+#define TG_TABLE_ALWAYS_JSON 0
+#define TG_TABLE_ALWAYS_BIT(name, type, meaning) | (TG_TABLE_ALWAYS_##type * TG_ROW_BIT(name))
+#define TG_TABLE_ALWAYS                                                                            \
+    (TG_ROW_BIT(chat_id) | TG_ROW_BIT(owner) | TG_ROW_BIT(id) TG_FIELDS(TG_TABLE_ALWAYS_BIT))
 /** Tells that a table has no column for that part of the key. @param where  the database */
 tg_code tg_table_lacks_key(const char *table, const char *column, const char *where,
                            struct tg_error *err);

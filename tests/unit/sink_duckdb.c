@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #include "client/duckdb.h"
-#include "tests/unit/sink_contract.h"
+#include "tests/unit/sink_refusals.h"
 
+enum { TEXT_MAX = 4096 };
 static char directory[64], url[160], path[96];
 static const struct tg_duckdb_settings beside = { .memory_bytes = 512 << 20 };
 
@@ -56,7 +57,7 @@ static void exec(const char *sql)
 static tg_code take_text(void *ctx, const struct tg_duckdb_value *v, struct tg_error *err)
 {
     (void)err;
-    snprintf(ctx, 200, "%.*s", v[0].null ? 4 : (int)v[0].text.len,
+    snprintf(ctx, TEXT_MAX, "%.*s", v[0].null ? 4 : (int)v[0].text.len,
              v[0].null ? "NULL" : v[0].text.at);
     return TG_END;
 }
@@ -64,7 +65,7 @@ static tg_code take_text(void *ctx, const struct tg_duckdb_value *v, struct tg_e
 /* An expression over the table's only group, as text. */
 static void value_is(const char *expression, const char *want)
 {
-    char sql[300], got[200] = "";
+    char sql[300], got[TEXT_MAX] = "";
     struct tg_duckdb *db = NULL;
     struct tg_error err = { 0 };
 
@@ -74,6 +75,76 @@ static void value_is(const char *expression, const char *want)
         fail_msg("%s: %s", sql, err.message);
     tg_duckdb_close(db);
     assert_string_equal(got, want);
+}
+
+/* DuckDB adds no constraint to a table: it is made once more, with one. */
+static void make_again(const char *constraint)
+{
+    static const char text_sql[] =
+        "SELECT sql FROM duckdb_tables() WHERE table_name = 'messages'";
+    char made[TEXT_MAX] = "", sql[TEXT_MAX + 1000];
+    struct tg_duckdb *db = NULL;
+    struct tg_error err = { 0 };
+
+    if (tg_duckdb_open(path, &beside, &db, &err) != TG_OK ||
+        tg_duckdb_query(db, text_sql, NULL, 0, take_text, made, &err) != TG_OK)
+        fail_msg("%s", err.message);
+    tg_duckdb_close(db);
+    assert_non_null(strrchr(made, ')'));
+    *strrchr(made, ')') = 0;
+    snprintf(sql, sizeof sql, "ALTER TABLE messages RENAME TO before; %s, %s);"
+             " INSERT INTO messages FROM before; DROP TABLE before", made, constraint);
+    exec(sql);
+}
+
+static void refuse_rows(int64_t from, int64_t to)
+{
+    char check[100];
+
+    snprintf(check, sizeof check, "CHECK(id NOT BETWEEN %lld AND %lld)", (long long)from,
+             (long long)to);
+    make_again(check);
+}
+
+/* Also beside rows that replace others; which one it is depends on those before. */
+static void rows_that_are_refused_beside_others_that_are_there(void **state)
+{
+    struct contract_refused refused = { .n = 0 };
+    struct tg_commit last = { 0 };
+    struct contract c;
+
+    (void)state;
+    contract_start_refusing(&c, &refused);
+    make_again("CHECK(id NOT IN (1, 17, 18, 64))");
+    exec("INSERT INTO messages(chat_id, owner, id, text, job_commit)"
+         " VALUES(-1009, 0, 40, 'old', 0)");
+    assert_int_equal(contract_offer(&c, &last, 64), TG_OK);
+    assert_int_equal(refused.n, 4);
+    assert_true(refused.id[0] == 1 && refused.id[1] == 17 && refused.id[2] == 18 &&
+                refused.id[3] == 64);
+    value_is("count(*)", "60");
+    value_is("count(*) FILTER (text = 'old')", "0");
+    contract_end(&c);
+}
+
+/* A table with a unique index more takes no row in the place of another: that is told at once. */
+static void an_index_that_forbids_to_replace_is_told(void **state)
+{
+    struct contract_refused refused = { .n = 0 };
+    struct tg_commit last = { 0 };
+    struct contract c;
+
+    (void)state;
+    contract_start_refusing(&c, &refused);
+    make_again("UNIQUE(chat_id, id)");
+    assert_int_equal(contract_offer(&c, &last, 3), TG_OK);
+    exec("INSERT INTO messages(chat_id, owner, id, job_commit) VALUES(-1009, 0, 5, 0)");
+    contract_write(&c, CHAT, 4, 3);
+    last = test_commit(&last, CHAT, 6, 3);
+    assert_int_equal(c.sink.ops->commit(c.sink.self, &last, &c.err), TG_IO);
+    assert_true(c.err.hint[0] != 0);
+    assert_int_equal(refused.n, 0);
+    contract_end(&c);
 }
 
 static void fields_have_their_types(void **state)
@@ -275,6 +346,9 @@ int main(void)
 {
     const struct CMUnitTest test[] = {
         SINK_CONTRACT_TESTS,
+        SINK_CONTRACT_REFUSALS,
+        cmocka_unit_test(rows_that_are_refused_beside_others_that_are_there),
+        cmocka_unit_test(an_index_that_forbids_to_replace_is_told),
         cmocka_unit_test(fields_have_their_types),
         cmocka_unit_test(many_rows_come_back_as_they_were),
         cmocka_unit_test(a_row_that_is_there_is_replaced),
