@@ -12,11 +12,11 @@
 
 enum { RECORD_MAX = 1 << 20 };
 
-static bool keep_id(struct verify_chat *v, int64_t id)
+static bool keep_id(struct verify_chat *v, int64_t chat_id, int64_t id)
 {
     if (v->n_ids == v->cap_ids) {
         size_t cap = TG_MAX(2 * v->cap_ids, (size_t)1024);
-        int32_t *more = reallocarray(v->id, cap, sizeof *more);
+        int64_t *more = reallocarray(v->id, cap, sizeof *more);
 
         v->no_memory = !more;
         if (!more)
@@ -24,13 +24,13 @@ static bool keep_id(struct verify_chat *v, int64_t id)
         v->id = more;
         v->cap_ids = cap;
     }
-    v->id[v->n_ids++] = (int32_t)id;
+    v->id[v->n_ids++] = (int64_t)(chat_id == v->info.chat_id) << 32 | id;
     return true;
 }
 
 static int by_id(const void *a, const void *b)
 {
-    const int32_t *x = a, *y = b;
+    const int64_t *x = a, *y = b;
 
     return (*x > *y) - (*x < *y);
 }
@@ -51,8 +51,8 @@ static bool on_row(void *ctx, int64_t chat_id, int64_t id)
     struct verify_chat *v = ctx;
 
     v->info.rows++;
-    if (v->info.by_post)
-        return keep_id(v, id);
+    if (v->info.by_post || v->info.refused)
+        return keep_id(v, chat_id, id);
     if (chat_id == v->row_chat && id <= v->row_last)
         v->info.duplicates++;
     v->row_chat = chat_id;

@@ -22,7 +22,8 @@ struct verify_chat {
     struct tg_commit last;  /* the last commit that the destination tells of; seq 0: none */
     int64_t row_last;       /* id of the row read last, */
     int64_t row_chat;       /* and the chat it is of: a stitched group's rows are of two */
-    int32_t *id;            /* by_post: of all rows, which stand in the order of their posts */
+    int64_t *id;            /* of all rows, where these do not stand in order: comments stand by
+                               their posts, letters that were written again behind the rest */
     size_t n_ids, cap_ids;
     bool no_memory;
 };

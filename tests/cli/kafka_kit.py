@@ -34,6 +34,13 @@ class KafkaServer:
 
     stop = kill
 
+    def restart(self, **properties):
+        """With other properties; '_' stands for '.'. What is given stays."""
+        self.kill()
+        with (self.dir / "server.properties").open("a", encoding="ascii") as out:
+            out.writelines(f"{k.replace('_', '.')}={v}\n" for k, v in properties.items())
+        self.start()
+
     def kcat(self, *words, check=True):
         return subprocess.run(["kcat", "-b", f"127.0.0.1:{self.port}", *words], check=check,
                               capture_output=True, text=True, timeout=120)

@@ -772,6 +772,21 @@ class ToKafka(OfAServer, Contract, Case):
                 self.check_fails(done, code, *words)
                 self.assertNotIn("secret", done.err.replace(to, ""))
 
+    def test_letters_written_again_are_no_duplicates(self):
+        """They stand behind the rows that came after them."""
+        session, chat = self.session(), self.sim.chat("channel")
+        state = ["--state", f"sqlite:{self.dir}/state.db"]
+        self.server.restart(message_max_bytes=3960)
+        self.extract(str(chat["id"]), session=session)
+        kept = len(self.out.rows())
+        self.assertIn(kept, range(chat["messages"] // 2, chat["messages"]))
+        self.server.restart(message_max_bytes=1048588)
+        done = tgdata("dlq", "replay", *state)
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(sorted((r["chat_id"], r["id"]) for r in self.out.rows()),
+                         sorted(self.sim.truth([chat])))
+        self.proves(session)
+
     def test_a_chat_stands_in_order_in_one_partition(self):
         self.extract("--all", session=self.session())
         chats = {}
