@@ -24,9 +24,9 @@
  *
  * A stream keeps no cursor and cannot be read again: attach is NULL, and so are rollback, scan,
  * commits and read. Its commit gives away what was written; the checkpoint in the state store,
- * which follows it, is the cursor. Rows behind the checkpoint come again after a crash, and those
- * of a chat after its failed write or commit: what still waits in the sink for that commit may be
- * dropped then.
+ * which follows it, is the cursor. Rows behind the checkpoint come again after a crash, those of a
+ * chat after its failed write or commit, and when the chat was lost to another: what waits in the
+ * sink since before may be dropped then, and a commit of so many rows is of the newest.
  *
  * Threads: one thread for all calls of one open sink; calls may block
  */

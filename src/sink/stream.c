@@ -99,6 +99,21 @@ tg_code tg_stream_write(struct tg_stream *s, const struct tg_batch *batch, size_
     return code;
 }
 
+struct newest {
+    const struct tg_stream_sender *sender;
+    uint64_t before; /* rows that wait before those of the commit */
+};
+
+static tg_code put_newest(void *ctx, const struct tg_row *row, struct tg_error *err)
+{
+    struct newest *n = ctx;
+
+    if (n->before == 0)
+        return n->sender->put(n->sender->ctx, row, err);
+    n->before--;
+    return TG_OK;
+}
+
 static tg_code send_all(struct tg_stream *s, struct tg_staged *waiting,
                         const struct tg_commit *commit, const struct tg_stream_sender *sender,
                         struct tg_error *err)
@@ -107,10 +122,12 @@ static tg_code send_all(struct tg_stream *s, struct tg_staged *waiting,
 
     s->rows = commit->rows;
     for (int round = 0; code == TG_AGAIN && round < ROUNDS; round++) {
+        struct newest newest = { sender, waiting->n - commit->rows };
+
         s->refused = 0;
         code = sender->begin(sender->ctx, commit, err);
         if (code == TG_OK)
-            code = tg_staged_each(waiting, sender->put, sender->ctx, err);
+            code = tg_staged_each(waiting, put_newest, &newest, err);
         if (code == TG_OK)
             code = sender->finish(sender->ctx, err);
     }
@@ -124,11 +141,11 @@ tg_code tg_stream_commit(struct tg_stream *s, const struct tg_commit *commit,
     uint64_t n = chat ? chat->rows.n : 0;
     tg_code code = TG_OK;
 
-    if (n != commit->rows)
+    if (n < commit->rows)
         code = tg_fail(err, TG_INTERNAL, "commit %llu of chat %lld is of %llu rows, not %llu",
                        (unsigned long long)commit->seq, (long long)commit->cursor.chat_id,
                        (unsigned long long)commit->rows, (unsigned long long)n);
-    else if (n)
+    else if (commit->rows)
         code = send_all(s, &chat->rows, commit, sender, err);
     if (chat)
         forget(s, chat);

@@ -8,7 +8,9 @@
  *
  * Nothing but a commit sends, so that what one chat's commit did not get through with is no
  * business of another's. After a failure some of the rows may have arrived: they come again when
- * the chat is taken up at its checkpoint. At least once, with equal keys.
+ * the chat is taken up at its checkpoint. At least once, with equal keys. What was written before
+ * and never committed, of a chat that another took over, say, is not sent: a commit is of the
+ * newest rows.
  *
  * Threads: one at a time      Limits: 64 MiB of rows in memory, then temporary files
  */
@@ -45,7 +47,7 @@ struct tg_stream_sender {
 
 /**
  * sink.h's commit; without rows nothing is sent.
- * @return TG_INTERNAL if the rows are not as many as the commit says; what the sender says,
+ * @return TG_INTERNAL if fewer rows wait than the commit says; what the sender says,
  *         as a sink says it: TG_SINK may pass, TG_IO does not, with a code of neither kind as it is
  */
 tg_code tg_stream_commit(struct tg_stream *s, const struct tg_commit *commit,

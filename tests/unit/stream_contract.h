@@ -335,6 +335,22 @@ static void any_text_arrives(void **state)
     stream_end(&s);
 }
 
+/* Another has taken the chat over meanwhile and left it: the run is at its checkpoint again. */
+static void a_chat_that_was_lost_is_taken_up_again(void **state)
+{
+    struct stream s;
+
+    (void)state;
+    stream_start(&s);
+    stream_write(&s, CHAT, 1, 6);
+    stream_write(&s, CHAT, 1, 7);
+    stream_committed(&s, &s.last, CHAT, 7);
+    stream_write(&s, CHAT, 8, 3);
+    stream_committed(&s, &s.last, CHAT, 3);
+    assert_int_equal(stream_has(CHAT, 1, 10, true), 0);
+    stream_end(&s);
+}
+
 #define STREAM_CONTRACT_TESTS                                                                      \
     cmocka_unit_test(a_stream_remembers_nothing),                                                  \
         cmocka_unit_test(rows_come_with_their_commit_in_order),                                    \
@@ -343,6 +359,7 @@ static void any_text_arrives(void **state)
         cmocka_unit_test(a_batch_may_be_committed_in_pieces),                                      \
         cmocka_unit_test(chats_are_kept_apart),                                                    \
         cmocka_unit_test(what_was_not_committed_comes_again),                                      \
+        cmocka_unit_test(a_chat_that_was_lost_is_taken_up_again),                                  \
         cmocka_unit_test(nothing_is_lost_while_it_is_away), cmocka_unit_test(any_text_arrives)
 
 #endif
