@@ -493,7 +493,7 @@ class Faults:
 
     def run_it(self, place, *chats, to=None, state=None, env=None, user=None):
         words = self.extract_args(*chats, session=self.dir / "me.session", more=[
-            "--batch-size", 100, "--checkpoint-interval", 200, "--circuit-failures", 0])
+            "--batch-size", 100, "--checkpoint-interval", 200, "--destination-wait", 0])
         words[words.index("--to") + 1] = to or place.to
         words[words.index("--state") + 1] = state or place.state
         return tgdata(*words, env=place.env | (env or {}), user=user)
