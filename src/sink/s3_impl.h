@@ -89,8 +89,10 @@ tg_code tg_s3_told(tg_code code, struct tg_error *err);
 /** Lists a chat: slots and rows, by number. Done with tg_s3_listing_done, also after a failure. */
 tg_code tg_s3_list_chat(struct tg_parts *p, struct s3_listing *ret, struct tg_error *err);
 void tg_s3_listing_done(struct s3_listing *l);
-/** Finds a file of rows. @return NULL if it is not there */
-const struct s3_entry *tg_s3_find(const struct s3_listing *l, const char *name);
+/** Looks whether a part's rows are there, all of them. A list that is older than the part is made
+ *  anew. @return TG_CORRUPT */
+tg_code tg_s3_find_rows(struct tg_parts *p, struct s3_listing *l, const struct tg_manifest *m,
+                        struct tg_error *err);
 
 /** Reads a slot. A commit's manifest is checked: number, chat, job, format. @return TG_CORRUPT,
  *  TG_USAGE */

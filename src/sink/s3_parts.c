@@ -56,23 +56,15 @@ struct end {
     struct s3_slot last, live; /* slots n and n+1 */
 };
 
-static tg_code read_end(struct tg_parts *p, const struct s3_listing *l, struct end *ret,
+static tg_code read_end(struct tg_parts *p, struct s3_listing *l, struct end *ret,
                         struct tg_error *err)
 {
-    const struct s3_entry *rows;
     tg_code code = find_last(p, l->top, &ret->last, &ret->n, err);
 
     ret->live = (struct s3_slot){ .state = S3_NOTHING };
     if (code == TG_OK && ret->n < l->top)
         code = tg_s3_read_slot(p, ret->n + 1, &ret->live, err);
-    if (code != TG_OK || !ret->n)
-        return code;
-    rows = tg_s3_find(l, ret->last.m.file);
-    if (!rows)
-        return tg_parts_damaged(p, ret->last.m.file, "is missing", err);
-    if (rows->size != ret->last.m.bytes)
-        return tg_parts_damaged(p, rows->name, "has another size than its manifest tells", err);
-    return TG_OK;
+    return code == TG_OK && ret->n ? tg_s3_find_rows(p, l, &ret->last.m, err) : code;
 }
 
 /* The last commit: the newest part's, or a later one without rows. */
@@ -407,7 +399,6 @@ static tg_code walk(struct tg_parts *p, const struct tg_parts_reader *reader, tg
     for (uint64_t n = 1; n <= l.top && code == TG_OK; n++) {
         struct s3_slot slot;
         const struct tg_commit *now = &slot.m.commit;
-        const struct s3_entry *rows;
         char name[TG_PART_NAME];
 
         tg_part_name(name, n, ".json");
@@ -418,11 +409,9 @@ static tg_code walk(struct tg_parts *p, const struct tg_parts_reader *reader, tg
                                   now->rows_total != before.rows_total + now->rows))
             return tg_parts_damaged(p, name, "does not follow the part before it", err);
         if (slot.state == S3_COMMIT) {
-            rows = tg_s3_find(&l, slot.m.file);
-            if (!rows || rows->size != slot.m.bytes)
-                return tg_parts_damaged(p, slot.m.file, rows ? "has another size than its manifest "
-                                        "tells" : "is missing", err);
-            if (reader && (!reader->wanted || reader->wanted(reader->ctx, &slot.m)))
+            code = tg_s3_find_rows(p, &l, &slot.m, err);
+            if (code == TG_OK && reader &&
+                (!reader->wanted || reader->wanted(reader->ctx, &slot.m)))
                 code = read_rows(p, &slot.m, reader, err);
         }
         if (code == TG_OK && slot.has_manifest && seen && !seen(ctx, now))

@@ -125,13 +125,33 @@ void tg_s3_listing_done(struct s3_listing *l)
     l->at = NULL;
 }
 
-const struct s3_entry *tg_s3_find(const struct s3_listing *l, const char *name)
+static const struct s3_entry *find(const struct s3_listing *l, const char *name)
 {
     struct s3_entry wanted;
 
     return read_name(name, &wanted) && l->n
                ? bsearch(&wanted, l->at, l->n, sizeof *l->at, by_name)
                : NULL;
+}
+
+tg_code tg_s3_find_rows(struct tg_parts *p, struct s3_listing *l, const struct tg_manifest *m,
+                        struct tg_error *err)
+{
+    const struct s3_entry *rows = find(l, m->file);
+
+    if (!rows) { /* the part was committed after the list was made */
+        tg_code code;
+
+        tg_s3_listing_done(l);
+        code = tg_s3_list_chat(p, l, err);
+        if (code != TG_OK)
+            return code;
+        rows = find(l, m->file);
+    }
+    if (!rows || rows->size != m->bytes)
+        return tg_parts_damaged(p, m->file, rows ? "has another size than its manifest tells"
+                                                 : "is missing", err);
+    return TG_OK;
 }
 
 /* ---- slots ---- */

@@ -345,6 +345,42 @@ static void a_chat_goes_on_behind_a_rollback(void **state)
     contract_end(&c);
 }
 
+struct meanwhile {
+    struct contract *writer;
+    struct tg_commit *last;
+    int64_t rows;
+};
+
+static bool commit_once(void *ctx, int64_t chat_id, int64_t id)
+{
+    struct meanwhile *m = ctx;
+
+    (void)id;
+    if (m->rows++ == 0)
+        contract_commit(m->writer, chat_id, m->last, 2);
+    return true;
+}
+
+static void a_chat_is_read_while_it_is_written(void **state)
+{
+    struct tg_commit last = { 0 }, got;
+    struct tg_sink reader;
+    struct contract c;
+    struct meanwhile m = { &c, &last, 0 };
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_commit(&c, CHAT, &last, 3);
+    contract_reopen(&c);
+    contract_attach(&c, CHAT, &got); /* its claim is listed, what takes its place is not */
+    good(tg_sink_open(c.url, &c.env, &reader, &c.err), &c.err);
+    good(reader.ops->scan(reader.self, CHAT, commit_once, &m, &c.err), &c.err);
+    assert_int_equal(m.rows, 5);
+    tg_sink_close(&reader);
+    contract_end(&c);
+}
+
 static void another_format_is_refused(void **state)
 {
     struct tg_commit last = { 0 }, got;
@@ -429,6 +465,7 @@ int main(void)
         cmocka_unit_test(a_rollback_that_died),
         cmocka_unit_test(a_commit_that_comes_late_is_lost),
         cmocka_unit_test(a_chat_goes_on_behind_a_rollback),
+        cmocka_unit_test(a_chat_is_read_while_it_is_written),
         cmocka_unit_test(another_format_is_refused),
         cmocka_unit_test(csv_is_written_too),
         cmocka_unit_test(what_is_wrong_is_told),
