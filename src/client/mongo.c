@@ -71,6 +71,7 @@ static bool set_options(mongoc_uri_t *uri, const struct tg_mongo_options *o,
 {
     const char *password = getenv("MONGODB_PASSWORD");
     mongoc_write_concern_t *all = mongoc_write_concern_new();
+    mongoc_read_concern_t *durable = mongoc_read_concern_new();
     int32_t timeout_ms = (int32_t)TG_MIN(o->timeout_ms, INT32_MAX);
     bool good = mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
                                                timeout_ms) &&
@@ -92,6 +93,9 @@ static bool set_options(mongoc_uri_t *uri, const struct tg_mongo_options *o,
     mongoc_write_concern_set_journal(all, true);
     mongoc_uri_set_write_concern(uri, all);
     mongoc_write_concern_destroy(all);
+    mongoc_read_concern_set_level(durable, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
+    mongoc_uri_set_read_concern(uri, durable);
+    mongoc_read_concern_destroy(durable);
     return good;
 }
 

@@ -6,7 +6,8 @@
  *   { _id: "doc/checkpoint/job", m: "5f0c...", b: <bytes> }    m is new with each write
  *
  * Writes are acknowledged by a majority of a replica set, and are in its journals; reads ask the
- * primary. A write whose answer was lost, or that the library made again, may have been done.
+ * primary for what a majority has: a write whose answer was lost, and that is read back, stays. A
+ * write whose answer was lost, or that the library made again, may have been done.
  *
  *   code             when
  *   TG_UNSUPPORTED   this build has no MongoDB client
