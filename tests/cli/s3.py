@@ -24,21 +24,33 @@ class S3:
 import boto3, json, sys
 from concurrent.futures import ThreadPoolExecutor
 s3 = boto3.client("s3", endpoint_url=sys.argv[1])
+
+def keys(prefix):
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket="bucket", Prefix=prefix)
+    return [o["Key"] for page in pages for o in page.get("Contents", [])]
+
+def text(key):
+    try:
+        return s3.get_object(Bucket="bucket", Key=key)["Body"].read().decode()
+    except s3.exceptions.NoSuchKey:
+        return None
+
 for line in sys.stdin:
     what, *words = json.loads(line)
-    found = []
     if what == "make":
         try:
             s3.create_bucket(Bucket="bucket")
         except s3.exceptions.ClientError:  # it is there already
             pass
         s3.put_object(Bucket="bucket", Key="is-up", Body=b"1")
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket="bucket", Prefix=words[0]):
-        found += [o["Key"] for o in page.get("Contents", [])]
-    if what == "read":
+    found = keys(words[0])
+    while what == "read":
         with ThreadPoolExecutor(8) as pool:
-            found = dict(zip(found, pool.map(
-                lambda k: s3.get_object(Bucket="bucket", Key=k)["Body"].read().decode(), found)))
+            read = dict(zip(found, pool.map(text, found)))
+        before, found = found, keys(words[0])
+        if found == before and None not in read.values():  # nothing was written meanwhile
+            found = read
+            break
     print(json.dumps(found), flush=True)
 """
 
