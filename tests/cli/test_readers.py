@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """examples/readers on what each destination wrote: all give the answer that the rows do."""
 import csv
+import os
 import pathlib
 import subprocess
 import unittest
@@ -79,7 +80,8 @@ class Readers(Case):
     def test_spark(self):
         for name in ("ndjson", "csv", "parquet"):
             with self.subTest(destination=name):
-                self.answers([SPARK, EXAMPLES / "spark_read.py", self.write(name)])
+                self.answers([SPARK, EXAMPLES / "spark_read.py", self.write(name)],
+                             env={**os.environ, "SPARK_LOCAL_IP": "127.0.0.1"})
 
 
 if __name__ == "__main__":

@@ -81,7 +81,8 @@ class Topic(Case):
         cls.server = KafkaServer(cls.top / "kafka")
         cls.servers = f"127.0.0.1:{cls.server.port}"
         cls.spark_dir = cls.top / "spark"
-        cls.spark_env = {**os.environ, "PYSPARK_SUBMIT_ARGS": "--driver-memory 1g "
+        cls.spark_env = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1",
+                         "PYSPARK_SUBMIT_ARGS": "--driver-memory 1g "
                          f"--driver-class-path {duck.DEPS}/spark-kafka/* pyspark-shell"}
 
     @classmethod
