@@ -368,23 +368,26 @@ static void confirmed(struct tg_amqp *a, uint64_t n, bool all_up_to)
         a->safe[++a->confirmed % TG_AMQP_WINDOW] = false;
 }
 
-/* A message that no queue gets comes back: method, header, body. */
+/* A message that no queue gets comes back: method, header, body. The body is not read, as the
+ * connection ends. */
 static tg_code came_back(struct tg_amqp *a, const amqp_basic_return_t *r, struct tg_error *err)
 {
+    struct timeval timeout = time_of(a->timeout_ms);
     char key[128], exchange[80], reply[64], id[128] = "";
-    amqp_message_t message;
+    amqp_frame_t header;
 
     snprintf(key, sizeof key, "%.*s", (int)r->routing_key.len, (const char *)r->routing_key.bytes);
     snprintf(exchange, sizeof exchange, "%.*s", (int)r->exchange.len,
              (const char *)r->exchange.bytes);
     snprintf(reply, sizeof reply, "%.*s", (int)r->reply_text.len,
              (const char *)r->reply_text.bytes);
-    if (amqp_read_message(a->c, CHANNEL, &message, 0).reply_type == AMQP_RESPONSE_NORMAL) {
-        const amqp_bytes_t *name = &message.properties.message_id;
+    if (amqp_simple_wait_frame_noblock(a->c, &header, &timeout) == AMQP_STATUS_OK &&
+        header.frame_type == AMQP_FRAME_HEADER) {
+        const amqp_basic_properties_t *p = header.payload.properties.decoded;
 
-        if (message.properties._flags & AMQP_BASIC_MESSAGE_ID_FLAG)
-            snprintf(id, sizeof id, "%.*s", (int)name->len, (const char *)name->bytes);
-        amqp_destroy_message(&message);
+        if (p->_flags & AMQP_BASIC_MESSAGE_ID_FLAG)
+            snprintf(id, sizeof id, "%.*s", (int)p->message_id.len,
+                     (const char *)p->message_id.bytes);
     }
     tg_fail(err, TG_UNUSABLE, "RabbitMQ at %.80s gave message '%.80s' back: %s (exchange '%.60s', "
             "routing key '%.60s')", a->name, id, reply, exchange, key);
