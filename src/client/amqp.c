@@ -275,6 +275,7 @@ tg_code tg_amqp_connect(struct tg_amqp *a, struct tg_error *err)
     if (code == TG_OK) {
         a->pause_us = 0;
         a->published = a->confirmed = 0;
+        memset(a->safe, 0, sizeof a->safe); /* numbers begin again */
         a->epoch++;
         return TG_OK;
     }

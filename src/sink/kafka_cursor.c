@@ -120,8 +120,6 @@ bool tg_kafka_key_take(struct tg_str text, int64_t *ret_chat_id, int64_t *ret_id
 
         if (!end && i + 1 < TG_COUNT(part))
             return false;
-        if (!end)
-            end = memchr(text.at, '-', text.len);
         if (n >= sizeof number)
             return false;
         snprintf(number, sizeof number, "%.*s", (int)n, n ? text.at : "");
