@@ -46,6 +46,7 @@ at = pika.BlockingConnection(pika.URLParameters(sys.argv[1]))
 channel = at.channel()
 """
     made = 0
+    unwritten = 3  # seconds for which a queue that was made may be in the server's memory only
 
     def __init__(self, directory):
         self.tls_port = brokers.free_port()
@@ -100,6 +101,8 @@ for method, p, body in channel.consume(sys.argv[2], auto_ack=True) if left else 
 
 class Service:
     """A service over HTTP in a thread of the test; `take` says what becomes of a post."""
+
+    unwritten = 0
 
     def __init__(self, directory, tls=None):
         self.dir, self.tls = pathlib.Path(directory), tls

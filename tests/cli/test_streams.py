@@ -122,6 +122,7 @@ class Streams:
 
     def test_the_server_is_killed_again_and_again(self):
         session, draw, kills = self.session(), random.Random(SEED + 1), 0
+        time.sleep(self.server.unwritten)
         while kills < SERVER_KILLS:
             process = start(*self.words("--all", session=session), env=self.server.client_env,
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
