@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mongo.c - see mongo.h; the only file that includes libmongoc
+ *
+ * It is loaded when a store asks for it: it sets itself up as it is loaded, brings thirty libraries
+ * along, and says on standard error what it does not like about the machine.
  */
 #ifdef TG_HAVE_MONGODB
 
 #include "client/mongo.h"
 
+#include <dlfcn.h>
 #include <mongoc/mongoc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <threads.h>
 
 enum { PART_MAX = 256, DUPLICATE = 11000, AUTH_FAILED = 18, NOT_ALLOWED = 13 };
 
@@ -18,11 +23,66 @@ struct tg_mongo {
     char name[2 * PART_MAX + 16];
 };
 
-/* Each may be called again, by any thread. */
-static void begin(void)
+/* ---- the library ---- */
+
+#define FUNCTIONS(X)                                                                               \
+    X(client_destroy) X(client_get_collection) X(client_new_from_uri) X(client_set_error_api)      \
+    X(collection_delete_one) X(collection_destroy) X(collection_find_with_opts)                    \
+    X(collection_insert_one) X(collection_replace_one) X(cursor_destroy) X(cursor_error)           \
+    X(cursor_next) X(init) X(log_set_handler) X(read_concern_destroy) X(read_concern_new)          \
+    X(read_concern_set_level) X(uri_destroy) X(uri_new_with_error) X(uri_set_appname)              \
+    X(uri_set_auth_source) X(uri_set_option_as_bool) X(uri_set_option_as_int32)                    \
+    X(uri_set_option_as_utf8) X(uri_set_password) X(uri_set_read_concern) X(uri_set_username)      \
+    X(uri_set_write_concern) X(write_concern_destroy) X(write_concern_new)                         \
+    X(write_concern_set_journal) X(write_concern_set_wmajority)
+
+static struct {
+#define DECLARE(name) __typeof__(mongoc_##name) *name;
+    FUNCTIONS(DECLARE)
+#undef DECLARE
+} lib;
+
+static const struct function {
+    const char *name;
+    size_t offset;
+} function[] = {
+#define ROW(name) { "mongoc_" #name, offsetof(__typeof__(lib), name) },
+    FUNCTIONS(ROW)
+#undef ROW
+};
+
+static struct tg_error trouble; /* why it was not loaded; code OK: it was */
+
+static void load(void)
 {
-    mongoc_log_set_handler(NULL, NULL); /* what fails is told by who asked */
-    mongoc_init();
+    void *handle;
+
+    setenv("MONGOC_DISABLE_SHM", "1", 0); /* counters for others to look at, which are not wanted */
+    handle = dlopen("libmongoc-1.0.so.0", RTLD_NOW | RTLD_LOCAL);
+    for (size_t i = 0; handle && i < TG_COUNT(function); i++) {
+        void *found = dlsym(handle, function[i].name);
+
+        if (!found)
+            break;
+        memcpy((char *)&lib + function[i].offset, &found, sizeof found);
+        if (i + 1 == TG_COUNT(function)) {
+            lib.log_set_handler(NULL, NULL); /* what fails is told by who asked */
+            lib.init();
+            return;
+        }
+    }
+    tg_fail(&trouble, TG_UNSUPPORTED, "the library of MongoDB cannot be loaded: %.200s", dlerror());
+    tg_hint(&trouble, "install libmongoc-1.0-0 (Debian's name), or keep the state elsewhere");
+}
+
+static tg_code begin(struct tg_error *err)
+{
+    static once_flag once = ONCE_FLAG_INIT;
+
+    call_once(&once, load);
+    if (trouble.code != TG_OK)
+        *err = trouble;
+    return trouble.code;
 }
 
 /* ---- opening ---- */
@@ -63,39 +123,39 @@ static tg_code take_address(const char *text, struct address *ret, struct tg_err
 
 static bool set_text(mongoc_uri_t *uri, const char *option, const char *value)
 {
-    return !value || !*value || mongoc_uri_set_option_as_utf8(uri, option, value);
+    return !value || !*value || lib.uri_set_option_as_utf8(uri, option, value);
 }
 
 static bool set_options(mongoc_uri_t *uri, const struct tg_mongo_options *o,
                         const struct address *a)
 {
     const char *password = getenv("MONGODB_PASSWORD");
-    mongoc_write_concern_t *all = mongoc_write_concern_new();
-    mongoc_read_concern_t *durable = mongoc_read_concern_new();
+    mongoc_write_concern_t *all = lib.write_concern_new();
+    mongoc_read_concern_t *durable = lib.read_concern_new();
     int32_t timeout_ms = (int32_t)TG_MIN(o->timeout_ms, INT32_MAX);
-    bool good = mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
+    bool good = lib.uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
                                                timeout_ms) &&
-                mongoc_uri_set_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, timeout_ms) &&
-                mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, timeout_ms) &&
-                mongoc_uri_set_option_as_bool(uri, MONGOC_URI_SERVERSELECTIONTRYONCE, false) &&
+                lib.uri_set_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, timeout_ms) &&
+                lib.uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, timeout_ms) &&
+                lib.uri_set_option_as_bool(uri, MONGOC_URI_SERVERSELECTIONTRYONCE, false) &&
                 set_text(uri, MONGOC_URI_REPLICASET, o->replica_set) &&
-                mongoc_uri_set_appname(uri, "tgdata");
+                lib.uri_set_appname(uri, "tgdata");
 
     if (*a->user)
-        good &= mongoc_uri_set_username(uri, a->user) &&
-                mongoc_uri_set_password(uri, password ? password : "");
+        good &= lib.uri_set_username(uri, a->user) &&
+                lib.uri_set_password(uri, password ? password : "");
     if (o->auth_source && *o->auth_source)
-        good &= mongoc_uri_set_auth_source(uri, o->auth_source);
+        good &= lib.uri_set_auth_source(uri, o->auth_source);
     if (o->tls)
-        good &= mongoc_uri_set_option_as_bool(uri, MONGOC_URI_TLS, true) &&
+        good &= lib.uri_set_option_as_bool(uri, MONGOC_URI_TLS, true) &&
                 set_text(uri, MONGOC_URI_TLSCAFILE, o->ca_file);
-    mongoc_write_concern_set_wmajority(all, timeout_ms);
-    mongoc_write_concern_set_journal(all, true);
-    mongoc_uri_set_write_concern(uri, all);
-    mongoc_write_concern_destroy(all);
-    mongoc_read_concern_set_level(durable, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
-    mongoc_uri_set_read_concern(uri, durable);
-    mongoc_read_concern_destroy(durable);
+    lib.write_concern_set_wmajority(all, timeout_ms);
+    lib.write_concern_set_journal(all, true);
+    lib.uri_set_write_concern(uri, all);
+    lib.write_concern_destroy(all);
+    lib.read_concern_set_level(durable, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
+    lib.uri_set_read_concern(uri, durable);
+    lib.read_concern_destroy(durable);
     return good;
 }
 
@@ -108,27 +168,28 @@ tg_code tg_mongo_new(const struct tg_mongo_options *o, struct tg_mongo **ret, st
     char text[2 * PART_MAX + 16];
     tg_code code = take_address(o->address, &a, err);
 
+    if (code == TG_OK)
+        code = begin(err);
     if (code != TG_OK)
         return code;
-    begin();
     snprintf(text, sizeof text, "mongodb://%s/%s", a.hosts, a.database);
-    uri = mongoc_uri_new_with_error(text, &why);
+    uri = lib.uri_new_with_error(text, &why);
     m = calloc(1, sizeof *m);
     if (!uri || !m) {
-        mongoc_uri_destroy(uri);
+        lib.uri_destroy(uri);
         free(m);
         return bad_address("cannot be read", err);
     }
     snprintf(m->name, sizeof m->name, "%s", text);
     if (set_options(uri, o, &a))
-        m->client = mongoc_client_new_from_uri(uri);
-    mongoc_uri_destroy(uri);
+        m->client = lib.client_new_from_uri(uri);
+    lib.uri_destroy(uri);
     if (!m->client) {
         tg_mongo_free(m);
         return bad_address("has options that this build does not understand", err);
     }
-    mongoc_client_set_error_api(m->client, MONGOC_ERROR_API_VERSION_2);
-    m->items = mongoc_client_get_collection(m->client, a.database, o->collection);
+    lib.client_set_error_api(m->client, MONGOC_ERROR_API_VERSION_2);
+    m->items = lib.client_get_collection(m->client, a.database, o->collection);
     *ret = m;
     return TG_OK;
 }
@@ -137,8 +198,8 @@ void tg_mongo_free(struct tg_mongo *m)
 {
     if (!m)
         return;
-    mongoc_collection_destroy(m->items);
-    mongoc_client_destroy(m->client);
+    lib.collection_destroy(m->items);
+    lib.client_destroy(m->client);
     free(m);
 }
 
@@ -190,9 +251,9 @@ tg_code tg_mongo_get(struct tg_mongo *m, const char *name, struct tg_buf *ret,
     tg_code code = TG_OK;
 
     BSON_APPEND_UTF8(&filter, "_id", name);
-    cursor = mongoc_collection_find_with_opts(m->items, &filter, NULL, NULL);
+    cursor = lib.collection_find_with_opts(m->items, &filter, NULL, NULL);
     tg_buf_clear(ret);
-    if (mongoc_cursor_next(cursor, &doc)) {
+    if (lib.cursor_next(cursor, &doc)) {
         mark_of(doc, ret_mark);
         if (bson_iter_init_find(&at, doc, "b") && BSON_ITER_HOLDS_BINARY(&at))
             bson_iter_binary(&at, NULL, &len, &bytes);
@@ -200,9 +261,9 @@ tg_code tg_mongo_get(struct tg_mongo *m, const char *name, struct tg_buf *ret,
         if (ret->failed || !*ret_mark)
             code = tg_fail(err, TG_LIMIT, "%.100s: '%.160s' is no object", m->name, name);
     } else {
-        code = mongoc_cursor_error(cursor, &why) ? refused(m, &why, err) : TG_END;
+        code = lib.cursor_error(cursor, &why) ? refused(m, &why, err) : TG_END;
     }
-    mongoc_cursor_destroy(cursor);
+    lib.cursor_destroy(cursor);
     bson_destroy(&filter);
     return code;
 }
@@ -236,8 +297,8 @@ tg_code tg_mongo_put(struct tg_mongo *m, const char *name, const char *seen, con
         BSON_APPEND_UTF8(&filter, "m", seen);
     else
         BSON_APPEND_BOOL(&opts, "upsert", true);
-    good = fresh ? mongoc_collection_insert_one(m->items, &doc, NULL, &reply, &why)
-                 : mongoc_collection_replace_one(m->items, &filter, &doc, &opts, &reply, &why);
+    good = fresh ? lib.collection_insert_one(m->items, &doc, NULL, &reply, &why)
+                 : lib.collection_replace_one(m->items, &filter, &doc, &opts, &reply, &why);
     if (!good)
         code = fresh && why.code == DUPLICATE ? conflict(m, name, err) : refused(m, &why, err);
     else if (seen && !fresh && number_in(&reply, "matchedCount") != 1)
@@ -256,7 +317,7 @@ tg_code tg_mongo_drop(struct tg_mongo *m, const char *name, struct tg_error *err
     bool good;
 
     BSON_APPEND_UTF8(&filter, "_id", name);
-    good = mongoc_collection_delete_one(m->items, &filter, NULL, NULL, &why);
+    good = lib.collection_delete_one(m->items, &filter, NULL, NULL, &why);
     bson_destroy(&filter);
     return good ? TG_OK : refused(m, &why, err);
 }
@@ -284,17 +345,17 @@ tg_code tg_mongo_list(struct tg_mongo *m, const char *prefix, tg_mongo_seen seen
     BSON_APPEND_DOCUMENT_BEGIN(&opts, "projection", &fields);
     BSON_APPEND_INT32(&fields, "_id", 1);
     bson_append_document_end(&opts, &fields);
-    cursor = mongoc_collection_find_with_opts(m->items, &filter, &opts, NULL);
-    while (mongoc_cursor_next(cursor, &doc)) {
+    cursor = lib.collection_find_with_opts(m->items, &filter, &opts, NULL);
+    while (lib.cursor_next(cursor, &doc)) {
         bson_iter_t at;
 
         if (bson_iter_init_find(&at, doc, "_id") && BSON_ITER_HOLDS_UTF8(&at) &&
             !seen(ctx, bson_iter_utf8(&at, NULL)))
             break;
     }
-    if (mongoc_cursor_error(cursor, &why))
+    if (lib.cursor_error(cursor, &why))
         code = refused(m, &why, err);
-    mongoc_cursor_destroy(cursor);
+    lib.cursor_destroy(cursor);
     bson_destroy(&opts);
     bson_destroy(&filter);
     free(behind);
