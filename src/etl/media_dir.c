@@ -121,8 +121,61 @@ static tg_code read_index(struct tg_media_dir *d, struct tg_dir *dir, struct tg_
     return code;
 }
 
-/* The first number that no other process works under; those before it are read as well. */
-static tg_code open_own(struct tg_media_dir *d, struct tg_error *err)
+struct sweep {
+    const struct tg_fs *fs;
+    struct tg_dir *dir;
+    int64_t now_s;
+    char name[PART_NAME]; /* one that is old; "" none was found */
+};
+
+static bool ends(const char *name, const char *with)
+{
+    size_t n = strlen(name), m = strlen(with);
+
+    return n > m && strcmp(name + n - m, with) == 0;
+}
+
+static bool is_old(void *ctx, const char *name, bool is_dir, uint64_t size)
+{
+    struct sweep *s = ctx;
+    struct tg_error err;
+    int64_t written_s;
+
+    (void)size;
+    if (is_dir || strlen(name) >= sizeof s->name ||
+        (!ends(name, ".part") && !ends(name, ".sums")) ||
+        s->fs->written(s->fs, s->dir, name, &written_s, &err) != TG_OK ||
+        written_s > s->now_s - TG_MEDIA_OLD_S)
+        return true;
+    memcpy(s->name, name, strlen(name) + 1);
+    return false;
+}
+
+/* Removes what nobody has gone on with for long. A directory of another number is locked only if
+ * there is something: a process that starts now would take the next one. */
+static tg_code sweep(struct tg_media_dir *d, struct tg_dir *dir, int64_t now_s,
+                     struct tg_error *err)
+{
+    struct sweep s = { .fs = d->fs, .dir = dir, .now_s = now_s };
+    struct tg_lock *lock = NULL;
+    tg_code code = d->fs->list(d->fs, dir, is_old, &s, err);
+
+    if (code == TG_OK && s.name[0] && dir != d->own)
+        code = d->fs->lock(d->fs, dir, "lock", &lock, err);
+    if (code == TG_BUSY)
+        return TG_OK; /* somebody works there, and has looked */
+    while (code == TG_OK && s.name[0]) {
+        code = d->fs->unlink(d->fs, dir, s.name, err);
+        s.name[0] = 0;
+        if (code == TG_OK)
+            code = d->fs->list(d->fs, dir, is_old, &s, err);
+    }
+    d->fs->unlock(d->fs, lock);
+    return code;
+}
+
+/* The first number that no other process works under; the others are read as well. */
+static tg_code open_own(struct tg_media_dir *d, int64_t now_s, struct tg_error *err)
 {
     tg_code code = TG_OK;
 
@@ -147,6 +200,8 @@ static tg_code open_own(struct tg_media_dir *d, struct tg_error *err)
         }
         if (code == TG_OK)
             code = read_index(d, dir, err);
+        if (code == TG_OK)
+            code = sweep(d, dir, now_s, err);
         if (dir != d->own)
             d->fs->close_dir(d->fs, dir);
     }
@@ -158,8 +213,8 @@ static tg_code open_own(struct tg_media_dir *d, struct tg_error *err)
     return code == TG_OK ? d->fs->write(d->fs, d->log, "\n", 1, err) : code; /* ends a torn line */
 }
 
-tg_code tg_media_dir_open(const struct tg_fs *fs, const char *path, struct tg_media_dir **ret,
-                          struct tg_error *err)
+tg_code tg_media_dir_open(const struct tg_fs *fs, const char *path, int64_t now_s,
+                          struct tg_media_dir **ret, struct tg_error *err)
 {
     struct tg_media_dir *d = calloc(1, sizeof *d);
     tg_code code = TG_OK;
@@ -171,7 +226,7 @@ tg_code tg_media_dir_open(const struct tg_fs *fs, const char *path, struct tg_me
     if (!d->path)
         code = tg_fail(err, TG_NOMEM, "no memory for a media directory");
     if (code == TG_OK)
-        code = open_own(d, err);
+        code = open_own(d, now_s, err);
     if (code != TG_OK) {
         tg_media_dir_close(d);
         return code;

@@ -10,7 +10,8 @@
  * A file is written aside, synced, and renamed to its name; then its directory is synced: a name
  * that is there has all of its content. The index tells what need not be fetched again; a line that
  * is lost or torn costs one more download. What is half done goes on, even of a process that was
- * killed, behind the last part whose sum is right.
+ * killed, behind the last part whose sum is right. Who opens the directory removes what nobody has
+ * gone on with for TG_MEDIA_OLD_S, wherever no process works now.
  *
  * Threads: one at a time      Limits: 4M files remembered (72 bytes each), 16 processes
  */
@@ -30,12 +31,15 @@ struct tg_media_file {
     char ext[TG_MEDIA_EXT]; /* without the dot; "" none */
 };
 
+/** Half-done files that are older than that are removed. */
+#define TG_MEDIA_OLD_S (INT64_C(7) * 24 * 3600)
+
 struct tg_media_dir;
 struct tg_media_part;
 
-/** @return TG_OK; TG_IO; TG_BUSY: too many processes work there */
-tg_code tg_media_dir_open(const struct tg_fs *fs, const char *path, struct tg_media_dir **ret,
-                          struct tg_error *err);
+/** @param now_s  Unix time @return TG_OK; TG_IO; TG_BUSY: too many processes work there */
+tg_code tg_media_dir_open(const struct tg_fs *fs, const char *path, int64_t now_s,
+                          struct tg_media_dir **ret, struct tg_error *err);
 void tg_media_dir_close(struct tg_media_dir *d); /* NULL is nothing */
 
 /** Writes the name below DIR: "ab/abcdef....jpg". */

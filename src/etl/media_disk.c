@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "os/loop.h"
 #include "os/queue.h"
 
 enum { QUEUE_MAX = 4096 };
@@ -148,7 +149,9 @@ tg_code tg_media_disk_new(const char *path, void (*wake)(void *ctx), void *ctx,
     m->wake_ctx = ctx;
     m->orders = tg_queue_new(QUEUE_MAX, UINT64_MAX);
     m->answers = tg_queue_new(QUEUE_MAX, UINT64_MAX);
-    code = m->orders && m->answers ? tg_media_dir_open(&tg_fs_system, path, &m->dir, err)
+    code = m->orders && m->answers ? tg_media_dir_open(&tg_fs_system, path,
+                                                       tg_clock_unix_us() / TG_SECOND_US, &m->dir,
+                                                       err)
                                    : tg_fail(err, TG_NOMEM, "no memory to write files");
     if (code == TG_OK)
         code = tg_thread_start(&m->thread, "tg-media", disk_thread, m, err);

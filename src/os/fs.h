@@ -65,6 +65,9 @@ struct tg_fs {
                         struct tg_dir *to_dir, const char *to, struct tg_error *err);
     tg_code (*unlink)(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
                       struct tg_error *err); /* a missing file is TG_OK */
+    /** When a file was written last, in Unix seconds. @return TG_NOT_FOUND */
+    tg_code (*written)(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
+                       int64_t *ret_unix_s, struct tg_error *err);
 
     /** Takes a lock file of the directory, made if missing. @return TG_BUSY naming the holder */
     tg_code (*lock)(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
@@ -96,6 +99,9 @@ void tg_fs_memory_fail(struct tg_fs_memory *m, uint64_t nth, tg_code code, bool 
 /** Power failure: drops all unsynced bytes and directory changes; open handles become useless.
  *  `seed` decides which unsynced pieces happen to survive (0: none). */
 void tg_fs_memory_cut(struct tg_fs_memory *m, uint64_t seed);
+
+/** Files are written at that time from now on; at first it is 0. */
+void tg_fs_memory_clock(struct tg_fs_memory *m, int64_t unix_s);
 
 /** The record of mutating operations: "write a.tmp 10", "fsync a.tmp", "rename a.tmp a", ... */
 const char *tg_fs_memory_log(struct tg_fs_memory *m, size_t *ret_n_ops);

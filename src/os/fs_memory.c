@@ -45,6 +45,7 @@ struct tg_fs_memory {
     struct tg_mem_inode *inode;
     struct lock_handle *lock;
     uint64_t generation;
+    int64_t unix_s;
     uint64_t fail_in; /* 0: off; 1: the next operation */
     tg_code fail_code;
     bool fail_stays;
@@ -89,6 +90,11 @@ void tg_fs_memory_fail(struct tg_fs_memory *m, uint64_t nth, tg_code code, bool 
     m->fail_in = nth;
     m->fail_code = code;
     m->fail_stays = stays;
+}
+
+void tg_fs_memory_clock(struct tg_fs_memory *m, int64_t unix_s)
+{
+    m->unix_s = unix_s;
 }
 
 const char *tg_fs_memory_log(struct tg_fs_memory *m, size_t *ret_n_ops)
@@ -273,6 +279,7 @@ static struct tg_mem_inode *new_inode(struct tg_fs_memory *m)
         return NULL;
     tg_buf_init(&f->now, FILE_MAX);
     tg_buf_init(&f->durable, FILE_MAX);
+    f->written_s = m->unix_s;
     f->next = m->inode;
     m->inode = f;
     return f;
@@ -346,6 +353,7 @@ static tg_code mem_write(const struct tg_fs *fs, struct tg_file *file, const voi
     assert(h->writing);
     snprintf(what, sizeof what, "%s %zu", h->name, n);
     code = operation(memory_of(fs), "write", what, err);
+    h->inode->written_s = memory_of(fs)->unix_s;
     /* A write that fails may have got half-way. */
     tg_buf_add(&h->inode->now, bytes, code == TG_OK ? n : n / 2);
     if (h->inode->now.failed)
@@ -468,6 +476,20 @@ static tg_code mem_unlink(const struct tg_fs *fs, struct tg_dir *dir, const char
     return tg_mem_change(d, &c) ? TG_OK : no_memory(err);
 }
 
+static tg_code mem_written(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
+                           int64_t *ret_unix_s, struct tg_error *err)
+{
+    struct tg_mem_dir *d = live_dir(fs, dir);
+    const struct tg_mem_entry *e = d ? tg_mem_find(&d->now, name) : NULL;
+
+    if (!d)
+        return dead(name, err);
+    if (!e)
+        return tg_fail(err, TG_NOT_FOUND, "there is no file '%.64s'", name);
+    *ret_unix_s = e->inode->written_s;
+    return TG_OK;
+}
+
 static tg_code mem_lock(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
                         struct tg_lock **ret, struct tg_error *err)
 {
@@ -524,6 +546,7 @@ static const struct tg_fs memory_ops = {
     .rename_new = mem_rename_new,
     .move_new = mem_move_new,
     .unlink = mem_unlink,
+    .written = mem_written,
     .lock = mem_lock,
     .unlock = mem_unlock,
 };

@@ -17,6 +17,7 @@ enum { TG_MEM_NAME = 96 };
 struct tg_mem_inode {
     struct tg_mem_inode *next; /* all files ever made, freed at the end */
     struct tg_buf now, durable;
+    int64_t written_s;
     bool truncated; /* since the last sync: `durable` is no beginning of `now` */
 };
 

@@ -390,6 +390,19 @@ static tg_code sys_unlink(const struct tg_fs *fs, struct tg_dir *dir, const char
     return TG_OK;
 }
 
+static tg_code sys_written(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
+                           int64_t *ret_unix_s, struct tg_error *err)
+{
+    struct stat st;
+
+    (void)fs;
+    if (fstatat(dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? tg_fail(err, TG_NOT_FOUND, "there is no file '%.200s'", name)
+                               : fail_in(err, "look at", dir, name);
+    *ret_unix_s = st.st_mtime;
+    return TG_OK;
+}
+
 static tg_code sys_lock(const struct tg_fs *fs, struct tg_dir *dir, const char *name,
                         struct tg_lock **ret, struct tg_error *err)
 {
@@ -426,6 +439,7 @@ const struct tg_fs tg_fs_system = {
     .rename_new = sys_rename_new,
     .move_new = sys_move_new,
     .unlink = sys_unlink,
+    .written = sys_written,
     .lock = sys_lock,
     .unlock = sys_unlock,
 };

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/fs.h"
@@ -188,16 +189,33 @@ static void make_root(void)
     assert_non_null(mkdtemp(root));
 }
 
+static void use_times(const struct tg_fs *fs, const char *path)
+{
+    int64_t now_s = time(NULL), written_s;
+    struct tg_dir *dir;
+
+    assert_int_equal(fs->open_dir(fs, path, true, &dir, &err), TG_OK);
+    write_file(fs, dir, "one", "text", true);
+    assert_int_equal(fs->written(fs, dir, "one", &written_s, &err), TG_OK);
+    assert_in_range(written_s, now_s - 60, now_s + 60);
+    assert_int_equal(fs->unlink(fs, dir, "one", &err), TG_OK);
+    assert_int_equal(fs->written(fs, dir, "one", &written_s, &err), TG_NOT_FOUND);
+    fs->close_dir(fs, dir);
+}
+
 static void both_file_systems_do_the_same(void **state)
 {
     struct tg_fs_memory *m = tg_fs_memory_new();
     char path[100];
 
     (void)state;
+    tg_fs_memory_clock(m, time(NULL));
     use(tg_fs_memory_fs(m), "x");
+    use_times(tg_fs_memory_fs(m), "y");
     tg_fs_memory_free(m);
     make_root();
     use(&tg_fs_system, root);
+    use_times(&tg_fs_system, root);
     snprintf(path, sizeof path, "%s/a/b", root);
     assert_int_equal(rmdir(path), 0);
     snprintf(path, sizeof path, "%s/a", root);
