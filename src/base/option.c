@@ -107,9 +107,9 @@ static tg_code unknown(const struct tg_option *table, const char *name, struct t
     return err->code;
 }
 
-/* Writes a number as the user would: "64MiB", "30s". */
 static const char forever[] = "forever";
 
+/* Writes a number as the user would: "64MiB", "30s". */
 static void show(char out[32], const struct tg_option *row, int64_t v)
 {
     static const struct {
