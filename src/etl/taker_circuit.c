@@ -144,6 +144,15 @@ tg_code tg_taker_await_sink(struct tg_taker *t, struct tg_error *err)
     return code;
 }
 
+/* A stream says where it stands, and takes rows, without being asked: its commits alone tell. */
+static bool is_answer(const struct tg_taker *t, bool commit)
+{
+    for (size_t i = 0; !commit && i < tg_several_n(t->sink); i++)
+        if (!tg_sink_remembers(tg_several_part(t->sink, i)))
+            return false;
+    return true;
+}
+
 tg_code tg_taker_sink_did(struct tg_taker *t, tg_code code, bool commit,
                           const struct tg_error *err)
 {
@@ -151,7 +160,7 @@ tg_code tg_taker_sink_did(struct tg_taker *t, tg_code code, bool commit,
     enum tg_breaker_state before;
     bool passing;
 
-    t->wait.answered |= code == TG_OK || code == TG_END;
+    t->wait.answered |= (code == TG_OK || code == TG_END) && is_answer(t, commit);
     passing = code != TG_OK && tg_circuit_sink_passes(code);
     if (!tg_taker_is_guarded(t) || (!passing && !(commit && code == TG_OK)))
         return code;

@@ -162,10 +162,10 @@ class Streams:
             run.wait()
         self.check_none_lost(self.server.drain(), self.files())
 
-    def check_told(self, to, code, *words, env=None):
+    def check_told(self, to, code, *words, env=None, more=AT_ONCE):
         with self.subTest(to=to):
             done = tgdata(*self.words(str(self.sim.chat("channel")["id"]),
-                                      session=self.session(), to=to, more=AT_ONCE),
+                                      session=self.session(), to=to, more=more),
                           env=env or self.server.client_env)
             self.check_fails(done, code, *words)
             self.assertNotIn("hunter2", done.err)
@@ -186,7 +186,8 @@ class ToRabbit(Streams, Case):
         self.check_told(f"{address}?exchange=amq.topic", 7, "gave message '0:", "NO_ROUTE")
         self.check_told(f"{address}?password-file={self.dir}/none", 7, "none")
         self.check_told(self.to, 7, "ACCESS_REFUSED", env={"AMQP_PASSWORD": "hunter2"})
-        self.check_told("amqp://guest@127.0.0.1:1", 7, "127.0.0.1:1", "socket")
+        for more in ((), AT_ONCE, ["--to", f"sqlite:{self.dir}/beside.db"]):
+            self.check_told("amqp://guest@127.0.0.1:1", 7, "127.0.0.1:1", "socket", more=more)
 
     def test_a_password_in_a_file_and_keys_by_chat(self):
         session, chat = self.session(), self.sim.chat("channel")["id"]
@@ -295,7 +296,8 @@ class ToWebhook(Streams, Case):
         self.check_told(f"webhook:http://a:b@{at}/in/x", 2, "without user and password")
         self.check_told(self.to, 7, "answers 401: refused",
                         env={"TGDATA_WEBHOOK_SECRET": "hunter2"})
-        self.check_told("webhook:http://127.0.0.1:1/", 7, "127.0.0.1")
+        for more in ((), AT_ONCE):
+            self.check_told("webhook:http://127.0.0.1:1/", 7, "127.0.0.1", more=more)
         for status in (302, 404, 410):
             _, done = self.one(lambda *_, status=status: (status, {}), code=7)
             self.check_fails(done, 7, f"answers {status}")
