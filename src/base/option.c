@@ -362,10 +362,8 @@ tg_code tg_driver_split(char *url, const char *what, char **ret_target, char **r
     size_t n = strcspn(url, ":?/");
     char *query;
 
-    if (n == 0 || url[n] != ':') {
-        tg_fail(err, TG_USAGE, "'%.80s' names no %s", url, what);
-        return tg_hint(err, "write it as NAME:TARGET");
-    }
+    if (n == 0 || url[n] != ':')
+        return tg_fail(err, TG_USAGE, "'%.80s' names no %s", url, what);
     url[n] = 0;
     query = strchr(url + n + 1, '?');
     if (query)
@@ -375,11 +373,20 @@ tg_code tg_driver_split(char *url, const char *what, char **ret_target, char **r
     return TG_OK;
 }
 
-tg_code tg_driver_find(const struct tg_driver *(*at)(size_t i), const char *name, const char *what,
-                       size_t *ret, struct tg_error *err)
+/* The names that there are, behind a hint's first words. */
+static void hint_names(const struct tg_driver *(*at)(size_t i), const char *first,
+                       struct tg_error *err)
 {
     size_t len = 0;
 
+    for (size_t i = 0; at(i) && len < sizeof err->hint; i++)
+        len += (size_t)snprintf(err->hint + len, sizeof err->hint - len, "%s%s", i ? ", " : first,
+                                at(i)->name);
+}
+
+tg_code tg_driver_find(const struct tg_driver *(*at)(size_t i), const char *name, const char *what,
+                       size_t *ret, struct tg_error *err)
+{
     for (size_t i = 0; at(i); i++) {
         if (strcmp(at(i)->name, name) == 0) {
             *ret = i;
@@ -387,9 +394,7 @@ tg_code tg_driver_find(const struct tg_driver *(*at)(size_t i), const char *name
         }
     }
     tg_fail(err, TG_USAGE, "there is no %s '%.64s'", what, name);
-    for (size_t i = 0; at(i) && len < sizeof err->hint; i++)
-        len += (size_t)snprintf(err->hint + len, sizeof err->hint - len, "%s%s",
-                                i ? ", " : "there are: ", at(i)->name);
+    hint_names(at, "there are: ", err);
     return err->code;
 }
 
@@ -402,6 +407,8 @@ tg_code tg_driver_make(const struct tg_driver *(*at)(size_t i), const char *what
     tg_code code = made.url ? tg_driver_split(made.url, what, &made.target, &query, err)
                             : tg_fail(err, TG_NOMEM, "no memory for a %s", what);
 
+    if (code == TG_USAGE)
+        hint_names(at, "write it as NAME:TARGET; names are: ", err);
     if (code == TG_OK)
         code = tg_driver_find(at, made.url, what, &made.at, err);
     if (code == TG_OK) {

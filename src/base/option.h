@@ -88,7 +88,7 @@ tg_code tg_options_query(const struct tg_option *table, void *settings, char *qu
 /**
  * Splits a driver's URL "name:target?query" in place: ends the name and the target with NULs.
  * @param ret_query  NULL if there is none
- * @return TG_USAGE if there is no name
+ * @return TG_USAGE, without a hint, if there is no name
  */
 tg_code tg_driver_split(char *url, const char *what, char **ret_target, char **ret_query,
                         struct tg_error *err);
@@ -104,7 +104,7 @@ struct tg_driver {
 /**
  * Finds a driver by name.
  * @param at    gives the head number i of the table, NULL behind the last
- * @param what  the kind for the message: "sink"
+ * @param what  the kind for the message: "destination"
  * @return TG_USAGE, with the names there are, if none has that name
  */
 tg_code tg_driver_find(const struct tg_driver *(*at)(size_t i), const char *name, const char *what,

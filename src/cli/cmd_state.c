@@ -208,7 +208,8 @@ static tg_code run(struct cli *cli, struct tg_error *err)
             continue;
         if (cli->n_args == verb[i].n_args)
             return verb[i].run(cli, err);
-        tg_fail(err, TG_USAGE, "state %s takes %zu names", verb[i].name, verb[i].n_args - 1);
+        tg_fail(err, TG_USAGE, "state %s takes %zu name%s", verb[i].name, verb[i].n_args - 1,
+                verb[i].n_args == 2 ? "" : "s");
         return tg_hint(err, "tgdata state %s", verb[i].usage);
     }
     tg_fail(err, TG_USAGE, "state cannot '%.64s'", cli->arg[0]);

@@ -29,7 +29,7 @@ tg_code tg_sink_open(const char *url, const struct tg_sink_env *env, struct tg_s
 {
     struct tg_driver_made made;
     struct tg_sink opened;
-    tg_code code = tg_driver_make(head, "sink", url, &made, err);
+    tg_code code = tg_driver_make(head, "destination", url, &made, err);
 
     if (code != TG_OK)
         return code;

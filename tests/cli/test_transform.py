@@ -217,7 +217,7 @@ class Transform(kit.Case):
             (self.words(f"ndjson:{self.dir}/nothing", to), 3, "there are no rows in"),
             (self.words(f"sqlite:{self.dir}/nothing.db", to), 3, "there are no rows in"),
             (self.words("stdout:", to), 4, "cannot be read again"),
-            (self.words("floppy:a", to), 2, "there is no sink 'floppy'"),
+            (self.words("floppy:a", to), 2, "there is no destination 'floppy'"),
             (self.words(source, to, "fliter"), 2, "there is no stage 'fliter'"),
             (self.words(source, to, "filter?media"), 2, "media"),
             (self.words(source, to, more=["--chat", "@name"]), 2, "is no id of a chat"),
