@@ -25,9 +25,9 @@ static uint8_t next_byte(struct input *in)
 }
 
 /* Bytes as they should be. */
-static void honest(int64_t size, int64_t offset, struct tg_buf *out)
+static void honest(int64_t size, const struct tg_file_request *q, struct tg_buf *out)
 {
-    size_t n = (size_t)TG_MIN((int64_t)TG_PART_SIZE, size - offset);
+    size_t n = (size_t)TG_MIN((int64_t)q->limit, size - q->offset);
     void *zeroes = calloc(1, n + 1);
 
     tg_buf_u32(out, ID_UPLOAD_FILE);
@@ -41,8 +41,8 @@ static void honest(int64_t size, int64_t offset, struct tg_buf *out)
 static tg_code answer(struct tg_download *d, const struct tg_file_request *q,
                       struct tg_row_file *file, struct input *in, struct tg_error *err)
 {
-    static const char *const refusal[] = { "FILE_REFERENCE_EXPIRED", "FILE_TOKEN_INVALID", "",
-                                           "FILE_ID_INVALID" };
+    static const char *const refusal[] = { "FILE_REFERENCE_EXPIRED", "FILE_TOKEN_INVALID",
+                                           "LIMIT_INVALID", "FILE_ID_INVALID" };
     uint8_t how = next_byte(in);
     size_t n = (size_t)next_byte(in) << 3, left = (size_t)(in->end - in->at);
     struct tg_buf body;
@@ -59,7 +59,7 @@ static tg_code answer(struct tg_download *d, const struct tg_file_request *q,
     tg_download_write(d, q, &body);
     tg_buf_clear(&body);
     if (how & 2) {
-        honest(file->size, q->offset, &body);
+        honest(file->size, q, &body);
     } else {
         tg_buf_add(&body, in->at, n);
         in->at += n;
@@ -84,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     file.size = next_byte(&in) * 12;
     file.size += (int64_t)(next_byte(&in) & 3) * TG_PART_SIZE;
-    d = tg_download_new(&file, 0, 1 + (next_byte(&in) & 3));
+    d = tg_download_new(&file, 0, 1 + (next_byte(&in) & 3), TG_PART_SIZE);
     while (d && code == TG_OK && in.at < in.end) {
         void *bytes = tg_download_take(d, &len);
 

@@ -116,6 +116,10 @@ static bool term_apply(struct sim_faults *f, const struct term *t)
         return setting_number(t, 1, 3600000, &f->slow_ms);
     if (!strcmp(t->name, "takeout-delay"))
         return setting_number(t, 1, 86400, &f->takeout_delay_s);
+    if (!strcmp(t->name, "part-max"))
+        return setting_number(t, 1, INT32_MAX, &f->part_max);
+    if (!strcmp(t->name, "reference-life"))
+        return setting_number(t, 1, 86400, &f->reference_life_s);
     if (!strcmp(t->name, "only"))
         return only_add(f, t);
     if (!strcmp(t->name, "chat"))

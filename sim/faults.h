@@ -39,6 +39,8 @@
  *   clock=SECONDS          the server's clock is ahead by that much (negative: behind)
  *   slow-ms=MS             bound of `slow` (default 1500)
  *   takeout-delay=SECONDS  account.initTakeoutSession first answers TAKEOUT_INIT_DELAY_X
+ *   part-max=BYTES         upload.getFile refuses to give more at once: LIMIT_INVALID
+ *   reference-life=SECONDS file references end that long after their message was told
  *   unknown-message=ID     the message with that id gets a constructor that no schema has; repeat
  *   unknown-user=ID        the same for a user,
  *   unknown-chat=ID        for a group (bare id) or a channel (bare id),
@@ -125,6 +127,7 @@ struct sim_fault_rule {
 struct sim_faults {
     struct sim_fault_rule rule[SIM_FAULT_COUNT];
     int64_t clock_s, slow_ms, takeout_delay_s;
+    int64_t part_max, reference_life_s; /* 0: none */
     uint64_t n_left; /* random faults still allowed */
     uint64_t seed;
     int64_t unknown[SIM_UNKNOWN_COUNT][SIM_FAULT_LIST_MAX];

@@ -26,6 +26,11 @@ static int dc_of(int64_t file_id)
     return 1 + (int)(file_id >> 13 & 1);
 }
 
+static int64_t part_max(const struct sim_call *c)
+{
+    return c->core->faults.part_max ? TG_MIN(c->core->faults.part_max, (int64_t)BLOCK) : BLOCK;
+}
+
 bool sim_file_range_ok(struct sim_call *c, const struct tl_value *q)
 {
     int64_t offset = tl_get_long(q, TLN_offset, 0);
@@ -35,7 +40,7 @@ bool sim_file_range_ok(struct sim_call *c, const struct tl_value *q)
 
     if (offset < 0 || offset % unit)
         return sim_fail(c, "OFFSET_INVALID");
-    if (limit <= 0 || limit % unit || limit > BLOCK || (!precise && BLOCK % limit))
+    if (limit <= 0 || limit % unit || limit > part_max(c) || (!precise && BLOCK % limit))
         return sim_fail(c, "LIMIT_INVALID");
     if (offset / BLOCK != (offset + limit - 1) / BLOCK)
         return sim_fail(c, "LIMIT_INVALID");

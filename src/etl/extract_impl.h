@@ -97,6 +97,7 @@ struct extract_account {
     uint32_t n_parts; /* of files, on their way */
     uint32_t n_on[TGC_MEDIA_LINKS]; /* of them, by connection to their media DC */
     uint32_t n_gets;  /* files that are being fetched */
+    uint32_t part_limit; /* bytes that requests ask for since the server refused more; 0: all */
     enum { CDNS_UNKNOWN, CDNS_ASKED, CDNS_TOLD } cdns; /* and media DCs: where they are */
     uint32_t n_probes; /* that the pool awaits the end of; one call serves them all */
     int64_t probed_us; /* the last of them */

@@ -312,6 +312,7 @@ static void on_reply(void *ctx, const struct tgc_reply *reply)
         code = tg_download_answer(g->download, &call->request, tgc_schema(client_of(g)),
                                   reply->body, reply->len, reply->dc, &err);
     }
+    g->account->part_limit = tg_download_limit(g->download);
     if (code != TG_OK)
         failed(g, &err);
 }
@@ -449,8 +450,9 @@ static void pump(struct extract_media *m, struct media_get *g, uint32_t parts_ma
 static void begun(struct extract_run *r, struct media_get *g, int64_t done)
 {
     uint32_t parts = (uint32_t)TG_MIN(r->settings->media_parts, (int64_t)PARTS_OF_FILE);
+    uint32_t limit = g->account->part_limit ? g->account->part_limit : TG_PART_SIZE;
 
-    g->download = tg_download_new(file_of(g->held, g->at), done, parts);
+    g->download = tg_download_new(file_of(g->held, g->at), done, parts, limit);
     if (!g->download)
         no_memory_for(g);
 }

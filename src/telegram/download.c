@@ -6,8 +6,9 @@
  *
  *   WANTED --asked--> ASKED --bytes--> HERE --given out--> WANTED, for a later part
  *      ^                |                ^
- *      '- refused, -----'--CDN bytes--> UNPROVED (hashes are missing)
- *         redirected
+ *      |- refused, -----|--CDN bytes--> UNPROVED (hashes are missing)
+ *      |  redirected    |
+ *      '- not all of it-'
  */
 #include "telegram/download_impl.h"
 
@@ -42,18 +43,21 @@ static bool set_file(struct tg_download *d, const struct tg_row_file *file)
     return true;
 }
 
-struct tg_download *tg_download_new(const struct tg_row_file *file, int64_t done, uint32_t parts)
+struct tg_download *tg_download_new(const struct tg_row_file *file, int64_t done, uint32_t parts,
+                                    uint32_t limit)
 {
     struct tg_download *d = calloc(1, sizeof *d);
 
     assert(parts > 0 && parts <= TG_PARTS_MAX && done >= 0 && file->size >= 0);
     assert(done == file->size || done % TG_PART_SIZE == 0);
+    assert(limit >= TG_PART_LEAST && limit <= TG_PART_SIZE && (limit & (limit - 1)) == 0);
     if (!d || !set_file(d, file)) {
         free(d);
         return NULL;
     }
     d->size = file->size;
     d->parts = parts;
+    d->limit = limit;
     d->out = done;
     d->empty_asked = done > 0;
     return d;
@@ -71,6 +75,11 @@ void tg_download_free(struct tg_download *d)
     free(d->hash);
     free(d->reference);
     free(d);
+}
+
+uint32_t tg_download_limit(const struct tg_download *d)
+{
+    return d->limit;
 }
 
 uint32_t tg_download_lies(const struct tg_download *d)
@@ -106,9 +115,11 @@ void download_leave_cdn(struct tg_download *d)
     d->in_cdn = false;
     d->hashing = d->reuploading = d->reupload = false;
     d->n_hashes = 0;
-    for (size_t i = 0; i < TG_PARTS_MAX; i++) /* nobody says that these are right */
+    for (size_t i = 0; i < TG_PARTS_MAX; i++) { /* nobody says that these are right */
         if (d->slot[i].state == SLOT_UNPROVED)
             d->slot[i].state = SLOT_WANTED;
+        d->slot[i].filled = 0;
+    }
 }
 
 static tg_code ask(struct tg_download *d, struct tg_file_request *ret, enum tg_file_ask what,
@@ -117,6 +128,7 @@ static tg_code ask(struct tg_download *d, struct tg_file_request *ret, enum tg_f
     *ret = (struct tg_file_request){
         .ask = what,
         .offset = offset,
+        .limit = d->limit,
         .dc = what == TG_ASK_CDN_PART ? d->cdn.dc : d->file.dc,
         .generation = d->generation,
     };
@@ -159,7 +171,7 @@ tg_code tg_download_next(struct tg_download *d, struct tg_file_request *ret)
         if (slot->state != SLOT_WANTED)
             continue;
         slot->state = SLOT_ASKED;
-        return ask(d, ret, d->in_cdn ? TG_ASK_CDN_PART : TG_ASK_PART, at);
+        return ask(d, ret, d->in_cdn ? TG_ASK_CDN_PART : TG_ASK_PART, at + slot->filled);
     }
     if (d->size == 0 && !d->empty_asked) { /* that it is empty is the server's to say */
         d->empty_asked = true;
@@ -193,13 +205,13 @@ const char *tg_download_write(const struct tg_download *d, const struct tg_file_
         tg_buf_u32(out, d->no_cdn ? 0 : CDN_SUPPORTED);
         put_location(d, out);
         tg_buf_u64(out, (uint64_t)request->offset);
-        tg_buf_u32(out, TG_PART_SIZE);
+        tg_buf_u32(out, request->limit);
         return "upload.getFile";
     case TG_ASK_CDN_PART:
         tg_buf_u32(out, ID_GET_CDN_FILE);
         tl_put_bytes(out, d->token.data, d->token.len);
         tg_buf_u64(out, (uint64_t)request->offset);
-        tg_buf_u32(out, TG_PART_SIZE);
+        tg_buf_u32(out, request->limit);
         return "upload.getCdnFile";
     case TG_ASK_HASHES:
         tg_buf_u32(out, ID_GET_CDN_FILE_HASHES);
@@ -258,6 +270,11 @@ tg_code tg_download_refused(struct tg_download *d, const struct tg_file_request 
         d->stale |= !old;
         return TG_OK;
     }
+    if (begins(text, "LIMIT_INVALID") && request->limit > TG_PART_LEAST &&
+        (request->ask == TG_ASK_PART || request->ask == TG_ASK_CDN_PART)) {
+        d->limit = TG_MIN(d->limit, request->limit / 2);
+        return TG_OK;
+    }
     if (request->ask == TG_ASK_PART || request->ask == TG_ASK_REFERENCE)
         return err->code;
     if (old)
@@ -296,6 +313,7 @@ void *tg_download_take(struct tg_download *d, size_t *ret_len)
         return NULL;
     *ret_len = (size_t)download_part(d, d->out);
     slot->bytes = NULL;
+    slot->filled = 0;
     slot->state = SLOT_WANTED;
     d->out += (int64_t)*ret_len;
     d->refreshes = d->reuploads = 0; /* it goes on */

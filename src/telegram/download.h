@@ -10,7 +10,9 @@
  *                                     |  cdnFileReuploadNeeded: REUPLOAD, at the file's own DC
  *
  * Parts are of 1 MiB at offsets of whole MiB, which the server's rules always allow, several side
- * by side. A reference that has ended asks for REFERENCE: the message again, whose new one goes on.
+ * by side. A server that refuses requests for so much (LIMIT_INVALID) is asked for half of it, and
+ * so on: a part then takes several requests, one after the other.
+ * A reference that has ended asks for REFERENCE: the message again, whose new one goes on.
  * What a CDN delivers is worth nothing before the hashes of the file's own DC say so; one that lies
  * is not asked again, and the file comes from its DC.
  *
@@ -26,13 +28,14 @@
 #include "base/row.h"
 #include "tl/walk.h"
 
-enum { TG_PART_SIZE = 1 << 20, TG_PARTS_MAX = 16 };
+enum { TG_PART_SIZE = 1 << 20, TG_PART_LEAST = 4 << 10, TG_PARTS_MAX = 16 };
 
 enum tg_file_ask { TG_ASK_PART, TG_ASK_CDN_PART, TG_ASK_HASHES, TG_ASK_REUPLOAD, TG_ASK_REFERENCE };
 
 struct tg_file_request {
     enum tg_file_ask ask;
     int64_t offset;
+    uint32_t limit;      /* bytes asked for, of a part */
     int32_t dc;          /* to be asked */
     uint32_t generation; /* private */
 };
@@ -43,9 +46,12 @@ struct tg_download;
  * @param file   copied
  * @param done   bytes that are here already, from the start: whole parts, or all
  * @param parts  asked for at once at most, 1..TG_PARTS_MAX
+ * @param limit  bytes that a request asks for, TG_PART_LEAST..TG_PART_SIZE, doubling: what the
+ *               last download found, so that the next need not
  * @return NULL out of memory
  */
-struct tg_download *tg_download_new(const struct tg_row_file *file, int64_t done, uint32_t parts);
+struct tg_download *tg_download_new(const struct tg_row_file *file, int64_t done, uint32_t parts,
+                                    uint32_t limit);
 void tg_download_free(struct tg_download *d); /* NULL is nothing */
 
 /** What is to be asked next. @return TG_OK: send it, one of the next three follows; TG_AGAIN:
@@ -74,6 +80,8 @@ bool tg_download_ended(const struct tg_download *d);
 /** The next bytes in order: malloc'ed, the caller's from now on. @return NULL: not here yet */
 void *tg_download_take(struct tg_download *d, size_t *ret_len);
 
+/** What `limit` has become. */
+uint32_t tg_download_limit(const struct tg_download *d);
 /** What befell it: CDN parts that were not what they should be. */
 uint32_t tg_download_lies(const struct tg_download *d);
 /** @return the CDN that it comes from now; 0: none. It must be known before the next request. */

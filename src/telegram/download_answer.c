@@ -19,26 +19,37 @@ static tg_code senseless(struct tg_error *err)
 
 /* ---- bytes ---- */
 
-/* Keeps a part. @return TG_PROTOCOL if it is not as long as the file says */
-static tg_code keep(struct tg_download *d, int64_t offset, struct tg_str bytes,
-                    struct tg_error *err)
+/* Bytes that the request asked for and the file has. */
+static int64_t wanted(const struct tg_download *d, const struct tg_file_request *request)
 {
-    struct download_slot *slot = download_slot_of(d, offset);
-    int64_t want = download_part(d, offset);
+    return TG_MIN((int64_t)request->limit, d->size - request->offset);
+}
 
+/* Keeps what a request asked for: a part, or some of it. @return TG_PROTOCOL if it is not as long
+ * as the file says */
+static tg_code keep(struct tg_download *d, const struct tg_file_request *request,
+                    struct tg_str bytes, struct tg_error *err)
+{
+    struct download_slot *slot = download_slot_of(d, request->offset);
+    int64_t at = request->offset % TG_PART_SIZE, part = download_part(d, request->offset - at);
+    int64_t want = wanted(d, request);
+
+    slot->state = SLOT_WANTED;
+    if (at != slot->filled)
+        return TG_OK; /* what stood before it was dropped meanwhile */
     if (bytes.len != want)
         return tg_fail(err, TG_PROTOCOL, "the file is %s than its message tells: %lld bytes",
                        bytes.len < want ? "shorter" : "longer", (long long)d->size);
-    if (want == 0) {
-        slot->state = SLOT_WANTED;
+    if (want == 0)
         return TG_OK;
-    }
     if (!slot->bytes)
-        slot->bytes = malloc((size_t)want);
+        slot->bytes = malloc((size_t)part);
     if (!slot->bytes)
         return tg_fail(err, TG_NOMEM, "no memory for a part of a file");
-    memcpy(slot->bytes, bytes.at, (size_t)want);
-    slot->state = SLOT_HERE;
+    memcpy(slot->bytes + at, bytes.at, (size_t)want);
+    slot->filled += want;
+    if (slot->filled == part)
+        slot->state = SLOT_HERE;
     return TG_OK;
 }
 
@@ -205,14 +216,14 @@ static tg_code on_part(struct tg_download *d, const struct tg_file_request *requ
                        struct tg_error *err)
 {
     if (o->ctor->name == TLN_upload_file)
-        return keep(d, request->offset, tl_field_str(o, TLN_bytes), err);
+        return keep(d, request, tl_field_str(o, TLN_bytes), err);
     if (o->ctor->name != TLN_upload_fileCdnRedirect || d->size == 0)
         return senseless(err);
     download_slot_of(d, request->offset)->state = SLOT_WANTED;
     return redirected(d, schema, o, err);
 }
 
-static tg_code decrypt(const struct tg_download *d, int64_t offset, uint8_t *bytes,
+static tg_code decrypt(const struct tg_download *d, int64_t offset, uint8_t *bytes, int64_t n,
                        struct tg_error *err)
 {
     uint8_t iv[TG_AES_BLOCK];
@@ -221,7 +232,7 @@ static tg_code decrypt(const struct tg_download *d, int64_t offset, uint8_t *byt
     tg_aes_ctr_cdn_iv(iv, d->cdn.iv, (uint64_t)offset);
     if (!tg_aes_ctr_init(&ctr, d->cdn.key, iv))
         return tg_fail(err, TG_NOMEM, "no memory to decrypt a part of a file");
-    tg_aes_ctr_xor(&ctr, bytes, bytes, (size_t)download_part(d, offset));
+    tg_aes_ctr_xor(&ctr, bytes, bytes, (size_t)n);
     tg_aes_ctr_done(&ctr);
     return TG_OK;
 }
@@ -231,6 +242,7 @@ static tg_code on_cdn_part(struct tg_download *d, const struct tg_file_request *
 {
     struct download_slot *slot = download_slot_of(d, request->offset);
     struct tg_str bytes = tl_field_str(o, TLN_bytes);
+    int64_t before = slot->filled;
     tg_code code;
 
     slot->state = SLOT_WANTED;
@@ -245,16 +257,17 @@ static tg_code on_cdn_part(struct tg_download *d, const struct tg_file_request *
             d->reupload = true;
         return TG_OK;
     }
-    if (o->ctor->name != TLN_upload_cdnFile || bytes.len != download_part(d, request->offset)) {
+    if (o->ctor->name != TLN_upload_cdnFile || bytes.len != wanted(d, request)) {
         d->lies++;
         d->generation++;
         tg_download_no_cdn(d);
         return TG_OK;
     }
-    code = keep(d, request->offset, bytes, err);
-    if (code == TG_OK)
-        code = decrypt(d, request->offset, slot->bytes, err);
-    if (code != TG_OK)
+    code = keep(d, request, bytes, err);
+    if (code != TG_OK || slot->filled == before)
+        return code;
+    code = decrypt(d, request->offset, slot->bytes + before, bytes.len, err);
+    if (code != TG_OK || slot->state != SLOT_HERE)
         return code;
     slot->state = SLOT_UNPROVED;
     prove_all(d);

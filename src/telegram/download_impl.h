@@ -15,6 +15,7 @@ enum { DOWNLOAD_HASHES_MAX = 65536, DOWNLOAD_TOKEN_MAX = 4096 };
 struct download_slot {
     enum { SLOT_WANTED, SLOT_ASKED, SLOT_UNPROVED, SLOT_HERE } state;
     uint8_t *bytes; /* malloc'ed; TG_PART_SIZE of them, or what is left of the file */
+    int64_t filled; /* of them, before it is all HERE */
 };
 
 /* What the file's own DC says of a piece. */
@@ -28,7 +29,7 @@ struct tg_download {
     struct tg_row_file file; /* its reference is `reference` */
     char *reference;
     int64_t size;
-    uint32_t parts;
+    uint32_t parts, limit;
     int64_t out; /* bytes that were given out */
     struct download_slot slot[TG_PARTS_MAX];
     bool empty_asked;        /* of an empty file */

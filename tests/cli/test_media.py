@@ -167,6 +167,13 @@ class Trouble(MediaCase):
         self.assertGreater(stats["faults"]["cdn-token"], 3)
         self.assertEqual(done["media_missing"], 0)
 
+    def test_a_server_that_gives_little_at_once(self):
+        sim, done = self.run_through("part-max=262144")
+        self.check(sim.chats(sim.account()))
+        self.assertEqual(done["media_missing"], 0)
+        failed = sim.stats()["methods"]["upload.getFile"].get("errors", 0)
+        self.assertLess(failed, 60, "what was refused once is not asked for again")
+
     def test_floods(self):
         sim, done = self.run_through("flood=0.02,most=5,only=upload.getFile")
         self.check(sim.chats(sim.account()))

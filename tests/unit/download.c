@@ -29,6 +29,7 @@ struct server {
     enum lie lie;
     bool cdn;
     int64_t size;
+    uint32_t limit; /* it refuses requests for more; 0: any are fine */
     uint32_t n_asked[5], n_refused, n_uploads;
     const struct tl_schema *schema;
     struct tg_arena arena;
@@ -71,13 +72,14 @@ static struct tl_value *redirect(struct server *s, int64_t offset)
 }
 
 /* @return the length of what is delivered of a part */
-static size_t part_of(const struct server *s, int64_t offset, enum lie shorter, uint8_t *ret)
+static size_t part_of(const struct server *s, const struct tg_file_request *q, enum lie shorter,
+                      uint8_t *ret)
 {
-    size_t n = (size_t)TG_MAX(TG_MIN((int64_t)TG_PART_SIZE, s->size - offset), INT64_C(0));
+    size_t n = (size_t)TG_MAX(TG_MIN((int64_t)q->limit, s->size - q->offset), INT64_C(0));
 
     if (s->lie == shorter && n)
         n--;
-    memcpy(ret, content + offset, n);
+    memcpy(ret, content + q->offset, n);
     return n;
 }
 
@@ -85,7 +87,7 @@ static struct tl_value *file_bytes(struct server *s, const struct tg_file_reques
 {
     uint8_t *bytes = tg_arena_bytes(&s->arena, TG_PART_SIZE + 1);
     struct tl_value *v = tl_obj(&s->arena, s->lie == OTHER ? TLN_upload_cdnFile : TLN_upload_file);
-    size_t n = part_of(s, q->offset, SHORT, bytes);
+    size_t n = part_of(s, q, SHORT, bytes);
 
     if (s->lie == LONG)
         bytes[n++] = 0;
@@ -101,7 +103,7 @@ static struct tl_value *cdn_bytes(struct server *s, const struct tg_file_request
 {
     uint8_t *bytes = tg_arena_bytes(&s->arena, TG_PART_SIZE), start[TG_AES_BLOCK];
     struct tl_value *v = tl_obj(&s->arena, TLN_upload_cdnFile);
-    size_t n = part_of(s, q->offset, CDN_SHORT, bytes);
+    size_t n = part_of(s, q, CDN_SHORT, bytes);
     struct tg_aes_ctr ctr;
 
     tg_aes_ctr_cdn_iv(start, iv, (uint64_t)q->offset);
@@ -120,6 +122,10 @@ static struct tl_value *serve(struct server *s, const struct tg_file_request *q)
 
     s->n_asked[q->ask]++;
     s->refusal = "";
+    if (s->limit && q->limit > s->limit && q->ask <= TG_ASK_CDN_PART) {
+        s->refusal = "LIMIT_INVALID";
+        return NULL;
+    }
     switch (q->ask) {
     case TG_ASK_PART:
         if (s->lie == REFERENCE_EVER || (s->lie == REFERENCE && s->n_refused++ < 3))
@@ -191,7 +197,7 @@ static tg_code download(struct server *s, int64_t done, uint32_t seed)
 {
     const struct tg_row_file file = { .id = 7, .dc = 2, .size = s->size,
                                       .reference = TG_STR("reference"), .thumb = "y" };
-    struct tg_download *d = tg_download_new(&file, done, 4);
+    struct tg_download *d = tg_download_new(&file, done, 4, TG_PART_SIZE);
     struct tg_file_request flying[32];
     tg_code code = TG_OK;
     int64_t got = done;
@@ -242,40 +248,55 @@ static void whatever_the_server_does_the_bytes_are_right_or_refused(void **state
         bool cdn;
         int64_t size;
         tg_code want;
+        uint32_t limit;
     } row[] = {
-        { "a small file", HONEST, false, 1000, TG_END },
-        { "one of a part", HONEST, false, TG_PART_SIZE, TG_END },
-        { "one of several", HONEST, false, FILE_MAX - 5, TG_END },
-        { "an empty one", HONEST, false, 0, TG_END },
-        { "one that is shorter than told", SHORT, false, 3000000, TG_PROTOCOL },
-        { "one that is longer", LONG, false, 3000000, TG_PROTOCOL },
-        { "an empty one that is not", LONG, false, 0, TG_PROTOCOL },
-        { "an answer of another kind", OTHER, false, 1000, TG_PROTOCOL },
-        { "bytes that are no answer", JUNK, false, 1000, TG_PROTOCOL },
-        { "a file that is gone", NO_FILE, false, 1000, TG_BAD_REQUEST },
-        { "references that end", REFERENCE, false, 3000000, TG_END },
-        { "a reference that always has ended", REFERENCE_EVER, false, 3000000, TG_BAD_REQUEST },
-        { "a CDN", HONEST, true, FILE_MAX - 5, TG_END },
-        { "a CDN, without hashes at first", NO_HASHES, true, FILE_MAX - 5, TG_END },
-        { "a CDN that lacks the file", REUPLOAD, true, FILE_MAX - 5, TG_END },
-        { "a token that ends once", TOKEN_ONCE, true, FILE_MAX - 5, TG_END },
-        { "an empty file at a CDN", HONEST, true, 0, TG_PROTOCOL },
-        { "a key of the wrong length", BAD_KEY, true, 3000000, TG_PROTOCOL },
-        { "a hash of the wrong length", HASH_SHORT, true, 3000000, TG_PROTOCOL },
-        { "hashes that leave bytes out", HASH_GAP, true, 3000000, TG_PROTOCOL },
+        { "a small file", HONEST, false, 1000, TG_END, 0 },
+        { "one of a part", HONEST, false, TG_PART_SIZE, TG_END, 0 },
+        { "one of several", HONEST, false, FILE_MAX - 5, TG_END, 0 },
+        { "an empty one", HONEST, false, 0, TG_END, 0 },
+        { "one that is shorter than told", SHORT, false, 3000000, TG_PROTOCOL, 0 },
+        { "one that is longer", LONG, false, 3000000, TG_PROTOCOL, 0 },
+        { "an empty one that is not", LONG, false, 0, TG_PROTOCOL, 0 },
+        { "an answer of another kind", OTHER, false, 1000, TG_PROTOCOL, 0 },
+        { "bytes that are no answer", JUNK, false, 1000, TG_PROTOCOL, 0 },
+        { "a file that is gone", NO_FILE, false, 1000, TG_BAD_REQUEST, 0 },
+        { "references that end", REFERENCE, false, 3000000, TG_END, 0 },
+        { "a reference that always has ended", REFERENCE_EVER, false, 3000000, TG_BAD_REQUEST, 0 },
+        { "a CDN", HONEST, true, FILE_MAX - 5, TG_END, 0 },
+        { "a CDN, without hashes at first", NO_HASHES, true, FILE_MAX - 5, TG_END, 0 },
+        { "a CDN that lacks the file", REUPLOAD, true, FILE_MAX - 5, TG_END, 0 },
+        { "a token that ends once", TOKEN_ONCE, true, FILE_MAX - 5, TG_END, 0 },
+        { "requests for half a part", HONEST, false, FILE_MAX - 5, TG_END, 512 << 10 },
+        { "requests for little", HONEST, false, FILE_MAX - 5, TG_END, 32 << 10 },
+        { "requests for little, and references that end", REFERENCE, false, 3000000, TG_END,
+          256 << 10 },
+        { "a small file, and no request for more", HONEST, false, 1000, TG_END, TG_PART_LEAST },
+        { "a server that gives nothing", HONEST, false, 1000, TG_BAD_REQUEST, 1 },
+        { "one that is shorter than told, by half parts", SHORT, false, 3000000, TG_PROTOCOL,
+          512 << 10 },
+        { "a CDN, by half parts", HONEST, true, FILE_MAX - 5, TG_END, 512 << 10 },
+        { "a CDN that lacks the file, by half parts", REUPLOAD, true, FILE_MAX - 5, TG_END,
+          512 << 10 },
+        { "a CDN whose bytes are wrong, by half parts", BYTES_LIE, true, 3000000, TG_PROTOCOL,
+          512 << 10 },
+        { "an empty file at a CDN", HONEST, true, 0, TG_PROTOCOL, 0 },
+        { "a key of the wrong length", BAD_KEY, true, 3000000, TG_PROTOCOL, 0 },
+        { "a hash of the wrong length", HASH_SHORT, true, 3000000, TG_PROTOCOL, 0 },
+        { "hashes that leave bytes out", HASH_GAP, true, 3000000, TG_PROTOCOL, 0 },
         /* below, the file's own DC insists on the CDN, which the plan has given up */
-        { "a hash that is wrong", HASH_LIE, true, 3000000, TG_PROTOCOL },
-        { "bytes that are wrong", BYTES_LIE, true, 3000000, TG_PROTOCOL },
-        { "a CDN that gives too little", CDN_SHORT, true, 3000000, TG_PROTOCOL },
-        { "a token that always has ended", TOKEN_EVER, true, 3000000, TG_PROTOCOL },
-        { "a CDN that never has the file", REUPLOAD_EVER, true, 3000000, TG_PROTOCOL },
-        { "a CDN that gives junk", CDN_JUNK, true, 3000000, TG_PROTOCOL },
+        { "a hash that is wrong", HASH_LIE, true, 3000000, TG_PROTOCOL, 0 },
+        { "bytes that are wrong", BYTES_LIE, true, 3000000, TG_PROTOCOL, 0 },
+        { "a CDN that gives too little", CDN_SHORT, true, 3000000, TG_PROTOCOL, 0 },
+        { "a token that always has ended", TOKEN_EVER, true, 3000000, TG_PROTOCOL, 0 },
+        { "a CDN that never has the file", REUPLOAD_EVER, true, 3000000, TG_PROTOCOL, 0 },
+        { "a CDN that gives junk", CDN_JUNK, true, 3000000, TG_PROTOCOL, 0 },
     };
 
     (void)state;
     for (size_t i = 0; i < TG_COUNT(row); i++) {
         for (uint32_t seed = 0; seed < 8; seed++) {
-            struct server s = { .lie = row[i].lie, .cdn = row[i].cdn, .size = row[i].size };
+            struct server s = { .lie = row[i].lie, .cdn = row[i].cdn, .size = row[i].size,
+                                .limit = row[i].limit };
             tg_code code = download(&s, 0, seed);
 
             if (code != row[i].want)
@@ -303,7 +324,7 @@ static void a_cdn_that_lies_costs_nothing_but_time(void **state)
 {
     const struct tg_row_file file = { .id = 7, .dc = 2, .size = 2500000,
                                       .reference = TG_STR("reference") };
-    struct tg_download *d = tg_download_new(&file, 0, 2);
+    struct tg_download *d = tg_download_new(&file, 0, 2, TG_PART_SIZE);
     struct server s = { .cdn = true, .size = file.size, .lie = BYTES_LIE };
     struct tg_file_request q;
     int64_t got = 0;
