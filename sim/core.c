@@ -406,6 +406,8 @@ static void serve(struct sim_call *c, const struct sim_method *m, struct tl_read
         sim_fail_code(c, 400, "INPUT_REQUEST_TOO_SHORT");
         return;
     }
+    if (c->core->faults.reference_life_s)
+        sim_world_tell_time(c->core->world, c->now_s);
     sim_peers_clear(c->core->peers);
     reply = m->handler(c, request);
     if (c->error[0] || !sim_answer_pack(c, reply, ret))

@@ -19,13 +19,9 @@ static void set_str(struct tl_value *o, uint32_t field, const json_t *m, const c
 
 static void set_file(struct tl_value *o, const struct sim_media_at *at, int64_t file_id)
 {
-    uint8_t reference[13] = { 2 };
-
-    tg_put_le32(reference + 1, at->chat->pub.index);
-    tg_put_le64(reference + 5, (uint64_t)at->id);
     tl_set_long(o, TLN_id, file_id);
     tl_set_long(o, TLN_access_hash, sim_world_access_hash(at->w, at->viewer->user_id, file_id));
-    tl_set_copy(o, TLN_file_reference, reference, sizeof reference);
+    sim_set_reference(o, at);
     tl_set_int(o, TLN_date, (int32_t)at->date);
     tl_set_int(o, TLN_dc_id, 2);
 }

@@ -50,12 +50,14 @@ bool sim_file_range_ok(struct sim_call *c, const struct tl_value *q)
 static bool reference_ok(struct sim_call *c, const struct tl_value *location)
 {
     struct tg_str reference = tl_get_str(location, TLN_file_reference);
+    int64_t life_s = c->core->faults.reference_life_s;
 
     if (reference.len == 0)
         return sim_fail(c, "FILE_REFERENCE_EMPTY");
     if (reference.len != REFERENCE || reference.at[0] != 2)
         return sim_fail(c, "FILE_REFERENCE_INVALID");
-    if (sim_faults_hit(&c->core->faults, SIM_FAULT_FILE_REFERENCE))
+    if (sim_faults_hit(&c->core->faults, SIM_FAULT_FILE_REFERENCE) ||
+        (life_s && tg_le32((const uint8_t *)reference.at + 17) + life_s <= c->now_s))
         return sim_fail(c, "FILE_REFERENCE_EXPIRED");
     return true;
 }
@@ -67,7 +69,7 @@ static int64_t document_file(struct sim_call *c, const struct tl_value *location
     int64_t id = tl_get_long(location, TLN_id, 0);
     struct tg_str thumb = tl_get_str(location, TLN_thumb_size);
 
-    if (id <= 0 || sim_world_file_size(w, id) <= 0 ||
+    if (!sim_world_is_file(id) ||
         tl_get_long(location, TLN_access_hash, 0) !=
             sim_world_access_hash(w, c->me->user_id, id)) {
         sim_fail(c, "FILE_ID_INVALID");
@@ -96,7 +98,7 @@ static int64_t peer_photo_file(struct sim_call *c, const struct tl_value *locati
 
     if (!sim_target_peer(c, tl_get_obj(location, TLN_peer), &t))
         return 0;
-    if (id <= 0 || sim_world_file_size(c->core->world, id) <= 0) {
+    if (!sim_world_is_file(id)) {
         sim_fail(c, "PHOTO_ID_INVALID");
         return 0;
     }

@@ -248,6 +248,7 @@ static tg_code world_start(struct sim *sim, struct tg_error *err)
                                          .n_messages = (uint64_t)sim->set.messages,
                                          .holes_percent = (int)sim->set.holes,
                                          .file_max = sim->set.file_max,
+                                         .files_empty = (int)sim->set.files_empty,
                                          .import = sim->set.import,
                                          .discussions =
                                              (enum sim_discussions)sim->set.discussions };

@@ -31,6 +31,7 @@ struct sim_settings {
     int64_t holes;          /* percent, -1 default */
     int64_t discussions;    /* enum sim_discussions of world.h */
     int64_t file_max;       /* bytes */
+    int64_t files_empty;    /* percent of plain documents */
     int64_t cdn;            /* percent of files */
     int64_t latency_ms;
     struct tg_option_list flood; /* METHOD=RATE/BURST */

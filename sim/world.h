@@ -42,6 +42,7 @@ struct sim_world_options {
     const char *import;    /* result.json of Telegram Desktop, or NULL */
     enum sim_discussions discussions;
     int64_t file_max;      /* no file is larger; 0: 40 MiB */
+    int files_empty;       /* percent of plain documents that have no bytes */
 };
 
 enum sim_chat_kind {
@@ -187,6 +188,11 @@ struct tl_value *sim_world_dialog(const struct sim_world *w, const struct sim_ac
 struct tl_value *sim_world_user_full(const struct sim_world *w, const struct sim_account *viewer,
                                      int64_t user_id, struct tg_arena *arena);
 
+/** File references that are made from now on tell that Unix time; 0: none, as at first. */
+void sim_world_tell_time(struct sim_world *w, int64_t now_s);
+
+/** @return whether a file of the world may have that id */
+bool sim_world_is_file(int64_t file_id);
 /** Bytes of a media file of the world: a pure function of its id. Fills n bytes from offset. */
 int64_t sim_world_file_size(const struct sim_world *w, int64_t file_id);
 void sim_world_file_bytes(const struct sim_world *w, int64_t file_id, int64_t offset, void *out,

@@ -133,6 +133,7 @@ struct sim_world {
     uint32_t keep;    /* existing ids in a block of 1000 */
     struct sim_pattern *pattern; /* SIM_PATTERNS of them; NULL without holes */
     struct sim_import *import;
+    int64_t told_s; /* of references; 0 */
 };
 
 static inline const struct sim_chat_in *sim_in(const struct sim_world *w,
@@ -393,6 +394,8 @@ struct sim_media_at {
     struct tg_arena *arena;
 };
 
+/** What a client hands back to fetch the file: it names the message that the file came with. */
+void sim_set_reference(struct tl_value *o, const struct sim_media_at *at);
 struct tl_value *sim_media_value(const struct sim_media_at *at, enum sim_media media);
 struct tl_value *sim_photo_value(const struct sim_media_at *at, uint64_t key);
 struct tl_value *sim_peer_value(int64_t marked_id, struct tg_arena *arena);

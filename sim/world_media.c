@@ -60,15 +60,26 @@ int64_t sim_world_file_thumb(int64_t file_id, char letter)
     return 0;
 }
 
+bool sim_world_is_file(int64_t file_id)
+{
+    uint32_t kind = file_id & 0xff, thumb = file_id >> 8 & 0xf;
+
+    return file_id > 0 && (kind == SIM_FILE_SIZED || (kind > 0 && kind < TG_COUNT(file_rows) &&
+                                                      thumb < TG_COUNT(thumb_rows)));
+}
+
 int64_t sim_world_file_size(const struct sim_world *w, int64_t file_id)
 {
     uint32_t kind = file_id & 0xff, thumb = file_id >> 8 & 0xf;
     uint64_t whole = (uint64_t)file_id & ~UINT64_C(0xf00);
     uint64_t size, max = (uint64_t)w->options.file_max;
 
-    if (file_id > 0 && kind == SIM_FILE_SIZED)
+    if (!sim_world_is_file(file_id))
+        return 0;
+    if (kind == SIM_FILE_SIZED)
         return file_id >> 12 & ((INT64_C(1) << 33) - 1);
-    if (file_id <= 0 || kind == 0 || kind >= TG_COUNT(file_rows) || thumb >= TG_COUNT(thumb_rows))
+    if (kind == SIM_FILE_OTHER && !thumb &&
+        (int)(sim_hash(w->seed, whole ^ 11) % 100) < w->options.files_empty)
         return 0;
     size = file_rows[kind].least + sim_hash(w->seed, whole) % file_rows[kind].more;
     if (max && size > max)
@@ -131,14 +142,19 @@ void sim_set_stripped(struct tl_value *o, uint32_t field, uint64_t key, struct t
     tl_set_bytes(o, field, bytes, n);
 }
 
-/* What a client hands back to fetch the file: it names the message that the file came with. */
-static void set_reference(struct tl_value *o, const struct sim_media_at *at)
+void sim_world_tell_time(struct sim_world *w, int64_t now_s)
+{
+    w->told_s = now_s;
+}
+
+void sim_set_reference(struct tl_value *o, const struct sim_media_at *at)
 {
     uint8_t bytes[21] = { 2 };
 
     tg_put_le32(bytes + 1, at->chat ? at->chat->pub.index : 0);
     tg_put_le32(bytes + 5, (uint32_t)at->id);
     tg_put_le64(bytes + 9, sim_hash(at->w->seed ^ (uint64_t)at->viewer->user_id, (uint64_t)at->id));
+    tg_put_le32(bytes + 17, (uint32_t)at->w->told_s);
     tl_set_copy(o, TLN_file_reference, bytes, sizeof bytes);
 }
 
@@ -147,7 +163,7 @@ static void set_file(struct tl_value *o, const struct sim_media_at *at, int64_t 
     tl_set_long(o, TLN_id, file_id);
     tl_set_long(o, TLN_access_hash,
                 sim_world_access_hash(at->w, at->viewer->user_id, file_id));
-    set_reference(o, at);
+    sim_set_reference(o, at);
     tl_set_int(o, TLN_date, (int32_t)at->date);
     tl_set_int(o, TLN_dc_id, 1 + (int32_t)(file_id >> 13 & 1));
 }

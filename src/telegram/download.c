@@ -202,7 +202,7 @@ const char *tg_download_write(const struct tg_download *d, const struct tg_file_
     switch (request->ask) {
     case TG_ASK_PART:
         tg_buf_u32(out, ID_GET_FILE);
-        tg_buf_u32(out, d->no_cdn ? 0 : CDN_SUPPORTED);
+        tg_buf_u32(out, d->no_cdn || d->size == 0 ? 0 : CDN_SUPPORTED);
         put_location(d, out);
         tg_buf_u64(out, (uint64_t)request->offset);
         tg_buf_u32(out, request->limit);

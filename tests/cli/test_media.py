@@ -42,11 +42,11 @@ class MediaCase(kit.Case):
         return {str(p.relative_to(top)): hashlib.sha256(p.read_bytes()).hexdigest()
                 for p in top.glob("[0-9a-f][0-9a-f]/*")}
 
-    def check(self, chats, kinds=KINDS, size_max=1 << 40, missing=()):
+    def check(self, chats, kinds=KINDS, size_max=1 << 40, missing=(), sim=None):
         """Each row has its file, each file its content, and none is there that no row tells of."""
         there, told = self.files(), set()
         for row in kit.rows(self.dir / "out"):
-            truth = self.truth(row["chat_id"]).get(row["id"])
+            truth = self.truth(row["chat_id"], sim).get(row["id"])
             wanted = (truth and row.get("media_kind") in kinds
                       and truth[1] <= size_max and row["id"] not in missing)
             if not wanted:
@@ -152,6 +152,20 @@ class Trouble(MediaCase):
         self.assertGreater(stats["faults"]["file-reference"], 10)
         # login, then: home, the other DC, and two connections to the media DC of each
         self.assertEqual((stats["connections"], stats["duplicated"]), (7, 0))
+
+    def test_references_that_end_by_time(self):
+        sim, done = self.run_through("reference-life=1", sim_args=("--latency-ms", "40"))
+        self.check(sim.chats(sim.account()))
+        self.assertEqual(done["media_missing"], 0)
+        self.assertGreater(sim.stats()["methods"]["upload.getFile"]["errors"], 3)
+
+    def test_files_without_bytes(self):
+        sim, done = self.run_through("", sim_args=("--files-empty", "100", "--cdn", "50"))
+        chats = sim.chats(sim.account())
+        self.check(chats, sim=sim)
+        self.assertEqual(done["media_missing"], 0)
+        self.assertGreater(sum(size == 0 for c in chats for _, size, _ in
+                               self.truth(c["id"], sim).values()), 2)
 
     def test_network_and_server_trouble(self):
         sim, _ = self.run_through("drop=0.01,500=0.02,garbage=0.005,dup=0.02,only=upload.getFile")
