@@ -3,7 +3,8 @@
  * http.h - requests over HTTP or HTTPS, answered whole: for services that speak so
  *
  * Certificates and names are verified, redirections are not followed, and connections are kept for
- * the next call. Calls block for a bounded time, so they belong on a thread of their own.
+ * the next call. Calls block for a bounded time, so they belong on a thread of their own. Messages
+ * show of a URL its scheme, host and the beginning of its path: the rest may be secret.
  *
  *   code             when
  *   TG_UNSUPPORTED   this build has no HTTP library
