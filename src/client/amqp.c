@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * amqp.c - see amqp.h; the only file that includes librabbitmq
+ * amqp.c - see amqp.h
  *
  * One channel, with publisher confirms: the server acknowledges messages by number, in any order;
  * a ring of flags tells which of the last TG_AMQP_WINDOW it has. After any failure the connection
@@ -12,9 +12,8 @@
  */
 #ifdef TG_HAVE_RABBITMQ
 
-#include "client/amqp.h"
+#include "client/amqp_impl.h"
 
-#include <amqp.h>
 #include <amqp_ssl_socket.h>
 #include <amqp_tcp_socket.h>
 #include <assert.h>
@@ -28,40 +27,13 @@
 #include "crypto/ct.h"
 #include "os/loop.h"
 
-enum { CHANNEL = 1, FRAME_MAX = 131072, ARGS_MAX = 6 };
+enum { FRAME_MAX = 131072, ARGS_MAX = 6 };
 #define PAUSE_FIRST_US (100 * TG_MS_US)
 #define PAUSE_LAST_US (5 * TG_SECOND_US)
 #define WHO "user, password and virtual host must be those of the server"
 #define CA_FILE "/etc/ssl/certs/ca-certificates.crt"
 
-struct tg_amqp {
-    char *text;                      /* the URL, cut up by the library */
-    size_t text_len;
-    char *password;                  /* NULL: the URL's */
-    char *ca_file;
-    struct amqp_connection_info where;
-    char name[128];                  /* "host:port", for messages */
-    int64_t timeout_ms, heartbeat_s;
-    amqp_connection_state_t c;       /* NULL: not connected */
-    uint64_t epoch;
-    uint64_t published, confirmed;   /* of the connection; all up to `confirmed` are safe */
-    bool safe[TG_AMQP_WINDOW];       /* by number, of those behind */
-    uint64_t size_max;
-    int64_t pause_us, again_us;      /* the last pause; when the next try may be made */
-    struct tg_error why;
-};
-
-static amqp_bytes_t bytes_of(const char *text)
-{
-    return amqp_cstring_bytes(text);
-}
-
-static struct timeval time_of(int64_t ms)
-{
-    return (struct timeval){ ms / 1000, ms % 1000 * 1000 };
-}
-
-static void hang_up(struct tg_amqp *a)
+void rabbit_hang_up(struct tg_amqp *a)
 {
     if (a->c)
         amqp_destroy_connection(a->c); /* closes the socket; a goodbye could block */
@@ -71,7 +43,7 @@ static void hang_up(struct tg_amqp *a)
 /* ---- failures ---- */
 
 /* What the server said when it closed channel or connection. */
-static tg_code refused(struct tg_amqp *a, const amqp_rpc_reply_t *r, struct tg_error *err)
+tg_code rabbit_refused(struct tg_amqp *a, const amqp_rpc_reply_t *r, struct tg_error *err)
 {
     amqp_bytes_t text = { 0, NULL };
     const char *told;
@@ -108,27 +80,27 @@ static tg_code lost(struct tg_amqp *a, int status, struct tg_error *err)
 }
 
 /* The end of a call that has a reply: a failure closes the connection. */
-static tg_code check(struct tg_amqp *a, amqp_rpc_reply_t r, struct tg_error *err)
+tg_code rabbit_check(struct tg_amqp *a, amqp_rpc_reply_t r, struct tg_error *err)
 {
     tg_code code = TG_OK;
 
     if (r.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION)
-        code = refused(a, &r, err);
+        code = rabbit_refused(a, &r, err);
     else if (r.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION)
         code = lost(a, r.library_error, err);
     else if (r.reply_type != AMQP_RESPONSE_NORMAL)
         code = lost(a, AMQP_STATUS_UNEXPECTED_STATE, err);
     if (code != TG_OK)
-        hang_up(a);
+        rabbit_hang_up(a);
     return code;
 }
 
-static tg_code check_status(struct tg_amqp *a, int status, struct tg_error *err)
+tg_code rabbit_check_status(struct tg_amqp *a, int status, struct tg_error *err)
 {
     tg_code code = status == AMQP_STATUS_OK ? TG_OK : lost(a, status, err);
 
     if (code != TG_OK)
-        hang_up(a);
+        rabbit_hang_up(a);
     return code;
 }
 
@@ -179,7 +151,7 @@ void tg_amqp_free(struct tg_amqp *a)
 {
     if (!a)
         return;
-    hang_up(a);
+    rabbit_hang_up(a);
     forget(a->text, a->text_len);
     forget(a->password, a->password ? strlen(a->password) : 0);
     free(a->ca_file);
@@ -230,8 +202,8 @@ static tg_code open_socket(struct tg_amqp *a, struct tg_error *err)
         return tg_fail(err, TG_USAGE, "'%.200s' holds no certificates", a->ca_file);
     amqp_set_handshake_timeout(a->c, &timeout);
     amqp_set_rpc_timeout(a->c, &timeout);
-    code = check_status(a, amqp_socket_open_noblock(socket, a->where.host, a->where.port,
-                                                    &timeout), err);
+    code = rabbit_check_status(a, amqp_socket_open_noblock(socket, a->where.host, a->where.port,
+                                                           &timeout), err);
     if (code == TG_OK)
         bound_sending(a);
     return code;
@@ -239,9 +211,9 @@ static tg_code open_socket(struct tg_amqp *a, struct tg_error *err)
 
 static tg_code log_in(struct tg_amqp *a, struct tg_error *err)
 {
-    tg_code code = check(a, amqp_login(a->c, a->where.vhost, CHANNEL, FRAME_MAX,
-                                       (int)a->heartbeat_s, AMQP_SASL_METHOD_PLAIN, a->where.user,
-                                       a->where.password), err);
+    tg_code code = rabbit_check(a, amqp_login(a->c, a->where.vhost, CHANNEL, FRAME_MAX,
+                                              (int)a->heartbeat_s, AMQP_SASL_METHOD_PLAIN,
+                                              a->where.user, a->where.password), err);
 
     if (code == TG_NET && strstr(err->message, "connection closed")) { /* how it refuses a login */
         code = err->code = TG_UNUSABLE;
@@ -249,11 +221,11 @@ static tg_code log_in(struct tg_amqp *a, struct tg_error *err)
     }
     if (code == TG_OK) {
         amqp_channel_open(a->c, CHANNEL);
-        code = check(a, amqp_get_rpc_reply(a->c), err);
+        code = rabbit_check(a, amqp_get_rpc_reply(a->c), err);
     }
     if (code == TG_OK) {
         amqp_confirm_select(a->c, CHANNEL);
-        code = check(a, amqp_get_rpc_reply(a->c), err);
+        code = rabbit_check(a, amqp_get_rpc_reply(a->c), err);
     }
     return code;
 }
@@ -279,7 +251,7 @@ tg_code tg_amqp_connect(struct tg_amqp *a, struct tg_error *err)
         a->epoch++;
         return TG_OK;
     }
-    hang_up(a);
+    rabbit_hang_up(a);
     a->pause_us = a->pause_us ? TG_MIN(a->pause_us * 2, PAUSE_LAST_US) : PAUSE_FIRST_US;
     a->again_us = now + a->pause_us;
     a->why = *err;
@@ -330,7 +302,7 @@ tg_code tg_amqp_declare(struct tg_amqp *a, const struct tg_amqp_queue *queue, ui
         add_text(&args, "x-dead-letter-routing-key", queue->dead_to);
     }
     ok = amqp_queue_declare(a->c, CHANNEL, bytes_of(queue->name), 0, 1, 0, 0, args);
-    code = check(a, amqp_get_rpc_reply(a->c), err);
+    code = rabbit_check(a, amqp_get_rpc_reply(a->c), err);
     if (code == TG_OK && ret_ready)
         *ret_ready = ok ? ok->message_count : 0;
     if (a->c)
@@ -350,7 +322,7 @@ tg_code tg_amqp_check(struct tg_amqp *a, const char *exchange, const char *queue
                               amqp_empty_table);
     else
         amqp_queue_declare(a->c, CHANNEL, bytes_of(queue), 1, 0, 0, 0, amqp_empty_table);
-    code = check(a, amqp_get_rpc_reply(a->c), err);
+    code = rabbit_check(a, amqp_get_rpc_reply(a->c), err);
     if (a->c)
         amqp_maybe_release_buffers(a->c);
     return code;
@@ -413,7 +385,7 @@ static tg_code take_frame(struct tg_amqp *a, const amqp_frame_t *frame, struct t
         return came_back(a, m->decoded, err);
     case AMQP_CHANNEL_CLOSE_METHOD:
     case AMQP_CONNECTION_CLOSE_METHOD:
-        return refused(a, &(amqp_rpc_reply_t){ .reply = *m }, err);
+        return rabbit_refused(a, &(amqp_rpc_reply_t){ .reply = *m }, err);
     default:
         return TG_OK;
     }
@@ -433,7 +405,7 @@ tg_code tg_amqp_confirm(struct tg_amqp *a, uint64_t most, struct tg_error *err)
         amqp_frame_t frame;
 
         amqp_maybe_release_buffers(a->c);
-        code = check_status(a, amqp_simple_wait_frame_noblock(a->c, &frame, &timeout), err);
+        code = rabbit_check_status(a, amqp_simple_wait_frame_noblock(a->c, &frame, &timeout), err);
         if (code != TG_OK)
             return code;
         code = take_frame(a, &frame, err);
@@ -441,7 +413,7 @@ tg_code tg_amqp_confirm(struct tg_amqp *a, uint64_t most, struct tg_error *err)
             until_us = tg_clock_mono_us() + a->timeout_ms * TG_MS_US;
     }
     if (code != TG_OK)
-        hang_up(a);
+        rabbit_hang_up(a);
     return code;
 }
 
@@ -457,7 +429,7 @@ static tg_code sending_failed(struct tg_amqp *a, int status, struct tg_error *er
         code = take_frame(a, &frame, err);
     if (code == TG_OK)
         code = lost(a, status, err);
-    hang_up(a);
+    rabbit_hang_up(a);
     return code;
 }
 
@@ -498,78 +470,6 @@ tg_code tg_amqp_publish(struct tg_amqp *a, const struct tg_amqp_publication *p,
     return TG_OK;
 }
 
-/* ---- messages that are got ---- */
-
-static int64_t header(const amqp_table_t *headers, const char *name)
-{
-    for (int i = 0; i < headers->num_entries; i++) {
-        const amqp_table_entry_t *e = &headers->entries[i];
-
-        if (e->key.len != strlen(name) || memcmp(e->key.bytes, name, e->key.len) != 0)
-            continue;
-        switch (e->value.kind) {
-        case AMQP_FIELD_KIND_I64:
-            return e->value.value.i64;
-        case AMQP_FIELD_KIND_U64:
-            return (int64_t)TG_MIN(e->value.value.u64, (uint64_t)INT64_MAX);
-        case AMQP_FIELD_KIND_I32:
-            return e->value.value.i32;
-        case AMQP_FIELD_KIND_U32:
-            return e->value.value.u32;
-        default:
-            return 0;
-        }
-    }
-    return 0;
-}
-
-static uint32_t count_of(int64_t v)
-{
-    return (uint32_t)TG_MAX(TG_MIN(v, INT64_C(1000000)), INT64_C(0));
-}
-
-tg_code tg_amqp_get(struct tg_amqp *a, const char *queue, struct tg_amqp_message *ret,
-                    struct tg_error *err)
-{
-    amqp_message_t message;
-    amqp_rpc_reply_t r;
-    tg_code code = tg_amqp_connect(a, err);
-
-    if (code != TG_OK)
-        return code;
-    r = amqp_basic_get(a->c, CHANNEL, bytes_of(queue), 0);
-    code = check(a, r, err);
-    if (code != TG_OK)
-        return code;
-    if (r.reply.id == AMQP_BASIC_GET_EMPTY_METHOD) {
-        amqp_maybe_release_buffers(a->c);
-        return TG_AGAIN;
-    }
-    ret->epoch = a->epoch;
-    ret->tag = ((amqp_basic_get_ok_t *)r.reply.decoded)->delivery_tag;
-    code = check(a, amqp_read_message(a->c, CHANNEL, &message, 0), err);
-    if (code != TG_OK)
-        return code;
-    ret->attempts = ret->deliveries = 0;
-    if (message.properties._flags & AMQP_BASIC_HEADERS_FLAG) {
-        ret->attempts = count_of(header(&message.properties.headers, "attempts"));
-        ret->deliveries = count_of(header(&message.properties.headers, "x-delivery-count"));
-    }
-    ret->deliveries++;
-    tg_buf_clear(&ret->body);
-    tg_buf_add(&ret->body, message.body.bytes, message.body.len);
-    amqp_destroy_message(&message);
-    amqp_maybe_release_buffers(a->c);
-    return TG_OK;
-}
-
-tg_code tg_amqp_ack(struct tg_amqp *a, const struct tg_amqp_message *m, struct tg_error *err)
-{
-    if (!a->c || m->epoch != a->epoch)
-        return tg_fail(err, TG_CONFLICT, "the connection that got the message is gone");
-    return check_status(a, amqp_basic_ack(a->c, CHANNEL, m->tag, 0), err);
-}
-
 tg_code tg_amqp_tick(struct tg_amqp *a, struct tg_error *err)
 {
     struct timeval now = { 0, 0 };
@@ -584,7 +484,7 @@ tg_code tg_amqp_tick(struct tg_amqp *a, struct tg_error *err)
         return TG_OK;
     if (status == AMQP_STATUS_OK) /* an answer to no question: a goodbye */
         status = AMQP_STATUS_CONNECTION_CLOSED;
-    return check_status(a, status, err);
+    return rabbit_check_status(a, status, err);
 }
 
 #else

@@ -62,6 +62,15 @@ static void *lose_the_first(void *arg)
     return NULL;
 }
 
+/* basic.get-ok; the message should stand behind it */
+static const char got_one[] = "\1\0\1\0\0\0\24" "\0\74\0\107\0\0\0\0\0\0\0\1\0\0\1k\0\0\0\0\316";
+
+static void *keep_the_message(void *arg)
+{
+    serve(*(int *)arg, "the queue", got_one, sizeof got_one - 1, true);
+    return NULL;
+}
+
 struct silent {
     int fd;
     pthread_t thread;
@@ -135,6 +144,23 @@ static void what_one_connection_confirmed_is_nothing_to_the_next(void **state)
     end(&s);
 }
 
+static void a_message_that_does_not_come_is_given_up(void **state)
+{
+    struct tg_amqp_message m = { 0 };
+    struct tg_error err = { 0 };
+    struct silent s;
+    int64_t begun;
+
+    (void)state;
+    serve_by(&s, keep_the_message);
+    tg_buf_init(&m.body, 1024);
+    begun = tg_clock_mono_us();
+    assert_int_equal(tg_amqp_get(s.a, "the queue", &m, &err), TG_NET);
+    assert_true(tg_clock_mono_us() - begun < 3 * TG_SECOND_US);
+    tg_buf_done(&m.body);
+    end(&s);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -148,6 +174,7 @@ int main(void)
         STREAM_CONTRACT_TESTS,
         STREAM_CONTRACT_REFUSALS,
         cmocka_unit_test(a_server_that_falls_silent_is_given_up),
+        cmocka_unit_test(a_message_that_does_not_come_is_given_up),
         cmocka_unit_test(what_one_connection_confirmed_is_nothing_to_the_next),
     };
 
