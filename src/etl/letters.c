@@ -17,7 +17,8 @@ static const char gone_begin[] = "{\"gone\":";
 void tg_letters_init(struct tg_letters *l, const struct tg_store *store, const char *job,
                      int64_t (*unix_us)(void))
 {
-    *l = (struct tg_letters){ .store = store, .job = job, .unix_us = unix_us };
+    *l = (struct tg_letters){ .store = store, .job = job, .unix_us = unix_us,
+                              .since_us = unix_us() };
     pthread_mutex_init(&l->lock, NULL);
 }
 
@@ -213,7 +214,8 @@ static void write_letter(const struct tg_letter_box *box, const struct tg_row *r
 static tg_code keep(const struct tg_letter_box *box, const struct tg_row *row, const char *why,
                     struct tg_error *err)
 {
-    const struct tg_store *store = box->letters->store;
+    struct tg_letters *l = box->letters;
+    const struct tg_store *store = l->store;
     struct tg_doc before = { 0 };
     struct tg_buf document;
     struct tg_letter old;
@@ -223,25 +225,25 @@ static tg_code keep(const struct tg_letter_box *box, const struct tg_row *row, c
     name_letter(box, row, key);
     tg_buf_init(&document, TG_LETTER_MAX);
     code = store->ops->get(store->self, TG_LETTER_KIND, key, &before, &document, err);
-    if (code == TG_OK) { /* one that no replay has in hand is this very row */
+    if (code == TG_OK && before.at_us >= l->since_us) { /* this row, unless a replay has it */
         bool there = tg_letter_read(key, document.data, document.len, &old, err) == TG_OK &&
                      !old.replay_seq;
 
         tg_letter_done(&old);
-        tg_buf_clear(&document);
         if (there) {
             tg_buf_done(&document);
             return TG_OK;
         }
     }
     if (code == TG_OK || code == TG_END) {
+        tg_buf_clear(&document);
         write_letter(box, row, why, &document);
         if (document.failed)
             code = tg_fail(err, TG_LIMIT, "message %lld of chat %lld is too large to be kept as a "
                            "dead letter", (long long)row->id, (long long)row->chat_id);
         else
-            code = tg_letter_put(store, key, before.version, box->letters->unix_us(), &document,
-                                 err);
+            code = tg_letter_put(store, key, before.version, l->unix_us(), &document, err);
+        l->n += code == TG_OK;
     }
     tg_buf_done(&document);
     return code;
@@ -254,7 +256,6 @@ tg_code tg_letter_keep(void *ctx, const struct tg_row *row, const char *why, str
 
     pthread_mutex_lock(&box->letters->lock);
     code = keep(box, row, why, err);
-    box->letters->n += code == TG_OK;
     pthread_mutex_unlock(&box->letters->lock);
     return code;
 }

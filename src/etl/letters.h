@@ -34,9 +34,10 @@ struct tg_letters {
     const char *job;
     int64_t (*unix_us)(void);
 
+    int64_t since_us;   /* when the run began: a letter since then is its own, and counted */
     int64_t chat_id; /* job's chat that is written now: set by whoever calls the sinks */
     pthread_mutex_t lock; /* of what follows, and of the store while sinks write */
-    uint64_t n;           /* kept so far */
+    uint64_t n;           /* kept so far, each once however often its commit was tried again */
 };
 
 /** Those of one destination: the ctx of its struct tg_sink_env. */
@@ -50,7 +51,8 @@ void tg_letters_init(struct tg_letters *l, const struct tg_store *store, const c
                      int64_t (*unix_us)(void));
 void tg_letters_done(struct tg_letters *l);
 
-/** For struct tg_sink_env, refuse and its ctx; a letter that is there already stays as it is. */
+/** For struct tg_sink_env, refuse and its ctx. A letter that this run has kept already stays as it
+ *  is; one of a run before is written anew. */
 tg_code tg_letter_keep(void *box, const struct tg_row *row, const char *why,
                        struct tg_error *err);
 
