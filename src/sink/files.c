@@ -73,6 +73,20 @@ static tg_code flush(struct tg_files *s, struct tg_error *err)
     return code;
 }
 
+/* Another chat's rows are to be buffered. That these are lost is told when their own chat is
+ * written or committed next. */
+static void flush_other(struct tg_files *s)
+{
+    struct tg_file_chat *chat = find_chat(s, s->owner->chat_id);
+    struct tg_error why;
+
+    if (flush(s, &why) == TG_OK)
+        return;
+    chat->late = malloc(sizeof why); /* without memory it is told that the chat was not taken up */
+    if (chat->late)
+        *chat->late = why;
+}
+
 /* Appends an empty slot for a chat. */
 static tg_code add_chat(struct tg_files *s, struct tg_file_chat **ret, struct tg_error *err)
 {
@@ -109,6 +123,8 @@ static tg_code take_chat(struct tg_files *s, int64_t chat_id, struct tg_parts **
     if (chat) {
         forget(s, &chat->parts);
         tg_staged_clear(&chat->rows);
+        free(chat->late);
+        chat->late = NULL;
         *ret = &chat->parts;
         return TG_OK;
     }
@@ -129,8 +145,12 @@ tg_code tg_files_attach(void *self, int64_t chat_id, const struct tg_fence *fenc
     return code == TG_OK ? tg_parts_attach(chat, fence, ret, err) : code;
 }
 
-static tg_code not_taken(int64_t chat_id, struct tg_error *err)
+static tg_code not_taken(const struct tg_file_chat *chat, int64_t chat_id, struct tg_error *err)
 {
+    if (chat && chat->late) {
+        *err = *chat->late;
+        return err->code;
+    }
     return tg_fail(err, TG_INTERNAL, "chat %lld was not taken up", (long long)chat_id);
 }
 
@@ -160,12 +180,8 @@ static tg_code stage(struct tg_file_chat *chat, const struct tg_batch *batch, si
 static tg_code put_records(struct tg_files *s, struct tg_parts *chat, const struct tg_batch *batch,
                            size_t from, size_t n, struct tg_error *err)
 {
-    tg_code code = TG_OK;
-
     if (s->owner && s->owner != chat)
-        code = flush(s, err);
-    if (code != TG_OK)
-        return code;
+        flush_other(s);
     s->owner = chat;
     for (size_t i = from; i < from + n; i++) {
         look_ahead(batch, i);
@@ -181,9 +197,8 @@ static tg_code put_records(struct tg_files *s, struct tg_parts *chat, const stru
             return err->code;
         }
         if (s->buffer.len >= FLUSH_AT) {
-            code = flush(s, err);
-            if (code != TG_OK)
-                return code;
+            if (flush(s, err) != TG_OK)
+                return err->code;
             s->owner = chat;
         }
     }
@@ -198,7 +213,7 @@ tg_code tg_files_write(void *self, const struct tg_batch *batch, size_t from, si
 
     assert(from <= batch->n && n <= batch->n - from);
     if (!chat || !chat->parts.attached)
-        return not_taken(batch->cursor.chat_id, err);
+        return not_taken(chat, batch->cursor.chat_id, err);
     return s->format->put_part ? stage(chat, batch, from, n, err)
                                : put_records(s, &chat->parts, batch, from, n, err);
 }
@@ -210,7 +225,7 @@ tg_code tg_files_commit(void *self, const struct tg_commit *commit, struct tg_er
     tg_code code = TG_OK;
 
     if (!chat || !chat->parts.attached)
-        return not_taken(commit->cursor.chat_id, err);
+        return not_taken(chat, commit->cursor.chat_id, err);
     if (chat->rows.n) {
         code = s->format->put_part(s, &chat->parts, &chat->rows, err);
         s->bytes += chat->parts.bytes;
@@ -550,6 +565,7 @@ void tg_files_close(void *self)
     for (size_t i = 0; i < s->n_chats; i++) {
         tg_parts_done(&s->chat[i]->parts);
         tg_staged_done(&s->chat[i]->rows);
+        free(s->chat[i]->late);
         free(s->chat[i]);
     }
     free(s->chat);

@@ -81,6 +81,7 @@ struct tg_files_place {
 struct tg_file_chat {
     struct tg_parts parts;
     struct tg_staged rows; /* that wait for their part */
+    struct tg_error *late; /* why rows were lost while another chat was written; NULL */
 };
 
 /** The instance; a driver's own settings stand behind it. */

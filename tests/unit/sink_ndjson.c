@@ -292,6 +292,39 @@ static void a_full_disk_is_waited_out(void **state)
     contract_end(&c);
 }
 
+static void a_chat_whose_rows_were_lost_is_told_so_and_no_other(void **state)
+{
+    struct tg_commit last = { 0 }, other = { 0 }, next, got;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_attach(&c, OTHER_CHAT, &got);
+    contract_commit(&c, CHAT, &last, 2);
+    for (int step = 0; step < 2; step++) {
+        contract_write(&c, CHAT, 3, 4);
+        tg_fs_memory_fail(memory, 1, TG_FULL, true);
+        contract_write(&c, OTHER_CHAT, (int64_t)other.rows_total + 1, 3); /* CHAT's are lost */
+        tg_fs_memory_fail(memory, 0, TG_FULL, false);
+        next = test_commit(&last, CHAT, 6, 4);
+        if (step) {
+            test_rows(c.batch, CHAT, 7, 1);
+            assert_int_equal(c.sink.ops->write(c.sink.self, c.batch, 0, 1, &c.err), TG_FULL);
+        }
+        assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_FULL);
+        next = test_commit(&other, OTHER_CHAT, (int64_t)other.rows_total + 3, 3);
+        assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_OK);
+        other = next;
+        assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
+        assert_true(test_same_commit(&got, &last));
+    }
+    contract_commit(&c, CHAT, &last, 4);
+    contract_scan(&c, CHAT, 6);
+    contract_scan(&c, OTHER_CHAT, 6);
+    contract_end(&c);
+}
+
 static void large_rows_pass_the_buffer(void **state)
 {
     enum { LARGE = 700 * 1024 };
@@ -355,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_stranger_is_not_replaced),
         cmocka_unit_test(a_rollback_under_way_is_waited_for),
         cmocka_unit_test(a_full_disk_is_waited_out),
+        cmocka_unit_test(a_chat_whose_rows_were_lost_is_told_so_and_no_other),
         cmocka_unit_test(large_rows_pass_the_buffer),
         cmocka_unit_test(urls_are_checked),
     };
