@@ -265,10 +265,15 @@ void tg_row_json(const struct tg_row *row, struct tg_buf *out)
 void tg_row_key(const struct tg_row *row, struct tg_buf *out)
 {
     const int64_t part[] = { row->owner, row->chat_id, row->id, row->edit_date };
+    uint8_t *at;
 
+    if (!tg_buf_room(out, TG_COUNT(part) * TG_I64_ROOM))
+        return;
+    at = out->data + out->len;
     for (size_t i = 0; i < TG_COUNT(part); i++) {
-        tg_buf_i64_text(out, part[i]);
-        tg_buf_byte(out, i < 3 ? ':' : '-');
+        at = tg_put_i64_text(at, part[i]);
+        *at++ = i + 1 < TG_COUNT(part) ? ':' : '-';
     }
+    out->len = (size_t)(at - out->data);
     tg_buf_add(out, row->content_hash.at, row->content_hash.len);
 }

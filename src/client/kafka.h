@@ -100,6 +100,8 @@ struct tg_kafka_message {
     int32_t partition;
     int64_t offset; /* when read */
     struct tg_str key, value; /* value {NULL, 0}: none */
+    bool stays; /* when sent: the value's bytes, until the commit or the writer's end, so that they
+                   need no copy */
     struct tg_kafka_header header[TG_KAFKA_HEADERS]; /* up to the first without a name */
 };
 
@@ -123,8 +125,9 @@ tg_code tg_kafka_writer_new(struct tg_kafka *k, const char *id, struct tg_kafka_
                             struct tg_error *err);
 void tg_kafka_writer_free(struct tg_kafka_writer *w); /* NULL is nothing */
 
-/** A transaction: begun, messages sent (copied), then the cursor and the end. When the end fails
- *  with TG_SINK, it may have been done or not: the cursor tells, once there is a new writer. */
+/** A transaction: begun, messages sent (copied, unless `stays`), then the cursor and the end. When
+ *  the end fails with TG_SINK, it may have been done or not: the cursor tells, once there is a new
+ *  writer. */
 tg_code tg_kafka_begin(struct tg_kafka_writer *w, struct tg_error *err);
 tg_code tg_kafka_send(struct tg_kafka_writer *w, const struct tg_kafka_message *message,
                       struct tg_error *err);

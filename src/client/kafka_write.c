@@ -170,7 +170,7 @@ tg_code tg_kafka_begin(struct tg_kafka_writer *w, struct tg_error *err)
     return judge(w, "begin a transaction", rd_kafka_begin_transaction(w->rk), err);
 }
 
-/* The library copies them, though its type does not say so. */
+/* The library copies or only reads them, though its type does not say so. */
 static void *bytes_of(struct tg_str s)
 {
     void *bytes;
@@ -187,7 +187,7 @@ static rd_kafka_error_t *put(struct tg_kafka_writer *w, const struct tg_kafka_me
         { .vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = m->partition },
         { .vtype = RD_KAFKA_VTYPE_KEY, .u.mem = { bytes_of(m->key), m->key.len } },
         { .vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = { bytes_of(m->value), m->value.len } },
-        { .vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY },
+        { .vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = m->stays ? 0 : RD_KAFKA_MSG_F_COPY },
     };
     size_t n = 5;
 

@@ -6,7 +6,7 @@
  *           --> cursor read again --> written again with this run's fence
  *   commit  begin, rows, cursor: one transaction
  *
- * Readers with isolation.level=read_committed see each row once. Rows wait in memory (staged.h)
+ * Readers with isolation.level=read_committed see each row once. Rows wait in memory (kafka_rows.c)
  * until their commit, so that a transaction is open for a moment only. All rows of a chat go to one
  * partition, in order; their key is the chat.
  *
@@ -26,7 +26,7 @@
 
 #include "sink/kafka_impl.h"
 
-enum { ATTEMPTS = 4, ROW_MAX = 100 << 20 };
+enum { ATTEMPTS = 4 };
 
 static const char *const mechanism[] = { NULL, "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512" };
 static const char *const compression[] = { "zstd", "lz4", "gzip", "snappy", "none" };
@@ -101,9 +101,9 @@ static tg_code make_slot(struct sink_kafka *s, int64_t chat_id, struct kafka_slo
     return tg_kafka_writer_new(s->client, id, &slot->writer, err);
 }
 
-static void fill_cursor(const struct sink_kafka *s, const struct kafka_slot *slot,
-                        const struct tg_table_chat *chat, const struct tg_commit *last,
-                        struct tg_buf *out)
+void tg_kafka_sink_fill_cursor(const struct sink_kafka *s, const struct kafka_slot *slot,
+                               const struct tg_table_chat *chat, const struct tg_commit *last,
+                               struct tg_buf *out)
 {
     struct kafka_cursor cursor = { .partition = slot->partition, .last = *last };
 
@@ -113,9 +113,9 @@ static void fill_cursor(const struct sink_kafka *s, const struct kafka_slot *slo
     tg_kafka_cursor_put(&cursor, out);
 }
 
-static tg_code put_cursor(struct sink_kafka *s, const struct kafka_slot *slot,
-                          const struct tg_table_chat *chat, const struct tg_commit *last,
-                          struct tg_error *err)
+tg_code tg_kafka_sink_put_cursor(struct sink_kafka *s, const struct kafka_slot *slot,
+                                 const struct tg_table_chat *chat, const struct tg_commit *last,
+                                 struct tg_error *err)
 {
     char group[KAFKA_NAME_MAX];
     struct tg_buf text;
@@ -123,7 +123,7 @@ static tg_code put_cursor(struct sink_kafka *s, const struct kafka_slot *slot,
 
     tg_kafka_sink_name(s, chat->id, group);
     tg_buf_init(&text, KAFKA_CURSOR_MAX);
-    fill_cursor(s, slot, chat, last, &text);
+    tg_kafka_sink_fill_cursor(s, slot, chat, last, &text);
     code = text.failed ? tg_fail(err, TG_LIMIT, "the job's name is too long for a cursor")
                        : tg_kafka_commit(slot->writer, group, tg_buf_cstr(&text), err);
     tg_buf_done(&text);
@@ -166,7 +166,7 @@ static tg_code take(struct sink_kafka *s, struct tg_table_chat *chat, const stru
     chat->last = there.last;
     code = tg_kafka_begin(slot->writer, err);
     if (code == TG_OK)
-        code = put_cursor(s, slot, chat, &there.last, err);
+        code = tg_kafka_sink_put_cursor(s, slot, chat, &there.last, err);
     if (code != TG_OK)
         drop(slot);
     return code;
@@ -240,119 +240,6 @@ static tg_code kafka_last(void *self, int64_t chat_id, struct tg_commit *ret, st
 
 /* ---- writing ---- */
 
-static tg_code kafka_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
-                           struct tg_error *err)
-{
-    struct sink_kafka *s = self;
-
-    return tg_table_write(&s->chats, batch, from, n, err);
-}
-
-struct put {
-    struct sink_kafka *s;
-    const struct kafka_slot *slot;
-    struct tg_table_chat *chat;
-    const struct tg_commit *commit;
-    struct tg_message_about about;
-    struct tg_kafka_message message;
-    struct tg_buf key, value, cursor;
-    char chat_id[24], seq[24];
-    uint64_t n; /* rows so far */
-};
-
-static struct tg_str view(const struct tg_buf *b)
-{
-    return (struct tg_str){ (const char *)b->data, (uint32_t)b->len };
-}
-
-/* The last message of a commit tells the cursor too. */
-static void add_cursor(struct put *p, struct tg_kafka_header *to)
-{
-    const struct tg_commit recorded = tg_table_recorded(p->chat, p->commit);
-
-    fill_cursor(p->s, p->slot, p->chat, &recorded, &p->cursor);
-    *to = (struct tg_kafka_header){ "tgdata.cursor", view(&p->cursor) };
-}
-
-static tg_code too_large(struct put *p, const struct tg_row *row, struct tg_error *err)
-{
-    struct tg_error why;
-
-    tg_fail(&why, TG_DATA, "message %lld of chat %lld has %u bytes, too many for topic '%.120s'",
-            (long long)row->id, (long long)row->chat_id, p->message.value.len,
-            tg_kafka_topic(p->s->client));
-    tg_hint(&why, "raise max.message.bytes of the topic");
-    return tg_table_refuse(p->chat, p->s->env, row, &why, err);
-}
-
-static tg_code put_row(void *ctx, const struct tg_row *row, struct tg_error *err)
-{
-    struct put *p = ctx;
-    struct tg_kafka_message *m = &p->message;
-
-    p->n++;
-    tg_buf_clear(&p->key);
-    tg_buf_clear(&p->value);
-    tg_row_key(row, &p->key);
-    tg_message_format[p->s->format].put_row(&p->about, row, &p->value);
-    if (p->key.failed || p->value.failed)
-        return tg_fail(err, TG_NOMEM, "no memory for a message");
-    m->value = view(&p->value);
-    if (m->value.len + KAFKA_CURSOR_MAX > tg_kafka_message_max(p->s->client))
-        return too_large(p, row, err);
-    m->header[1].value = view(&p->key);
-    if (p->n == p->commit->rows)
-        add_cursor(p, &m->header[2]);
-    return tg_kafka_send(p->slot->writer, m, err);
-}
-
-/* Where the last row was refused there is none to tell the cursor. */
-static tg_code put_end(struct put *p, struct tg_error *err)
-{
-    struct tg_kafka_message *m = &p->message;
-
-    if (!p->commit->rows || m->header[2].name)
-        return TG_OK;
-    m->value = (struct tg_str){ NULL, 0 };
-    add_cursor(p, &m->header[1]);
-    return tg_kafka_send(p->slot->writer, m, err);
-}
-
-static tg_code put_all(struct sink_kafka *s, const struct kafka_slot *slot,
-                       struct tg_table_chat *chat, const struct tg_commit *commit,
-                       struct tg_error *err)
-{
-    struct put p = { .s = s, .slot = slot, .chat = chat, .commit = commit };
-    struct tg_commit recorded;
-    tg_code code = tg_kafka_begin(slot->writer, err);
-
-    if (code != TG_OK)
-        return code;
-    chat->refused = 0;
-    snprintf(p.chat_id, sizeof p.chat_id, "%lld", (long long)chat->id);
-    snprintf(p.seq, sizeof p.seq, "%llu", (unsigned long long)commit->seq);
-    p.about = (struct tg_message_about){ .job = s->env->job, .stream = s->stream,
-                                         .now_us = s->env->unix_us(s->env->ctx) };
-    p.message = (struct tg_kafka_message){
-        .partition = slot->partition,
-        .key = tg_str_of(p.chat_id),
-        .header = { { "tgdata.commit", tg_str_of(p.seq) }, { "tgdata.key", { NULL, 0 } } },
-    };
-    tg_buf_init(&p.key, ROW_MAX);
-    tg_buf_init(&p.value, ROW_MAX);
-    tg_buf_init(&p.cursor, KAFKA_CURSOR_MAX);
-    code = tg_staged_each(&chat->rows, put_row, &p, err);
-    if (code == TG_OK)
-        code = put_end(&p, err);
-    recorded = tg_table_recorded(chat, commit);
-    if (code == TG_OK)
-        code = put_cursor(s, slot, chat, &recorded, err);
-    tg_buf_done(&p.key);
-    tg_buf_done(&p.value);
-    tg_buf_done(&p.cursor);
-    return code;
-}
-
 /* The chat's producer, made anew if it made room or was shut out. *ret NULL: the cursor tells that
  * the commit was done. A server that has lost the commit before, as one without replicas can, must
  * not get the next: the chat is to be taken up where its cursor stands. */
@@ -400,7 +287,7 @@ static tg_code kafka_commit(void *self, const struct tg_commit *commit, struct t
         if (code == TG_OK && !slot)
             break;
         if (code == TG_OK)
-            code = put_all(s, slot, chat, commit, err);
+            code = tg_kafka_sink_put_all(s, slot, chat, commit, err);
         if (code != TG_OK && (slot = slot_of(s, chat->id)))
             drop(slot);
     }
@@ -448,12 +335,12 @@ static tg_code put_rollback(struct sink_kafka *s, const struct kafka_slot *slot,
     m.key.len = (uint32_t)snprintf(key, sizeof key, "%lld", (long long)chat->id);
     snprintf(seq, sizeof seq, "%llu", (unsigned long long)goal->seq);
     tg_buf_init(&cursor, KAFKA_CURSOR_MAX);
-    fill_cursor(s, slot, chat, goal, &cursor);
+    tg_kafka_sink_fill_cursor(s, slot, chat, goal, &cursor);
     m.header[0] = (struct tg_kafka_header){ "tgdata.rollback", tg_str_of(seq) };
-    m.header[1] = (struct tg_kafka_header){ "tgdata.cursor", view(&cursor) };
+    m.header[1] = (struct tg_kafka_header){ "tgdata.cursor", tg_kafka_view(&cursor) };
     code = tg_kafka_send(slot->writer, &m, err);
     if (code == TG_OK)
-        code = put_cursor(s, slot, chat, goal, err);
+        code = tg_kafka_sink_put_cursor(s, slot, chat, goal, err);
     tg_buf_done(&cursor);
     return code;
 }
@@ -534,7 +421,7 @@ const struct tg_sink_ops tg_sink_kafka = {
               sizeof(struct sink_kafka) },
     .open = kafka_open,
     .attach = kafka_attach,
-    .write = kafka_write,
+    .write = tg_kafka_sink_write,
     .commit = kafka_commit,
     .rollback = kafka_rollback,
     .scan = tg_kafka_sink_scan,

@@ -40,6 +40,11 @@ bool tg_kafka_cursor_take(const char *text, size_t len, int64_t chat_id, struct 
 /** Reads "owner:chat:id:...". @return false if it is none */
 bool tg_kafka_key_take(struct tg_str text, int64_t *ret_chat_id, int64_t *ret_id);
 
+static inline struct tg_str tg_kafka_view(const struct tg_buf *b)
+{
+    return (struct tg_str){ (const char *)b->data, (uint32_t)b->len };
+}
+
 /** A producer, and the chat whose transactions it makes. */
 struct kafka_slot {
     struct tg_kafka_writer *writer; /* NULL: free */
@@ -93,7 +98,24 @@ tg_code tg_kafka_commits(struct sink_kafka *s, int64_t chat_id, int32_t partitio
                          struct kafka_commits *ret, struct tg_error *err);
 void tg_kafka_commits_done(struct kafka_commits *commits);
 
-/** sink.h's functions that read. */
+/** A chat's cursor as it is to stand; put: written within the transaction that is open, whose end
+ *  that is. */
+void tg_kafka_sink_fill_cursor(const struct sink_kafka *s, const struct kafka_slot *slot,
+                               const struct tg_table_chat *chat, const struct tg_commit *last,
+                               struct tg_buf *out);
+tg_code tg_kafka_sink_put_cursor(struct sink_kafka *s, const struct kafka_slot *slot,
+                                 const struct tg_table_chat *chat, const struct tg_commit *last,
+                                 struct tg_error *err);
+
+/** Sends what waits of a chat, and its cursor: one transaction. After a failure it still waits, and
+ *  the producer must go before it does. */
+tg_code tg_kafka_sink_put_all(struct sink_kafka *s, const struct kafka_slot *slot,
+                              struct tg_table_chat *chat, const struct tg_commit *commit,
+                              struct tg_error *err);
+
+/** sink.h's functions that write, and those that read. */
+tg_code tg_kafka_sink_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
+                            struct tg_error *err);
 tg_code tg_kafka_sink_scan(void *self, int64_t chat_id, tg_sink_seen seen, void *ctx,
                            struct tg_error *err);
 tg_code tg_kafka_sink_read(void *self, int64_t chat_id, const struct tg_cursor *behind,

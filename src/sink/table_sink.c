@@ -108,15 +108,22 @@ static tg_code not_taken(int64_t chat_id, struct tg_error *err)
     return tg_fail(err, TG_INTERNAL, "chat %lld was not taken up", (long long)chat_id);
 }
 
+tg_code tg_table_writing(struct tg_table_chats *s, int64_t chat_id, struct tg_table_chat **ret,
+                         struct tg_error *err)
+{
+    *ret = find(s, chat_id);
+    return *ret && (*ret)->attached ? TG_OK : not_taken(chat_id, err);
+}
+
 tg_code tg_table_write(struct tg_table_chats *s, const struct tg_batch *batch, size_t from,
                        size_t n, struct tg_error *err)
 {
-    struct tg_table_chat *chat = find(s, batch->cursor.chat_id);
-    tg_code code = TG_OK;
+    struct tg_table_chat *chat;
+    tg_code code = tg_table_writing(s, batch->cursor.chat_id, &chat, err);
 
     assert(from <= batch->n && n <= batch->n - from);
-    if (!chat || !chat->attached)
-        return not_taken(batch->cursor.chat_id, err);
+    if (code != TG_OK)
+        return code;
     for (size_t i = from; code == TG_OK && i < from + n; i++)
         code = tg_staged_add(&chat->rows, &batch->row[i], err);
     if (code != TG_OK)

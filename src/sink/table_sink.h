@@ -64,7 +64,10 @@ tg_code tg_table_may_take(const struct tg_table_chat *chat, const char *job,
 tg_code tg_table_still(const struct tg_table_chat *chat, const struct tg_table_writer *there,
                        struct tg_error *err);
 
-/** sink.h's write. @return TG_INTERNAL if the chat was not taken up */
+/** @return the chat of rows that are written; TG_INTERNAL if it was not taken up */
+tg_code tg_table_writing(struct tg_table_chats *s, int64_t chat_id, struct tg_table_chat **ret,
+                         struct tg_error *err);
+/** sink.h's write. @return as tg_table_writing */
 tg_code tg_table_write(struct tg_table_chats *s, const struct tg_batch *batch, size_t from,
                        size_t n, struct tg_error *err);
 /**

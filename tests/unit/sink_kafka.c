@@ -129,6 +129,31 @@ static void a_row_that_is_too_large_is_refused(void **state)
     contract_end(&c);
 }
 
+static void rows_that_went_to_a_file_are_sent(void **state)
+{
+    enum { ROWS = 100 };
+    static char large[800000];
+    struct tg_commit last = { 0 }, next, got;
+    struct test_seen rows = { .chat_id = CHAT, .next_id = 1 };
+    struct contract c;
+
+    (void)state;
+    memset(large, 'x', sizeof large);
+    contract_start(&c);
+    contract_reopen(&c);
+    contract_attach(&c, CHAT, &got);
+    for (int64_t id = 1; id <= ROWS; id++) { /* 80 MB: most go to the file */
+        test_rows(c.batch, CHAT, id, 1);
+        TG_ROW_SET(c.batch->row, text, ((struct tg_str){ large, sizeof large }));
+        assert_int_equal(c.sink.ops->write(c.sink.self, c.batch, 0, 1, &c.err), TG_OK);
+    }
+    next = test_commit(&last, CHAT, ROWS, ROWS);
+    assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_OK);
+    assert_int_equal(c.sink.ops->scan(c.sink.self, CHAT, test_seen, &rows, &c.err), TG_OK);
+    assert_int_equal(rows.next_id, ROWS + 1);
+    contract_end(&c);
+}
+
 static void events_are_read_back_as_rows(void **state)
 {
     struct tg_commit last = { 0 }, got;
@@ -464,6 +489,7 @@ int main(void)
     const struct CMUnitTest test[] = {
         SINK_CONTRACT_TESTS,
         cmocka_unit_test(a_row_that_is_too_large_is_refused),
+        cmocka_unit_test(rows_that_went_to_a_file_are_sent),
         cmocka_unit_test(events_are_read_back_as_rows),
         cmocka_unit_test(a_cursor_that_is_forgotten_is_found_in_the_topic),
         cmocka_unit_test(more_chats_than_producers),

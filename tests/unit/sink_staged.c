@@ -148,6 +148,60 @@ static void what_is_too_much_goes_to_a_file_and_back(void **state)
     tg_batch_free(batch);
 }
 
+struct records {
+    const struct tg_staged *s;
+    uint64_t n, moved;
+};
+
+/* Record i is of i % 300 bytes i. */
+static tg_code see_record(void *ctx, const uint8_t *record, size_t len, bool stays,
+                          struct tg_error *err)
+{
+    struct records *seen = ctx;
+    const struct tg_buf *rows = &seen->s->rows;
+
+    (void)err;
+    assert_int_equal(len, seen->n % 300);
+    for (size_t i = 0; i < len; i++)
+        assert_int_equal(record[i], (uint8_t)seen->n);
+    assert_int_equal(stays, record >= rows->data && record <= rows->data + rows->len);
+    seen->moved += !stays;
+    seen->n++;
+    return TG_OK;
+}
+
+static void records_of_another_form(void **state)
+{
+    enum { RECORDS = 5000 };
+    struct tg_staged_room room = { .most = 200000 };
+    const struct tg_row row = { .id = 1 };
+    struct tg_staged s;
+    struct records seen = { .s = &s };
+    struct tg_error err;
+    struct tg_buf *out;
+
+    (void)state;
+    tg_staged_init(&s, &room);
+    for (int i = 0; i < RECORDS; i++) {
+        uint8_t *at;
+
+        out = tg_staged_begin(&s);
+        at = tg_buf_extend(out, (size_t)i % 300);
+        assert_non_null(at);
+        memset(at, (uint8_t)i, (size_t)i % 300);
+        assert_int_equal(tg_staged_end(&s, &row, &err), TG_OK);
+    }
+    out = tg_staged_begin(&s);
+    out->failed = true; /* as when no memory is left: that one is dropped, no other */
+    assert_int_equal(tg_staged_end(&s, &row, &err), TG_LIMIT);
+    assert_int_equal(tg_staged_records(&s, see_record, &seen, &err), TG_OK);
+    assert_int_equal(seen.n, RECORDS);
+    assert_int_equal(s.n, RECORDS);
+    assert_true(seen.moved > 0 && seen.moved < RECORDS);
+    tg_staged_done(&s);
+    assert_int_equal(room.held, 0);
+}
+
 static void a_directory_that_takes_no_file_is_told(void **state)
 {
     struct tg_staged_room room = { .most = 1 };
@@ -176,6 +230,7 @@ int main(void)
     const struct CMUnitTest test[] = {
         cmocka_unit_test(rows_come_back_as_they_were),
         cmocka_unit_test(what_is_too_much_goes_to_a_file_and_back),
+        cmocka_unit_test(records_of_another_form),
         cmocka_unit_test(a_directory_that_takes_no_file_is_told),
     };
 
