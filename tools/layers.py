@@ -20,16 +20,14 @@ ALLOWED = {
     "os": BASE,
     "mtproto": BASE | {"tl", "crypto"},
     "telegram": TELEGRAM,
-    "quality": BASE | {"flow"},
     "export": BASE,
     "client": {"base", "os", "crypto"},
     "sink": DRIVER,
     "store": DRIVER,
     "queue": DRIVER,
-    "stage": BASE | {"flow", "quality", "client"},
+    "stage": BASE,
     "source": TELEGRAM | {"os", "client"},
-    "etl": TELEGRAM | DRIVER | {"export", "source", "sink", "store", "queue", "stage", "quality"},
-    "observe": {"base", "os", "crypto"},
+    "etl": TELEGRAM | DRIVER | {"export", "source", "sink", "store", "queue", "stage"},
     "config": BASE,
     "cli": BASE,
     "sim": {"base", "os", "export", "crypto", "tl", "mtproto"},
@@ -44,11 +42,11 @@ ALSO = {
 OWNER = {"openssl": "crypto", "uv.h": "os", "pthread.h": "os", "sqlite3.h": "client",
          "hiredis": "client", "amqp.h": "client", "amqp_tcp_socket.h": "client",
          "amqp_ssl_socket.h": "client", "curl": "client", "libpq-fe.h": "client",
-         "librdkafka": "client"}
+         "librdkafka": "client", "mongoc": "client", "bson": "client"}
 # The kernel's doors: protocol and policy code gets sockets, time and threads from its caller.
 KERNEL = re.compile(r"(sys/(socket|epoll|poll|time|select)|netdb|netinet/.*|poll|threads|"
                     r"time|signal)\.h$")
-PURE = {"tl", "mtproto", "telegram", "flow", "quality", "stage"}
+PURE = {"tl", "mtproto", "telegram", "flow", "stage"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 

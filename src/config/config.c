@@ -165,7 +165,8 @@ static const struct tg_option extract_table[] = {
     EXTRACT(credit_bytes, "buffer", SIZE, "16MiB", 1 << 20, INT64_C(1) << 34, "SIZE",
             "batches between network and destination at most"),
     EXTRACT(spill_bytes, "spill", SIZE, "256MiB", 0, INT64_C(1) << 44, "SIZE",
-            "of temporary file (TMPDIR) that takes what is read meanwhile; 0 stops reading"),
+            "of the temporary file (TMPDIR) that takes what is read while a destination is waited "
+            "for; 0 stops reading"),
     EXTRACT(fallback, "fallback", STR, NULL, 0, 0, "LIST",
             "with --circuit-open fallback: where messages are taken from, marked in the field "
             "source, in order: archive (what other jobs have delivered), archive:JOB, or "

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "queue/broker.h"
 #include "sink/sink.h"
 #include "store/store.h"
 #include "tl/schema.h"
@@ -29,24 +30,24 @@ int tg_version_layer(void)
     return schema ? schema->layer : 0;
 }
 
-const char *tg_version_part(unsigned i)
+static const char *part(const char *kind, const struct tg_driver *driver)
 {
     static _Thread_local char text[PART_MAX];
-    size_t n_stores = 0, n_sinks = 0;
 
-    while (tg_stores[n_stores])
-        n_stores++;
-    while (tg_sinks[n_sinks])
-        n_sinks++;
-    if (i < n_sinks) {
-        snprintf(text, sizeof text, "sink %s", tg_sinks[i]->head.name);
-        return text;
-    }
-    i -= (unsigned)n_sinks;
-    if (i < n_stores) {
-        snprintf(text, sizeof text, "store %s", tg_stores[i]->head.name);
-        return text;
-    }
-    i -= (unsigned)n_stores;
+    snprintf(text, sizeof text, "%s %s", kind, driver->name);
+    return text;
+}
+
+const char *tg_version_part(unsigned i)
+{
+    for (size_t at = 0; tg_sinks[at]; at++)
+        if (!i--)
+            return part("sink", &tg_sinks[at]->head);
+    for (size_t at = 0; tg_stores[at]; at++)
+        if (!i--)
+            return part("store", &tg_stores[at]->head);
+    for (size_t at = 0; tg_brokers[at]; at++)
+        if (!i--)
+            return part("queue", &tg_brokers[at]->head);
     return i < TG_COUNT(library) ? library[i] : NULL;
 }

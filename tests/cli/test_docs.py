@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What the documentation tells to type works: README's run without an account, every option."""
+"""What the documentation tells to type works: README's run without an account, the blocks that need
+no server, every option; and the maps of folders and of what was tested are whole."""
 import os
 import pathlib
 import re
@@ -67,6 +68,57 @@ class Docs(Case):
                         self.assertRegex(helps[command], rf"--{name}\b", f"{page}: {line}")
                         seen += 1
         self.assertGreater(seen, 10)
+
+    def test_the_map_has_every_folder(self):
+        there = {p.name for p in (ROOT / "src").iterdir() if p.is_dir()}
+        told = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+        self.assertEqual(set(re.findall(r"^src/(\w+)/ ", told, flags=re.M)), there)
+
+    def test_every_driver_tells_how_it_was_tested(self):
+        told = (ROOT / "docs/tested.md").read_text(encoding="utf-8")
+        sections = dict(zip(("sink", "store", "queue"), told.split("\n## ")[1:]))
+        built_in = re.findall(r"^  (sink|store|queue) (\S+)$", tgdata("version").out, flags=re.M)
+        self.assertGreater(len(built_in), 15)
+        for kind, name in built_in:
+            self.assertRegex(sections[kind], rf"(?m)^\|.*`{name}:`.*\|", f"{kind} {name}")
+
+
+def is_local(line):
+    """Nothing but the program, a session and files are needed."""
+    return re.match(r"tgdata (extract|transform|verify|chats|schema) ", line) and not re.search(
+        r"://|duckdb:|kinesis:|--accounts|--fallback", line)
+
+
+class Blocks(Case):
+    """Blocks in which every line of tgdata is local run as they stand, in the order of their page,
+    each in a directory of its own; @somechannel is one of the simulator's. Programs that are not
+    among those of the tests (jq, duckdb) are left out."""
+
+    sim_args = ("--chats", "6", "--messages", "300", "--file-max", "64KiB")
+
+    def test_they_run(self):
+        session, name = self.session(), self.sim.chat("channel")["username"]
+        path = os.pathsep.join([str(pathlib.Path(TGDATA).resolve().parent), os.environ["PATH"]])
+        ran = set()
+        for page in PAGES:
+            for number, block in enumerate(blocks(page)):
+                lines = re.sub(r"\\\n\s*", "", block).splitlines()
+                if not all(is_local(line) for line in lines if line.startswith("tgdata ")):
+                    continue
+                lines = [re.sub(r"\| jq .*", "| cat", line).replace("@somechannel", f"@{name}")
+                         for line in lines if re.match("tgdata |sqlite3 ", line)]
+                if not lines:
+                    continue
+                with self.subTest(page=page.name, lines=lines):
+                    there = self.dir / f"{page.stem}{number}"
+                    there.mkdir()
+                    done = subprocess.run(
+                        ["sh", "-eu"], input="\n".join(lines).encode(), cwd=there, check=False,
+                        capture_output=True, timeout=120,
+                        env=clean_env(PATH=path, TGDATA_SESSION=str(session)))
+                    self.assertEqual(done.returncode, 0, done)
+                    ran.add(page.name)
+        self.assertLessEqual({"comments.md", "destinations.md", "media.md", "transform.md"}, ran)
 
 
 if __name__ == "__main__":
