@@ -15,6 +15,7 @@
  *   extract_circuits.c  circuit breakers: of chats, and what those of all kinds do
  *   extract_comments.c  the discussion groups of channels
  *   extract_media.c     the files of rows, without which these are not delivered
+ *   extract_media_renew.c  where files are, asked for again
  *   extract_fallback.c  what is read instead of Telegram
  *   extract_progress.c  what is told meanwhile
  *
@@ -72,6 +73,7 @@ enum extract_account_phase {
 
 struct extract_media;
 struct extract_held;
+struct media_renewal;
 
 struct extract_account {
     struct extract_run *run;
@@ -181,6 +183,7 @@ struct extract_lane {
     size_t n_rates;
     double rows_per_s;
     struct extract_held *held; /* batches whose files are not all there, oldest first */
+    struct media_renewal *renewal; /* of file references; NULL: none was asked for */
     uint64_t charged; /* requests that its tenant was charged with */
 };
 

@@ -20,68 +20,12 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "etl/extract_impl.h"
-#include "etl/media_disk.h"
-#include "etl/media_want.h"
+#include "etl/extract_media_impl.h"
 #include "telegram/cdn.h"
-#include "telegram/download.h"
-#include "telegram/message_file.h"
 
-enum { PARTS_OF_FILE = 8, UNWRITTEN_MAX = 2, CALLS = TG_PARTS_MAX + 2, BODY_MAX = 16 << 10 };
-
-enum file_state { FILE_WANTED, FILE_GOING, FILE_DONE };
-
-/* A batch whose files are not all there. */
-struct extract_held {
-    struct extract_held *next;
-    struct tg_batch *batch;
-    size_t first, n_left; /* no file before it is wanted; that are not done */
-    uint8_t state[];      /* enum file_state of each */
-};
-
-struct media_get;
-
-struct media_call {
-    struct media_get *get;
-    struct tg_file_request request;
-    uint32_t on;     /* connection to its media DC */
-    uint64_t number; /* 0: free */
-};
-
-/* A file that is being fetched. */
-struct media_get {
-    struct media_get *next;
-    struct extract_lane *lane; /* NULL: nobody wants it any more */
-    struct extract_account *account;
-    struct extract_held *held;
-    size_t at; /* which of its files */
-    struct tg_media_job *job;
-    struct tg_download *download; /* NULL: not begun */
-    uint32_t unwritten;
-    bool finishing, ended;
-    struct tg_error err; /* code TG_OK: none */
-    enum { OF_FILE, OF_ACCOUNT, OF_DISK } trouble;
-    struct media_call call[CALLS];
-};
-
-struct extract_media {
-    struct tg_media_disk *disk;
-    struct tg_media_want want;
-    struct media_get *gets;
-    struct tg_batch *scratch; /* for one message */
-};
+enum { PARTS_OF_FILE = 8, UNWRITTEN_MAX = 2, BODY_MAX = 16 << 10 };
 
 /* ---- a row's file is done ---- */
-
-static const struct tg_row_file *file_of(const struct extract_held *h, size_t at)
-{
-    return &h->batch->file[at];
-}
-
-static struct tg_row *row_of(const struct extract_held *h, size_t at)
-{
-    return &h->batch->row[file_of(h, at)->row];
-}
 
 static void mark_done(struct extract_held *h, size_t at)
 {
@@ -98,7 +42,7 @@ static void tell_missing(struct extract_run *r, struct extract_held *h, size_t a
         extract_no_memory(r); /* and the batch is never handed on */
         return;
     }
-    TG_ROW_SET(row_of(h, at), media_error, text);
+    TG_ROW_SET(media_row_of(h, at), media_error, text);
     r->result->media_missing++;
     mark_done(h, at);
 }
@@ -117,8 +61,8 @@ static void tell_file(struct extract_run *r, struct extract_held *h, size_t at,
         extract_no_memory(r);
         return;
     }
-    TG_ROW_SET(row_of(h, at), media_path, is);
-    TG_ROW_SET(row_of(h, at), media_sha256, sha);
+    TG_ROW_SET(media_row_of(h, at), media_path, is);
+    TG_ROW_SET(media_row_of(h, at), media_sha256, sha);
     mark_done(h, at);
 }
 
@@ -156,7 +100,7 @@ void extract_media_put(struct extract_lane *lane, struct tg_batch *batch)
     for (size_t i = 0; i < batch->n_files; i++) {
         struct tg_error why;
 
-        if (batch->file[i].row >= batch->n || !tg_media_wanted(&m->want, row_of(h, i)))
+        if (batch->file[i].row >= batch->n || !tg_media_wanted(&m->want, media_row_of(h, i)))
             mark_done(h, i);
         else if (!tg_media_may(&m->want, &batch->file[i], &why))
             tell_missing(lane->run, h, i, &why);
@@ -186,7 +130,7 @@ static void call_ends(struct media_call *call)
 
 static void cancel_calls(struct media_get *g)
 {
-    for (size_t i = 0; i < CALLS; i++) {
+    for (size_t i = 0; i < MEDIA_CALLS; i++) {
         if (!g->call[i].number)
             continue;
         tgc_cancel(client_of(g), g->call[i].number);
@@ -211,6 +155,7 @@ void extract_media_drop(struct extract_lane *lane)
 {
     struct extract_media *m = lane->run->media;
 
+    media_renew_drop(lane);
     for (struct media_get *g = m ? m->gets : NULL; g; g = g->next)
         if (g->lane == lane)
             let_go(m, g);
@@ -226,8 +171,8 @@ void extract_media_drop(struct extract_lane *lane)
 static bool is_going(const struct extract_media *m, const struct tg_row_file *file)
 {
     for (const struct media_get *g = m->gets; g; g = g->next)
-        if (g->lane && file_of(g->held, g->at)->id == file->id &&
-            file_of(g->held, g->at)->photo == file->photo)
+        if (g->lane && media_file_of(g->held, g->at)->id == file->id &&
+            media_file_of(g->held, g->at)->photo == file->photo)
             return true;
     return false;
 }
@@ -238,7 +183,7 @@ static void start(struct extract_lane *lane, struct extract_held *h, size_t at)
     struct media_get *g = calloc(1, sizeof *g);
 
     if (g)
-        g->job = tg_media_disk_begin(m->disk, file_of(h, at), g);
+        g->job = tg_media_disk_begin(m->disk, media_file_of(h, at), g);
     if (!g || !g->job) {
         free(g);
         extract_no_memory(lane->run);
@@ -248,7 +193,7 @@ static void start(struct extract_lane *lane, struct extract_held *h, size_t at)
     g->account = lane->account;
     g->held = h;
     g->at = at;
-    for (size_t i = 0; i < CALLS; i++)
+    for (size_t i = 0; i < MEDIA_CALLS; i++)
         g->call[i].get = g;
     g->next = m->gets;
     m->gets = g;
@@ -265,7 +210,7 @@ static void start_lane(struct extract_lane *lane, uint32_t gets_max)
         for (size_t i = h->first; i < h->batch->n_files; i++) {
             if (lane->account->n_gets >= gets_max)
                 return;
-            if (h->state[i] == FILE_WANTED && !is_going(lane->run->media, file_of(h, i)))
+            if (h->state[i] == FILE_WANTED && !is_going(lane->run->media, media_file_of(h, i)))
                 start(lane, h, i);
         }
     }
@@ -273,21 +218,11 @@ static void start_lane(struct extract_lane *lane, uint32_t gets_max)
 
 /* ---- requests ---- */
 
-static void failed(struct media_get *g, const struct tg_error *err)
+void media_get_failed(struct media_get *g, const struct tg_error *err)
 {
     if (!g->ended)
         g->err = *err;
     g->ended = true;
-}
-
-static tg_code refreshed(struct media_get *g, const struct tgc_reply *reply, struct tg_error *err)
-{
-    struct extract_media *m = g->lane->run->media;
-    const struct tg_row_file *file;
-    tg_code code = tg_message_file_read(client_of(g), reply, row_of(g->held, g->at)->id,
-                                        m->scratch, &file, err);
-
-    return code == TG_OK ? tg_download_refreshed(g->download, file, err) : code;
 }
 
 static void on_reply(void *ctx, const struct tgc_reply *reply)
@@ -306,15 +241,13 @@ static void on_reply(void *ctx, const struct tgc_reply *reply)
             g->trouble = OF_ACCOUNT;
         else
             code = tg_download_refused(g->download, &call->request, reply->rpc_text, &err);
-    } else if (call->request.ask == TG_ASK_REFERENCE) {
-        code = refreshed(g, reply, &err);
     } else {
         code = tg_download_answer(g->download, &call->request, tgc_schema(client_of(g)),
                                   reply->body, reply->len, reply->dc, &err);
     }
     g->account->part_limit = tg_download_limit(g->download);
     if (code != TG_OK)
-        failed(g, &err);
+        media_get_failed(g, &err);
 }
 
 static void no_memory_for(struct media_get *g)
@@ -322,7 +255,7 @@ static void no_memory_for(struct media_get *g)
     struct tg_error err;
 
     tg_fail(&err, TG_NOMEM, "no memory to fetch a file");
-    failed(g, &err);
+    media_get_failed(g, &err);
 }
 
 /* Of the connections to its media DC the one with the fewest parts on their way. */
@@ -338,38 +271,24 @@ static uint32_t least_busy(const struct extract_account *a)
 
 static void ask(struct media_get *g, const struct tg_file_request *request, int64_t now_us)
 {
-    const struct tg_row *row = row_of(g->held, g->at);
     struct tgc_request how = {
         .done = on_reply,
         .dc = request->dc,
         .before_login = request->ask == TG_ASK_CDN_PART, /* a CDN knows nobody */
     };
-    int32_t id = (int32_t)row->id;
     struct media_call *call = g->call;
-    struct tg_error err;
     struct tg_buf body;
 
     while (call->number)
         call++;
-    assert(call < g->call + CALLS);
+    assert(call < g->call + MEDIA_CALLS);
     call->request = *request;
     call->on = least_busy(g->account);
     how.ctx = call;
     tg_buf_init(&body, BODY_MAX);
-    if (request->ask == TG_ASK_REFERENCE) {
-        how.dc = 0;
-        how.method = tg_messages_ask(client_of(g), row->chat_id, &id, 1, &body);
-    } else {
-        how.method = tg_download_write(g->download, request, &body);
-        if (request->ask == TG_ASK_PART)
-            how.dc = tgc_media(client_of(g), request->dc, call->on);
-    }
-    if (!how.method) {
-        tg_fail(&err, TG_NOT_FOUND, "this account cannot ask for the message again");
-        failed(g, &err);
-        tg_buf_done(&body);
-        return;
-    }
+    how.method = tg_download_write(g->download, request, &body);
+    if (request->ask == TG_ASK_PART)
+        how.dc = tgc_media(client_of(g), request->dc, call->on);
     how.body = body.data;
     how.len = body.len;
     g->account->n_parts++;
@@ -435,12 +354,15 @@ static void pump(struct extract_media *m, struct media_get *g, uint32_t parts_ma
     }
     while (!g->ended && g->unwritten < UNWRITTEN_MAX && /* the disk comes first */
            g->account->n_parts < parts_max && cdn_ready(g, now_us) &&
-           tg_download_next(g->download, &request) == TG_OK)
-        ask(g, &request, now_us);
+           tg_download_next(g->download, &request) == TG_OK) {
+        g->stale |= request.ask == TG_ASK_REFERENCE;
+        if (request.ask != TG_ASK_REFERENCE)
+            ask(g, &request, now_us);
+    }
     if (g->ended || g->finishing || g->unwritten || !tg_download_ended(g->download))
         return;
     g->finishing = true;
-    tg_media_ext(row_of(g->held, g->at), ext);
+    tg_media_ext(media_row_of(g->held, g->at), ext);
     if (!tg_media_disk_finish(m->disk, g->job, ext))
         no_memory_for(g);
 }
@@ -452,7 +374,7 @@ static void begun(struct extract_run *r, struct media_get *g, int64_t done)
     uint32_t parts = (uint32_t)TG_MIN(r->settings->media_parts, (int64_t)PARTS_OF_FILE);
     uint32_t limit = g->account->part_limit ? g->account->part_limit : TG_PART_SIZE;
 
-    g->download = tg_download_new(file_of(g->held, g->at), done, parts, limit);
+    g->download = tg_download_new(media_file_of(g->held, g->at), done, parts, limit);
     if (!g->download)
         no_memory_for(g);
 }
@@ -499,7 +421,7 @@ static void take_answers(struct extract_run *r)
             g->unwritten--;
         } else if (answer.news == TG_MEDIA_FAILED) {
             g->trouble = OF_DISK;
-            failed(g, &answer.err);
+            media_get_failed(g, &answer.err);
         } else {
             found(r, g, &answer.file);
         }
@@ -541,12 +463,15 @@ void extract_media_step(struct extract_account *a, int64_t now_us)
     for (size_t i = 0; i < r->n_lanes; i++)
         if (r->lane[i]->account == a && !r->stopping)
             start_lane(r->lane[i], most + 2);
-    for (struct media_get *g = r->media->gets; g && !r->fatal; g = g->next) {
+    for (struct media_get *g = r->media->gets; g && !r->fatal; g = g->next)
         if (g->lane && g->account == a && g->download && !g->ended)
             pump(r->media, g, most, now_us);
+    for (size_t i = 0; i < r->n_lanes && !r->fatal; i++)
+        if (r->lane[i]->account == a)
+            media_renew(r->lane[i], now_us);
+    for (struct media_get *g = r->media->gets; g && !r->fatal; g = g->next)
         if (g->lane && g->account == a && g->ended)
             give_up(r, g);
-    }
 }
 
 /* ---- life ---- */
@@ -560,9 +485,9 @@ tg_code extract_media_open(struct extract_run *r, struct tg_error *err)
     r->media = calloc(1, sizeof *r->media);
     if (!r->media)
         return tg_fail(err, TG_NOMEM, "no memory to fetch files");
-    r->media->scratch = tg_batch_new(1);
+    r->media->answer = tg_batch_new(TG_MESSAGES_ASKED);
     code = tg_media_want_of(r->settings, &r->media->want, err);
-    if (code == TG_OK && !r->media->scratch)
+    if (code == TG_OK && !r->media->answer)
         code = tg_fail(err, TG_NOMEM, "no memory to fetch files");
     if (code == TG_OK)
         code = tg_media_disk_new(r->settings->media, extract_wake, r, &r->media->disk, err);
@@ -582,7 +507,7 @@ void extract_media_close(struct extract_run *r)
     tg_media_disk_free(m->disk);
     while (m->gets)
         forget(m, m->gets);
-    tg_batch_free(m->scratch);
+    tg_batch_free(m->answer);
     free(m);
     r->media = NULL;
 }

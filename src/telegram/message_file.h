@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * message_file.h - one message asked for again, for the place of its file: the reference in it ends
- * after some hours
+ * message_file.h - messages asked for again, for the places of their files: the references in them
+ * end after some hours
  *
  * Threads: none
  */
@@ -11,18 +11,20 @@
 #include "base/row.h"
 #include "telegram/client.h"
 
+enum { TG_MESSAGES_ASKED = 100 }; /* at once, at most */
+
 /** Appends the request for messages of a chat. @return its method; NULL: this account has no access
  *  to the chat */
 const char *tg_messages_ask(struct tgc *c, int64_t chat_id, const int32_t *id, size_t n,
                             struct tg_buf *out);
+/** Appends the request for the comments on a channel's post from that one on. @return as above */
+const char *tg_comments_ask(struct tgc *c, int64_t channel_id, int32_t post, int32_t from,
+                            struct tg_buf *out);
 
-/**
- * Reads the answer.
- * @param scratch   a batch with room for a row; owns what ret_file points to
- * @param ret_file  NULL: the message is gone, or has no file any more
- */
-tg_code tg_message_file_read(struct tgc *c, const struct tgc_reply *reply, int64_t id,
-                             struct tg_batch *scratch, const struct tg_row_file **ret_file,
-                             struct tg_error *err);
+/** Reads the messages of an answer and their files. @param ret  room for TG_MESSAGES_ASKED rows */
+tg_code tg_message_files_read(struct tgc *c, const struct tgc_reply *reply, struct tg_batch *ret,
+                              struct tg_error *err);
+/** @return the file of a message that was read so; NULL: it is gone, or has no file any more */
+const struct tg_row_file *tg_message_file(const struct tg_batch *read, int64_t id);
 
 #endif

@@ -146,10 +146,10 @@ class Trouble(MediaCase):
         return sim, done.json()
 
     def test_references_that_end(self):
-        sim, _ = self.run_through("file-reference=0.2")
+        sim, _ = self.run_through("file-reference=0.06")
         self.check(sim.chats(sim.account()))
         stats = sim.stats()
-        self.assertGreater(stats["faults"]["file-reference"], 10)
+        self.assertGreater(stats["faults"]["file-reference"], 2)
         # login, then: home, the other DC, and two connections to the media DC of each
         self.assertEqual((stats["connections"], stats["duplicated"]), (7, 0))
 
@@ -157,7 +157,27 @@ class Trouble(MediaCase):
         sim, done = self.run_through("reference-life=1", sim_args=("--latency-ms", "40"))
         self.check(sim.chats(sim.account()))
         self.assertEqual(done["media_missing"], 0)
-        self.assertGreater(sim.stats()["methods"]["upload.getFile"]["errors"], 3)
+        methods = sim.stats()["methods"]
+        self.assertGreater(methods["upload.getFile"]["errors"], 3)
+        asked = sum(methods.get(m, {}).get("calls", 0) for m in
+                    ("channels.getMessages", "messages.getMessages"))
+        self.assertLess(2 * asked, methods["upload.getFile"]["errors"])
+
+    def test_references_of_comments_that_the_account_cannot_ask_for(self):
+        sim, done = self.run_through("file-reference=0.06,short=0", "--include-replies",
+                                     sim_args=("--discussions", "closed"))
+        groups = [c["id"] for c in sim.world["chats"] if c["kind"] == "discussion"]
+        rows = [r for r in kit.rows(self.dir / "out")
+                if r["chat_id"] in groups and r.get("media_kind") in KINDS]
+        truth = {c: self.truth(c, sim) for c in groups}
+        self.assertGreater(sum(r["id"] in truth[r["chat_id"]] for r in rows), 10)
+        self.assertEqual([r["media_error"] for r in rows if "media_error" in r], [])
+        self.assertEqual({(r["chat_id"], r["id"]): r["media_sha256"] for r in rows
+                          if "media_path" in r},
+                         {(r["chat_id"], r["id"]): truth[r["chat_id"]][r["id"]][2] for r in rows
+                          if r["id"] in truth[r["chat_id"]]})
+        self.assertEqual(done["media_missing"], 0)
+        self.assertGreater(sim.stats()["faults"]["file-reference"], 2)
 
     def test_files_without_bytes(self):
         sim, done = self.run_through("", sim_args=("--files-empty", "100", "--cdn", "50"))
