@@ -87,40 +87,42 @@ static void read_keys(struct cdn_op *op, const struct tl_value *config)
     }
 }
 
-static void on_keys(void *ctx, const struct tgc_reply *reply)
+/* Reads what an answer holds. @return false, with why, if it holds nothing of use */
+static bool take(struct cdn_op *op, const struct tgc_reply *reply,
+                 void (*read)(struct cdn_op *op, const struct tl_value *v), struct tg_error *err)
 {
-    struct cdn_op *op = ctx;
     const struct tl_value *v = NULL;
     struct tg_arena arena;
-    struct tg_error err;
 
     tg_arena_init(&arena, ARENA_MAX);
     if (reply->code != TG_OK)
-        err = *reply->err;
-    else if ((v = tg_reply_value(op->client, reply, &arena, &err)))
-        read_keys(op, v);
+        *err = *reply->err;
+    else if ((v = tg_reply_value(op->client, reply, &arena, err)))
+        read(op, v);
     tg_arena_done(&arena);
-    end(op, v ? NULL : &err);
+    return v != NULL;
+}
+
+static void on_keys(void *ctx, const struct tgc_reply *reply)
+{
+    struct cdn_op *op = ctx;
+    struct tg_error err;
+    bool good = take(op, reply, read_keys, &err);
+
+    end(op, good ? NULL : &err);
 }
 
 static void on_config(void *ctx, const struct tgc_reply *reply)
 {
     struct cdn_op *op = ctx;
-    const struct tl_value *v = NULL;
-    struct tg_arena arena;
     struct tg_error err;
+    bool good = take(op, reply, read_config, &err);
 
-    tg_arena_init(&arena, ARENA_MAX);
-    if (reply->code != TG_OK)
-        err = *reply->err;
-    else if ((v = tg_reply_value(op->client, reply, &arena, &err)))
-        read_config(op, v);
-    tg_arena_done(&arena);
-    if (v && !ask(op, TLN_help_getCdnConfig, "help.getCdnConfig", on_keys, reply->now_us)) {
+    if (good && !ask(op, TLN_help_getCdnConfig, "help.getCdnConfig", on_keys, reply->now_us)) {
         tg_fail(&err, TG_NOMEM, "no memory to ask for CDNs");
-        v = NULL;
+        good = false;
     }
-    if (!v)
+    if (!good)
         end(op, &err);
 }
 

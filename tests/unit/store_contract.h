@@ -35,6 +35,20 @@ static inline void contract_start(struct contract *c)
     assert_int_equal(tg_store_open(url, &c->b, &c->err), TG_OK);
 }
 
+/* A store that cannot be opened says why, with a hint and without a password ("s3cr..."). */
+static inline void contract_refused(const char *url, enum tg_store_use use, tg_code code,
+                                    const char *says)
+{
+    struct tg_store store = { 0 };
+    struct tg_error err = { .message = "" };
+    tg_code got = use == TG_STORE_CREATE ? tg_store_open(url, &store, &err)
+                                         : tg_store_open_existing(url, use, &store, &err);
+
+    if (got != code || !strstr(err.message, says) || !err.hint[0] || strstr(err.message, "s3cr"))
+        fail_msg("%s: %s %s (%s)", url, tg_code_name(got), err.message, err.hint);
+    tg_store_close(&store);
+}
+
 static inline void contract_end(struct contract *c)
 {
     tg_store_close(&c->a);

@@ -90,16 +90,9 @@ static void what_is_wrong_is_told(void **state)
                                       &c.err), TG_OK);
     for (size_t i = 0; i < TG_COUNT(row); i++) {
         char text[200];
-        struct tg_store store = { 0 };
-        tg_code code;
 
         snprintf(text, sizeof text, "postgres:%s%s", rig.address, row[i].more);
-        code = row[i].use == TG_STORE_CREATE
-                   ? tg_store_open(text, &store, &c.err)
-                   : tg_store_open_existing(text, row[i].use, &store, &c.err);
-        if (code != row[i].code || !strstr(c.err.message, row[i].says) || !c.err.hint[0])
-            fail_msg("%s: %d %s (%s)", text, (int)code, c.err.message, c.err.hint);
-        tg_store_close(&store);
+        contract_refused(text, row[i].use, row[i].code, row[i].says);
     }
     contract_end(&c);
 }

@@ -447,20 +447,6 @@ static void long_lists(void **state)
     contract_end(&c);
 }
 
-static void open_and_check(const char *address, enum tg_store_use use, tg_code code,
-                           const char *says)
-{
-    struct tg_store store = { 0 };
-    struct tg_error err = { .message = "" };
-    tg_code got = use == TG_STORE_CREATE ? tg_store_open(address, &store, &err)
-                                         : tg_store_open_existing(address, use, &store, &err);
-
-    if (got != code || !strstr(err.message, says) || !err.hint[0])
-        fail_msg("%s: %d %s (%s)", address, (int)got, err.message, err.hint);
-    assert_null(strstr(err.message, "s3cr"));
-    tg_store_close(&store);
-}
-
 static void what_is_wrong_is_told(void **state)
 {
     static const struct {
@@ -485,10 +471,10 @@ static void what_is_wrong_is_told(void **state)
         char text[200];
 
         snprintf(text, sizeof text, "%s%s", rig.url, row[i].more);
-        open_and_check(text, row[i].use, row[i].code, row[i].says);
+        contract_refused(text, row[i].use, row[i].code, row[i].says);
     }
-    open_and_check("rediss://127.0.0.1:1", TG_STORE_CREATE, TG_UNSUPPORTED, "TLS");
-    open_and_check("redis://127.0.0.1:1", TG_STORE_CREATE, TG_STATE, "127.0.0.1:1");
+    contract_refused("rediss://127.0.0.1:1", TG_STORE_CREATE, TG_UNSUPPORTED, "TLS");
+    contract_refused("redis://127.0.0.1:1", TG_STORE_CREATE, TG_STATE, "127.0.0.1:1");
 }
 
 static void passwords(void **state)
@@ -500,9 +486,9 @@ static void passwords(void **state)
 
     (void)state;
     redis_start(&own, "s3cr@t");
-    open_and_check(own.url, TG_STORE_CREATE, TG_UNUSABLE, "NOAUTH");
+    contract_refused(own.url, TG_STORE_CREATE, TG_UNUSABLE, "NOAUTH");
     snprintf(text, sizeof text, "redis://:s3cr3t@127.0.0.1:%d", own.port);
-    open_and_check(text, TG_STORE_CREATE, TG_UNUSABLE, "WRONGPASS");
+    contract_refused(text, TG_STORE_CREATE, TG_UNUSABLE, "WRONGPASS");
     snprintf(text, sizeof text, "redis://:s3cr%%40t@127.0.0.1:%d", own.port);
     assert_int_equal(tg_store_open(text, &store, &err), TG_OK);
     tg_store_close(&store);
@@ -590,7 +576,7 @@ static void a_full_server_and_a_cache(void **state)
     tg_store_close(&store);
     redis_do(&own, (const char *const[]){ "CONFIG", "SET", "maxmemory-policy", "allkeys-lru",
                                           NULL });
-    open_and_check(own.url, TG_STORE_CHANGE, TG_UNUSABLE, "allkeys-lru");
+    contract_refused(own.url, TG_STORE_CHANGE, TG_UNUSABLE, "allkeys-lru");
     redis_do(&own, (const char *const[]){ "ACL", "SETUSER", "default", "-config", NULL });
     assert_int_equal(tg_store_open(own.url, &store, &err), TG_OK); /* it does not tell */
     tg_store_close(&store);
@@ -612,7 +598,7 @@ static void a_replica(void **state)
     snprintf(port, sizeof port, "%d", rig.port);
     redis_do(&own, (const char *const[]){ "REPLICAOF", "127.0.0.1", port, NULL });
     snprintf(url, sizeof url, "%s?prefix=s%d", own.url, n_stores);
-    open_and_check(url, TG_STORE_CREATE, TG_UNUSABLE, "READONLY");
+    contract_refused(url, TG_STORE_CREATE, TG_UNUSABLE, "READONLY");
     for (int i = 0; i < 500; i++) {
         if (tg_store_open_existing(url, TG_STORE_LOOK, &look, &c.err) == TG_OK)
             break;

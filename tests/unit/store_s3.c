@@ -127,19 +127,6 @@ static void a_server_that_is_killed(void **state)
 
 /* ---- what is wrong ---- */
 
-static void open_and_check(const char *address, enum tg_store_use use, tg_code code,
-                           const char *says)
-{
-    struct tg_store store = { 0 };
-    struct tg_error err = { .message = "" };
-    tg_code got = use == TG_STORE_CREATE ? tg_store_open(address, &store, &err)
-                                         : tg_store_open_existing(address, use, &store, &err);
-
-    if (got != code || !strstr(err.message, says) || !err.hint[0])
-        fail_msg("%s: %d %s (%s)", address, (int)got, err.message, err.hint);
-    tg_store_close(&store);
-}
-
 static void what_is_wrong_is_told(void **state)
 {
     static const struct {
@@ -164,14 +151,14 @@ static void what_is_wrong_is_told(void **state)
     (void)state;
     for (size_t i = 0; i < TG_COUNT(row); i++) {
         snprintf(text, sizeof text, "%s?endpoint=%s", row[i].place, rig.endpoint);
-        open_and_check(text, row[i].use, row[i].code, row[i].says);
+        contract_refused(text, row[i].use, row[i].code, row[i].says);
     }
-    open_and_check("s3://rig/a?endpoint=http://127.0.0.1:1", TG_STORE_CREATE, TG_STATE,
-                   "127.0.0.1:1");
-    open_and_check("s3://rig/a?endpoint=ftp://x", TG_STORE_CREATE, TG_USAGE, "ftp://x");
+    contract_refused("s3://rig/a?endpoint=http://127.0.0.1:1", TG_STORE_CREATE, TG_STATE,
+                     "127.0.0.1:1");
+    contract_refused("s3://rig/a?endpoint=ftp://x", TG_STORE_CREATE, TG_USAGE, "ftp://x");
     fresh();
     meddle("version/form", "tgdata state 7\n");
-    open_and_check(url, TG_STORE_CREATE, TG_UNUSABLE, "tgdata state 7");
+    contract_refused(url, TG_STORE_CREATE, TG_UNUSABLE, "tgdata state 7");
 }
 
 static void keys_that_may_not(void **state)
@@ -189,11 +176,11 @@ static void keys_that_may_not(void **state)
     good(contract_get(&store, "job", &doc, text, sizeof text, &c.err), &c.err);
     assert_int_equal(contract_put(&store, "job", 1, 1, "x", &c.err), TG_UNUSABLE);
     tg_store_close(&store);
-    open_and_check(url, TG_STORE_CHANGE, TG_UNUSABLE, "AccessDenied");
+    contract_refused(url, TG_STORE_CHANGE, TG_UNUSABLE, "AccessDenied");
     s3_use_keys("TGKEY", "wrong");
-    open_and_check(url, TG_STORE_LOOK, TG_UNUSABLE, "SignatureDoesNotMatch");
+    contract_refused(url, TG_STORE_LOOK, TG_UNUSABLE, "SignatureDoesNotMatch");
     s3_use_keys("NOBODY", "wrong");
-    open_and_check(url, TG_STORE_LOOK, TG_UNUSABLE, "InvalidAccessKeyId");
+    contract_refused(url, TG_STORE_LOOK, TG_UNUSABLE, "InvalidAccessKeyId");
     s3_use_keys("TGKEY", "TGSECRET/all+of=it");
     contract_end(&c);
 }
