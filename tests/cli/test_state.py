@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""State that several machines can share, as a user meets it: in Redis, in objects of S3, in
-DynamoDB, in MongoDB.
+"""State that several machines can share, as a user meets it: in Redis, in PostgreSQL, in objects of
+S3, in DynamoDB, in MongoDB.
 
 Rows go to NDJSON parts. A run that is killed again and again, its server too, leaves each row once;
 checkpoints can be listed and taken back; of two workers, one takes over what the other had.
@@ -16,7 +16,7 @@ import threading
 import time
 import unittest
 
-from kit import Case, Redis, Sim, main, rows, start, tgdata, wait_for
+from kit import PASSWORD, Case, PostgresServer, Redis, Sim, main, rows, start, tgdata, wait_for
 from mongo import Mongodb
 from s3 import S3, Dynamodb
 
@@ -29,6 +29,7 @@ class Shared:
 
     sim_args = None
     server = None
+    env = {}
     server_kills = 6
     kill_within_s = 0.4
 
@@ -56,7 +57,7 @@ class Shared:
         return words
 
     def extract(self, *chats, **more):
-        done = tgdata(*self.words(*chats, **more))
+        done = tgdata(*self.words(*chats, **more), env=self.env)
         self.assertEqual(done.code, 0, done)
         return done
 
@@ -67,18 +68,19 @@ class Shared:
 
     def proves(self):
         done = tgdata("verify", *self.account_args(self.session_file), "--state", self.state(),
-                      "--job", "job", "--json")
+                      "--job", "job", "--json", env=self.env)
         self.assertEqual(done.code, 0, done)
 
     def checkpoints(self, *words, code=0):
-        done = tgdata("checkpoints", words[0], "--state", self.state(), "--job", "job", *words[1:])
+        done = tgdata("checkpoints", words[0], "--state", self.state(), "--job", "job", *words[1:],
+                      env=self.env)
         self.assertEqual(done.code, code, done)
         return done
 
     def test_killed_again_and_again(self):
         draw, kills = random.Random(SEED), 0
         while kills < KILLS:
-            process = start(*self.words("--all"), stdout=subprocess.DEVNULL,
+            process = start(*self.words("--all"), env=self.env, stdout=subprocess.DEVNULL,
                             stderr=subprocess.PIPE)
             try:
                 err = process.communicate(timeout=draw.uniform(0, self.kill_within_s))[1]
@@ -99,7 +101,7 @@ class Shared:
         draw, kills = random.Random(SEED + 1), 0
         while kills < self.server_kills:
             process = start(*self.words("--all", more=["--rate", "20"]),
-                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                            env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             try:
                 process.communicate(timeout=draw.uniform(0.1, 0.8))
                 self.prefix += "x"
@@ -132,11 +134,12 @@ class Shared:
     def test_a_run_that_is_asleep_is_taken_over(self):
         name, other = str(self.sim.chat("supergroup")["id"]), self.dir / "other.session"
         self.login(other)
-        sleeper = start(*self.words(name, more=["--rate", "2"]), stdout=subprocess.DEVNULL,
-                        stderr=subprocess.PIPE)
+        sleeper = start(*self.words(name, more=["--rate", "2"]), env=self.env,
+                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.addCleanup(sleeper.kill)
         self.assertTrue(wait_for(lambda: rows(self.dir / "out")))
-        self.check_fails(tgdata(*self.words(name, session=other)), 9, "'job", "in use by")
+        self.check_fails(tgdata(*self.words(name, session=other), env=self.env), 9, "'job",
+                         "in use by")
         sleeper.send_signal(signal.SIGSTOP)
         time.sleep(1.5)
         self.extract(name, session=other)
@@ -234,6 +237,26 @@ class InRedis(Shared, Case):
 
 
 @unittest.skipUnless(S3.is_installed(), "tests/interop/setup seaweed installs its server")
+class InPostgres(Shared, Case):
+    make, env = PostgresServer, PASSWORD
+
+    def state(self):
+        return f"postgres:{self.server.address()}?prefix={self.prefix}"
+
+    def test_what_is_wrong_is_told(self):
+        name = str(self.sim.chat("channel")["id"])
+        at = f"127.0.0.1:{self.server.port}"
+        for state, code, words in (
+                (f"postgres://tg:s3cret@{at}/test", 2, ["password"]),
+                (f"postgres://tg@{at}/nowhere", 8, ["nowhere"]),
+                (f"postgres://nobody@{at}/test", 8, ["authentication"]),
+                (f"postgres://tg@{at}/test?schema=nowhere", 8, ["nowhere"])):
+            with self.subTest(state=state):
+                done = tgdata(*self.words(name, state=state), env=self.env)
+                self.check_fails(done, code, *words)
+                self.assertNotIn("s3cret", done.err)
+
+
 class InS3(Shared, Case):
     make, server_kills, kill_within_s = S3, 2, 0.8
 
