@@ -90,6 +90,7 @@ struct tg_files {
     const struct tg_sink_env *env;
     const char *root; /* borrowed from the URL */
     const struct tg_files_place *place; /* NULL: directories */
+    void *own; /* the format's */
     struct tg_file_chat **chat;
     size_t n_chats;
     struct tg_staged_room room;

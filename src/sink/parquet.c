@@ -1,33 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * parquet.c - rows in Parquet files: `parquet:DIR[?compress=zstd&row-group=100000]`; see files.h,
+ * parquet.c - rows in Parquet files: `parquet:DIR[?compress=zstd&row-group=100000]`; see parquet.h,
  * parquet_write.h, parquet_read.h
- *
- * The rows of a commit wait until it comes, and are then written as one part. What is written at
- * once is a row group.
  */
-#include "sink/files.h"
+#include "sink/parquet.h"
 #include "sink/parquet_read.h"
-#include "sink/parquet_write.h"
 
 enum { OUT_MAX = 1 << 30 };
 
 struct sink_parquet {
     struct tg_files files;
-    int64_t compress, row_group;
-    struct tg_parquet writer;
-    struct tg_buf out;
+    struct tg_parquet_files parquet;
 };
 
 /* A part being written. */
 struct putting {
-    struct sink_parquet *s;
+    struct tg_parquet_files *s;
     struct tg_parts *part;
 };
 
 static tg_code end_group(const struct putting *put, struct tg_error *err)
 {
-    struct sink_parquet *s = put->s;
+    struct tg_parquet_files *s = put->s;
     uint32_t rows = s->writer.rows;
     tg_code code = tg_parquet_end_group(&s->writer, err);
 
@@ -47,7 +41,7 @@ static tg_code put_row(void *ctx, const struct tg_row *row, struct tg_error *err
 static tg_code put_part(struct tg_files *files, struct tg_parts *part, struct tg_staged *rows,
                         struct tg_error *err)
 {
-    struct putting put = { (struct sink_parquet *)files, part };
+    struct putting put = { files->own, part };
     tg_code code;
 
     tg_buf_clear(&put.s->out);
@@ -67,48 +61,49 @@ static tg_code read_part(const struct tg_scratch *part, bool ids, tg_staged_row 
                            ctx, err);
 }
 
-static const struct tg_file_format format = {
+const struct tg_file_format tg_format_parquet = {
     .name = "parquet",
     .suffix = ".parquet",
     .put_part = put_part,
     .read_part = read_part,
 };
 
+tg_code tg_parquet_files_open(struct tg_parquet_files *s, struct tg_files *files,
+                              struct tg_error *err)
+{
+    files->own = s;
+    tg_buf_init(&s->out, OUT_MAX);
+    return tg_parquet_init(&s->writer, (enum tg_parquet_codec)s->compress, (uint32_t)s->row_group,
+                           &s->out, err);
+}
+
+void tg_parquet_files_close(struct tg_parquet_files *s)
+{
+    tg_parquet_done(&s->writer);
+    tg_buf_done(&s->out);
+}
+
+/* ---- the driver ---- */
+
 static tg_code parquet_open(void *self, const char *target, const struct tg_sink_env *env,
                             struct tg_error *err)
 {
     struct sink_parquet *s = self;
-    tg_code code = tg_files_open(&s->files, &format, target, env, err);
+    tg_code code = tg_files_open(&s->files, &tg_format_parquet, target, env, err);
 
-    tg_buf_init(&s->out, OUT_MAX);
-    return code == TG_OK ? tg_parquet_init(&s->writer, (enum tg_parquet_codec)s->compress,
-                                           (uint32_t)s->row_group, &s->out, err)
-                         : code;
+    return code == TG_OK ? tg_parquet_files_open(&s->parquet, &s->files, err) : code;
 }
 
 static void parquet_close(void *self)
 {
     struct sink_parquet *s = self;
 
-    tg_parquet_done(&s->writer);
-    tg_buf_done(&s->out);
+    tg_parquet_files_close(&s->parquet);
     tg_files_close(&s->files);
 }
 
 static const struct tg_option parquet_option[] = {
-    { .name = "compress",
-      .type = TG_OPT_CHOICE,
-      .offset = offsetof(struct sink_parquet, compress),
-      .fallback = "zstd",
-      .help = "how pages are compressed",
-      .choices = "zstd|none" },
-    { .name = "row-group",
-      .type = TG_OPT_I64,
-      .offset = offsetof(struct sink_parquet, row_group),
-      .fallback = "100000",
-      .min = 1,
-      .max = TG_PARQUET_ROWS_MAX,
-      .help = "most rows of a row group; 32 MiB of values end it, too" },
+    TG_PARQUET_OPTIONS(struct sink_parquet),
     { 0 },
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * s3.c - rows as objects of Amazon S3: `s3://BUCKET/PREFIX?format=ndjson|csv`; see s3_impl.h
+ * s3.c - rows as objects of Amazon S3: `s3://BUCKET/PREFIX?format=ndjson|csv|parquet`; see
+ * s3_impl.h
  *
  * Rests on conditional writes, which are tried out when the destination is opened: a server that
  * ignores them would let two runs both write a chat.
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sink/parquet.h"
 #include "sink/s3_impl.h"
 
 struct sink_s3 {
@@ -15,11 +17,13 @@ struct sink_s3 {
     /* options */
     int64_t format;
     const char *region, *endpoint;
+    struct tg_parquet_files parquet;
     /* own */
     struct tg_s3 *s3;
 };
 
-static const struct tg_file_format *const formats[] = { &tg_format_ndjson, &tg_format_csv };
+static const struct tg_file_format *const formats[] = { &tg_format_ndjson, &tg_format_csv,
+                                                        &tg_format_parquet };
 
 /* ---- chats ---- */
 
@@ -83,6 +87,8 @@ static tg_code s3_open(void *self, const char *target, const struct tg_sink_env 
 
     s->files.root = "";
     s->files.place = &place;
+    if (code == TG_OK && formats[s->format] == &tg_format_parquet)
+        code = tg_parquet_files_open(&s->parquet, &s->files, err);
     if (code == TG_OK)
         code = tg_s3_new(target, s->region, s->endpoint, &s->s3, err);
     return code == TG_OK ? tg_s3_told(tg_s3_probe(s->s3, err), err) : code;
@@ -92,6 +98,7 @@ static void s3_close(void *self)
 {
     struct sink_s3 *s = self;
 
+    tg_parquet_files_close(&s->parquet);
     tg_files_close(&s->files);
     tg_s3_free(s->s3);
     s->s3 = NULL;
@@ -103,7 +110,8 @@ static const struct tg_option s3_option[] = {
       .offset = offsetof(struct sink_s3, format),
       .fallback = "ndjson",
       .help = "what a part is",
-      .choices = "ndjson|csv" },
+      .choices = "ndjson|csv|parquet" },
+    TG_PARQUET_OPTIONS(struct sink_s3),
     { .name = "region",
       .type = TG_OPT_STR,
       .offset = offsetof(struct sink_s3, region),

@@ -30,6 +30,7 @@ TABLE = {
     "postgres": ("test_destinations", "ToPostgres"),
     "kafka": ("test_destinations", "ToKafka"),
     "s3": ("test_destinations", "ToS3"),
+    "s3-parquet": ("test_destinations", "ToS3Parquet"),
     "stdout": ("test_stdout", "Stdout"),
     "rabbitmq": ("test_streams", "ToRabbit"),
     "kinesis": ("test_streams", "ToKinesis"),
@@ -85,9 +86,9 @@ def run(name, kind, kills):
     for _, text in bad:
         print(text, file=sys.stderr)
     if result.skipped and not bad:
-        print(f"{name:10} {kind:8} skipped: {result.skipped[0][1]}", flush=True)
+        print(f"{name:11} {kind:8} skipped: {result.skipped[0][1]}", flush=True)
         return None
-    print(f"{name:10} {kind:8} {kills:5} kills, {counts.filled:4} times filled, "
+    print(f"{name:11} {kind:8} {kills:5} kills, {counts.filled:4} times filled, "
           f"{counts.rows:8} rows: {'FAILED' if bad else '0 lost'}, {counts.twice} twice, "
           f"{time.monotonic() - begun:.0f} s", flush=True)
     return not bad

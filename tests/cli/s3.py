@@ -21,7 +21,7 @@ class S3:
            "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1",
            "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
     READER = """
-import boto3, json, sys
+import base64, boto3, json, sys
 from concurrent.futures import ThreadPoolExecutor
 s3 = boto3.client("s3", endpoint_url=sys.argv[1])
 
@@ -31,7 +31,8 @@ def keys(prefix):
 
 def text(key):
     try:
-        return s3.get_object(Bucket="bucket", Key=key)["Body"].read().decode()
+        body = s3.get_object(Bucket="bucket", Key=key)["Body"].read()
+        return base64.b64encode(body).decode() if key.endswith(".parquet") else body.decode()
     except s3.exceptions.NoSuchKey:
         return None
 
@@ -105,7 +106,7 @@ for line in sys.stdin:
         self.reader = None
 
     def read(self, prefix):
-        """All objects whose keys begin so."""
+        """All objects whose keys begin so: as text, those of Parquet in base64."""
         return self.ask("read", prefix)
 
     def kill(self):

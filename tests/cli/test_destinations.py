@@ -5,6 +5,7 @@
 The rows are those of the NDJSON files, field by field; a run that is killed at random moments,
 again and again, leaves each row once; verify proves it, a rollback takes it back.
 """
+import base64
 import csv
 import hashlib
 import json
@@ -22,8 +23,8 @@ from kafka_kit import KafkaServer, rows_that_count
 from kit import PASSWORD, Case, PostgresServer, Sim, main, rows, start, tgdata, wait_for
 from s3 import S3
 
-KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
-SERVER_KILLS = int(os.environ.get("TGDATA_TEST_SERVER_KILLS", "4"))
+KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "0"))  # 0: as many as the class says
+SERVER_KILLS = int(os.environ.get("TGDATA_TEST_SERVER_KILLS", "0"))
 SEED = int(os.environ.get("TGDATA_TEST_SEED", "1"))
 TRUTH_VALUES = ("outgoing", "post", "silent", "pinned", "protected", "has_media")
 OF_THE_JOB = ("job_chat_id", "job_commit", "job_note")
@@ -194,16 +195,19 @@ class S3Objects:
     """Read as documented: the files that manifests name, whose digests are right."""
 
     server, made = None, 0  # the server is its class's
+    of = "ndjson"
 
     def __init__(self, case):
-        type(self).made += 1
+        S3Objects.made += 1
         self.prefix = f"out{self.made}"
 
     def url(self):
-        return f"s3://bucket/{self.prefix}?endpoint={self.server.endpoint}"
+        format_of = "" if self.of == "ndjson" else f"&format={self.of}"
+        return f"s3://bucket/{self.prefix}?endpoint={self.server.endpoint}{format_of}"
 
-    def rows(self):
-        objects, found = self.server.read(self.prefix + "/"), []
+    def files(self):
+        """Manifests, and the bytes that each names."""
+        objects = self.server.read(self.prefix + "/")
         for key, text in objects.items():
             if not key.endswith(".json"):
                 continue
@@ -211,11 +215,37 @@ class S3Objects:
             if "file" not in manifest:
                 continue  # a claim, perhaps with a cursor
             data = objects[f"{key.rsplit('/', 1)[0]}/{manifest['file']}"]
-            assert hashlib.sha256(data.encode()).hexdigest() == manifest["sha256"]
-            lines = data.split("\n")[:-1]
+            data = data.encode() if self.of == "ndjson" else base64.b64decode(data)
+            assert hashlib.sha256(data).hexdigest() == manifest["sha256"]
+            yield manifest, data
+
+    def rows(self):
+        found = []
+        for manifest, data in self.files():
+            lines = data.decode().split("\n")[:-1]
             assert len(lines) == manifest["rows"]
             for row in map(json.loads, lines):
                 found.append(row | {k: k in row for k in TRUTH_VALUES})
+        return found
+
+
+class S3Parquet(S3Objects):
+    """The same as Parquet, read by DuckDB."""
+
+    of = "parquet"
+
+    def __init__(self, case):
+        super().__init__(case)
+        self.dir = case.dir
+
+    def rows(self):
+        found = []
+        for manifest, data in self.files():
+            copy = self.dir / "part.parquet"
+            copy.write_bytes(data)
+            rows_of_it = duck.Duck.ask(f"select * from '{copy}'")
+            assert len(rows_of_it) == manifest["rows"]
+            found += rows_of_it
         return found
 
 
@@ -224,6 +254,7 @@ class Contract:
 
     sim_args = None
     destination = None
+    default_kills = 20
     kill_within_s = 0.4
     begin_s = None  # that a run takes until it asks for messages
     env = {}
@@ -303,7 +334,7 @@ class Contract:
         draw, kills = random.Random(SEED), 0
         self.kill_time(draw)
         session = self.session()
-        while kills < KILLS:
+        while kills < (KILLS or self.default_kills):
             process = start(*self.words("--all", session=session), env=self.env,
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             try:
@@ -630,11 +661,13 @@ class ToCsvOfUnix(ToCsv, Case):
 class OfAServer:
     """The cases of a destination that is a server, which may be killed."""
 
+    default_server_kills = 4
+
     def test_the_server_is_killed_again_and_again(self):
         draw, kills = random.Random(SEED + 1), 0
         self.kill_time(draw)
         session = self.session()
-        while kills < SERVER_KILLS:
+        while kills < (SERVER_KILLS or self.default_server_kills):
             process = start(*self.words("--all", session=session), env=self.env,
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             try:
@@ -843,7 +876,7 @@ class ToS3(OfAServer, Contract, Case):
         session, name = self.session(), str(self.sim.chat("channel")["id"])
         for to, keys, code, words in (
                 ("s3:", {}, 2, ["s3://BUCKET/PREFIX"]),
-                (self.out.url() + "&format=xml", {}, 2, ["ndjson|csv"]),
+                (self.out.url() + "&format=xml", {}, 2, ["ndjson|csv|parquet"]),
                 (self.out.url().replace("bucket", "nowhere"), {}, 7, ["'nowhere'"]),
                 (self.out.url(), {"AWS_SECRET_ACCESS_KEY": "wr0ng"}, 7, ["SignatureDoesNotMatch"]),
                 (self.out.url(), {"AWS_ACCESS_KEY_ID": "ROKEY",
@@ -858,8 +891,24 @@ class ToS3(OfAServer, Contract, Case):
                 self.assertNotIn("wr0ng", done.err)
 
 
+@unittest.skipUnless(S3.is_installed(), "tests/interop/setup seaweed installs its server")
+class ToS3Parquet(ToS3, Case):
+    destination = S3Parquet
+
+    @classmethod
+    def tearDownClass(cls):
+        duck.Duck.end()
+        super().tearDownClass()
+
+    # The rest is as in NDJSON.
+    default_kills, default_server_kills = 5, 1
+    test_a_server_that_is_away_for_a_while_is_waited_for = None
+    test_what_is_wrong_is_told = test_nothing_is_left_over = None
+
+
 if __name__ == "__main__":
-    for case, library in (("ToS3", "libcurl"), ("ToKafka", "rdkafka"), ("ToPostgres", "libpq")):
+    for case, library in (("ToS3", "libcurl"), ("ToS3Parquet", "libcurl"), ("ToKafka", "rdkafka"),
+                          ("ToPostgres", "libpq")):
         if library not in tgdata("version").out:
             globals()[case] = unittest.skip(f"a build without {library}")(globals()[case])
     main()
