@@ -64,15 +64,23 @@ for line in sys.stdin:
         for name in [n for n in os.environ if n.startswith("AWS_")]:
             del os.environ[name]
         os.environ.update(self.env)
-        self.port = free_ports(8)
-        self.endpoint = f"http://127.0.0.1:{self.port}"
-        self.start()
+        for _ in range(5):  # another may take a port that was free
+            self.port = free_ports(8)
+            self.endpoint = f"http://127.0.0.1:{self.port}"
+            if self.try_start():
+                return
+            self.end_reader()
+        raise RuntimeError("the S3 server does not start")
 
-    def start(self):
+    def try_start(self):
         self.process = subprocess.Popen(
             [pathlib.Path(__file__).parent.parent / "s3_server", self.dir, str(self.port)],
             start_new_session=True)
-        if not wait_for(self.is_up, 60):
+        return wait_for(lambda: self.process.poll() is not None or self.is_up(), 60) and \
+            self.process.poll() is None
+
+    def start(self):
+        if not self.try_start():
             raise RuntimeError("the S3 server does not start")
 
     def is_up(self):
