@@ -5,8 +5,9 @@ sinks - how fast each destination takes rows, beside the plain client tool of th
 Both are given the same rows of one extracted chat: tgdata's writer as rows in memory (bench_sink
 measures its writes and commits alone; 10,000 rows a commit), the tool as a CSV file with the same
 columns (psql's \\copy, sqlite3's .import, pyarrow, DuckDB), into a table of the same columns, types
-and key, or a Parquet file with the same ones; kcat as lines of JSON; AWS's own library for Python
-puts the very objects that tgdata has put. Client and tool have core 0, a server core 1.
+and key, or a Parquet file with the same ones; kcat as lines of JSON, alone and with the key and
+headers that tgdata's messages have; AWS's own library for Python puts the very objects that tgdata
+has put. Client and tool have core 0, a server core 1.
 """
 import csv
 import glob
@@ -203,13 +204,19 @@ class Sinks:
                     shutil.copyfileobj(part, out)
         try:
             run = self.ours('tgdata  kafka:', f'kafka://{server.at}/ours?create=1')
-            self.ours('tgdata  kafka: (no compression)',
-                      f'kafka://{server.at}/plain?create=1&compression=none')
-            for name, codec in (('kcat -P', 'zstd'), ('kcat -P (no compression)', 'none')):
+            plain = self.ours('tgdata  kafka: (no compression)',
+                              f'kafka://{server.at}/plain?create=1&compression=none')
+            # The topic's messages have a key and two headers; kcat sends its lines alone, and so.
+            same = ['-k', str(self.chat_id), '-H', 'tgdata.commit=1',
+                    '-H', f'tgdata.key=0:{self.chat_id}:100000:0-{"0" * 32}']
+            for name, codec, more in (
+                    ('kcat -P', 'zstd', []), ('kcat -P (no compression)', 'none', []),
+                    ('kcat -P (key, headers)', 'zstd', same),
+                    ('kcat -P (those, no compression)', 'none', same)):
                 tool = measure(['kcat', '-P', '-b', server.at, '-t', 'ours', '-z', codec,
-                                '-X', 'enable.idempotence=true', '-l', lines,
+                                '-X', 'enable.idempotence=true', '-l', *more, lines,
                                 *(['-X', 'compression.level=1'] if codec == 'zstd' else [])])
-                self.line(name, tool, run if codec == 'zstd' else None)
+                self.line(name, tool, run if codec == 'zstd' else plain)
         finally:
             server.stop()
 
