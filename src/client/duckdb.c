@@ -315,9 +315,9 @@ tg_code tg_duckdb_exec(struct tg_duckdb *d, const char *sql, struct tg_error *er
     return code;
 }
 
-static struct tg_duckdb_value value_of(const struct column *c, int type, uint64_t row)
+static struct tg_sql_value value_of(const struct column *c, int type, uint64_t row)
 {
-    struct tg_duckdb_value v = { .null = c->valid && !(c->valid[row / 64] >> row % 64 & 1) };
+    struct tg_sql_value v = { .null = c->valid && !(c->valid[row / 64] >> row % 64 & 1) };
 
     if (v.null)
         return v;
@@ -333,11 +333,11 @@ static struct tg_duckdb_value value_of(const struct column *c, int type, uint64_
     return v;
 }
 
-static tg_code give_chunk(const struct library *lib, void *chunk, tg_duckdb_row row, void *ctx,
+static tg_code give_chunk(const struct library *lib, void *chunk, tg_sql_row row, void *ctx,
                           struct tg_error *err)
 {
     uint64_t n = lib->data_chunk_get_size(chunk), columns = lib->data_chunk_get_column_count(chunk);
-    struct tg_duckdb_value v[COLUMNS_MAX];
+    struct tg_sql_value v[COLUMNS_MAX];
     struct column column[COLUMNS_MAX];
     int type[COLUMNS_MAX];
     tg_code code = TG_OK;
@@ -360,7 +360,7 @@ static tg_code give_chunk(const struct library *lib, void *chunk, tg_duckdb_row 
     return code;
 }
 
-static tg_code run(struct tg_duckdb *d, void *stmt, tg_duckdb_row row, void *ctx,
+static tg_code run(struct tg_duckdb *d, void *stmt, tg_sql_row row, void *ctx,
                    struct tg_error *err)
 {
     struct result result = { 0 };
@@ -388,8 +388,8 @@ static tg_code run(struct tg_duckdb *d, void *stmt, tg_duckdb_row row, void *ctx
     return code == TG_END ? TG_OK : code;
 }
 
-tg_code tg_duckdb_query(struct tg_duckdb *d, const char *sql, const struct tg_duckdb_value *param,
-                        size_t n, tg_duckdb_row row, void *ctx, struct tg_error *err)
+tg_code tg_duckdb_query(struct tg_duckdb *d, const char *sql, const struct tg_sql_value *param,
+                        size_t n, tg_sql_row row, void *ctx, struct tg_error *err)
 {
     void *stmt = NULL;
     tg_code code = TG_OK;
@@ -410,17 +410,10 @@ tg_code tg_duckdb_query(struct tg_duckdb *d, const char *sql, const struct tg_du
     return code;
 }
 
-static tg_code take_number(void *ctx, const struct tg_duckdb_value *v, struct tg_error *err)
-{
-    (void)err;
-    *(int64_t *)ctx = v[0].number;
-    return TG_END;
-}
-
 tg_code tg_duckdb_number(struct tg_duckdb *d, const char *sql, int64_t *ret, struct tg_error *err)
 {
     *ret = 0;
-    return tg_duckdb_query(d, sql, NULL, 0, take_number, ret, err);
+    return tg_duckdb_query(d, sql, NULL, 0, tg_sql_take_number, ret, err);
 }
 
 tg_code tg_duckdb_begin(struct tg_duckdb *d, struct tg_error *err)

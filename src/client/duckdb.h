@@ -21,7 +21,7 @@
 #ifndef TG_CLIENT_DUCKDB_H
 #define TG_CLIENT_DUCKDB_H
 
-#include "base/text.h"
+#include "client/sql.h"
 
 struct tg_duckdb;
 
@@ -40,23 +40,14 @@ void tg_duckdb_close(struct tg_duckdb *d); /* NULL is nothing */
 /** Runs a statement without parameters or results. */
 tg_code tg_duckdb_exec(struct tg_duckdb *d, const char *sql, struct tg_error *err);
 
-/** A value of a result, or a parameter. */
-struct tg_duckdb_value {
-    int64_t number;     /* BIGINT, BOOLEAN, TIMESTAMP in microseconds; 0 of others */
-    struct tg_str text; /* VARCHAR; valid during the call */
-    bool null;
-};
-
-/** Gets each row of a result. @return TG_OK to go on; TG_END to stop; a failure */
-typedef tg_code (*tg_duckdb_row)(void *ctx, const struct tg_duckdb_value *v,
-                                 struct tg_error *err);
-
 /**
- * Runs a statement with parameters $1..$n, of which one with text.at is a text.
+ * Runs a statement with parameters $1..$n. Numbers of a result are those of BIGINT, BOOLEAN and
+ * TIMESTAMP (in microseconds), texts those of VARCHAR.
+ *
  * @param row  gets the result, of at most 128 columns; NULL: it has none
  */
-tg_code tg_duckdb_query(struct tg_duckdb *d, const char *sql, const struct tg_duckdb_value *param,
-                        size_t n, tg_duckdb_row row, void *ctx, struct tg_error *err);
+tg_code tg_duckdb_query(struct tg_duckdb *d, const char *sql, const struct tg_sql_value *param,
+                        size_t n, tg_sql_row row, void *ctx, struct tg_error *err);
 
 /** @return the number in the first column of the first row; 0 if there is no row */
 tg_code tg_duckdb_number(struct tg_duckdb *d, const char *sql, int64_t *ret, struct tg_error *err);

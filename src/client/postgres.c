@@ -8,13 +8,12 @@
 
 #include "client/postgres.h"
 
+#include <assert.h>
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "client/sql.h"
-
-enum { ARGS_MAX = 16, COLUMNS_MAX = 32, KEYWORDS_MAX = 16, SQL_MAX = 65536 };
+enum { ARGS_MAX = 16, COLUMNS_MAX = 128, KEYWORDS_MAX = 16, SQL_MAX = 65536 };
 
 struct tg_postgres {
     PGconn *c; /* NULL: never connected, or lost */
@@ -279,52 +278,64 @@ tg_code tg_postgres_exec(struct tg_postgres *p, const char *sql, struct tg_error
     return TG_OK;
 }
 
-static bool hand_over(const PGresult *r, int at, tg_postgres_row row, void *ctx)
+static bool is_integer(Oid type)
 {
-    struct tg_str value[COLUMNS_MAX];
-    int n = TG_MIN(PQnfields(r), COLUMNS_MAX);
-
-    for (int i = 0; i < n; i++) {
-        value[i] = (struct tg_str){ PQgetvalue(r, at, i), (uint32_t)PQgetlength(r, at, i) };
-        if (PQgetisnull(r, at, i))
-            value[i] = (struct tg_str){ NULL, 0 };
-    }
-    return row(ctx, value, n);
+    return type == 20 || type == 21 || type == 23; /* int8, int2, int4: pg_type.dat */
 }
 
-tg_code tg_postgres_query(struct tg_postgres *p, const char *sql,
-                          const struct tg_postgres_arg *arg, int n, tg_postgres_row row, void *ctx,
-                          struct tg_error *err)
+static tg_code give_rows(const PGresult *r, tg_sql_row row, void *ctx, struct tg_error *err)
+{
+    struct tg_sql_value v[COLUMNS_MAX];
+    int n = PQnfields(r);
+    tg_code code = TG_OK;
+
+    assert(n <= COLUMNS_MAX);
+    for (int k = 0; code == TG_OK && k < PQntuples(r); k++) {
+        for (int i = 0; i < n; i++) {
+            v[i] = (struct tg_sql_value){ .null = PQgetisnull(r, k, i) };
+            if (v[i].null)
+                continue;
+            v[i].text = (struct tg_str){ PQgetvalue(r, k, i), (uint32_t)PQgetlength(r, k, i) };
+            v[i].number = is_integer(PQftype(r, i)) ? strtoll(v[i].text.at, NULL, 10) : 0;
+        }
+        code = row(ctx, v, err);
+    }
+    return code == TG_END ? TG_OK : code;
+}
+
+tg_code tg_postgres_query(struct tg_postgres *p, const char *sql, const struct tg_sql_value *param,
+                          size_t n, tg_sql_row row, void *ctx, struct tg_error *err)
 {
     char number[ARGS_MAX][24];
     const char *value[ARGS_MAX];
     ExecStatusType status;
+    tg_code code = TG_OK;
     PGresult *r;
 
+    assert(n <= ARGS_MAX);
     if (!p->c)
         return not_connected(p, err);
     if (!(sql = filled(p, sql)))
         return tg_fail(err, TG_NOMEM, "no memory for a statement");
-    if (n > ARGS_MAX)
-        return tg_fail(err, TG_INTERNAL, "%d parameters of a statement", n);
-    for (int i = 0; i < n; i++) {
-        snprintf(number[i], sizeof number[i], "%lld", (long long)arg[i].number);
-        value[i] = arg[i].text ? arg[i].text : number[i];
+    for (size_t i = 0; i < n; i++) {
+        snprintf(number[i], sizeof number[i], "%lld", (long long)param[i].number);
+        value[i] = param[i].text.at ? param[i].text.at : number[i];
     }
-    r = PQexecParams(p->c, sql, n, NULL, value, NULL, NULL, 0);
+    r = PQexecParams(p->c, sql, (int)n, NULL, value, NULL, NULL, 0);
     status = PQresultStatus(r);
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
         return failed(p, "run a statement", r, err);
-    for (int i = 0; row && i < PQntuples(r); i++)
-        if (!hand_over(r, i, row, ctx))
-            break;
+    if (row)
+        code = give_rows(r, row, ctx, err);
     PQclear(r);
-    return TG_OK;
+    return code;
 }
 
-int64_t tg_postgres_number(struct tg_str value)
+tg_code tg_postgres_number(struct tg_postgres *p, const char *sql, int64_t *ret,
+                           struct tg_error *err)
 {
-    return value.at ? strtoll(value.at, NULL, 10) : 0;
+    *ret = 0;
+    return tg_postgres_query(p, sql, NULL, 0, tg_sql_take_number, ret, err);
 }
 
 tg_code tg_postgres_copy(struct tg_postgres *p, const char *sql, struct tg_error *err)

@@ -22,7 +22,7 @@
 #define TG_CLIENT_POSTGRES_H
 
 #include "base/option.h"
-#include "base/text.h"
+#include "client/sql.h"
 
 struct tg_postgres;
 
@@ -72,23 +72,17 @@ tg_code tg_postgres_connect(struct tg_postgres *p, struct tg_error *err);
  *  the name that was given. */
 tg_code tg_postgres_exec(struct tg_postgres *p, const char *sql, struct tg_error *err);
 
-/** A parameter: a number, or a text. */
-struct tg_postgres_arg {
-    const char *text; /* NULL: the number */
-    int64_t number;
-};
+/**
+ * Runs one statement with parameters $1..$n, at most 16; a NUL stands behind the text of one. Each
+ * value of a result has a text, those of integers a number too.
+ * @param row  gets the result, of at most 128 columns; NULL: it has none
+ */
+tg_code tg_postgres_query(struct tg_postgres *p, const char *sql, const struct tg_sql_value *param,
+                          size_t n, tg_sql_row row, void *ctx, struct tg_error *err);
 
-/** Gets a row of the result: n texts, each valid during the call; a NULL of the database is
- *  {NULL, 0}. @return false to stop */
-typedef bool (*tg_postgres_row)(void *ctx, const struct tg_str *value, int n);
-
-/** Runs one statement with parameters $1..$n (at most 16). @param row  may be NULL */
-tg_code tg_postgres_query(struct tg_postgres *p, const char *sql,
-                          const struct tg_postgres_arg *arg, int n, tg_postgres_row row, void *ctx,
-                          struct tg_error *err);
-
-/** @return the value as a number; 0 if it is none */
-int64_t tg_postgres_number(struct tg_str value);
+/** @return the number in the first column of the first row; 0 if there is no row */
+tg_code tg_postgres_number(struct tg_postgres *p, const char *sql, int64_t *ret,
+                           struct tg_error *err);
 
 /** Starts a COPY ... FROM STDIN, takes its bytes, and ends it; given up if code is not TG_OK. */
 tg_code tg_postgres_copy(struct tg_postgres *p, const char *sql, struct tg_error *err);

@@ -26,3 +26,10 @@ void tg_sql_put(struct tg_buf *out, const char *sql, const char *name)
             tg_buf_byte(out, (uint8_t)*sql);
     }
 }
+
+tg_code tg_sql_take_number(void *ctx, const struct tg_sql_value *v, struct tg_error *err)
+{
+    (void)err;
+    *(int64_t *)ctx = v[0].number;
+    return TG_END;
+}

@@ -17,26 +17,13 @@
  * Threads: one at a time      Limits: 64 MiB of rows in memory, then a temporary file; beside them
  * what the option `memory` gives to the library
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "sink/duckdb_impl.h"
 
-static tg_code duckdb_open(void *self, const char *target, const struct tg_sink_env *env,
-                           struct tg_error *err)
+static tg_code duckdb_need(void *self, bool write, struct tg_error *err)
 {
     struct sink_duckdb *s = self;
-    tg_code code = tg_table_path(target, "duckdb", err);
-
-    s->env = env;
-    s->path = target;
-    tg_table_init(&s->chats);
-    return code == TG_OK ? tg_table_name(&s->table, s->other, env, err) : code;
-}
-
-/* @return TG_NOT_FOUND: it is not there, and was to be read only */
-static tg_code need_db(struct sink_duckdb *s, bool write, struct tg_error *err)
-{
     const struct tg_duckdb_settings settings = { s->busy_timeout_ms, s->memory, !write, !write };
     tg_code code;
 
@@ -44,9 +31,9 @@ static tg_code need_db(struct sink_duckdb *s, bool write, struct tg_error *err)
         return TG_OK;
     tg_duckdb_close(s->db);
     s->db = NULL;
-    code = tg_duckdb_open(s->path, &settings, &s->db, err);
-    if (code == TG_OK && write)
-        code = tg_duckdb_sink_tables(s, err);
+    code = tg_duckdb_open(s->t.where, &settings, &s->db, err);
+    if (code == TG_OK)
+        code = write ? tg_duckdb_sink_tables(s, err) : tg_duckdb_sink_look(s, err);
     s->writes = write && code == TG_OK;
     if (code != TG_OK) {
         tg_duckdb_close(s->db);
@@ -55,188 +42,84 @@ static tg_code need_db(struct sink_duckdb *s, bool write, struct tg_error *err)
     return code;
 }
 
-static void duckdb_close(void *self)
+static tg_code duckdb_begin(void *self, bool write, struct tg_error *err)
 {
     struct sink_duckdb *s = self;
 
-    tg_table_done(&s->chats);
-    tg_duckdb_close(s->db);
-    s->db = NULL;
+    (void)write;
+    return tg_duckdb_begin(s->db, err);
 }
 
-tg_code tg_duckdb_sink_ask(struct sink_duckdb *s, const char *sql, const int64_t *param, size_t n,
-                           tg_duckdb_row row, void *ctx, struct tg_error *err)
+static tg_code duckdb_end(void *self, tg_code code, struct tg_error *err)
 {
-    struct tg_duckdb_value value[TG_TABLE_COMMIT_N] = { 0 };
+    struct sink_duckdb *s = self;
+
+    return tg_duckdb_end(s->db, code, err);
+}
+
+tg_code tg_duckdb_sink_query(struct sink_duckdb *s, const char *sql,
+                             const struct tg_sql_value *value, size_t n, tg_sql_row row, void *ctx,
+                             struct tg_error *err)
+{
     struct tg_buf text;
     tg_code code;
 
-    for (size_t i = 0; i < n; i++)
-        value[i].number = param[i];
     tg_buf_init(&text, TG_DUCKDB_SQL_MAX);
-    tg_sql_put(&text, sql, s->table);
+    tg_sql_put(&text, sql, s->t.table);
     code = text.failed ? tg_fail(err, TG_NOMEM, "no memory for a statement")
                        : tg_duckdb_query(s->db, tg_buf_cstr(&text), value, n, row, ctx, err);
     tg_buf_done(&text);
     return code;
 }
 
-/* ---- taking up ---- */
-
-static struct tg_commit commit_of(const struct tg_duckdb_value *v)
+static tg_code duckdb_ask(void *self, enum tg_table_statement statement,
+                          const struct tg_sql_value *value, size_t n, tg_sql_row row, void *ctx,
+                          struct tg_error *err)
 {
-    int64_t number[TG_TABLE_COMMIT_N];
-
-    for (int i = 0; i < TG_TABLE_COMMIT_N; i++)
-        number[i] = v[i].number;
-    return tg_table_to_commit(number);
+    return tg_duckdb_sink_query(self, tg_table_sql[statement], value, n, row, ctx, err);
 }
 
-static tg_code take_commit(void *ctx, const struct tg_duckdb_value *v, struct tg_error *err)
-{
-    (void)err;
-    *(struct tg_commit *)ctx = commit_of(v);
-    return TG_END;
-}
-
-static tg_code read_last(struct sink_duckdb *s, int64_t chat_id, struct tg_commit *ret,
-                         struct tg_error *err)
-{
-    *ret = (struct tg_commit){ 0 };
-    return tg_duckdb_sink_ask(s, "SELECT " TG_TABLE_COMMIT " FROM @_commits WHERE chat_id = $1"
-                                 " ORDER BY seq DESC LIMIT 1",
-                              &chat_id, 1, take_commit, ret, err);
-}
-
-static tg_code take_writer(void *ctx, const struct tg_duckdb_value *v, struct tg_error *err)
-{
-    struct tg_table_writer *w = ctx;
-
-    (void)err;
-    snprintf(w->job, sizeof w->job, "%.*s", (int)TG_MIN(v[0].text.len, 255U), v[0].text.at);
-    w->fence = (struct tg_fence){ (uint64_t)v[1].number, (uint32_t)v[2].number };
-    return TG_END;
-}
-
-static tg_code read_writer(struct sink_duckdb *s, int64_t chat_id, struct tg_table_writer *ret,
-                           struct tg_error *err)
-{
-    *ret = (struct tg_table_writer){ .job = "" };
-    return tg_duckdb_sink_ask(s, "SELECT job, token, nonce FROM @_chats WHERE chat_id = $1",
-                              &chat_id, 1, take_writer, ret, err);
-}
-
-static tg_code write_writer(struct sink_duckdb *s, int64_t chat_id, const struct tg_fence *fence,
-                            struct tg_error *err)
-{
-    const struct tg_duckdb_value value[] = { { .number = chat_id },
-                                             { .text = tg_str_of(s->env->job) },
-                                             { .number = (int64_t)fence->token },
-                                             { .number = fence->nonce } };
-    struct tg_buf sql;
-    tg_code code;
-
-    tg_buf_init(&sql, TG_DUCKDB_SQL_MAX);
-    tg_sql_put(&sql, "INSERT INTO @_chats(chat_id, job, token, nonce) VALUES($1, $2, $3, $4)"
-                     " ON CONFLICT(chat_id) DO UPDATE SET token = $3, nonce = $4", s->table);
-    code = tg_duckdb_query(s->db, tg_buf_cstr(&sql), value, TG_COUNT(value), NULL, NULL, err);
-    tg_buf_done(&sql);
-    return code;
-}
-
-static tg_code attach(struct sink_duckdb *s, int64_t chat_id, const struct tg_fence *fence,
-                      struct tg_table_chat **ret, struct tg_error *err)
-{
-    struct tg_table_writer there;
-    struct tg_table_chat *chat;
-    tg_code code = need_db(s, true, err);
-
-    if (code == TG_OK)
-        code = tg_table_take(&s->chats, chat_id, &chat, err);
-    if (code != TG_OK)
-        return code;
-    tg_table_leave(chat);
-    code = tg_duckdb_begin(s->db, err);
-    if (code != TG_OK)
-        return code;
-    code = read_writer(s, chat_id, &there, err);
-    if (code == TG_OK)
-        code = tg_table_may_take(chat, s->env->job, &there, fence, s->path,
-                                 "duckdb:FILE?table=NAME", err);
-    if (code == TG_OK)
-        code = write_writer(s, chat_id, fence, err);
-    if (code == TG_OK)
-        code = read_last(s, chat_id, &chat->last, err);
-    code = tg_duckdb_end(s->db, code, err);
-    if (code != TG_OK)
-        return code;
-    chat->fence = *fence;
-    chat->attached = chat->was_attached = true;
-    *ret = chat;
-    return TG_OK;
-}
-
-static tg_code duckdb_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
-                             struct tg_commit *ret, struct tg_error *err)
-{
-    struct tg_table_chat *chat;
-    tg_code code = attach(self, chat_id, fence, &chat, err);
-
-    if (code != TG_OK)
-        return code;
-    if (!chat->last.seq)
-        return TG_END;
-    *ret = chat->last;
-    return TG_OK;
-}
-
-/* ---- writing ---- */
-
-static tg_code duckdb_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
-                            struct tg_error *err)
+static tg_code put_rows(void *self, struct tg_held_chat *chat, const struct tg_commit *commit,
+                        struct tg_error *err)
 {
     struct sink_duckdb *s = self;
 
-    return tg_table_write(&s->chats, batch, from, n, err);
+    return tg_duckdb_sink_put(s, chat, commit, s->how, err);
 }
 
-static tg_code write_commit(struct sink_duckdb *s, const struct tg_commit *commit,
-                            struct tg_error *err)
-{
-    int64_t number[TG_TABLE_COMMIT_N];
+static const struct tg_table_ops ops = {
+    .another = "duckdb:FILE?table=NAME",
+    .need = duckdb_need,
+    .begin = duckdb_begin,
+    .end = duckdb_end,
+    .ask = duckdb_ask,
+    .put_rows = put_rows,
+    .read_rows = tg_duckdb_sink_read,
+};
 
-    tg_table_of_commit(commit, number);
-    return tg_duckdb_sink_ask(s, "INSERT INTO @_commits(" TG_TABLE_COMMIT ") VALUES($1, $2, $3,"
-                                 " $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-                              number, TG_TABLE_COMMIT_N, NULL, NULL, err);
+static tg_code duckdb_open(void *self, const char *target, const struct tg_sink_env *env,
+                           struct tg_error *err)
+{
+    struct sink_duckdb *s = self;
+    tg_code code = tg_table_path(target, "duckdb", err);
+
+    s->t.where = target;
+    return code == TG_OK ? tg_table_init(&s->t, &ops, env, err) : code;
 }
 
-/* One attempt. @param ret_ours  whether it failed, if so, before the rows: another has the chat */
-static tg_code put_all(struct sink_duckdb *s, struct tg_table_chat *chat,
-                       const struct tg_commit *commit, const struct duckdb_how *how,
-                       bool *ret_ours, struct tg_error *err)
+static void duckdb_close(void *self)
 {
-    const struct tg_commit recorded = tg_table_recorded(chat, commit);
-    struct tg_table_writer there;
-    tg_code code = tg_duckdb_begin(s->db, err);
+    struct sink_duckdb *s = self;
 
-    if (code != TG_OK)
-        return code;
-    code = read_writer(s, chat->id, &there, err);
-    if (code == TG_OK)
-        code = tg_table_still(chat, &there, err);
-    *ret_ours = code == TG_OK;
-    if (code == TG_OK)
-        code = tg_duckdb_sink_put(s, chat, commit, how, err);
-    if (code == TG_OK)
-        code = write_commit(s, &recorded, err);
-    return tg_duckdb_end(s->db, code, err);
+    tg_table_done(&s->t);
+    tg_duckdb_close(s->db);
+    s->db = NULL;
 }
 
 /* ---- rows that the table refuses ---- */
 
 /* Puts the first rows, and takes them back. @return TG_END: they can be put */
-static tg_code try_first(struct sink_duckdb *s, struct tg_table_chat *chat,
+static tg_code try_first(struct sink_duckdb *s, struct tg_held_chat *chat,
                          const struct tg_commit *commit, struct duckdb_how how,
                          struct tg_error *err)
 {
@@ -250,7 +133,7 @@ static tg_code try_first(struct sink_duckdb *s, struct tg_table_chat *chat,
 
 /* Finds the first row that cannot be put behind those before it, by steps that grow until they are
  * too long and by halves then. @param ret_why  what the library says of it */
-static tg_code find_refused(struct sink_duckdb *s, struct tg_table_chat *chat,
+static tg_code find_refused(struct sink_duckdb *s, struct tg_held_chat *chat,
                             const struct tg_commit *commit, const struct duckdb_how *how,
                             uint64_t *ret, struct tg_error *ret_why)
 {
@@ -283,7 +166,7 @@ static tg_code find_refused(struct sink_duckdb *s, struct tg_table_chat *chat,
 
 struct refusing {
     struct sink_duckdb *s;
-    struct tg_table_chat *chat;
+    struct tg_held_chat *chat;
     struct tg_error why;
     uint64_t left; /* rows before it */
 };
@@ -295,12 +178,12 @@ static tg_code refuse_it(void *ctx, const struct tg_row *row, struct tg_error *e
 
     if (r->left--)
         return TG_OK;
-    code = tg_table_refuse(r->chat, r->s->env, row, &r->why, err);
+    code = tg_held_refuse(r->chat, r->s->t.env, row, &r->why, err);
     return code == TG_OK ? TG_END : code;
 }
 
 /* Leaves out one more row. @return TG_OK: it is kept elsewhere */
-static tg_code refuse_next(struct sink_duckdb *s, struct tg_table_chat *chat,
+static tg_code refuse_next(struct sink_duckdb *s, struct tg_held_chat *chat,
                            const struct tg_commit *commit, struct duckdb_how *how,
                            struct tg_error *err)
 {
@@ -326,193 +209,30 @@ static tg_code duckdb_commit(void *self, const struct tg_commit *commit, struct 
 {
     struct sink_duckdb *s = self;
     struct duckdb_how how = { .first = UINT64_MAX };
-    struct tg_table_chat *chat;
+    struct tg_held_chat *chat;
     bool ours = false;
-    tg_code code = tg_table_begin_commit(&s->chats, commit, &chat, err);
+    tg_code code = tg_held_begin_commit(&s->t.held, commit, &chat, err);
 
     if (code != TG_OK)
         return code;
-    code = put_all(s, chat, commit, &how, &ours, err);
+    s->how = &how;
+    code = tg_table_put(&s->t, chat, commit, &ours, err);
     if (code == TG_CONFLICT && ours) {
         how.replace = true;
-        code = put_all(s, chat, commit, &how, &ours, err);
+        code = tg_table_put(&s->t, chat, commit, &ours, err);
     }
     while (code == TG_CONFLICT && ours) {
         code = refuse_next(s, chat, commit, &how, err);
         if (code == TG_OK)
-            code = put_all(s, chat, commit, &how, &ours, err);
+            code = tg_table_put(&s->t, chat, commit, &ours, err);
     }
     free(how.refused);
-    return tg_table_end_commit(&s->chats, chat, commit, code);
-}
-
-static tg_code duckdb_rollback(void *self, int64_t chat_id, const struct tg_fence *fence,
-                               uint64_t seq, struct tg_error *err)
-{
-    const int64_t param[] = { chat_id, (int64_t)seq };
-    struct sink_duckdb *s = self;
-    struct tg_table_chat *chat;
-    tg_code code = attach(s, chat_id, fence, &chat, err);
-
-    if (code == TG_OK) {
-        tg_table_leave(chat);
-        code = tg_duckdb_begin(s->db, err);
-    }
-    if (code != TG_OK)
-        return code;
-    code = tg_duckdb_sink_ask(s, "DELETE FROM @ WHERE job_commit > $2 AND (job_chat_id = $1 OR"
-                                 " (chat_id = $1 AND job_chat_id IS NULL))",
-                              param, 2, NULL, NULL, err);
-    if (code == TG_OK)
-        code = tg_duckdb_sink_ask(s, "DELETE FROM @_commits WHERE chat_id = $1 AND seq > $2",
-                                  param, 2, NULL, NULL, err);
-    return tg_duckdb_end(s->db, code, err);
-}
-
-/* ---- reading ---- */
-
-/* @return TG_NOT_FOUND: nothing was written there yet */
-static tg_code need_tables(struct sink_duckdb *s, struct tg_error *err)
-{
-    int64_t there = 0;
-    struct tg_buf sql;
-    tg_code code = need_db(s, false, err);
-
-    if (code != TG_OK || s->writes)
-        return code;
-    tg_buf_init(&sql, TG_DUCKDB_SQL_MAX);
-    tg_sql_put(&sql, "SELECT count(*) FROM duckdb_tables() WHERE table_name = '@_commits'",
-               s->table);
-    code = tg_duckdb_number(s->db, tg_buf_cstr(&sql), &there, err);
-    tg_buf_done(&sql);
-    return code == TG_OK && !there ? TG_NOT_FOUND : code;
-}
-
-static tg_code scan_row(void *ctx, const struct tg_duckdb_value *v, struct tg_error *err)
-{
-    (void)err;
-    return tg_table_seen(ctx, v[0].number, v[1].number) ? TG_OK : TG_END;
-}
-
-static tg_code duckdb_scan(void *self, int64_t chat_id, tg_sink_seen seen, void *ctx,
-                           struct tg_error *err)
-{
-    struct sink_duckdb *s = self;
-    const int64_t all[] = { chat_id, INT64_MIN };
-    struct tg_table_scan scan = { .seen = seen, .ctx = ctx };
-    struct tg_commit last;
-    tg_code code = need_tables(s, err);
-
-    if (code == TG_NOT_FOUND)
-        return TG_OK;
-    if (code == TG_OK)
-        code = read_last(s, chat_id, &last, err);
-    if (code == TG_OK)
-        code = tg_duckdb_sink_ask(s, "SELECT chat_id, id" TG_DUCKDB_OLD, all, 2, scan_row, &scan,
-                                  err);
-    if (code == TG_OK && !scan.stopped)
-        code = tg_duckdb_sink_ask(s, "SELECT chat_id, id" TG_DUCKDB_OWN, all, 2, scan_row, &scan,
-                                  err);
-    return code == TG_OK ? tg_table_scanned(&scan, &last, chat_id, s->table, err) : code;
-}
-
-static tg_code duckdb_read(void *self, int64_t chat_id, const struct tg_cursor *behind,
-                           struct tg_batch *batch, tg_sink_taken taken, void *ctx,
-                           struct tg_error *err)
-{
-    struct sink_duckdb *s = self;
-    struct tg_table_read r = { .batch = batch, .taken = taken, .ctx = ctx };
-    struct tg_table_from from;
-    struct tg_commit last;
-    tg_code code = need_tables(s, err);
-
-    if (code == TG_OK)
-        code = read_last(s, chat_id, &last, err);
-    if (code != TG_OK)
-        return code;
-    from = tg_table_from(behind, &last);
-    code = tg_duckdb_sink_read(s, chat_id, &from, &r, err);
-    if (code == TG_OK)
-        code = tg_table_rows_end(&r, err);
-    if (code == TG_OK && from.old_id <= 0 && from.id <= 0)
-        code = tg_table_scanned(&(struct tg_table_scan){ .rows = r.rows }, &last, chat_id,
-                                s->table, err);
-    return code == TG_END ? TG_OK : code;
-}
-
-struct chats {
-    tg_chat_seen seen;
-    void *ctx;
-};
-
-static tg_code give_chat(void *ctx, const struct tg_duckdb_value *v, struct tg_error *err)
-{
-    const struct chats *c = ctx;
-    char job[256];
-
-    (void)err;
-    snprintf(job, sizeof job, "%.*s", (int)TG_MIN(v[1].text.len, 255U), v[1].text.at);
-    return c->seen(c->ctx, v[0].number, job) ? TG_OK : TG_END;
-}
-
-static tg_code duckdb_chats(void *self, tg_chat_seen seen, void *ctx, struct tg_error *err)
-{
-    struct sink_duckdb *s = self;
-    struct chats chats = { seen, ctx };
-    tg_code code = need_tables(s, err);
-
-    if (code == TG_NOT_FOUND)
-        return TG_OK;
-    if (code != TG_OK)
-        return code;
-    return tg_duckdb_sink_ask(s, "SELECT chat_id, job FROM @_chats WHERE chat_id IN"
-                                 " (SELECT chat_id FROM @_commits) ORDER BY chat_id",
-                              NULL, 0, give_chat, &chats, err);
-}
-
-struct commits {
-    tg_commit_seen seen;
-    void *ctx;
-};
-
-static tg_code give_commit(void *ctx, const struct tg_duckdb_value *v, struct tg_error *err)
-{
-    const struct commits *c = ctx;
-    struct tg_commit commit = commit_of(v);
-
-    (void)err;
-    return c->seen(c->ctx, &commit) ? TG_OK : TG_END;
-}
-
-static tg_code duckdb_commits(void *self, int64_t chat_id, tg_commit_seen seen, void *ctx,
-                              struct tg_error *err)
-{
-    struct sink_duckdb *s = self;
-    struct commits commits = { seen, ctx };
-    tg_code code = need_tables(s, err);
-
-    if (code == TG_NOT_FOUND)
-        return TG_OK;
-    if (code != TG_OK)
-        return code;
-    return tg_duckdb_sink_ask(s, "SELECT " TG_TABLE_COMMIT " FROM @_commits WHERE chat_id = $1"
-                                 " ORDER BY seq",
-                              &chat_id, 1, give_commit, &commits, err);
-}
-
-static uint64_t duckdb_bytes(const void *self)
-{
-    const struct sink_duckdb *s = self;
-
-    return s->chats.bytes;
+    s->how = NULL;
+    return tg_held_end_commit(&s->t.held, chat, commit, code);
 }
 
 static const struct tg_option duckdb_option[] = {
-    { .name = "table",
-      .type = TG_OPT_STR,
-      .offset = offsetof(struct sink_duckdb, table),
-      .fallback = "messages",
-      .help = "name of the table; others with the same beginning stand beside it" },
+    TG_TABLE_OPTION,
     { .name = "busy-timeout",
       .type = TG_OPT_MS,
       .offset = offsetof(struct sink_duckdb, busy_timeout_ms),
@@ -534,15 +254,7 @@ const struct tg_sink_ops tg_sink_duckdb = {
     .head = { "duckdb", "a table in a DuckDB database, exactly once", duckdb_option,
               sizeof(struct sink_duckdb) },
     .open = duckdb_open,
-    .attach = duckdb_attach,
-    .write = duckdb_write,
     .commit = duckdb_commit,
-    .rollback = duckdb_rollback,
-    .scan = duckdb_scan,
-    .commits = duckdb_commits,
-    .read = duckdb_read,
-    .chats = duckdb_chats,
-    .series = true,
-    .bytes = duckdb_bytes,
+    TG_TABLE_SINK_OPS,
     .close = duckdb_close,
 };

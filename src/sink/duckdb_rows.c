@@ -10,9 +10,10 @@
 enum { JOB_CHAT_ID = TG_FIELD_COUNT, JOB_COMMIT, N_COLUMNS };
 
 /* Rows whose keys may be there already, each once: the last that came. */
-static const char temporary_sql[] = "CREATE OR REPLACE TEMP TABLE tgdata_rows AS FROM @ LIMIT 0";
+static const char temporary_sql[] =
+    "CREATE OR REPLACE TEMP TABLE tgdata_rows AS FROM \"@\" LIMIT 0";
 static const char replace_sql[] =
-    "INSERT OR REPLACE INTO @ BY NAME SELECT * FROM temp.tgdata_rows"
+    "INSERT OR REPLACE INTO \"@\" BY NAME SELECT * FROM temp.tgdata_rows"
     " QUALIFY row_number() OVER (PARTITION BY chat_id, owner, id ORDER BY rowid DESC) = 1";
 
 struct putting {
@@ -93,7 +94,7 @@ static tg_code append(struct sink_duckdb *s, struct tg_staged *rows, struct putt
         name[i] = tg_field((enum tg_field_id)i)->name;
     name[JOB_CHAT_ID] = "job_chat_id";
     name[JOB_COMMIT] = "job_commit";
-    code = tg_duckdb_append(s->db, table, table != s->table, name, N_COLUMNS, err);
+    code = tg_duckdb_append(s->db, table, table != s->t.table, name, N_COLUMNS, err);
     if (code == TG_OK) {
         code = tg_staged_each(rows, put_row, put, err);
         code = tg_duckdb_append_end(s->db, code == TG_END ? TG_OK : code, err);
@@ -102,39 +103,30 @@ static tg_code append(struct sink_duckdb *s, struct tg_staged *rows, struct putt
     return code;
 }
 
-tg_code tg_duckdb_sink_put(struct sink_duckdb *s, struct tg_table_chat *chat,
+tg_code tg_duckdb_sink_put(struct sink_duckdb *s, struct tg_held_chat *chat,
                            const struct tg_commit *commit, const struct duckdb_how *how,
                            struct tg_error *err)
 {
     struct putting put = { .db = s->db, .commit = commit, .how = how };
     tg_code code;
 
-    if (!chat->rows.n)
-        return TG_OK;
     if (!how->replace)
-        return append(s, &chat->rows, &put, s->table, err);
-    code = tg_duckdb_sink_ask(s, temporary_sql, NULL, 0, NULL, NULL, err);
+        return append(s, &chat->rows, &put, s->t.table, err);
+    code = tg_duckdb_sink_query(s, temporary_sql, NULL, 0, NULL, NULL, err);
     if (code == TG_OK)
         code = append(s, &chat->rows, &put, "tgdata_rows", err);
     if (code == TG_OK)
-        code = tg_duckdb_sink_ask(s, replace_sql, NULL, 0, NULL, NULL, err);
+        code = tg_duckdb_sink_query(s, replace_sql, NULL, 0, NULL, NULL, err);
     return code;
 }
 
-/* ---- reading ---- */
+/* ---- back ---- */
 
-struct reading {
-    struct tg_table_read *read;
-    bool ended; /* the taker has had enough */
-};
-
-static tg_code take_row(void *ctx, const struct tg_duckdb_value *v, struct tg_error *err)
+static tg_code take_row(void *ctx, const struct tg_sql_value *v, struct tg_error *err)
 {
-    struct reading *reading = ctx;
-    struct tg_table_read *r = reading->read;
+    struct tg_table_reading *r = ctx;
     tg_code code = tg_table_next_row(r, err);
 
-    reading->ended = code == TG_END;
     for (int i = 0; code == TG_OK && i < TG_FIELD_COUNT; i++) {
         enum tg_field_type type = tg_field((enum tg_field_id)i)->type;
         void *member = (char *)r->row + tg_row_offset[i];
@@ -147,7 +139,7 @@ static tg_code take_row(void *ctx, const struct tg_duckdb_value *v, struct tg_er
             *(int64_t *)member = v[i].number / (type == TG_FIELD_TIME ? TG_SECOND_US : 1);
             continue;
         }
-        text = tg_batch_text(r->batch, v[i].text.at, v[i].text.len);
+        text = tg_batch_text(r->back.batch, v[i].text.at, v[i].text.len);
         if (!text.at)
             return tg_fail(err, TG_NOMEM, "no memory for a row");
         *(struct tg_str *)member = text;
@@ -155,32 +147,24 @@ static tg_code take_row(void *ctx, const struct tg_duckdb_value *v, struct tg_er
     return code;
 }
 
-tg_code tg_duckdb_sink_read(struct sink_duckdb *s, int64_t chat_id,
-                            const struct tg_table_from *from, struct tg_table_read *read,
-                            struct tg_error *err)
+/* An older program's table may lack columns: they are NULL. */
+tg_code tg_duckdb_sink_read(void *self, const char *of, const struct tg_sql_value *value, size_t n,
+                            struct tg_table_reading *r, struct tg_error *err)
 {
-    const struct {
-        const char *sql;
-        int64_t behind;
-    } part[] = { { TG_DUCKDB_OLD, from->old_id },
-                 { from->by_post ? TG_DUCKDB_BY_POST : TG_DUCKDB_OWN, from->id } };
-    struct reading reading = { .read = read };
-    tg_code code = TG_OK;
+    struct sink_duckdb *s = self;
+    uint64_t there = 0;
+    struct tg_buf sql;
+    tg_code code = tg_duckdb_sink_columns(s, &there, err);
 
-    for (size_t k = 0; code == TG_OK && k < TG_COUNT(part); k++) {
-        const int64_t param[] = { chat_id, part[k].behind };
-        struct tg_buf sql;
-
-        tg_buf_init(&sql, TG_DUCKDB_SQL_MAX);
-        for (int i = 0; i < TG_FIELD_COUNT; i++)
-            tg_buf_printf(&sql, "%s\"%s\"", i ? ", " : "SELECT ",
-                          tg_field((enum tg_field_id)i)->name);
-        tg_buf_str(&sql, part[k].sql);
-        code = tg_duckdb_sink_ask(s, tg_buf_cstr(&sql), param, 2, take_row, &reading,
-                                  err);
-        tg_buf_done(&sql);
-        if (reading.ended)
-            return TG_END;
-    }
+    tg_buf_init(&sql, TG_DUCKDB_SQL_MAX);
+    for (int i = 0; i < TG_FIELD_COUNT; i++)
+        tg_buf_printf(&sql, there >> i & 1 ? "%s\"%s\"" : "%sNULL", i ? ", " : "SELECT ",
+                      tg_field((enum tg_field_id)i)->name);
+    tg_buf_str(&sql, of);
+    if (code == TG_OK)
+        code = sql.failed
+                   ? tg_fail(err, TG_NOMEM, "no memory for a statement")
+                   : tg_duckdb_sink_query(s, tg_buf_cstr(&sql), value, n, take_row, r, err);
+    tg_buf_done(&sql);
     return code;
 }

@@ -37,7 +37,7 @@ static tg_code kafka_open(void *self, const char *target, const struct tg_sink_e
     struct sink_kafka *s = self;
 
     s->env = env;
-    tg_table_init(&s->chats);
+    tg_held_init(&s->chats);
     snprintf(s->suffix, sizeof s->suffix, "%s%s", env->series ? "." : "",
              env->series ? env->series : "");
     s->kafka.address = target;
@@ -59,7 +59,7 @@ static void kafka_close(void *self)
 
     for (size_t i = 0; i < KAFKA_WRITERS; i++)
         drop(&s->slot[i]);
-    tg_table_done(&s->chats);
+    tg_held_done(&s->chats);
     tg_kafka_free(s->client);
     s->client = NULL;
     free(s->recalled);
@@ -102,7 +102,7 @@ static tg_code make_slot(struct sink_kafka *s, int64_t chat_id, struct kafka_slo
 }
 
 void tg_kafka_sink_fill_cursor(const struct sink_kafka *s, const struct kafka_slot *slot,
-                               const struct tg_table_chat *chat, const struct tg_commit *last,
+                               const struct tg_held_chat *chat, const struct tg_commit *last,
                                struct tg_buf *out)
 {
     struct kafka_cursor cursor = { .partition = slot->partition, .last = *last };
@@ -114,7 +114,7 @@ void tg_kafka_sink_fill_cursor(const struct sink_kafka *s, const struct kafka_sl
 }
 
 tg_code tg_kafka_sink_put_cursor(struct sink_kafka *s, const struct kafka_slot *slot,
-                                 const struct tg_table_chat *chat, const struct tg_commit *last,
+                                 const struct tg_held_chat *chat, const struct tg_commit *last,
                                  struct tg_error *err)
 {
     char group[KAFKA_NAME_MAX];
@@ -132,7 +132,7 @@ tg_code tg_kafka_sink_put_cursor(struct sink_kafka *s, const struct kafka_slot *
 
 /* ---- taking up ---- */
 
-static tg_code read_cursor(struct sink_kafka *s, const struct tg_table_chat *chat,
+static tg_code read_cursor(struct sink_kafka *s, const struct tg_held_chat *chat,
                            const struct tg_fence *fence, enum tg_kafka_open open,
                            struct kafka_cursor *ret, struct tg_error *err)
 {
@@ -140,12 +140,12 @@ static tg_code read_cursor(struct sink_kafka *s, const struct tg_table_chat *cha
 
     if (code != TG_OK && code != TG_END)
         return code;
-    return tg_table_may_take(chat, s->env->job, &ret->writer, fence, tg_kafka_name(s->client),
-                             "kafka://HOST:PORT/TOPIC", err);
+    return tg_held_may_take(chat, s->env->job, &ret->writer, fence, tg_kafka_name(s->client),
+                            "kafka://HOST:PORT/TOPIC", err);
 }
 
 /* Whoever is not allowed to finds out before it disturbs who is. */
-static tg_code take(struct sink_kafka *s, struct tg_table_chat *chat, const struct tg_fence *fence,
+static tg_code take(struct sink_kafka *s, struct tg_held_chat *chat, const struct tg_fence *fence,
                     struct tg_error *err)
 {
     struct kafka_cursor there;
@@ -181,14 +181,14 @@ static tg_code gave_up(const struct sink_kafka *s, struct tg_error *err)
 }
 
 static tg_code attach(struct sink_kafka *s, int64_t chat_id, const struct tg_fence *fence,
-                      struct tg_table_chat **ret, struct tg_error *err)
+                      struct tg_held_chat **ret, struct tg_error *err)
 {
-    struct tg_table_chat *chat = NULL;
-    tg_code code = tg_table_take(&s->chats, chat_id, &chat, err);
+    struct tg_held_chat *chat = NULL;
+    tg_code code = tg_held_take(&s->chats, chat_id, &chat, err);
 
     if (code != TG_OK)
         return code;
-    tg_table_leave(chat);
+    tg_held_leave(chat);
     code = tg_kafka_look(s->client, err);
     if (code == TG_OK)
         code = TG_BUSY;
@@ -204,7 +204,7 @@ static tg_code attach(struct sink_kafka *s, int64_t chat_id, const struct tg_fen
 static tg_code kafka_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
                             struct tg_commit *ret, struct tg_error *err)
 {
-    struct tg_table_chat *chat = NULL;
+    struct tg_held_chat *chat = NULL;
     tg_code code = attach(self, chat_id, fence, &chat, err);
 
     if (code != TG_OK)
@@ -243,7 +243,7 @@ static tg_code kafka_last(void *self, int64_t chat_id, struct tg_commit *ret, st
 /* The chat's producer, made anew if it made room or was shut out. *ret NULL: the cursor tells that
  * the commit was done. A server that has lost the commit before, as one without replicas can, must
  * not get the next: the chat is to be taken up where its cursor stands. */
-static tg_code own_slot(struct sink_kafka *s, const struct tg_table_chat *chat,
+static tg_code own_slot(struct sink_kafka *s, const struct tg_held_chat *chat,
                         const struct tg_commit *commit, struct kafka_slot **ret,
                         struct tg_error *err)
 {
@@ -254,7 +254,7 @@ static tg_code own_slot(struct sink_kafka *s, const struct tg_table_chat *chat,
     for (int round = 0; round < 2 && code == TG_OK && !(round == 0 && slot); round++) {
         code = tg_kafka_sink_cursor(s, chat->id, round ? TG_KAFKA_WAIT : TG_KAFKA_NOW, &there, err);
         if (code == TG_OK || code == TG_END)
-            code = tg_table_still(chat, &there.writer, err);
+            code = tg_held_still(chat, &there.writer, err);
         if (code == TG_OK && there.last.seq == commit->seq) {
             *ret = NULL;
             return TG_OK;
@@ -275,9 +275,9 @@ static tg_code own_slot(struct sink_kafka *s, const struct tg_table_chat *chat,
 static tg_code kafka_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
 {
     struct sink_kafka *s = self;
-    struct tg_table_chat *chat = NULL;
+    struct tg_held_chat *chat = NULL;
     struct kafka_slot *slot;
-    tg_code code = tg_table_begin_commit(&s->chats, commit, &chat, err);
+    tg_code code = tg_held_begin_commit(&s->chats, commit, &chat, err);
 
     if (code != TG_OK)
         return code;
@@ -293,7 +293,7 @@ static tg_code kafka_commit(void *self, const struct tg_commit *commit, struct t
     }
     if (code == TG_BUSY)
         code = gave_up(s, err);
-    return tg_table_end_commit(&s->chats, chat, commit, code);
+    return tg_held_end_commit(&s->chats, chat, commit, code);
 }
 
 /* ---- going back ---- */
@@ -322,7 +322,7 @@ static tg_code find_commit(struct sink_kafka *s, const struct kafka_slot *slot, 
 
 /* Tells in the log that what is behind a commit does not count. */
 static tg_code put_rollback(struct sink_kafka *s, const struct kafka_slot *slot,
-                            const struct tg_table_chat *chat, const struct tg_commit *goal,
+                            const struct tg_held_chat *chat, const struct tg_commit *goal,
                             struct tg_error *err)
 {
     char key[24], seq[24];
@@ -349,14 +349,14 @@ static tg_code kafka_rollback(void *self, int64_t chat_id, const struct tg_fence
                               uint64_t seq, struct tg_error *err)
 {
     struct sink_kafka *s = self;
-    struct tg_table_chat *chat = NULL;
+    struct tg_held_chat *chat = NULL;
     struct kafka_slot *slot;
     struct tg_commit goal;
     tg_code code = attach(s, chat_id, fence, &chat, err);
 
     if (code != TG_OK)
         return code;
-    tg_table_leave(chat);
+    tg_held_leave(chat);
     slot = slot_of(s, chat_id);
     code = find_commit(s, slot, chat_id, seq, &goal, err);
     if (code == TG_OK)

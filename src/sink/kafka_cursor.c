@@ -4,7 +4,7 @@
  *
  *   {"job":"daily","token":7,"nonce":123,"partition":2,"commit":[...]}
  *
- * The numbers of `commit` are those of table_sink.h, in its order. The server forgets the offsets
+ * The numbers of `commit` are those of held.h, in its order. The server forgets the offsets
  * of a group some days after the last one was written. Then the topic is read, once in a run: the
  * last row of each commit carries the cursor too. What happened since then has left a cursor that
  * is not forgotten, so that once is enough.
@@ -22,10 +22,10 @@ enum { RECALLED_MAX = 1 << 20 };
 
 void tg_kafka_cursor_put(const struct kafka_cursor *cursor, struct tg_buf *out)
 {
-    int64_t v[TG_TABLE_COMMIT_N];
+    int64_t v[TG_HELD_COMMIT_N];
     struct tg_json j;
 
-    tg_table_of_commit(&cursor->last, v);
+    tg_held_numbers(&cursor->last, v);
     tg_json_init(&j, out);
     tg_json_object(&j);
     tg_json_key(&j, "job");
@@ -38,13 +38,13 @@ void tg_kafka_cursor_put(const struct kafka_cursor *cursor, struct tg_buf *out)
     tg_json_i64(&j, cursor->partition);
     tg_json_key(&j, "commit");
     tg_json_array(&j);
-    for (size_t i = 0; i < TG_TABLE_COMMIT_N; i++)
+    for (size_t i = 0; i < TG_HELD_COMMIT_N; i++)
         tg_json_i64(&j, v[i]);
     tg_json_end_array(&j);
     tg_json_end_object(&j);
 }
 
-static void take_job(struct tg_json_in *in, struct tg_table_writer *writer)
+static void take_job(struct tg_json_in *in, struct tg_held_writer *writer)
 {
     struct tg_buf text;
 
@@ -59,17 +59,17 @@ static void take_job(struct tg_json_in *in, struct tg_table_writer *writer)
 
 static void take_commit(struct tg_json_in *in, struct tg_commit *ret)
 {
-    int64_t v[TG_TABLE_COMMIT_N];
+    int64_t v[TG_HELD_COMMIT_N];
     size_t n = 0;
 
     for (tg_json_enter(in, '['); tg_json_next_item(in); n++) {
         int64_t number = tg_json_take_i64(in);
 
-        if (n < TG_TABLE_COMMIT_N)
+        if (n < TG_HELD_COMMIT_N)
             v[n] = number;
     }
-    if (n == TG_TABLE_COMMIT_N)
-        *ret = tg_table_to_commit(v);
+    if (n == TG_HELD_COMMIT_N)
+        *ret = tg_held_commit(v);
     else
         in->bad = true;
 }

@@ -21,13 +21,13 @@
 
 #include "client/kafka.h"
 #include "sink/message.h"
-#include "sink/table_sink.h"
+#include "sink/held.h"
 
 enum { KAFKA_WRITERS = 8, KAFKA_CURSOR_MAX = 2048, KAFKA_NAME_MAX = 300 };
 
 /** What a cursor tells. */
 struct kafka_cursor {
-    struct tg_table_writer writer;
+    struct tg_held_writer writer;
     int32_t partition; /* of all rows of the chat, from its first on */
     struct tg_commit last; /* seq 0: none */
 };
@@ -60,7 +60,7 @@ struct sink_kafka {
     char suffix[64]; /* of the topic's name: the series */
     const struct tg_sink_env *env;
     struct tg_kafka *client;
-    struct tg_table_chats chats;
+    struct tg_held chats;
     struct kafka_slot slot[KAFKA_WRITERS];
     uint64_t uses;
     struct kafka_recalled {
@@ -101,16 +101,16 @@ void tg_kafka_commits_done(struct kafka_commits *commits);
 /** A chat's cursor as it is to stand; put: written within the transaction that is open, whose end
  *  that is. */
 void tg_kafka_sink_fill_cursor(const struct sink_kafka *s, const struct kafka_slot *slot,
-                               const struct tg_table_chat *chat, const struct tg_commit *last,
+                               const struct tg_held_chat *chat, const struct tg_commit *last,
                                struct tg_buf *out);
 tg_code tg_kafka_sink_put_cursor(struct sink_kafka *s, const struct kafka_slot *slot,
-                                 const struct tg_table_chat *chat, const struct tg_commit *last,
+                                 const struct tg_held_chat *chat, const struct tg_commit *last,
                                  struct tg_error *err);
 
 /** Sends what waits of a chat, and its cursor: one transaction. After a failure it still waits, and
  *  the producer must go before it does. */
 tg_code tg_kafka_sink_put_all(struct sink_kafka *s, const struct kafka_slot *slot,
-                              struct tg_table_chat *chat, const struct tg_commit *commit,
+                              struct tg_held_chat *chat, const struct tg_commit *commit,
                               struct tg_error *err);
 
 /** sink.h's functions that write, and those that read. */

@@ -49,8 +49,8 @@ tg_code tg_kafka_sink_write(void *self, const struct tg_batch *batch, size_t fro
 {
     struct sink_kafka *s = self;
     const struct tg_message_about now = about(s);
-    struct tg_table_chat *chat;
-    tg_code code = tg_table_writing(&s->chats, batch->cursor.chat_id, &chat, err);
+    struct tg_held_chat *chat;
+    tg_code code = tg_held_writing(&s->chats, batch->cursor.chat_id, &chat, err);
 
     assert(from <= batch->n && n <= batch->n - from);
     if (code != TG_OK)
@@ -60,7 +60,7 @@ tg_code tg_kafka_sink_write(void *self, const struct tg_batch *batch, size_t fro
         code = tg_staged_end(&chat->rows, &batch->row[i], err);
     }
     if (code != TG_OK)
-        tg_table_leave(chat);
+        tg_held_leave(chat);
     return code;
 }
 
@@ -69,7 +69,7 @@ tg_code tg_kafka_sink_write(void *self, const struct tg_batch *batch, size_t fro
 struct put {
     struct sink_kafka *s;
     const struct kafka_slot *slot;
-    struct tg_table_chat *chat;
+    struct tg_held_chat *chat;
     const struct tg_commit *commit;
     struct tg_kafka_message message;
     struct tg_buf key, value, cursor;
@@ -80,7 +80,7 @@ struct put {
 /* The last message of a commit tells the cursor too. */
 static void add_cursor(struct put *p, struct tg_kafka_header *to)
 {
-    const struct tg_commit recorded = tg_table_recorded(p->chat, p->commit);
+    const struct tg_commit recorded = tg_held_recorded(p->chat, p->commit);
 
     tg_kafka_sink_fill_cursor(p->s, p->slot, p->chat, &recorded, &p->cursor);
     *to = (struct tg_kafka_header){ "tgdata.cursor", tg_kafka_view(&p->cursor) };
@@ -94,7 +94,7 @@ static tg_code too_large(struct put *p, const struct tg_row *row, struct tg_erro
             (long long)row->id, (long long)row->chat_id, p->value.len,
             tg_kafka_topic(p->s->client));
     tg_hint(&why, "raise max.message.bytes of the topic");
-    return tg_table_refuse(p->chat, p->s->env, row, &why, err);
+    return tg_held_refuse(p->chat, p->s->env, row, &why, err);
 }
 
 static tg_code send(struct put *p, struct tg_str key, struct tg_str value, bool stays,
@@ -159,7 +159,7 @@ static tg_code put_end(struct put *p, struct tg_error *err)
 }
 
 tg_code tg_kafka_sink_put_all(struct sink_kafka *s, const struct kafka_slot *slot,
-                              struct tg_table_chat *chat, const struct tg_commit *commit,
+                              struct tg_held_chat *chat, const struct tg_commit *commit,
                               struct tg_error *err)
 {
     struct put p = { .s = s, .slot = slot, .chat = chat, .commit = commit };
@@ -182,7 +182,7 @@ tg_code tg_kafka_sink_put_all(struct sink_kafka *s, const struct kafka_slot *slo
     code = tg_staged_records(&chat->rows, put_record_of, &p, err);
     if (code == TG_OK)
         code = put_end(&p, err);
-    recorded = tg_table_recorded(chat, commit);
+    recorded = tg_held_recorded(chat, commit);
     if (code == TG_OK)
         code = tg_kafka_sink_put_cursor(s, slot, chat, &recorded, err);
     tg_buf_done(&p.key);

@@ -12,7 +12,6 @@
 #include "base/json_read.h"
 #include "sink/kafka_impl.h"
 
-enum { READ_BYTES = 16 << 20 };
 enum { KEY, COMMIT, CURSOR, ROLLBACK };
 static const char *const headers[] = { "tgdata.key", "tgdata.commit", "tgdata.cursor",
                                        "tgdata.rollback", NULL };
@@ -28,8 +27,8 @@ struct reading {
     tg_code (*row)(struct reading *r, const struct tg_kafka_message *m, struct tg_error *err);
     tg_sink_seen seen; /* for scan */
     void *ctx;
-    struct tg_table_read read; /* for read */
-    bool event;                /* messages are change events */
+    struct tg_held_back back; /* for read */
+    bool event;               /* messages are change events */
 };
 
 static struct reading reading_of(int64_t chat_id, struct kafka_commits *commits)
@@ -213,15 +212,12 @@ static struct tg_str row_of(struct tg_str value, bool event)
 static tg_code take_row(struct reading *r, const struct tg_kafka_message *m, struct tg_error *err)
 {
     struct tg_str row = row_of(m->value, r->event);
-    struct tg_batch *b = r->read.batch;
-    tg_code code = TG_OK;
+    tg_code code = tg_held_room(&r->back, err);
 
-    if (b->n == b->cap || b->bytes >= READ_BYTES)
-        code = tg_table_rows_end(&r->read, err);
     if (code == TG_OK && !row.at)
         code = tg_fail(err, TG_DATA, "it holds no row");
     else if (code == TG_OK)
-        code = tg_row_read(b, row.at, row.len, err);
+        code = tg_row_read(r->back.batch, row.at, row.len, err);
     if (code == TG_DATA)
         return tg_fail(err, TG_CORRUPT, "message %lld of partition %d is no row as this "
                        "destination's format has it", (long long)m->offset, (int)m->partition);
@@ -239,10 +235,10 @@ tg_code tg_kafka_sink_read(void *self, int64_t chat_id, const struct tg_cursor *
     (void)behind; /* what is before it has been read all the same */
     r.row = take_row;
     r.event = s->format != 0;
-    r.read = (struct tg_table_read){ .batch = batch, .taken = taken, .ctx = ctx };
+    r.back = (struct tg_held_back){ .batch = batch, .taken = taken, .ctx = ctx };
     code = read_rows(self, &r, err);
     if (code == TG_OK)
-        code = tg_table_rows_end(&r.read, err);
+        code = tg_held_give(&r.back, err);
     return code == TG_END ? TG_OK : code;
 }
 

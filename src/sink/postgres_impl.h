@@ -6,44 +6,29 @@
 #define TG_SINK_POSTGRES_IMPL_H
 
 #include "client/postgres.h"
-#include "client/sql.h"
 #include "sink/pgcopy.h"
 #include "sink/table_sink.h"
 
-enum { PG_SQL_MAX = 32768, PG_NAME_MAX = 160 };
+enum { PG_SQL_MAX = 32768 };
 
 struct sink_postgres {
-    const char *table, *schema, *tls, *root_cert; /* options */
-    char other[TG_TABLE_NAME]; /* table, of another series: <table>_<series> */
+    struct tg_table_sink t;
+    const char *schema, *tls, *root_cert; /* options */
     int64_t timeout_ms;
-    const struct tg_sink_env *env;
-    struct tg_postgres *db;
-    bool checked;        /* the tables are there, and as they must be */
-    struct tg_table_chats chats;
+    struct tg_postgres *db; /* to which "@" is the table, "@_chats" the one beside it */
+    bool checked;           /* the tables are there, and as they must be */
 };
 
-/* postgres.c */
+/* postgres_tables.c: of struct tg_table_ops */
+tg_code tg_pg_need(void *self, bool write, struct tg_error *err);
 
-/* Reads the last commit of a chat; ret: seq 0 if there is none. */
-tg_code tg_pg_last(struct sink_postgres *s, int64_t chat_id, struct tg_commit *ret,
-                   struct tg_error *err);
-
-/* postgres_read.c: of tg_sink_ops */
-tg_code tg_pg_read(void *self, int64_t chat_id, const struct tg_cursor *behind,
-                   struct tg_batch *batch, tg_sink_taken taken, void *ctx, struct tg_error *err);
-tg_code tg_pg_chats(void *self, tg_chat_seen seen, void *ctx, struct tg_error *err);
-
-/* postgres_tables.c */
-
-/* Connects, and sees to the tables. @return TG_NOT_FOUND: nothing was ever written there, and it is
- *  to be read only; TG_IO: they are not ours, or of other types */
-tg_code tg_pg_need(struct sink_postgres *s, bool create, struct tg_error *err);
-
-/* postgres_rows.c */
-
-/* Puts the rows that wait into the table, within a transaction; those that it refuses are handed to
- * the engine. */
-tg_code tg_pg_put_rows(struct sink_postgres *s, struct tg_table_chat *chat,
-                       const struct tg_commit *commit, struct tg_error *err);
+/* postgres_rows.c: of struct tg_table_ops; and rows through a cursor, no more than a piece of them
+ * in memory. ret_any may be NULL. */
+tg_code tg_pg_put_rows(void *self, struct tg_held_chat *chat, const struct tg_commit *commit,
+                       struct tg_error *err);
+tg_code tg_pg_read_rows(void *self, const char *of, const struct tg_sql_value *value, size_t n,
+                        struct tg_table_reading *r, struct tg_error *err);
+tg_code tg_pg_each(struct sink_postgres *s, const char *select, const struct tg_sql_value *value,
+                   size_t n, tg_sql_row row, void *ctx, struct tg_error *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * postgres_rows.c - the rows of a commit into a PostgreSQL table, within its transaction
+ * postgres_rows.c - the rows of a commit into a PostgreSQL table, within its transaction; and back
  *
  *   COPY --key is there--> through a temporary table, in the place of those that are there
  *     |
@@ -39,7 +39,7 @@ static void put_columns(struct tg_buf *sql, bool excluded)
 /* The rows at from..to of those that wait for the commit. */
 struct copy {
     struct sink_postgres *s;
-    struct tg_table_chat *chat;
+    struct tg_held_chat *chat;
     const struct tg_commit *commit;
     struct tg_buf bytes;
     uint64_t at, from, to;
@@ -102,7 +102,7 @@ static tg_code replace_rows(struct copy *c, struct tg_error *err)
     struct tg_buf sql;
     tg_code code = tg_postgres_exec(c->s->db,
                         "ROLLBACK TO SAVEPOINT rows; CREATE TEMPORARY TABLE IF NOT EXISTS"
-                        " tgdata_rows (LIKE @\") ON COMMIT DROP; TRUNCATE tgdata_rows",
+                        " tgdata_rows (LIKE \"@\") ON COMMIT DROP; TRUNCATE tgdata_rows",
                         err);
 
     if (code == TG_OK)
@@ -110,7 +110,7 @@ static tg_code replace_rows(struct copy *c, struct tg_error *err)
     if (code != TG_OK)
         return code;
     tg_buf_init(&sql, PG_SQL_MAX);
-    tg_buf_str(&sql, "INSERT INTO @\"(");
+    tg_buf_str(&sql, "INSERT INTO \"@\"(");
     put_columns(&sql, false);
     tg_buf_str(&sql, ") SELECT ");
     put_columns(&sql, false);
@@ -129,7 +129,7 @@ static tg_code put_range(struct copy *c, struct tg_error *err)
     tg_code code = tg_postgres_exec(c->s->db, "SAVEPOINT rows", err);
 
     if (code == TG_OK)
-        code = copy_rows(c, "@\"", err);
+        code = copy_rows(c, "\"@\"", err);
     if (code == TG_CONFLICT)
         code = replace_rows(c, err);
     if (code == TG_CONFLICT)
@@ -159,7 +159,7 @@ static tg_code refuse_row(void *ctx, const struct tg_row *row, struct tg_error *
 
     if (c->at++ < c->from)
         return TG_OK;
-    code = tg_table_refuse(c->chat, c->s->env, row, &r->why, err);
+    code = tg_held_refuse(c->chat, c->s->t.env, row, &r->why, err);
     return code == TG_OK ? TG_END : code;
 }
 
@@ -172,7 +172,7 @@ static tg_code put_halves(struct copy *c, uint64_t from, uint64_t to, struct tg_
     c->from = from;
     c->to = to;
     code = put_range(c, err);
-    if (code != TG_DATA || !c->s->env->refuse)
+    if (code != TG_DATA || !c->s->t.env->refuse)
         return code;
     if (to - from > 1) {
         code = put_halves(c, from, middle, err);
@@ -184,10 +184,115 @@ static tg_code put_halves(struct copy *c, uint64_t from, uint64_t to, struct tg_
     return code == TG_END ? TG_OK : code;
 }
 
-tg_code tg_pg_put_rows(struct sink_postgres *s, struct tg_table_chat *chat,
-                       const struct tg_commit *commit, struct tg_error *err)
+tg_code tg_pg_put_rows(void *self, struct tg_held_chat *chat, const struct tg_commit *commit,
+                       struct tg_error *err)
 {
-    struct copy c = { .s = s, .chat = chat, .commit = commit };
+    struct copy c = { .s = self, .chat = chat, .commit = commit };
 
     return put_halves(&c, 0, chat->rows.n, err);
+}
+
+/* ---- back ---- */
+
+enum { PIECE = 500 }; /* rows in memory */
+
+struct each {
+    tg_sql_row row;
+    void *ctx;
+    int n;
+    bool ended;
+};
+
+static tg_code each_row(void *ctx, const struct tg_sql_value *v, struct tg_error *err)
+{
+    struct each *each = ctx;
+    tg_code code = each->row(each->ctx, v, err);
+
+    each->n++;
+    each->ended = code == TG_END;
+    return code;
+}
+
+tg_code tg_pg_each(struct sink_postgres *s, const char *select, const struct tg_sql_value *value,
+                   size_t n, tg_sql_row row, void *ctx, struct tg_error *err)
+{
+    struct each each = { row, ctx, PIECE, false };
+    struct tg_buf sql;
+    tg_code code;
+
+    tg_buf_init(&sql, PG_SQL_MAX);
+    tg_buf_str(&sql, "DECLARE rows NO SCROLL CURSOR FOR ");
+    tg_buf_str(&sql, select);
+    code = sql.failed ? tg_fail(err, TG_NOMEM, "no memory for a statement")
+                      : tg_postgres_query(s->db, tg_buf_cstr(&sql), value, n, NULL, NULL, err);
+    tg_buf_clear(&sql);
+    tg_buf_printf(&sql, "FETCH %d FROM rows", PIECE);
+    while (code == TG_OK && each.n == PIECE && !each.ended) {
+        each.n = 0;
+        code = tg_postgres_query(s->db, tg_buf_cstr(&sql), NULL, 0, each_row, &each, err);
+    }
+    tg_buf_done(&sql);
+    return code == TG_OK ? tg_postgres_exec(s->db, "CLOSE rows", err) : code;
+}
+
+/* All columns of fields that the table has, each as a text that tg_row_take reads. */
+struct columns {
+    int16_t field[TG_FIELD_COUNT];
+    int n;
+    struct tg_buf sql;
+};
+
+static tg_code take_column(void *ctx, const struct tg_sql_value *v, struct tg_error *err)
+{
+    struct columns *c = ctx;
+    int id = tg_field_find(v[0].text);
+
+    (void)err;
+    if (id < 0)
+        return TG_OK;
+    tg_buf_printf(&c->sql,
+                  tg_field((enum tg_field_id)id)->type == TG_FIELD_TIME
+                      ? "%sextract(epoch FROM \"%s\")::bigint"
+                      : "%s\"%s\"::text",
+                  c->n ? ", " : "SELECT ", tg_field((enum tg_field_id)id)->name);
+    c->field[c->n++] = (int16_t)id;
+    return TG_OK;
+}
+
+struct reading {
+    struct tg_table_reading *r;
+    const struct columns *columns;
+};
+
+static tg_code take_row(void *ctx, const struct tg_sql_value *v, struct tg_error *err)
+{
+    const struct reading *g = ctx;
+    tg_code code = tg_table_next_row(g->r, err);
+
+    for (int i = 0; code == TG_OK && i < g->columns->n; i++)
+        if (!v[i].null)
+            code = tg_table_take_field(g->r, g->columns->field[i], v[i].text, err);
+    return code;
+}
+
+tg_code tg_pg_read_rows(void *self, const char *of, const struct tg_sql_value *value, size_t n,
+                        struct tg_table_reading *r, struct tg_error *err)
+{
+    struct columns c = { .n = 0 };
+    struct reading reading = { r, &c };
+    struct sink_postgres *s = self;
+    tg_code code;
+
+    tg_buf_init(&c.sql, PG_SQL_MAX);
+    code = tg_postgres_query(s->db,
+                             "SELECT attname FROM pg_attribute WHERE attrelid = '\"@\"'::regclass"
+                             " AND attnum > 0 AND NOT attisdropped",
+                             NULL, 0, take_column, &c, err);
+    tg_buf_str(&c.sql, of);
+    if (code == TG_OK)
+        code = c.sql.failed
+                   ? tg_fail(err, TG_NOMEM, "no memory for a statement")
+                   : tg_pg_each(s, tg_buf_cstr(&c.sql), value, n, take_row, &reading, err);
+    tg_buf_done(&c.sql);
+    return code;
 }

@@ -1,324 +1,289 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * table_sink.c - see table_sink.h
+ * table_sink.c - destinations that are tables: chats, commits, going back; see table_sink.h
+ *
+ *   attach    chat's line: who writes? --> may it be taken up? --> own fence there; last commit
+ *   write     rows wait
+ *   commit    chat's line: still the writer? --> rows --> record of the commit
+ *   rollback  attach; still the writer? --> rows and records behind it away
+ *
+ * Each is one transaction, rollback two.
  */
 #include "sink/table_sink.h"
 
-#include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "client/sql.h"
+const char *const tg_table_sql[TG_TABLE_STATEMENTS] = {
+    [TG_TABLE_WRITER] = "SELECT job, token, nonce FROM \"@_chats\" WHERE chat_id = $1",
+    [TG_TABLE_TAKE_OVER] =
+        "INSERT INTO \"@_chats\"(chat_id, job, token, nonce) VALUES($1, $2, $3, $4)"
+        " ON CONFLICT(chat_id) DO UPDATE SET token = $3, nonce = $4",
+    [TG_TABLE_LAST] = "SELECT " TG_HELD_COMMIT " FROM \"@_commits\" WHERE chat_id = $1"
+                      " ORDER BY seq DESC LIMIT 1",
+    [TG_TABLE_COMMITS] =
+        "SELECT " TG_HELD_COMMIT " FROM \"@_commits\" WHERE chat_id = $1 ORDER BY seq",
+    [TG_TABLE_PUT_COMMIT] =
+        "INSERT INTO \"@_commits\"(" TG_HELD_COMMIT ")"
+        " VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+    [TG_TABLE_CUT_ROWS] = "DELETE FROM \"@\" WHERE (job_chat_id = $1 OR"
+                          " (chat_id = $1 AND job_chat_id IS NULL)) AND job_commit > $2",
+    [TG_TABLE_CUT_COMMITS] = "DELETE FROM \"@_commits\" WHERE chat_id = $1 AND seq > $2",
+    [TG_TABLE_CHATS] = "SELECT chat_id, job FROM \"@_chats\" WHERE chat_id IN"
+                       " (SELECT chat_id FROM \"@_commits\") ORDER BY chat_id",
+    [TG_TABLE_SCAN_OLD] = "SELECT chat_id, id FROM \"@\" WHERE job_chat_id = $1 ORDER BY id",
+    [TG_TABLE_SCAN] = "SELECT chat_id, id FROM \"@\" WHERE chat_id = $1 AND job_chat_id IS NULL"
+                      " ORDER BY owner, id",
+};
 
-enum { HELD_MAX = 64 << 20, CHATS_MAX = 65536, READ_BYTES = 16 << 20, REFUSED_FEW = 100 };
-
-void tg_table_init(struct tg_table_chats *s)
+tg_code tg_table_init(struct tg_table_sink *s, const struct tg_table_ops *ops,
+                      const struct tg_sink_env *env, struct tg_error *err)
 {
-    s->room.most = HELD_MAX;
+    tg_code code = tg_sql_check_name("a table", s->table, err);
+
+    s->ops = ops;
+    s->env = env;
+    tg_held_init(&s->held);
+    if (code != TG_OK || !env->series)
+        return code;
+    snprintf(s->other, sizeof s->other, "%s_%s", s->table, env->series);
+    s->table = s->other;
+    return tg_sql_check_name("a table", s->table, err);
 }
 
-void tg_table_done(struct tg_table_chats *s)
+void tg_table_done(struct tg_table_sink *s)
 {
-    for (size_t i = 0; i < s->n; i++) {
-        tg_staged_done(&s->chat[i]->rows);
-        free(s->chat[i]);
-    }
-    free(s->chat);
-    s->chat = NULL;
-    s->n = 0;
+    tg_held_done(&s->held);
 }
 
-static struct tg_table_chat *find(struct tg_table_chats *s, int64_t id)
+static tg_code take_writer(void *ctx, const struct tg_sql_value *v, struct tg_error *err)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (s->chat[i]->id == id)
-            return s->chat[i];
-    return NULL;
+    struct tg_held_writer *w = ctx;
+
+    (void)err;
+    snprintf(w->job, sizeof w->job, "%.*s", (int)TG_MIN(v[0].text.len, 255U),
+             v[0].text.len ? v[0].text.at : "?");
+    w->fence = (struct tg_fence){ (uint64_t)v[1].number, (uint32_t)v[2].number };
+    return TG_END;
 }
 
-tg_code tg_table_take(struct tg_table_chats *s, int64_t id, struct tg_table_chat **ret,
-                      struct tg_error *err)
+static tg_code ask_writer(struct tg_table_sink *s, int64_t chat_id, struct tg_held_writer *ret,
+                          struct tg_error *err)
 {
-    struct tg_table_chat **more;
+    *ret = (struct tg_held_writer){ .job = "" };
+    return s->ops->ask(s, TG_TABLE_WRITER, &(struct tg_sql_value){ .number = chat_id }, 1,
+                       take_writer, ret, err);
+}
 
-    if ((*ret = find(s, id)))
-        return TG_OK;
-    if (s->n == CHATS_MAX)
-        return tg_fail(err, TG_LIMIT, "more than %d chats in one run", CHATS_MAX);
-    more = reallocarray(s->chat, s->n + 1, sizeof(struct tg_table_chat *));
-    if (more)
-        s->chat = more;
-    *ret = more ? calloc(1, sizeof **ret) : NULL;
-    if (!*ret)
-        return tg_fail(err, TG_NOMEM, "one more chat");
-    (*ret)->id = id;
-    tg_staged_init(&(*ret)->rows, &s->room);
-    s->chat[s->n++] = *ret;
+static tg_code still(struct tg_table_sink *s, const struct tg_held_chat *chat,
+                     struct tg_error *err)
+{
+    struct tg_held_writer there;
+    tg_code code = ask_writer(s, chat->id, &there, err);
+
+    return code == TG_OK ? tg_held_still(chat, &there, err) : code;
+}
+
+static tg_code take_over(struct tg_table_sink *s, struct tg_held_chat *chat,
+                         const struct tg_fence *fence, struct tg_error *err)
+{
+    const struct tg_sql_value value[] = { { .number = chat->id },
+                                          { .text = tg_str_of(s->env->job) },
+                                          { .number = (int64_t)fence->token },
+                                          { .number = fence->nonce } };
+    struct tg_held_writer there;
+    tg_code code = ask_writer(s, chat->id, &there, err);
+
+    if (code == TG_OK)
+        code = tg_held_may_take(chat, s->env->job, &there, fence, s->where, s->ops->another, err);
+    if (code == TG_OK)
+        code = s->ops->ask(s, TG_TABLE_TAKE_OVER, value, TG_COUNT(value), NULL, NULL, err);
+    return code == TG_OK ? tg_table_ask_last(s, chat->id, &chat->last, err) : code;
+}
+
+static tg_code attach(struct tg_table_sink *s, int64_t chat_id, const struct tg_fence *fence,
+                      struct tg_held_chat **ret, struct tg_error *err)
+{
+    struct tg_held_chat *chat;
+    tg_code code = tg_held_take(&s->held, chat_id, &chat, err);
+
+    if (code != TG_OK)
+        return code;
+    tg_held_leave(chat);
+    code = s->ops->need(s, true, err);
+    if (code == TG_OK)
+        code = s->ops->begin(s, true, err);
+    if (code != TG_OK)
+        return code;
+    code = s->ops->end(s, take_over(s, chat, fence, err), err);
+    if (code != TG_OK)
+        return code;
+    chat->fence = *fence;
+    chat->attached = chat->was_attached = true;
+    *ret = chat;
     return TG_OK;
 }
 
-void tg_table_leave(struct tg_table_chat *chat)
+tg_code tg_table_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
+                        struct tg_commit *ret, struct tg_error *err)
 {
-    chat->attached = false;
-    tg_staged_clear(&chat->rows);
-}
+    struct tg_held_chat *chat;
+    tg_code code = attach(self, chat_id, fence, &chat, err);
 
-/* ---- who writes ---- */
-
-static bool same(const struct tg_fence *a, const struct tg_fence *b)
-{
-    return a->token == b->token && a->nonce == b->nonce;
-}
-
-static tg_code shut_out(int64_t chat_id, struct tg_error *err)
-{
-    tg_fail(err, TG_CONFLICT, "chat %lld was taken over by another run", (long long)chat_id);
-    return tg_hint(err, "let that run end, or stop it, before this one goes on");
-}
-
-tg_code tg_table_may_take(const struct tg_table_chat *chat, const char *job,
-                          const struct tg_table_writer *there, const struct tg_fence *fence,
-                          const char *where, const char *hint, struct tg_error *err)
-{
-    if (!*there->job)
-        return TG_OK;
-    if (strcmp(there->job, job) != 0) {
-        tg_fail(err, TG_USAGE, "chat %lld in %.120s belongs to job '%.80s'", (long long)chat->id,
-                where, there->job);
-        return tg_hint(err, "name that job, or another place: %s", hint);
-    }
-    if (there->fence.token > fence->token)
-        return shut_out(chat->id, err);
-    /* one that wrote with this very fence and finds another there was shut out meanwhile */
-    return chat->was_attached && same(&chat->fence, fence) && !same(&there->fence, fence)
-               ? shut_out(chat->id, err)
-               : TG_OK;
-}
-
-tg_code tg_table_still(const struct tg_table_chat *chat, const struct tg_table_writer *there,
-                       struct tg_error *err)
-{
-    return *there->job && same(&there->fence, &chat->fence) ? TG_OK : shut_out(chat->id, err);
+    if (code != TG_OK)
+        return code;
+    if (!chat->last.seq)
+        return TG_END;
+    *ret = chat->last;
+    return TG_OK;
 }
 
 /* ---- writing ---- */
 
-static tg_code not_taken(int64_t chat_id, struct tg_error *err)
+tg_code tg_table_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
+                       struct tg_error *err)
 {
-    return tg_fail(err, TG_INTERNAL, "chat %lld was not taken up", (long long)chat_id);
+    struct tg_table_sink *s = self;
+
+    return tg_held_write(&s->held, batch, from, n, err);
 }
 
-tg_code tg_table_writing(struct tg_table_chats *s, int64_t chat_id, struct tg_table_chat **ret,
-                         struct tg_error *err)
+static tg_code put_commit(struct tg_table_sink *s, const struct tg_commit *c,
+                          struct tg_error *err)
 {
-    *ret = find(s, chat_id);
-    return *ret && (*ret)->attached ? TG_OK : not_taken(chat_id, err);
+    struct tg_sql_value value[TG_HELD_COMMIT_N] = { 0 };
+    int64_t v[TG_HELD_COMMIT_N];
+
+    tg_held_numbers(c, v);
+    for (size_t i = 0; i < TG_HELD_COMMIT_N; i++)
+        value[i].number = v[i];
+    return s->ops->ask(s, TG_TABLE_PUT_COMMIT, value, TG_HELD_COMMIT_N, NULL, NULL, err);
 }
 
-tg_code tg_table_write(struct tg_table_chats *s, const struct tg_batch *batch, size_t from,
-                       size_t n, struct tg_error *err)
+tg_code tg_table_put(struct tg_table_sink *s, struct tg_held_chat *chat,
+                     const struct tg_commit *commit, bool *ret_ours, struct tg_error *err)
 {
-    struct tg_table_chat *chat;
-    tg_code code = tg_table_writing(s, batch->cursor.chat_id, &chat, err);
+    struct tg_commit record;
+    tg_code code = s->ops->begin(s, true, err);
 
-    assert(from <= batch->n && n <= batch->n - from);
+    *ret_ours = false;
     if (code != TG_OK)
         return code;
-    for (size_t i = from; code == TG_OK && i < from + n; i++)
-        code = tg_staged_add(&chat->rows, &batch->row[i], err);
-    if (code != TG_OK)
-        tg_table_leave(chat);
-    return code;
+    code = still(s, chat, err);
+    *ret_ours = code == TG_OK;
+    if (code == TG_OK && chat->rows.n)
+        code = s->ops->put_rows(s, chat, commit, err);
+    record = tg_held_recorded(chat, commit);
+    if (code == TG_OK)
+        code = put_commit(s, &record, err);
+    return s->ops->end(s, code, err);
 }
 
-tg_code tg_table_begin_commit(struct tg_table_chats *s, const struct tg_commit *commit,
-                              struct tg_table_chat **ret, struct tg_error *err)
+tg_code tg_table_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
 {
-    struct tg_table_chat *chat = find(s, commit->cursor.chat_id);
+    struct tg_table_sink *s = self;
+    struct tg_held_chat *chat;
+    bool ours;
+    tg_code code = tg_held_begin_commit(&s->held, commit, &chat, err);
 
-    if (!chat || !chat->attached)
-        return not_taken(commit->cursor.chat_id, err);
-    *ret = chat;
-    chat->refused = 0;
-    if (commit->seq == chat->last.seq + 1 && commit->rows == chat->rows.n &&
-        commit->rows_total == chat->last.rows_total + commit->rows)
-        return TG_OK;
-    tg_table_leave(chat);
-    return tg_fail(err, TG_INTERNAL, "commit %llu of chat %lld does not follow",
-                   (unsigned long long)commit->seq, (long long)chat->id);
-}
-
-tg_code tg_table_end_commit(struct tg_table_chats *s, struct tg_table_chat *chat,
-                            const struct tg_commit *commit, tg_code code)
-{
-    if (code != TG_OK) {
-        tg_table_leave(chat);
-        return code;
-    }
-    s->bytes += chat->rows.file.size + chat->rows.rows.len;
-    tg_staged_clear(&chat->rows);
-    chat->last = tg_table_recorded(chat, commit);
-    return TG_OK;
-}
-
-static bool most(uint64_t refused, uint64_t n)
-{
-    return refused >= REFUSED_FEW && refused > n / 2;
-}
-
-tg_code tg_table_refuse(struct tg_table_chat *chat, const struct tg_sink_env *env,
-                        const struct tg_row *row, const struct tg_error *why,
-                        struct tg_error *err)
-{
-    tg_code code;
-
-    *err = *why;
-    if (!env->refuse)
-        return err->code;
-    if (most(chat->refused, chat->rows.n) ||
-        most(chat->last.refused + chat->refused, chat->last.rows_total + chat->rows.n))
-        return tg_hint(err, "it refuses most rows: look at the table's constraints and triggers");
-    code = env->refuse(env->ctx, row, why->message, err);
-    chat->refused += code == TG_OK;
-    return code;
-}
-
-struct tg_commit tg_table_recorded(const struct tg_table_chat *chat,
-                                   const struct tg_commit *commit)
-{
-    struct tg_commit recorded = *commit;
-
-    recorded.refused = chat->last.refused + chat->refused;
-    return recorded;
-}
-
-void tg_table_of_commit(const struct tg_commit *c, int64_t out[TG_TABLE_COMMIT_N])
-{
-    const int64_t v[TG_TABLE_COMMIT_N] = {
-        c->cursor.chat_id,
-        (int64_t)c->seq,
-        c->cursor.segment,
-        c->cursor.id,
-        c->cursor.owner,
-        (int64_t)c->batches,
-        (int64_t)c->rows,
-        (int64_t)c->rows_total,
-        c->covered_from,
-        c->last_id,
-        c->last_date,
-        (int64_t)c->fence,
-        c->complete,
-        (int64_t)c->refused,
-    };
-
-    memcpy(out, v, sizeof v);
-}
-
-struct tg_commit tg_table_to_commit(const int64_t v[TG_TABLE_COMMIT_N])
-{
-    return (struct tg_commit){
-        .cursor = { .chat_id = v[0], .segment = (int32_t)v[2], .id = v[3], .owner = v[4] },
-        .seq = (uint64_t)v[1],
-        .batches = (uint64_t)v[5],
-        .rows = (uint64_t)v[6],
-        .rows_total = (uint64_t)v[7],
-        .covered_from = v[8],
-        .last_id = v[9],
-        .last_date = v[10],
-        .fence = (uint64_t)v[11],
-        .complete = v[12] != 0,
-        .refused = (uint64_t)v[13],
-    };
-}
-
-/* ---- reading ---- */
-
-bool tg_table_seen(struct tg_table_scan *scan, int64_t chat_id, int64_t id)
-{
-    scan->rows++;
-    scan->stopped = !scan->seen(scan->ctx, chat_id, id);
-    return !scan->stopped;
-}
-
-tg_code tg_table_scanned(const struct tg_table_scan *scan, const struct tg_commit *last,
-                         int64_t chat_id, const char *table, struct tg_error *err)
-{
-    uint64_t told = last->rows_total - last->refused;
-
-    if (scan->stopped || scan->rows == told)
-        return TG_OK;
-    return tg_fail(err, TG_CORRUPT, "table '%s' has %llu rows of chat %lld, its commits tell %llu",
-                   table, (unsigned long long)scan->rows, (long long)chat_id,
-                   (unsigned long long)told);
-}
-
-/* ---- reading back ---- */
-
-static tg_code give_batch(struct tg_table_read *r, struct tg_error *err)
-{
-    tg_code code = r->batch->n ? r->taken(r->ctx, r->batch, err) : TG_OK;
-
-    tg_batch_clear(r->batch);
-    return code;
-}
-
-tg_code tg_table_next_row(struct tg_table_read *r, struct tg_error *err)
-{
-    struct tg_batch *b = r->batch;
-    tg_code code = TG_OK;
-
-    if (b->n == b->cap || b->bytes >= READ_BYTES)
-        code = give_batch(r, err);
     if (code != TG_OK)
         return code;
-    r->row = tg_batch_row(b);
-    r->rows++;
-    return TG_OK;
+    code = tg_table_put(s, chat, commit, &ours, err);
+    return tg_held_end_commit(&s->held, chat, commit, code);
 }
 
-tg_code tg_table_take_field(struct tg_table_read *r, int field, struct tg_str text,
-                            struct tg_error *err)
+tg_code tg_table_rollback(void *self, int64_t chat_id, const struct tg_fence *fence, uint64_t seq,
+                          struct tg_error *err)
 {
-    tg_code code = tg_row_take(r->batch, r->row, (enum tg_field_id)field, text);
+    const struct tg_sql_value value[] = { { .number = chat_id }, { .number = (int64_t)seq } };
+    struct tg_table_sink *s = self;
+    struct tg_held_chat *chat;
+    tg_code code = attach(s, chat_id, fence, &chat, err);
 
-    if (code == TG_NOMEM)
-        return tg_fail(err, code, "no memory for a row");
     if (code != TG_OK)
-        return tg_fail(err, TG_CORRUPT, "column '%s' of row %llu is '%.*s'",
-                       tg_field((enum tg_field_id)field)->name, (unsigned long long)r->rows,
-                       (int)TG_MIN(text.len, 60u), text.len ? text.at : "");
-    return TG_OK;
+        return code;
+    tg_held_leave(chat);
+    code = s->ops->begin(s, true, err);
+    if (code != TG_OK)
+        return code;
+    code = still(s, chat, err);
+    if (code == TG_OK)
+        code = s->ops->ask(s, TG_TABLE_CUT_ROWS, value, TG_COUNT(value), NULL, NULL, err);
+    if (code == TG_OK)
+        code = s->ops->ask(s, TG_TABLE_CUT_COMMITS, value, TG_COUNT(value), NULL, NULL, err);
+    return s->ops->end(s, code, err);
 }
 
-tg_code tg_table_rows_end(struct tg_table_read *r, struct tg_error *err)
+uint64_t tg_table_bytes(const void *self)
 {
-    return give_batch(r, err);
+    return ((const struct tg_table_sink *)self)->held.bytes;
 }
 
-struct tg_table_from tg_table_from(const struct tg_cursor *behind, const struct tg_commit *last)
-{
-    struct tg_table_from from = { .by_post = last->cursor.segment == TG_SEGMENT_THREADS };
-
-    if (from.by_post)
-        return from;
-    from.old_id = behind->segment ? INT64_MAX : behind->id;
-    from.id = behind->segment == last->cursor.segment ? behind->id : 0;
-    return from;
-}
-
-/* ---- columns ---- */
+/* ---- columns and names ---- */
 
 bool tg_table_is_key(int field)
 {
     return field == TG_F_chat_id || field == TG_F_owner || field == TG_F_id;
 }
 
-tg_code tg_table_lacks_key(const char *table, const char *column, const char *where,
-                           struct tg_error *err)
+void tg_table_create(struct tg_buf *sql, const char *integer,
+                     const char *(*type)(enum tg_field_type type), const char *more)
 {
-    tg_fail(err, TG_IO, "table '%s' of '%.200s' has no column '%s', which rows are known by", table,
-            where, column);
-    return tg_hint(err, "put it back, or name another table: ?table=NAME");
+    tg_buf_str(sql, "CREATE TABLE \"@\"(");
+    for (int i = 0; i < TG_FIELD_COUNT; i++) {
+        const struct tg_field *f = tg_field((enum tg_field_id)i);
+
+        tg_buf_printf(sql, "\"%s\" %s%s, ", f->name, tg_table_is_key(i) ? integer : type(f->type),
+                      tg_table_is_key(i) ? " NOT NULL" : "");
+    }
+    tg_buf_printf(sql,
+                  "%2$sjob_chat_id %1$s, job_commit %1$s NOT NULL,"
+                  " PRIMARY KEY(chat_id, owner, id));"
+                  "CREATE TABLE \"@_chats\"(chat_id %1$s PRIMARY KEY, job TEXT NOT NULL,"
+                  " token %1$s NOT NULL, nonce %1$s NOT NULL);"
+                  "CREATE TABLE \"@_commits\"(",
+                  integer, more);
+    for (const char *at = TG_HELD_COMMIT; *at;) {
+        size_t n = strcspn(at, ",");
+
+        tg_buf_printf(sql, "%.*s %s NOT NULL, ", (int)n, at, integer);
+        at += n + strspn(at + n, ", ");
+    }
+    tg_buf_str(sql, "PRIMARY KEY(chat_id, seq));");
+}
+
+tg_code tg_table_none(const struct tg_table_sink *s, struct tg_error *err)
+{
+    return tg_fail(err, TG_NOT_FOUND, "there is no table '%s' in %.200s", s->table, s->where);
+}
+
+tg_code tg_table_theirs(const struct tg_table_sink *s, struct tg_error *err)
+{
+    tg_fail(err, TG_IO, "table '%s' of '%.200s' is another program's", s->table, s->where);
+    return tg_hint(err, "name another: %s", s->ops->another);
+}
+
+tg_code tg_table_lacks_key(const struct tg_table_sink *s, int field, struct tg_error *err)
+{
+    tg_fail(err, TG_IO, "table '%s' of '%.200s' has no column '%s', which rows are known by",
+            s->table, s->where, tg_field((enum tg_field_id)field)->name);
+    return tg_hint(err, "put it back, or name another table: %s", s->ops->another);
+}
+
+tg_code tg_table_take_column(void *ctx, const struct tg_sql_value *v, struct tg_error *err)
+{
+    struct tg_table_columns *c = ctx;
+    int id = tg_field_find(v[0].text);
+    const char *type = id < 0 ? NULL : c->type(tg_field((enum tg_field_id)id)->type);
+
+    if (!type)
+        return TG_OK;
+    c->there |= UINT64_C(1) << id;
+    if (tg_str_eq(v[1].text, tg_str_of(type)))
+        return TG_OK;
+    tg_fail(err, TG_IO, "column '%s' of table '%s' is %.*s, not %s",
+            tg_field((enum tg_field_id)id)->name, c->s->table, (int)TG_MIN(v[1].text.len, 80U),
+            v[1].text.at, type);
+    return tg_hint(err, "change it back, or name another table: %s", c->s->ops->another);
 }
 
 tg_code tg_table_path(const char *path, const char *driver, struct tg_error *err)
@@ -330,16 +295,4 @@ tg_code tg_table_path(const char *path, const char *driver, struct tg_error *err
     else
         tg_fail(err, TG_USAGE, "no file is named for the output");
     return tg_hint(err, *path ? "write it without '//': %s:FILE" : "write it as %s:FILE", driver);
-}
-
-tg_code tg_table_name(const char **table, char room[TG_TABLE_NAME], const struct tg_sink_env *env,
-                      struct tg_error *err)
-{
-    tg_code code = tg_sql_check_name("a table", *table, err);
-
-    if (code != TG_OK || !env->series)
-        return code;
-    snprintf(room, TG_TABLE_NAME, "%s_%s", *table, env->series);
-    *table = room;
-    return tg_sql_check_name("a table", room, err);
 }

@@ -7,131 +7,138 @@
  *   <table>_commits   what each commit of a chat covers
  *   <table>_chats     to which job a chat belongs, and who writes it
  *
- * Rows wait in memory (staged.h) until their commit puts them and its record into the tables in one
+ * Rows wait (held.h) until their commit puts them and its record into the tables in one
  * transaction, so that there is each row exactly once, whenever a run is killed. The same
  * transaction looks whether the writer is still the one that the chat was taken up by.
  *
  * job_chat_id is NULL unless it differs from chat_id (the old group of a supergroup).
  *
- * Threads: one at a time      Limits: 65536 chats
+ * What is done is the same for all of them (table_sink.c, table_read.c), in the same statements; a
+ * database tells how it is opened, how it runs one of these, and how it takes rows and gives them
+ * back: struct tg_table_ops.
+ *
+ * Threads: one at a time
  */
 #ifndef TG_SINK_TABLE_SINK_H
 #define TG_SINK_TABLE_SINK_H
 
-#include "sink/sink.h"
-#include "sink/staged.h"
+#include "client/sql.h"
+#include "sink/held.h"
 
-/** A chat that is or was written. */
-struct tg_table_chat {
-    int64_t id;
-    struct tg_fence fence; /* taken up with that one */
-    struct tg_commit last; /* seq 0: none yet */
-    struct tg_staged rows;
-    uint64_t refused;      /* rows that the commit in hand has refused */
-    bool attached, was_attached;
-};
-
-struct tg_table_chats {
-    struct tg_table_chat **chat;
-    size_t n;
-    struct tg_staged_room room;
-    uint64_t bytes; /* of rows that were committed */
-};
-
-void tg_table_init(struct tg_table_chats *s);
-void tg_table_done(struct tg_table_chats *s);
-
-/** @return the chat, made if it is new */
-tg_code tg_table_take(struct tg_table_chats *s, int64_t id, struct tg_table_chat **ret,
-                      struct tg_error *err);
-/** Forgets what waits for a commit; the chat must be taken up again. */
-void tg_table_leave(struct tg_table_chat *chat);
-
-/** Who writes a chat as the database tells it; `job` "" if nobody did yet. */
-struct tg_table_writer {
-    char job[256];
-    struct tg_fence fence;
-};
-
-/**
- * Whether a chat may be taken up with a fence; `where` and `hint` are for another job's chat.
- * @return TG_CONFLICT: a newer writer is there; TG_USAGE: it belongs to another job
- */
-tg_code tg_table_may_take(const struct tg_table_chat *chat, const char *job,
-                          const struct tg_table_writer *there, const struct tg_fence *fence,
-                          const char *where, const char *hint, struct tg_error *err);
-/** Whether it is still the writer. @return TG_CONFLICT */
-tg_code tg_table_still(const struct tg_table_chat *chat, const struct tg_table_writer *there,
-                       struct tg_error *err);
-
-/** @return the chat of rows that are written; TG_INTERNAL if it was not taken up */
-tg_code tg_table_writing(struct tg_table_chats *s, int64_t chat_id, struct tg_table_chat **ret,
-                         struct tg_error *err);
-/** sink.h's write. @return as tg_table_writing */
-tg_code tg_table_write(struct tg_table_chats *s, const struct tg_batch *batch, size_t from,
-                       size_t n, struct tg_error *err);
-/**
- * Refuses a row of the commit in hand.
- * @param why  the database's failure, of code TG_DATA
- * @return TG_OK: it is kept elsewhere; TG_DATA: nobody keeps it, or the table refuses most rows
- */
-tg_code tg_table_refuse(struct tg_table_chat *chat, const struct tg_sink_env *env,
-                        const struct tg_row *row, const struct tg_error *why,
-                        struct tg_error *err);
-/** The commit as it is to be recorded: with what was refused up to it. */
-struct tg_commit tg_table_recorded(const struct tg_table_chat *chat,
-                                   const struct tg_commit *commit);
-/** @return the chat of a commit that follows; TG_INTERNAL if it does not, or was not taken up */
-tg_code tg_table_begin_commit(struct tg_table_chats *s, const struct tg_commit *commit,
-                              struct tg_table_chat **ret, struct tg_error *err);
-/** After the transaction, with its result. @return code */
-tg_code tg_table_end_commit(struct tg_table_chats *s, struct tg_table_chat *chat,
-                            const struct tg_commit *commit, tg_code code);
-
-/** The numbers of a commit, in the order of the columns TG_TABLE_COMMIT. */
-#define TG_TABLE_COMMIT                                                                            \
-    "chat_id, seq, segment, id, owner, batches, rows, rows_total, covered_from, last_id, "         \
-    "last_date, fence, complete, refused"
-enum { TG_TABLE_COMMIT_N = 14 };
-void tg_table_of_commit(const struct tg_commit *c, int64_t out[TG_TABLE_COMMIT_N]);
-struct tg_commit tg_table_to_commit(const int64_t v[TG_TABLE_COMMIT_N]);
-
-/** Counts what a scan finds, and hands it on. */
-struct tg_table_scan {
-    tg_sink_seen seen;
-    void *ctx;
-    uint64_t rows;
-    bool stopped;
-};
-/** @return false to stop */
-bool tg_table_seen(struct tg_table_scan *scan, int64_t chat_id, int64_t id);
-/** @return TG_CORRUPT if another number of rows was found than the last commit tells */
-tg_code tg_table_scanned(const struct tg_table_scan *scan, const struct tg_commit *last,
-                         int64_t chat_id, const char *table, struct tg_error *err);
-
-/** Rows that are read back (sink.h's read) on their way into batches. */
-struct tg_table_read {
-    struct tg_batch *batch;
-    tg_sink_taken taken;
-    void *ctx;
+/** Rows that are read back. */
+struct tg_table_reading {
+    struct tg_held_back back;
     uint64_t rows;
     struct tg_row *row; /* the one that is filled */
+    bool ended;         /* the taker has had enough */
 };
-/** Begins the next row; a full batch is given away before. @return as `taken` */
-tg_code tg_table_next_row(struct tg_table_read *r, struct tg_error *err);
-/** Sets a field of it from its text. @return TG_CORRUPT: the text is none of that field's */
-tg_code tg_table_take_field(struct tg_table_read *r, int field, struct tg_str text,
-                            struct tg_error *err);
-/** After the last: gives what is left away. @return as `taken` */
-tg_code tg_table_rows_end(struct tg_table_read *r, struct tg_error *err);
 
-/** Where reading begins: ids up to these are left out of the rows of the group that a supergroup
- *  was (INT64_MAX: all of them), and of those of the chat itself. */
-struct tg_table_from {
-    int64_t old_id, id;
-    bool by_post; /* comments: in order of their posts; none is left out */
+/** Statements in which @ stands for the table, and parameters come as $1, $2 and so on. Those of
+ *  rows may have any number of them, and run within a transaction. */
+enum tg_table_statement {
+    TG_TABLE_WRITER,
+    TG_TABLE_TAKE_OVER,
+    TG_TABLE_LAST,
+    TG_TABLE_COMMITS,
+    TG_TABLE_PUT_COMMIT,
+    TG_TABLE_CUT_ROWS,
+    TG_TABLE_CUT_COMMITS,
+    TG_TABLE_CHATS,
+    TG_TABLE_SCAN_OLD,
+    TG_TABLE_SCAN,
+    TG_TABLE_STATEMENTS
 };
-struct tg_table_from tg_table_from(const struct tg_cursor *behind, const struct tg_commit *last);
+extern const char *const tg_table_sql[TG_TABLE_STATEMENTS];
+
+struct tg_table_sink;
+
+/** What a database can do. `self` is the sink, whose first member is its struct tg_table_sink. */
+struct tg_table_ops {
+    const char *another; /* how another place is named: "sqlite:FILE?table=NAME" */
+    /** Connects, and sees to the tables, unless that was done. @return TG_NOT_FOUND: nothing was
+     *  ever written there, and it is to be read only; TG_IO: they are not ours */
+    tg_code (*need)(void *self, bool write, struct tg_error *err);
+    tg_code (*begin)(void *self, bool write, struct tg_error *err);
+    /** Commits if code is TG_OK, else rolls back. @return code, or why the commit failed */
+    tg_code (*end)(void *self, tg_code code, struct tg_error *err);
+    /** Runs one of the statements. TG_TABLE_WRITER keeps others from changing that line until the
+     *  transaction's end. @param row  NULL: it has no result */
+    tg_code (*ask)(void *self, enum tg_table_statement statement, const struct tg_sql_value *value,
+                   size_t n, tg_sql_row row, void *ctx, struct tg_error *err);
+    /** Puts the rows that wait into the table, within a transaction; one whose key is there already
+     *  takes its place. Those that it refuses go to tg_held_refuse. */
+    tg_code (*put_rows)(void *self, struct tg_held_chat *chat, const struct tg_commit *commit,
+                        struct tg_error *err);
+    /** Reads rows, with tg_table_next_row for each, within a transaction.
+     *  @param of  " FROM ..." of a statement that selects the columns of fields */
+    tg_code (*read_rows)(void *self, const char *of, const struct tg_sql_value *value, size_t n,
+                         struct tg_table_reading *r, struct tg_error *err);
+};
+
+struct tg_table_sink {
+    const struct tg_table_ops *ops;
+    const struct tg_sink_env *env;
+    const char *table; /* an option; of another series: */
+    char other[96];    /* <table>_<series> */
+    const char *where; /* file or server, for messages */
+    struct tg_held held;
+};
+
+/** Fills in what is not the caller's: table and where. @return TG_USAGE: the table's name */
+tg_code tg_table_init(struct tg_table_sink *s, const struct tg_table_ops *ops,
+                      const struct tg_sink_env *env, struct tg_error *err);
+void tg_table_done(struct tg_table_sink *s);
+
+/** Of tg_sink_ops. */
+tg_code tg_table_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
+                        struct tg_commit *ret, struct tg_error *err);
+tg_code tg_table_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
+                       struct tg_error *err);
+tg_code tg_table_commit(void *self, const struct tg_commit *commit, struct tg_error *err);
+tg_code tg_table_rollback(void *self, int64_t chat_id, const struct tg_fence *fence, uint64_t seq,
+                          struct tg_error *err);
+tg_code tg_table_scan(void *self, int64_t chat_id, tg_sink_seen seen, void *ctx,
+                      struct tg_error *err);
+tg_code tg_table_commits(void *self, int64_t chat_id, tg_commit_seen seen, void *ctx,
+                         struct tg_error *err);
+tg_code tg_table_last(void *self, int64_t chat_id, struct tg_commit *ret, struct tg_error *err);
+tg_code tg_table_read(void *self, int64_t chat_id, const struct tg_cursor *behind,
+                      struct tg_batch *batch, tg_sink_taken taken, void *ctx,
+                      struct tg_error *err);
+tg_code tg_table_chats(void *self, tg_chat_seen seen, void *ctx, struct tg_error *err);
+uint64_t tg_table_bytes(const void *self);
+/* all but open, commit and close */
+#define TG_TABLE_SINK_OPS                                                                          \
+    .attach = tg_table_attach, .write = tg_table_write, .rollback = tg_table_rollback,             \
+    .scan = tg_table_scan, .commits = tg_table_commits, .last = tg_table_last,                     \
+    .read = tg_table_read, .chats = tg_table_chats, .series = true, .bytes = tg_table_bytes
+
+/** The row of a driver's options that names the table; its struct begins with `t`. */
+#define TG_TABLE_OPTION                                                                            \
+    { .name = "table",                                                                             \
+      .type = TG_OPT_STR,                                                                          \
+      .offset = offsetof(struct tg_table_sink, table),                                             \
+      .fallback = "messages",                                                                      \
+      .help = "name of the table; others with the same beginning stand beside it" }
+
+/** Within a transaction, or alone. ret: seq 0 if there is none */
+tg_code tg_table_ask_last(struct tg_table_sink *s, int64_t chat_id, struct tg_commit *ret,
+                          struct tg_error *err);
+
+/** The transaction of a commit, between held.h's begin and end. @param ret_ours  whether the chat
+ *  was found to be still this one's, before what failed, if so */
+tg_code tg_table_put(struct tg_table_sink *s, struct tg_held_chat *chat,
+                     const struct tg_commit *commit, bool *ret_ours, struct tg_error *err);
+
+/* ---- reading rows back ---- */
+
+/** Begins the next row; a full batch is given away before. @return as `taken` */
+tg_code tg_table_next_row(struct tg_table_reading *r, struct tg_error *err);
+/** Sets a field of it from its text. @return TG_CORRUPT: the text is none of that field's */
+tg_code tg_table_take_field(struct tg_table_reading *r, int field, struct tg_str text,
+                            struct tg_error *err);
+
+/* ---- columns and names ---- */
 
 bool tg_table_is_key(int field);
 /** Bits of the fields that are in every row of a table: its key; truth values, absent is false. */
@@ -143,15 +150,24 @@ bool tg_table_is_key(int field);
 #define TG_TABLE_ALWAYS_BIT(name, type, meaning) | (TG_TABLE_ALWAYS_##type * TG_ROW_BIT(name))
 #define TG_TABLE_ALWAYS                                                                            \
     (TG_ROW_BIT(chat_id) | TG_ROW_BIT(owner) | TG_ROW_BIT(id) TG_FIELDS(TG_TABLE_ALWAYS_BIT))
-/** Tells that a table has no column for that part of the key. @param where  the database */
-tg_code tg_table_lacks_key(const char *table, const char *column, const char *where,
-                           struct tg_error *err);
+/** Appends statements that make the three tables.
+ *  @param type  of a field's column, unless it is a key; `integer` is that of all others
+ *  @param more  columns of the table that the database has besides: "name type, " */
+void tg_table_create(struct tg_buf *sql, const char *integer,
+                     const char *(*type)(enum tg_field_type type), const char *more);
+/** Which fields have a column, as bits: given name and type of each column, as a tg_sql_row.
+ *  @return TG_IO: one is of another type than its field's, and would take no row */
+struct tg_table_columns {
+    const struct tg_table_sink *s;
+    const char *(*type)(enum tg_field_type type);
+    uint64_t there;
+};
+tg_code tg_table_take_column(void *ctx, const struct tg_sql_value *v, struct tg_error *err);
+/** Fails: what a table is. @return TG_NOT_FOUND of the first, TG_IO */
+tg_code tg_table_none(const struct tg_table_sink *s, struct tg_error *err);
+tg_code tg_table_theirs(const struct tg_table_sink *s, struct tg_error *err);
+tg_code tg_table_lacks_key(const struct tg_table_sink *s, int field, struct tg_error *err);
 /** Whether a database's file may have that name. @return TG_USAGE */
 tg_code tg_table_path(const char *path, const char *driver, struct tg_error *err);
-/** Checks the table's name, an option; of another series the rows go to <table>_<series>, whose
- *  name is kept in `room` then. */
-enum { TG_TABLE_NAME = 96 };
-tg_code tg_table_name(const char **table, char room[TG_TABLE_NAME], const struct tg_sink_env *env,
-                      struct tg_error *err);
 
 #endif

@@ -53,24 +53,12 @@ tg_code tg_ps_begin(struct store_postgres *s, struct tg_error *err)
     return code == TG_OK ? tg_postgres_exec(s->db, "BEGIN", err) : code;
 }
 
-static bool take_number(void *ctx, const struct tg_str *value, int n)
-{
-    (void)n;
-    *(int64_t *)ctx = tg_postgres_number(value[0]);
-    return false;
-}
-
-static tg_code ask(struct store_postgres *s, const char *sql, int64_t *ret, struct tg_error *err)
-{
-    return tg_postgres_query(s->db, sql, NULL, 0, take_number, ret, err);
-}
-
 /* ---- opening ---- */
 
 static tg_code check_version(struct store_postgres *s, struct tg_error *err)
 {
     int64_t version = 0;
-    tg_code code = ask(s, "SELECT version FROM @_version\"", &version, err);
+    tg_code code = tg_postgres_number(s->db, "SELECT version FROM @_version\"", &version, err);
 
     if (code != TG_OK || version == SCHEMA_VERSION)
         return code;
@@ -87,7 +75,7 @@ static tg_code need_tables(struct store_postgres *s, bool existing, struct tg_er
         tg_postgres_exec(s->db, "BEGIN; SELECT pg_advisory_xact_lock(hashtext('@\"'))", err);
 
     if (code == TG_OK)
-        code = ask(s, "SELECT count(to_regclass('@_version\"'))", &there, err);
+        code = tg_postgres_number(s->db, "SELECT count(to_regclass('@_version\"'))", &there, err);
     if (code == TG_OK && there) {
         code = check_version(s, err);
     } else if (code == TG_OK && existing) {
@@ -175,28 +163,28 @@ struct docs {
 };
 
 /* key, version, at_us, fence, bytes */
-static bool take_doc(void *ctx, const struct tg_str *value, int n)
+static tg_code take_doc(void *ctx, const struct tg_sql_value *v, struct tg_error *err)
 {
     struct docs *d = ctx;
     char key[TG_STORE_KEY_MAX + 1];
     const struct tg_doc doc = {
-        .version = (uint64_t)tg_postgres_number(value[1]),
-        .at_us = tg_postgres_number(value[2]),
-        .fence = (uint64_t)tg_postgres_number(value[3]),
+        .version = (uint64_t)v[1].number,
+        .at_us = v[2].number,
+        .fence = (uint64_t)v[3].number,
     };
 
-    (void)n;
+    (void)err;
     d->found = true;
     if (d->doc)
         *d->doc = doc;
     if (d->bytes)
-        take_hex(d->bytes, value[4]);
+        take_hex(d->bytes, v[4].text);
     if (!d->seen)
-        return false;
-    snprintf(key, sizeof key, "%.*s", (int)value[0].len, value[0].at);
+        return TG_END;
+    snprintf(key, sizeof key, "%.*s", (int)v[0].text.len, v[0].text.at);
     d->found = d->seen(d->ctx, key, &doc, d->bytes->data, d->bytes->len);
     tg_buf_clear(d->bytes);
-    return d->found;
+    return d->found ? TG_OK : TG_END;
 }
 
 #define DOC_COLUMNS                                                                                \
@@ -205,7 +193,7 @@ static bool take_doc(void *ctx, const struct tg_str *value, int n)
 static tg_code get(struct store_postgres *s, const char *kind, const char *key, struct docs *d,
                    struct tg_error *err)
 {
-    const struct tg_postgres_arg arg[] = { { .text = kind }, { .text = key } };
+    const struct tg_sql_value arg[] = { { .text = tg_str_of(kind) }, { .text = tg_str_of(key) } };
     tg_code code =
         tg_postgres_query(s->db, DOC_COLUMNS "key = $2 ORDER BY version DESC LIMIT 1", arg,
                           TG_COUNT(arg), take_doc, d, err);
@@ -232,13 +220,13 @@ static tg_code postgres_get(void *self, const char *kind, const char *key, struc
 static tg_code insert_doc(struct store_postgres *s, const char *kind, const char *key,
                           const struct tg_doc *doc, const struct tg_buf *hex, struct tg_error *err)
 {
-    const struct tg_postgres_arg arg[] = {
-        { .text = kind },
-        { .text = key },
+    const struct tg_sql_value arg[] = {
+        { .text = tg_str_of(kind) },
+        { .text = tg_str_of(key) },
         { .number = (int64_t)doc->version },
         { .number = doc->at_us },
         { .number = (int64_t)doc->fence },
-        { .text = (const char *)hex->data },
+        { .text = tg_str_of((const char *)hex->data) },
     };
 
     return tg_postgres_query(s->db, "INSERT INTO @_doc\" VALUES($1, $2, $3, $4, $5, $6)", arg,
@@ -281,7 +269,7 @@ static tg_code postgres_put(void *self, const char *kind, const char *key, uint6
 static tg_code each_doc(struct store_postgres *s, const char *sql, const char *kind,
                         const char *key, tg_doc_seen seen, void *ctx, struct tg_error *err)
 {
-    const struct tg_postgres_arg arg[] = { { .text = kind }, { .text = key } };
+    const struct tg_sql_value arg[] = { { .text = tg_str_of(kind) }, { .text = tg_str_of(key) } };
     struct tg_buf bytes;
     struct docs d = { .seen = seen, .ctx = ctx, .bytes = &bytes };
     tg_code code = tg_store_check_name(kind, key, err);
@@ -312,10 +300,10 @@ static tg_code postgres_list(void *self, const char *kind, const char *prefix, t
 }
 
 /* Runs one statement that changes something. */
-static tg_code change(struct store_postgres *s, const char *sql, const struct tg_postgres_arg *arg,
-                      int n, struct tg_error *err)
+static tg_code change(struct store_postgres *s, const char *sql, const struct tg_sql_value *arg,
+                      size_t n, struct tg_error *err)
 {
-    tg_code code = tg_store_check_name(arg[0].text, arg[1].text, err);
+    tg_code code = tg_store_check_name(arg[0].text.at, arg[1].text.at, err);
 
     if (code == TG_OK)
         code = tg_ps_begin(s, err);
@@ -328,9 +316,9 @@ static tg_code change(struct store_postgres *s, const char *sql, const struct tg
 static tg_code postgres_prune(void *self, const char *kind, const char *key, uint64_t n_keep,
                               struct tg_error *err)
 {
-    const struct tg_postgres_arg arg[] = { { .text = kind },
-                                           { .text = key },
-                                           { .number = tg_store_clamp(n_keep) } };
+    const struct tg_sql_value arg[] = { { .text = tg_str_of(kind) },
+                                        { .text = tg_str_of(key) },
+                                        { .number = tg_store_clamp(n_keep) } };
 
     assert(n_keep > 0); /* the newest version carries the number and the fence of the next */
     return change(self,
@@ -344,21 +332,22 @@ static tg_code postgres_prune(void *self, const char *kind, const char *key, uin
 static tg_code insert_entry(struct store_postgres *s, const char *kind, const char *key,
                             const struct tg_log_entry *entry, struct tg_error *err)
 {
+    struct tg_sql_value arg[] = { { .text = tg_str_of(kind) },
+                                  { .text = tg_str_of(key) },
+                                  { .number = (int64_t)entry->n },
+                                  { .number = entry->at_us },
+                                  { .number = 0 } };
     struct tg_buf hex;
     tg_code code;
 
     tg_buf_init(&hex, 2 * (size_t)TG_STORE_DOC_MAX + 64);
     put_hex(&hex, entry->bytes, entry->len);
-    if (hex.failed)
-        code = tg_fail(err, TG_NOMEM, "a log entry");
-    else
-        code = tg_postgres_query(s->db, "INSERT INTO @_log\" VALUES($1, $2, $3, $4, $5)",
-                     (const struct tg_postgres_arg[]){ { .text = kind },
-                                                       { .text = key },
-                                                       { .number = (int64_t)entry->n },
-                                                       { .number = entry->at_us },
-                                                       { .text = (const char *)hex.data } },
-                     5, NULL, NULL, err);
+    if (!hex.failed)
+        arg[4].text = tg_str_of((const char *)hex.data);
+    code = hex.failed ? tg_fail(err, TG_NOMEM, "a log entry")
+                      : tg_postgres_query(s->db,
+                                          "INSERT INTO @_log\" VALUES($1, $2, $3, $4, $5)", arg,
+                                          TG_COUNT(arg), NULL, NULL, err);
     tg_buf_done(&hex);
     return code;
 }
@@ -368,7 +357,7 @@ static tg_code postgres_append(void *self, const char *kind, const char *key, in
                                struct tg_error *err)
 {
     struct store_postgres *s = self;
-    const struct tg_postgres_arg arg[] = { { .text = kind }, { .text = key } };
+    const struct tg_sql_value arg[] = { { .text = tg_str_of(kind) }, { .text = tg_str_of(key) } };
     int64_t n = 0;
     tg_code code = tg_store_check_name(kind, key, err);
 
@@ -381,7 +370,7 @@ static tg_code postgres_append(void *self, const char *kind, const char *key, in
     code = tg_postgres_query(s->db,
                  "INSERT INTO @_last\" AS l VALUES($1, $2, 1) ON CONFLICT(kind, key)"
                  " DO UPDATE SET n = l.n + 1 RETURNING n",
-                 arg, TG_COUNT(arg), take_number, &n, err);
+                 arg, TG_COUNT(arg), tg_sql_take_number, &n, err);
     if (code == TG_OK)
         code = insert_entry(s, kind, key, &(struct tg_log_entry){ (uint64_t)n, at_us, bytes, len },
                             err);
@@ -400,21 +389,20 @@ struct entries {
     bool stopped;
 };
 
-static bool take_entry(void *ctx, const struct tg_str *value, int n)
+static tg_code take_entry(void *ctx, const struct tg_sql_value *v, struct tg_error *err)
 {
     struct entries *e = ctx;
-    struct tg_log_entry entry = { .n = (uint64_t)tg_postgres_number(value[0]),
-                                  .at_us = tg_postgres_number(value[1]) };
+    struct tg_log_entry entry = { .n = (uint64_t)v[0].number, .at_us = v[1].number };
 
-    (void)n;
+    (void)err;
     tg_buf_clear(&e->bytes);
-    take_hex(&e->bytes, value[2]);
+    take_hex(&e->bytes, v[2].text);
     entry.bytes = e->bytes.data;
     entry.len = e->bytes.len;
     e->last = entry.n;
     e->n++;
     e->stopped = !e->seen(e->ctx, &entry);
-    return !e->stopped;
+    return e->stopped ? TG_END : TG_OK;
 }
 
 /* Some at a time: a log may be long. */
@@ -422,10 +410,10 @@ static tg_code postgres_read(void *self, const char *kind, const char *key, uint
                              tg_log_seen seen, void *ctx, struct tg_error *err)
 {
     struct store_postgres *s = self;
-    struct tg_postgres_arg arg[] = { { .text = kind },
-                                     { .text = key },
-                                     { .number = tg_store_clamp(from) },
-                                     { .number = ROWS } };
+    struct tg_sql_value arg[] = { { .text = tg_str_of(kind) },
+                                  { .text = tg_str_of(key) },
+                                  { .number = tg_store_clamp(from) },
+                                  { .number = ROWS } };
     struct entries e = { .seen = seen, .ctx = ctx, .n = ROWS };
     tg_code code = tg_store_check_name(kind, key, err);
 
@@ -447,10 +435,10 @@ static tg_code postgres_read(void *self, const char *kind, const char *key, uint
 static tg_code postgres_drop(void *self, const char *kind, const char *key, uint64_t from,
                              uint64_t to, struct tg_error *err)
 {
-    const struct tg_postgres_arg arg[] = { { .text = kind },
-                                           { .text = key },
-                                           { .number = tg_store_clamp(from) },
-                                           { .number = tg_store_clamp(to) } };
+    const struct tg_sql_value arg[] = { { .text = tg_str_of(kind) },
+                                        { .text = tg_str_of(key) },
+                                        { .number = tg_store_clamp(from) },
+                                        { .number = tg_store_clamp(to) } };
 
     return change(self,
                   "DELETE FROM @_log\" WHERE kind = $1 AND key = $2 AND n BETWEEN $3 AND $4", arg,
@@ -459,22 +447,22 @@ static tg_code postgres_drop(void *self, const char *kind, const char *key, uint
 
 /* ---- leases ---- */
 
-static bool take_lease(void *ctx, const struct tg_str *value, int n)
+static tg_code take_lease(void *ctx, const struct tg_sql_value *v, struct tg_error *err)
 {
     struct tg_lease *lease = ctx;
 
-    (void)n;
-    snprintf(lease->owner, sizeof lease->owner, "%.*s", (int)value[0].len, value[0].at);
-    lease->token = (uint64_t)tg_postgres_number(value[1]);
-    lease->expires_us = tg_postgres_number(value[2]);
-    return false;
+    (void)err;
+    snprintf(lease->owner, sizeof lease->owner, "%.*s", (int)v[0].text.len, v[0].text.at);
+    lease->token = (uint64_t)v[1].number;
+    lease->expires_us = v[2].number;
+    return TG_END;
 }
 
 /* Its row is made if nobody ever had it, and locked. */
 static tg_code lock_lease(struct store_postgres *s, const char *name, struct tg_lease *ret,
                           struct tg_error *err)
 {
-    const struct tg_postgres_arg arg = { .text = name };
+    const struct tg_sql_value arg = { .text = tg_str_of(name) };
     tg_code code = tg_postgres_query(
         s->db, "INSERT INTO @_lease\" VALUES($1, '', 0, 0) ON CONFLICT DO NOTHING", &arg, 1, NULL,
         NULL, err);
@@ -490,10 +478,10 @@ static tg_code lock_lease(struct store_postgres *s, const char *name, struct tg_
 static tg_code set_lease(struct store_postgres *s, const char *name, const struct tg_lease *lease,
                          struct tg_error *err)
 {
-    const struct tg_postgres_arg arg[] = { { .text = name },
-                                           { .text = lease->owner },
-                                           { .number = (int64_t)lease->token },
-                                           { .number = lease->expires_us } };
+    const struct tg_sql_value arg[] = { { .text = tg_str_of(name) },
+                                        { .text = tg_str_of(lease->owner) },
+                                        { .number = (int64_t)lease->token },
+                                        { .number = lease->expires_us } };
 
     return tg_postgres_query(
         s->db, "UPDATE @_lease\" SET owner = $2, token = $3, expires_us = $4 WHERE name = $1", arg,

@@ -24,20 +24,20 @@ static const char *text_of(struct tg_str value, struct text *out)
 }
 
 /* kind, key, number, owner, expires_us */
-static bool take_name(void *ctx, const struct tg_str *value, int n)
+static tg_code take_name(void *ctx, const struct tg_sql_value *v, struct tg_error *err)
 {
     const struct names *names = ctx;
     struct text kind, key, owner;
     const struct tg_store_name name = {
-        .kind = text_of(value[0], &kind),
-        .key = text_of(value[1], &key),
-        .number = (uint64_t)tg_postgres_number(value[2]),
-        .owner = text_of(value[3], &owner),
-        .expires_us = tg_postgres_number(value[4]),
+        .kind = text_of(v[0].text, &kind),
+        .key = text_of(v[1].text, &key),
+        .number = (uint64_t)v[2].number,
+        .owner = text_of(v[3].text, &owner),
+        .expires_us = v[4].number,
     };
 
-    (void)n;
-    return names->seen(names->ctx, &name);
+    (void)err;
+    return names->seen(names->ctx, &name) ? TG_OK : TG_END;
 }
 
 tg_code tg_ps_names(void *self, enum tg_store_shape shape, tg_name_seen seen, void *ctx,
@@ -64,9 +64,9 @@ tg_code tg_ps_raise(void *self, enum tg_store_shape shape, const char *kind, con
     struct store_postgres *s = self;
     const bool log = shape == TG_STORE_LOGS;
     /* a lease has no kind */
-    const struct tg_postgres_arg arg[] = { { .text = key },
-                                           { .number = tg_store_clamp(number) },
-                                           { .text = kind } };
+    const struct tg_sql_value arg[] = { { .text = tg_str_of(key) },
+                                        { .number = tg_store_clamp(number) },
+                                        { .text = tg_str_of(kind) } };
     const char *sql =
         log ? "INSERT INTO @_last\" AS l VALUES($3, $1, $2)"
               " ON CONFLICT(kind, key) DO UPDATE SET n = greatest(l.n, $2)"

@@ -428,6 +428,71 @@ static void rows_are_read_back_in_batches(void **state)
     contract_end(&c);
 }
 
+static void contract_fill(struct tg_batch *batch, struct tg_row *row)
+{
+    for (int i = 0; i < TG_FIELD_COUNT; i++) {
+        const struct tg_field *f = tg_field((enum tg_field_id)i);
+        void *member = (char *)row + tg_row_offset[i];
+        char text[64];
+        int n = snprintf(text, sizeof text, "\"%s\"", f->name);
+
+        if (row->present >> i & 1 || i == TG_F_owner)
+            continue;
+        row->present |= UINT64_C(1) << i;
+        if (f->type == TG_FIELD_STR || f->type == TG_FIELD_JSON)
+            *(struct tg_str *)member = tg_batch_text(batch, text, (size_t)n);
+        else
+            *(int64_t *)member = f->type == TG_FIELD_BOOL ? 1 : 1700000000 + i;
+    }
+}
+
+static tg_code contract_filled(void *ctx, struct tg_batch *batch, struct tg_error *err)
+{
+    struct tg_batch *want = tg_batch_new(1);
+
+    (void)err;
+    test_rows(want, CHAT, 1, 1);
+    contract_fill(want, &want->row[0]);
+    assert_int_equal(batch->n, 1);
+    for (int i = 0; i < TG_FIELD_COUNT; i++) {
+        const struct tg_field *f = tg_field((enum tg_field_id)i);
+        const void *a = (const char *)&batch->row[0] + tg_row_offset[i];
+        const void *b = (const char *)&want->row[0] + tg_row_offset[i];
+        bool text = f->type == TG_FIELD_STR || f->type == TG_FIELD_JSON;
+
+        if (i == TG_F_owner)
+            continue;
+        if (!(batch->row[0].present >> i & 1) ||
+            !(text ? tg_str_eq(*(const struct tg_str *)a, *(const struct tg_str *)b)
+                   : *(const int64_t *)a == *(const int64_t *)b))
+            fail_msg("field %s is not what was written", f->name);
+    }
+    tg_batch_free(want);
+    ++*(int *)ctx;
+    return TG_OK;
+}
+
+static void every_field_is_read_back(void **state)
+{
+    struct tg_commit next = test_commit(&(struct tg_commit){ 0 }, CHAT, 1, 1), got;
+    const struct tg_cursor start = { .chat_id = CHAT };
+    struct contract c;
+    int n = 0;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    test_rows(c.batch, CHAT, 1, 1);
+    contract_fill(c.batch, &c.batch->row[0]);
+    assert_int_equal(c.sink.ops->write(c.sink.self, c.batch, 0, 1, &c.err), TG_OK);
+    assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_OK);
+    tg_batch_clear(c.batch);
+    assert_int_equal(
+        c.sink.ops->read(c.sink.self, CHAT, &start, c.batch, contract_filled, &n, &c.err), TG_OK);
+    assert_int_equal(n, 1);
+    contract_end(&c);
+}
+
 static bool contract_seen_chat(void *ctx, int64_t chat_id, const char *job)
 {
     int64_t *seen = ctx;
@@ -511,6 +576,7 @@ static void a_newer_writer_shuts_the_older_one_out(void **state)
         cmocka_unit_test(a_scan_can_be_stopped),                                                   \
         cmocka_unit_test(commits_are_told_oldest_first),                                           \
         cmocka_unit_test(rows_are_read_back_in_batches),                                           \
+        cmocka_unit_test(every_field_is_read_back),                                                \
         cmocka_unit_test(chats_are_told_with_their_job),                                           \
         cmocka_unit_test(a_newer_writer_shuts_the_older_one_out)
 
