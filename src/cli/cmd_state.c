@@ -120,7 +120,7 @@ static tg_code list(const struct cli *cli, struct tg_error *err)
 /* ---- copy, backup, restore ---- */
 
 static tg_code tell(const struct cli *cli, const struct tg_state_result *r, const char *done,
-                    struct tg_error *err)
+                    bool to_store, struct tg_error *err)
 {
     const struct own *own = cli->own;
     struct tg_json j;
@@ -141,11 +141,14 @@ static tg_code tell(const struct cli *cli, const struct tg_state_result *r, cons
         tg_buf_str(&out, "All jobs were moved there already.");
     } else {
         tg_buf_printf(&out,
-                      "%s: %llu job%s, %llu documents in %llu versions, %llu log entries; "
-                      "%llu were not there before.",
-                      done, (unsigned long long)r->jobs, r->jobs == 1 ? "" : "s",
+                      "%s: %llu job%s, documents: %llu in %llu versions, log entries: %llu", done,
+                      (unsigned long long)r->jobs, r->jobs == 1 ? "" : "s",
                       (unsigned long long)r->documents, (unsigned long long)r->versions,
-                      (unsigned long long)r->entries, (unsigned long long)r->written);
+                      (unsigned long long)r->entries);
+        if (to_store)
+            tg_buf_printf(&out, "; %llu of them were not there before",
+                          (unsigned long long)r->written);
+        tg_buf_byte(&out, '.');
     }
     code = cli_print(&out, err);
     tg_buf_done(&out);
@@ -163,7 +166,7 @@ static tg_code copy(const struct cli *cli, struct tg_error *err)
         code = take_url(cli->arg[2], &to, err);
     if (code == TG_OK)
         code = tg_state_copy(from, to, own->job, own->keep, &r, err);
-    return code == TG_OK ? tell(cli, &r, "Copied and read back", err) : code;
+    return code == TG_OK ? tell(cli, &r, "Copied and read back", true, err) : code;
 }
 
 static tg_code backup(const struct cli *cli, struct tg_error *err)
@@ -175,7 +178,7 @@ static tg_code backup(const struct cli *cli, struct tg_error *err)
 
     if (code == TG_OK)
         code = tg_state_backup(url, cli->arg[2], own->job, &r, err);
-    return code == TG_OK ? tell(cli, &r, "Saved", err) : code;
+    return code == TG_OK ? tell(cli, &r, "Saved", false, err) : code;
 }
 
 static tg_code restore(const struct cli *cli, struct tg_error *err)
@@ -187,7 +190,7 @@ static tg_code restore(const struct cli *cli, struct tg_error *err)
 
     if (code == TG_OK)
         code = tg_state_restore(cli->arg[1], url, own->job, &r, err);
-    return code == TG_OK ? tell(cli, &r, "Restored and read back", err) : code;
+    return code == TG_OK ? tell(cli, &r, "Restored and read back", true, err) : code;
 }
 
 static tg_code run(struct cli *cli, struct tg_error *err)

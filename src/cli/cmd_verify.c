@@ -76,7 +76,7 @@ static void put_json(struct tg_json *j, const struct tg_verify_info *v)
 
 static void put_row(struct proof *p, const struct tg_verify_info *v)
 {
-    char rows[32], count[32] = "unknown";
+    char rows[32], count[32] = "unknown", top[32] = "?";
     bool good = v->complete && !v->failure;
     struct tg_buf title;
 
@@ -86,15 +86,16 @@ static void put_row(struct proof *p, const struct tg_verify_info *v)
     cli_number(rows, v->rows);
     if (v->server_count >= 0)
         cli_number(count, (uint64_t)v->server_count);
+    if (v->server_top > 0)
+        snprintf(top, sizeof top, "%lld", (long long)v->server_top);
     tg_buf_printf(&p->out, "%s %s  ", good ? p->utf8 ? "✓" : "ok " : p->utf8 ? "✗" : "BAD",
                   tg_buf_cstr(&title));
     if (v->begun && v->by_post)
         tg_buf_printf(&p->out, "comments on posts %lld..%lld, %s rows", (long long)v->covered_from,
                       (long long)v->covered_to, rows);
     else if (v->begun)
-        tg_buf_printf(&p->out, "ids %lld..%lld of %lld, %s rows (server counts %s)",
-                      (long long)v->covered_from, (long long)v->covered_to,
-                      (long long)v->server_top, rows, count);
+        tg_buf_printf(&p->out, "ids %lld..%lld of %s, %s rows (server counts %s)",
+                      (long long)v->covered_from, (long long)v->covered_to, top, rows, count);
     else
         tg_buf_printf(&p->out, "nothing read yet (server counts %s)", count);
     if (v->migrated_from) {

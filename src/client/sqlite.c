@@ -168,7 +168,7 @@ static tg_code check_there(const char *path, struct tg_error *err)
     if (code != TG_NOT_FOUND)
         return TG_OK; /* opening it tells more */
     tg_fail(err, TG_NOT_FOUND, "there is no file '%.240s'", path);
-    return tg_hint(err, "name the file that the job was run with: --state sqlite:FILE");
+    return tg_hint(err, "name the file that the job was run with, as its --state did");
 }
 
 /* @return whether a write-ahead log with contents stands beside the file, or that is not known */

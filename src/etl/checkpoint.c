@@ -415,7 +415,11 @@ static tg_code check_params(const json_t *o, const struct tg_extract_settings *j
     json_object_foreach(then, key, value)
         if (!json_object_get(now, key))
             differs = key;
-    if (differs) {
+    if (!json_object_get(now, "source") != !json_object_get(then, "source")) {
+        tg_fail(err, TG_USAGE, "job '%s' is that of %s", job->job,
+                job->source ? "an extraction" : "a transformation");
+        tg_hint(err, "give this one another name with --job");
+    } else if (differs) {
         tg_fail(err, TG_USAGE, "job '%s' was started with another %s", job->job, differs);
         tg_hint(err, "use the same options as before, or another --job name for a new series");
     }

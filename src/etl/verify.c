@@ -29,7 +29,7 @@ struct verify {
     bool no_memory;
     struct tg_error offline;  /* why the server is not asked any longer; code OK: it is */
     struct tg_error failure;  /* the first that kept a chat from being checked */
-    size_t n_failed, n_incomplete;
+    size_t n_failed, n_incomplete, n_without_files;
 };
 
 /* ---- which chats ---- */
@@ -169,6 +169,7 @@ static void count(struct verify *v, const struct tg_verify_info *info)
     bool found = failure && (failure->code == TG_GAP || failure->code == TG_CORRUPT);
 
     v->n_incomplete += found || (!info->complete && !failure);
+    v->n_without_files += info->media_bad && info->finished && !info->gaps && !info->duplicates;
     if (!failure || found)
         return;
     if (v->n_failed++ == 0)
@@ -180,7 +181,10 @@ static tg_code verdict(const struct verify *v, const char *job, struct tg_error 
     if (v->n_incomplete) {
         tg_fail(err, TG_GAP, "job '%s' is not complete: %zu of %zu chats", job, v->n_incomplete,
                 v->n);
-        return tg_hint(err, "run the extraction again; it goes on where it stopped");
+        return tg_hint(err, v->n_without_files == v->n_incomplete
+                                ? "does --media name the DIR of the extraction? Files that are "
+                                  "gone come again with a job of another name"
+                                : "run the extraction again; it goes on where it stopped");
     }
     if (v->n_failed) {
         *err = v->failure;

@@ -150,7 +150,7 @@ static tg_code sys_open_dir(const struct tg_fs *fs, const char *path, bool creat
         if (make_dirs(d->path) < 0) {
             fail(err, "create directory", path);
             free(d);
-            return err->code;
+            return tg_hint(err, "is its place right, and may this user write there?");
         }
         d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }

@@ -20,7 +20,7 @@ struct filter {
 static tg_code filter_open(void *self, struct tg_error *err)
 {
     struct filter *f = self;
-    const char *list = f->sender;
+    const char *list = f->kind;
     struct tg_str word;
 
     if (f->since && f->until && f->since >= f->until)
@@ -29,6 +29,14 @@ static tg_code filter_open(void *self, struct tg_error *err)
     if (f->max_id && f->min_id > f->max_id)
         return tg_fail(err, TG_USAGE, "filter: no id is at least %lld and at most %lld",
                        (long long)f->min_id, (long long)f->max_id);
+    while ((word = tg_stage_word(&list)).at) {
+        if (tg_str_eq(word, TG_STR("message")) || tg_str_eq(word, TG_STR("service")))
+            continue;
+        tg_fail(err, TG_USAGE, "filter: there is no kind '%.*s' of rows",
+                (int)TG_MIN(word.len, 60u), word.at);
+        return tg_hint(err, "kinds are message and service; those of media go with media=");
+    }
+    list = f->sender;
     while ((word = tg_stage_word(&list)).at) {
         if (f->n_senders == SENDERS_MAX)
             return tg_fail(err, TG_USAGE, "filter: more than %d senders", SENDERS_MAX);

@@ -122,7 +122,7 @@ static tg_code check_schema(struct tg_sqlite *db, struct tg_error *err)
         if (!db->existing)
             return make_schema(db, err);
         tg_fail(err, TG_NOT_FOUND, "'%.200s' holds no state", db->path);
-        return tg_hint(err, "name the file that the job was run with: --state sqlite:FILE");
+        return tg_hint(err, "name the file that the job was run with, as its --state did");
     }
     if (application != strtoll(APPLICATION_ID, NULL, 10)) {
         tg_fail(err, TG_UNUSABLE, "'%.200s' is a database of another program", db->path);

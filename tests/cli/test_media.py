@@ -105,6 +105,7 @@ class Media(MediaCase):
         self.assertGreaterEqual(chat["media_bad"], 1)
         self.assertFalse(chat["complete"])
         self.assertIn(words, chat["error"])
+        self.check_fails(done, 10, "--media")
 
     def test_kinds_and_sizes(self):
         chat = self.sim.chat("supergroup")

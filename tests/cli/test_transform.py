@@ -220,6 +220,10 @@ class Transform(kit.Case):
             (self.words("floppy:a", to), 2, "there is no destination 'floppy'"),
             (self.words(source, to, "fliter"), 2, "there is no stage 'fliter'"),
             (self.words(source, to, "filter?media"), 2, "media"),
+            (self.words(source, to, "filter?kind=service,mesage"), 2, "there is no kind 'mesage'"),
+            (self.words(source, "ndjson:/proc/x"), 7, "could not create directory '/proc/x"),
+            (["transform", source, "--to", to, "--state", f"sqlite:{self.top}/state.db"], 2,
+             "job 'default' is that of an extraction"),
             (self.words(source, to, more=["--chat", "@name"]), 2, "is no id of a chat"),
             (["transform", source], 2, "no destination"),
         ]
