@@ -337,4 +337,31 @@ static inline uint64_t kit_checkpoint(struct kit *k, struct tg_commit *ret, stru
     return doc.version;
 }
 
+/* A store whose n-th document cannot be written. */
+static struct {
+    struct tg_store_ops ops;
+    const struct tg_store_ops *inner;
+    _Atomic int left;
+    tg_code code;
+} kit_bad_store;
+
+static inline tg_code kit_bad_put(void *self, const char *kind, const char *key, uint64_t expect,
+                                  const struct tg_doc *stamp, const void *bytes, size_t len,
+                                  struct tg_error *err)
+{
+    if (atomic_fetch_sub(&kit_bad_store.left, 1) == 1)
+        return tg_fail(err, kit_bad_store.code, "made to fail");
+    return kit_bad_store.inner->put(self, kind, key, expect, stamp, bytes, len, err);
+}
+
+static inline void kit_break_store(struct kit *k, int nth, tg_code code)
+{
+    kit_bad_store.inner = k->store.ops;
+    kit_bad_store.ops = *k->store.ops;
+    kit_bad_store.ops.put = kit_bad_put;
+    kit_bad_store.code = code;
+    atomic_store(&kit_bad_store.left, nth);
+    k->store.ops = &kit_bad_store.ops;
+}
+
 #endif
