@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* The digits of four bytes, the first in the lowest byte: the halves are spread, one to a byte, and
@@ -347,4 +348,23 @@ bool tg_duration_parse(const char *text, int64_t *ret_ms)
         return false;
     *ret_ms = v;
     return true;
+}
+
+enum { PATH_SHOWN = 8, HOST_SHOWN = 80 };
+
+const char *tg_url_shown(const char *url, char out[TG_URL_SHOWN])
+{
+    const char *at = strstr(url, "://"), *path, *login;
+    size_t host, begin;
+
+    at = at ? at + 3 : url;
+    path = at + strcspn(at, "/?#");
+    login = memrchr(at, '@', (size_t)(path - at));
+    host = (size_t)(path - (login ? login + 1 : at));
+    begin = strcspn(path, "?#");
+    snprintf(out, TG_URL_SHOWN, "%.*s%.*s%.*s%s", (int)TG_MIN(at - url, 8), url,
+             (int)TG_MIN(host, (size_t)HOST_SHOWN), path - host,
+             (int)TG_MIN(begin, (size_t)PATH_SHOWN), path, strlen(path) > PATH_SHOWN ||
+             begin < strlen(path) ? "..." : "");
+    return out;
 }

@@ -74,4 +74,10 @@ uint32_t tg_utf16_len(const char *text, size_t n);
  */
 size_t tg_utf8_copy(uint8_t *out, const uint8_t *s, size_t n);
 
+enum { TG_URL_SHOWN = 128 };
+
+/** Writes what messages show of an address: scheme, host and the beginning of the path. A path may
+ *  be as secret as a password, and so may a query. @return out */
+const char *tg_url_shown(const char *url, char out[TG_URL_SHOWN]);
+
 #endif

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "crypto/ct.h"
 
 enum { CONNECT_MS = 5000 };
@@ -138,31 +139,11 @@ static tg_code code_of(CURLcode result)
     }
 }
 
-enum { PATH_SHOWN = 8, HOST_SHOWN = 80 };
-
-/* What messages show of a URL: a path may be as secret as a password, and so may a query. */
-static const char *shown(const char *url, char out[128])
-{
-    const char *at = strstr(url, "://"), *path, *login;
-    size_t host, begin;
-
-    at = at ? at + 3 : url;
-    path = at + strcspn(at, "/?#");
-    login = memrchr(at, '@', (size_t)(path - at));
-    host = (size_t)(path - (login ? login + 1 : at));
-    begin = strcspn(path, "?#");
-    snprintf(out, 128, "%.*s%.*s%.*s%s", (int)TG_MIN(at - url, 8), url,
-             (int)TG_MIN(host, (size_t)HOST_SHOWN), path - host,
-             (int)TG_MIN(begin, (size_t)PATH_SHOWN), path, strlen(path) > PATH_SHOWN ||
-             begin < strlen(path) ? "..." : "");
-    return out;
-}
-
 tg_code tg_http_send(struct tg_http *h, const struct tg_http_request *r, int *ret_status,
                      struct tg_buf *ret, struct tg_error *err)
 {
     struct curl_slist *headers = copy_headers(r->header);
-    char where[128];
+    char where[TG_URL_SHOWN];
     CURLcode result;
     long status = 0;
 
@@ -175,10 +156,9 @@ tg_code tg_http_send(struct tg_http *h, const struct tg_http_request *r, int *re
     curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, NULL);
     free_headers(headers);
     if (result == CURLE_WRITE_ERROR)
-        return tg_fail(err, TG_LIMIT, "%s: the answer is too long",
-                       shown(r->url, where));
+        return tg_fail(err, TG_LIMIT, "%s: the answer is too long", tg_url_shown(r->url, where));
     if (result != CURLE_OK)
-        return tg_fail(err, code_of(result), "%s: %.160s", shown(r->url, where),
+        return tg_fail(err, code_of(result), "%s: %.160s", tg_url_shown(r->url, where),
                        h->text[0] ? h->text : curl_easy_strerror(result));
     *ret_status = (int)status;
     return TG_OK;

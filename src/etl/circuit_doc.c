@@ -9,8 +9,26 @@
 #include "base/json.h"
 #include "base/json_read.h"
 #include "base/text.h"
+#include "crypto/hash.h"
 
 static const char doc_kind[] = "circuit";
+
+static int64_t number_of(const uint8_t bytes[8])
+{
+    uint64_t number = 0;
+
+    for (size_t i = 0; i < sizeof number; i++)
+        number = number << 8 | bytes[i];
+    return (int64_t)number;
+}
+
+int64_t tg_circuit_sink(const char *url)
+{
+    uint8_t digest[TG_SHA256];
+
+    tg_sha256(digest, url, strlen(url));
+    return number_of(digest);
+}
 
 void tg_circuit_name(char out[TG_CIRCUIT_NAME], enum tg_circuit_kind kind, int64_t number)
 {
@@ -19,10 +37,10 @@ void tg_circuit_name(char out[TG_CIRCUIT_NAME], enum tg_circuit_kind kind, int64
     if (kind == TG_CIRCUIT_CHAT)
         snprintf(out, TG_CIRCUIT_NAME, "%s/%lld", name, (long long)number);
     else
-        snprintf(out, TG_CIRCUIT_NAME, "%s", name);
+        snprintf(out, TG_CIRCUIT_NAME, "%s/%016llx", name, (unsigned long long)number);
 }
 
-void tg_circuit_write(const struct tg_breaker_record *record, struct tg_buf *out)
+void tg_circuit_write(const struct tg_breaker_record *record, const char *to, struct tg_buf *out)
 {
     struct tg_json j;
 
@@ -31,6 +49,10 @@ void tg_circuit_write(const struct tg_breaker_record *record, struct tg_buf *out
     tg_json_key(&j, "open"), tg_json_bool(&j, record->open);
     tg_json_key(&j, "until_us"), tg_json_i64(&j, record->until_unix_us);
     tg_json_key(&j, "failures"), tg_json_u64(&j, record->in_a_row);
+    if (to) {
+        tg_json_key(&j, "to");
+        tg_json_cstr(&j, to);
+    }
     tg_json_end_object(&j);
 }
 
@@ -79,11 +101,16 @@ static bool read_record(const void *bytes, size_t len, struct tg_breaker_record 
 
 static bool read_name(const char *name, enum tg_circuit_kind *ret_kind, int64_t *ret_number)
 {
-    static const char chat[] = "chat/";
+    static const char chat[] = "chat/", sink[] = "sink/";
+    const char *digits = name + sizeof sink - 1;
+    uint8_t bytes[8];
 
     *ret_number = 0;
-    if (strcmp(name, tg_circuit_kind_name(TG_CIRCUIT_SINK)) == 0) {
+    if (strncmp(name, sink, sizeof sink - 1) == 0) {
         *ret_kind = TG_CIRCUIT_SINK;
+        if (!tg_unhex(bytes, sizeof bytes, digits, strlen(digits)))
+            return false;
+        *ret_number = number_of(bytes);
         return true;
     }
     *ret_kind = TG_CIRCUIT_CHAT;

@@ -5,8 +5,8 @@
  * Each account's client has its own and those of its DCs (telegram/client_circuit.c); the chats'
  * are the run's, since a chat that moves to another account is as broken as before. A chat whose
  * breaker is open occupies no worker, and server trouble is then no reason to end the run: the
- * others go on, and the chat has failed if its calls have. The destination's is the taker's
- * (taker_circuit.c): while it is open nothing is taken, so that no credit is left to read with.
+ * others go on, and the chat has failed if its calls have. The destinations' are the taker's
+ * (taker_circuit.c): while one is open nothing is taken, so that no credit is left to read with.
  */
 #include "etl/extract_impl.h"
 
@@ -76,21 +76,24 @@ void extract_circuit_news(struct extract_run *r)
     struct tg_taker_news news;
 
     while (tg_pipeline_news(r->pipeline, &news)) {
+        const char *gap = news.name[0] ? " " : "";
+
         switch (news.what) {
         case TG_TAKER_CIRCUIT:
-            r->sink_open = news.change.to == TG_BREAKER_OPEN;
+            r->sink_open = news.n > 0;
             extract_circuit_changed(r, &news.change);
             tg_account_tell_circuit(r->accounts[0], &news.change);
             break;
         case TG_TAKER_AWAY:
-            r->sink_away = true;
+            r->sink_away = news.n > 0;
             tg_account_note(r->accounts[0], TG_NOTE_WARNING, 0,
-                            "the destination is waited for: %s", news.err.message);
+                            "the destination%s%s is waited for: %s", gap, news.name,
+                            news.err.message);
             break;
         case TG_TAKER_BACK:
-            r->sink_away = false;
+            r->sink_away = news.n > 0;
             tg_account_note(r->accounts[0], TG_NOTE_INFO, 0,
-                            "the destination takes rows again, after %.3g s",
+                            "the destination%s%s takes rows again, after %.3g s", gap, news.name,
                             (double)news.away_us / 1e6);
             break;
         }

@@ -221,8 +221,8 @@ struct extract_run {
     size_t n_lanes;
 
     struct tg_circuit_chats circuits; /* of the chats; clients ask them */
-    bool sink_open;                   /* the destination's breaker is, as far as it was told */
-    bool sink_away;                   /* it fails, and is waited for */
+    bool sink_open;                   /* the breaker of one is, as far as it was told */
+    bool sink_away;                   /* one fails, and is waited for */
 
     struct tg_store store;
     struct tg_letters letters;

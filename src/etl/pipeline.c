@@ -360,7 +360,7 @@ void tg_pipeline_circuit(struct tg_pipeline *p, int64_t chat_id,
 
     tg_circuit_name(item.name, TG_CIRCUIT_CHAT, chat_id);
     tg_buf_init(&item.record, TG_CIRCUIT_JSON);
-    tg_circuit_write(record, &item.record);
+    tg_circuit_write(record, NULL, &item.record);
     if (item.record.failed || put_item(p, &item, 0) != TG_OK)
         tg_buf_done(&item.record);
 }

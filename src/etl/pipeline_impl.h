@@ -93,7 +93,8 @@ void *pipeline_thread(void *pipeline);
 
 void pipeline_spill_init(struct tg_pipeline *p);
 void pipeline_spill_done(struct tg_pipeline *p);
-/** Takes what waits in the queue aside, as far as there is room; struct tg_taker_wait calls it. */
+/** Takes what waits in the queue aside, as far as there is room, and sees that news is fetched;
+ *  struct tg_taker_wait calls it. */
 void pipeline_spill(void *pipeline);
 /** @return the first item that was taken aside; NULL */
 struct pipeline_item *pipeline_held(struct tg_pipeline *p);

@@ -77,6 +77,17 @@ static bool put_batch(struct tg_pipeline *p, struct pipeline_item *item, uint64_
     return true;
 }
 
+/* The loop may have nothing else to wake up for. */
+static bool has_news(struct tg_taker *t)
+{
+    bool any;
+
+    pthread_mutex_lock(&t->circuit.lock);
+    any = t->circuit.n_news > 0;
+    pthread_mutex_unlock(&t->circuit.lock);
+    return any;
+}
+
 void pipeline_spill(void *pipeline)
 {
     struct tg_pipeline *p = pipeline;
@@ -101,7 +112,7 @@ void pipeline_spill(void *pipeline)
         s->end = &item->next;
         any = true;
     }
-    if (any)
+    if (any || has_news(&p->taker))
         p->options.wake(p->options.wake_ctx);
 }
 

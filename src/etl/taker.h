@@ -17,9 +17,9 @@
  *
  * A failure of the destination that may pass ends nothing (taker_wait.c): the taker waits, takes
  * the chat up again, writes what was not committed once more, and goes on. For that it keeps the
- * rows behind the last commit. The destination has a circuit breaker (taker_circuit.c), if it is
- * given thresholds and there is no callback; while that is open nothing is asked of it. Whoever
- * puts batches meanwhile waits for credit.
+ * rows behind the last commit. Each destination has a circuit breaker (taker_circuit.c), if they
+ * are given thresholds and there is no callback; while one is open nothing is asked of any, since
+ * all get the same rows. Whoever puts batches meanwhile waits for credit.
  *
  * Without a callback a batch counts as taken when it comes, and a commit is due every interval of
  * rows. A callback commits by itself: tg_batch_commit is a commit at once.
@@ -37,36 +37,48 @@
 #include "etl/joblist.h"
 #include "etl/letters.h"
 #include "os/queue.h"
+#include "sink/several.h"
 #include "sink/staged.h"
 #include "tgdata/extract.h"
 
-enum { TG_TAKER_NEWS = 16 };
+enum { TG_TAKER_NEWS = 32, TG_TAKER_NAME = 160 };
 
-/* The destination's circuit breaker. */
+/* How one destination does. */
+struct tg_taker_guard {
+    struct tg_breaker breaker;
+    uint64_t turn;        /* of the commit in hand; 0 none */
+    bool answered;        /* once, in this run */
+    struct tg_error last; /* what it said at the last call, if that was a failure that may pass;
+                             else code TG_OK */
+    int64_t away_us;      /* since when it is told to be away, monotonic; 0: it is not */
+};
+
+/* The destinations' circuit breakers. */
 struct tg_taker_circuit {
     /* to be filled in */
     struct tg_breaker_options options; /* without threshold and rate it never opens */
-    bool fails;                        /* while it is open the taker fails; else it waits */
+    bool fails;                        /* while one is open the taker fails; else it waits */
 
     /* own */
     atomic_bool hurry;  /* the end is near: nothing is waited for */
-    struct tg_breaker breaker;
-    uint64_t turn;      /* of the commit in hand; 0 none */
+    struct tg_taker_guard at[TG_SEVERAL_MAX];
     pthread_mutex_t lock; /* of what follows, news for another thread; made by the owner */
     struct tg_taker_news {
         enum tg_taker_told {
-            TG_TAKER_CIRCUIT, /* the breaker changed */
-            TG_TAKER_AWAY,    /* the destination fails, and is waited for */
+            TG_TAKER_CIRCUIT, /* a breaker changed */
+            TG_TAKER_AWAY,    /* a destination fails, and is waited for */
             TG_TAKER_BACK,    /* it does not any longer */
         } what;
         struct tg_circuit_change change;
+        char name[TG_TAKER_NAME];      /* of the destination, if there are several; else "" */
+        size_t n;            /* destinations whose breaker is open; that are away: with this one */
         struct tg_error err; /* why: open, away */
         int64_t away_us;     /* back: how long it was */
     } news[TG_TAKER_NEWS]; /* if there are more, the newest are left out */
     size_t n_news;
 };
 
-/* Waiting for a destination that fails. */
+/* Waiting for destinations that fail. */
 struct tg_taker_wait {
     /* to be filled in */
     int64_t most_ms; /* then the run ends; 0: at once. INT64_MAX: never, if it has answered before
@@ -76,7 +88,6 @@ struct tg_taker_wait {
     void *ctx;
 
     /* own */
-    bool answered;
     int64_t since_us, pause_us; /* monotonic; 0: it is not waited for */
     struct tg_staged_room room; /* of the rows that chats keep */
 };
@@ -200,11 +211,11 @@ tg_code tg_taker_fallback(struct tg_taker *t, const struct tg_fallback_request *
 tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *name,
                             const struct tg_buf *record, struct tg_error *err);
 
-/** Waits while the destination's breaker is open, and keeps the leases meanwhile.
+/** Waits while the breaker of a destination is open, and keeps the leases meanwhile.
  *  @return TG_CIRCUIT if that is not to be waited for; TG_CONFLICT */
 tg_code tg_taker_await_sink(struct tg_taker *t, struct tg_error *err);
 
-/** From any thread. @return whether there is news of the destination: *ret, oldest first */
+/** From any thread. @return whether there is news of the destinations: *ret, oldest first */
 bool tg_taker_news(struct tg_taker *t, struct tg_taker_news *ret);
 
 /** Keeps how a circuit breaker stands. If that cannot be, the next run begins with a closed one. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * taker_circuit.c - the destination's circuit breaker; breakers in the taker's store
+ * taker_circuit.c - the destinations' circuit breakers; breakers in the taker's store
  *
  * A commit is a call; a write that the destination only buffers shows nothing, unless it fails.
  * Failures count whose code may pass (TG_FULL, TG_SINK); the others end the run as ever.
@@ -10,7 +10,12 @@
  *     +--- any failure ---  HALF_OPEN: tried again  <------------+
  *                              |
  *                              +--- enough commits --> CLOSED
+ *
+ * Of several destinations each has its own, which only what that one does moves. Since all get the
+ * same rows, none is asked while one is open: the pause is that of the one that opens last.
  */
+#include <stdio.h>
+
 #include "etl/taker_impl.h"
 #include "os/loop.h"
 
@@ -22,14 +27,19 @@ bool tg_taker_is_guarded(const struct tg_taker *t)
     return t->sink && !t->callback && (o->failure_threshold || o->rate_permille);
 }
 
+size_t tg_taker_n_guards(const struct tg_taker *t)
+{
+    return t->sink ? tg_several_n(t->sink) : 0;
+}
+
 static void on_kept(void *ctx, enum tg_circuit_kind kind, int64_t number,
                     const struct tg_breaker_record *record)
 {
     struct tg_taker *t = ctx;
 
-    (void)number;
-    if (kind == TG_CIRCUIT_SINK)
-        tg_breaker_load(&t->circuit.breaker, record, tg_clock_mono_us(), t->unix_us());
+    for (size_t i = 0; kind == TG_CIRCUIT_SINK && i < tg_taker_n_guards(t); i++)
+        if (tg_circuit_sink(tg_job_to(t->job, i)) == number)
+            tg_breaker_load(&t->circuit.at[i].breaker, record, tg_clock_mono_us(), t->unix_us());
 }
 
 tg_code tg_taker_circuit_start(struct tg_taker *t, struct tg_error *err)
@@ -37,7 +47,8 @@ tg_code tg_taker_circuit_start(struct tg_taker *t, struct tg_error *err)
     struct tg_taker_circuit *c = &t->circuit;
 
     tg_circuit_defaults(&c->options);
-    tg_breaker_init(&c->breaker, &c->options, tg_clock_mono_us());
+    for (size_t i = 0; i < tg_taker_n_guards(t); i++)
+        tg_breaker_init(&c->at[i].breaker, &c->options, tg_clock_mono_us());
     return tg_taker_is_guarded(t) ? tg_circuits_read(t->store, t->job->job, on_kept, t, err)
                                   : TG_OK;
 }
@@ -51,35 +62,47 @@ void tg_taker_keep_circuit(struct tg_taker *t, const char *name, const struct tg
     }
 }
 
-static void keep(struct tg_taker *t)
+static void keep(struct tg_taker *t, size_t i)
 {
+    const char *to = tg_job_to(t->job, i);
     char name[TG_CIRCUIT_NAME];
     struct tg_breaker_record record;
     struct tg_buf text;
 
-    tg_breaker_save(&t->circuit.breaker, tg_clock_mono_us(), t->unix_us(), &record);
-    tg_circuit_name(name, TG_CIRCUIT_SINK, 0);
+    tg_breaker_save(&t->circuit.at[i].breaker, tg_clock_mono_us(), t->unix_us(), &record);
+    tg_circuit_name(name, TG_CIRCUIT_SINK, tg_circuit_sink(to));
     tg_buf_init(&text, TG_CIRCUIT_JSON);
-    tg_circuit_write(&record, &text);
+    tg_circuit_write(&record, to, &text);
     tg_taker_keep_circuit(t, name, &text);
     tg_buf_done(&text);
 }
 
+void tg_taker_name_guard(const struct tg_taker *t, size_t i, char out[TG_TAKER_NAME])
+{
+    bool several = tg_taker_n_guards(t) > 1;
+
+    snprintf(out, TG_TAKER_NAME, "%s", several ? tg_sink_shown(tg_job_to(t->job, i)).text : "");
+}
+
 /* Tells of a change and keeps it, if there was one. */
-static void tell(struct tg_taker *t, enum tg_breaker_state before, const struct tg_error *why)
+static void tell(struct tg_taker *t, size_t i, enum tg_breaker_state before,
+                 const struct tg_error *why)
 {
     struct tg_taker_circuit *c = &t->circuit;
     struct tg_taker_news news = { .change = { .kind = TG_CIRCUIT_SINK, .from = before,
-                                              .to = c->breaker.state } };
+                                              .to = c->at[i].breaker.state } };
 
     if (news.change.from == news.change.to)
         return;
     if (news.change.to == TG_BREAKER_OPEN) {
-        news.change.wait_us = tg_breaker_peek(&c->breaker, tg_clock_mono_us());
+        news.change.wait_us = tg_breaker_peek(&c->at[i].breaker, tg_clock_mono_us());
         news.err = *why;
     }
+    tg_taker_name_guard(t, i, news.name);
+    for (size_t k = 0; k < tg_taker_n_guards(t); k++)
+        news.n += c->at[k].breaker.state == TG_BREAKER_OPEN;
     tg_taker_tell(t, &news);
-    keep(t);
+    keep(t, i);
 }
 
 void tg_taker_tell(struct tg_taker *t, const struct tg_taker_news *news)
@@ -106,71 +129,120 @@ bool tg_taker_news(struct tg_taker *t, struct tg_taker_news *ret)
     pthread_mutex_unlock(&c->lock);
     if (any && ret->change.to == TG_BREAKER_OPEN)
         ret->change.err = &ret->err;
+    if (any && ret->name[0])
+        ret->change.name = ret->name;
     return any;
 }
 
 /* The commit that is coming up asks the breaker. */
-static void take(struct tg_taker *t)
+static void take(struct tg_taker *t, size_t i)
 {
-    struct tg_taker_circuit *c = &t->circuit;
-    enum tg_breaker_state before = c->breaker.state;
+    struct tg_taker_guard *g = &t->circuit.at[i];
+    enum tg_breaker_state before = g->breaker.state;
 
-    if (!c->turn)
-        c->turn = tg_breaker_take(&c->breaker, tg_clock_mono_us());
-    tell(t, before, NULL);
+    if (!g->turn)
+        g->turn = tg_breaker_take(&g->breaker, tg_clock_mono_us());
+    tell(t, i, before, NULL);
+}
+
+int64_t tg_taker_circuit_wait(const struct tg_taker *t, size_t *ret_which)
+{
+    int64_t now = tg_clock_mono_us(), longest = 0;
+
+    for (size_t i = 0; tg_taker_is_guarded(t) && i < tg_taker_n_guards(t); i++) {
+        const struct tg_taker_guard *g = &t->circuit.at[i];
+        int64_t wait_us = g->turn ? 0 : tg_breaker_peek(&g->breaker, now);
+
+        if (wait_us > longest) {
+            longest = wait_us;
+            *ret_which = i;
+        }
+    }
+    return longest;
+}
+
+static tg_code is_open(const struct tg_taker *t, size_t i, int64_t wait_us, struct tg_error *err)
+{
+    char name[TG_TAKER_NAME];
+
+    tg_taker_name_guard(t, i, name);
+    tg_fail(err, TG_CIRCUIT, "the circuit breaker of the destination%s%s is open; the next try is "
+            "in %lld s", *name ? " " : "", name,
+            (long long)((wait_us + TG_SECOND_US - 1) / TG_SECOND_US));
+    return tg_hint(err, "run the same command again then");
 }
 
 tg_code tg_taker_await_sink(struct tg_taker *t, struct tg_error *err)
 {
-    struct tg_taker_circuit *c = &t->circuit;
-    int64_t wait_us = 0;
+    const struct tg_taker_circuit *c = &t->circuit;
+    int64_t wait_us;
     tg_code code = TG_OK;
+    size_t which = 0;
 
     if (!tg_taker_is_guarded(t))
         return TG_OK;
-    while (code == TG_OK && !atomic_load(&c->hurry) && !c->turn &&
-           (wait_us = tg_breaker_peek(&c->breaker, tg_clock_mono_us()))) {
-        if (c->fails) {
-            tg_fail(err, TG_CIRCUIT, "the circuit breaker of the destination is open; the next "
-                    "try is in %lld s",
-                    (long long)((wait_us + TG_SECOND_US - 1) / TG_SECOND_US));
-            return tg_hint(err, "run the same command again then");
-        }
+    while (code == TG_OK && !atomic_load(&c->hurry) &&
+           (wait_us = tg_taker_circuit_wait(t, &which))) {
+        if (c->fails)
+            return is_open(t, which, wait_us, err);
         if (!tg_taker_nap(t, wait_us, &code, err))
             break;
     }
-    if (code == TG_OK)
-        take(t);
+    for (size_t i = 0; code == TG_OK && i < tg_taker_n_guards(t); i++)
+        take(t, i);
     return code;
 }
 
-/* A stream says where it stands, and takes rows, without being asked: its commits alone tell. */
-static bool is_answer(const struct tg_taker *t, bool commit)
+/* Whether a call of that sink, which may be one of several alone, was one of destination i; what it
+ * did then. */
+static bool was_called(const struct tg_taker *t, const struct tg_sink *sink, size_t i,
+                       tg_code *code, struct tg_error *err)
 {
-    for (size_t i = 0; !commit && i < tg_several_n(t->sink); i++)
-        if (!tg_sink_remembers(tg_several_part(t->sink, i)))
-            return false;
-    return true;
+    const struct tg_sink *other = t->fallback_sink;
+
+    if (tg_several_n(sink) > 1)
+        return tg_several_did(sink, i, code, err);
+    return sink == tg_several_part(t->sink, i) || (other && sink == tg_several_part(other, i));
 }
 
-tg_code tg_taker_sink_did(struct tg_taker *t, tg_code code, bool commit,
+static void note(struct tg_taker *t, size_t i, tg_code code, bool commit,
+                 const struct tg_error *err)
+{
+    struct tg_taker_guard *g = &t->circuit.at[i];
+    bool failed = code != TG_OK && code != TG_END;
+    enum tg_breaker_state before;
+
+    if (failed)
+        g->last = *err;
+    else /* a stream says where it stands, and takes rows, unasked: its commits alone tell */
+        g->answered |= commit || tg_sink_remembers(tg_several_part(t->sink, i));
+    if (!tg_taker_is_guarded(t) || (!failed && !commit))
+        return;
+    take(t, i);
+    before = g->breaker.state;
+    if (g->turn && failed)
+        tg_breaker_failed(&g->breaker, g->turn, 0, tg_clock_mono_us());
+    else if (g->turn)
+        tg_breaker_passed(&g->breaker, g->turn, 0, tg_clock_mono_us());
+    g->turn = 0;
+    tell(t, i, before, err);
+}
+
+tg_code tg_taker_sink_did(struct tg_taker *t, const struct tg_sink *sink, tg_code code, bool commit,
                           const struct tg_error *err)
 {
-    struct tg_taker_circuit *c = &t->circuit;
-    enum tg_breaker_state before;
-    bool passing;
+    for (size_t i = 0; i < tg_taker_n_guards(t); i++)
+        t->circuit.at[i].last.code = TG_OK;
+    if (code != TG_OK && code != TG_END && !tg_circuit_sink_passes(code))
+        return code; /* that ends the run */
+    for (size_t i = 0; i < tg_taker_n_guards(t); i++) {
+        struct tg_error own = { .code = TG_OK };
+        tg_code did = code;
 
-    t->wait.answered |= (code == TG_OK || code == TG_END) && is_answer(t, commit);
-    passing = code != TG_OK && tg_circuit_sink_passes(code);
-    if (!tg_taker_is_guarded(t) || (!passing && !(commit && code == TG_OK)))
-        return code;
-    take(t);
-    before = c->breaker.state;
-    if (c->turn && passing)
-        tg_breaker_failed(&c->breaker, c->turn, 0, tg_clock_mono_us());
-    else if (c->turn)
-        tg_breaker_passed(&c->breaker, c->turn, 0, tg_clock_mono_us());
-    c->turn = 0;
-    tell(t, before, err);
+        if (code != TG_OK && code != TG_END)
+            own = *err;
+        if (was_called(t, sink, i, &did, &own))
+            note(t, i, did, commit, &own);
+    }
     return code;
 }

@@ -7,7 +7,6 @@
 #define TG_TAKER_IMPL_H
 
 #include "etl/taker.h"
-#include "sink/several.h"
 
 /* ---- taker.c ---- */
 
@@ -49,19 +48,25 @@ tg_code tg_taker_renew_chat(struct tg_taker *t, struct tg_taker_chat *c, struct 
 
 /* ---- taker_circuit.c ---- */
 
-/** The destination's breaker as the last run left it. */
+/** The destinations' breakers as the last run left them. */
 tg_code tg_taker_circuit_start(struct tg_taker *t, struct tg_error *err);
-/** What the destination did. @param commit  success counts, as a write that is only buffered does
- *  not. @return code */
-tg_code tg_taker_sink_did(struct tg_taker *t, tg_code code, bool commit,
+/** What the destinations of a sink did. @param commit  success counts, as a write that is only
+ *  buffered does not. @return code */
+tg_code tg_taker_sink_did(struct tg_taker *t, const struct tg_sink *sink, tg_code code, bool commit,
                           const struct tg_error *err);
 bool tg_taker_is_guarded(const struct tg_taker *t);
+/** How many destinations there are; their guards are t->circuit.at. */
+size_t tg_taker_n_guards(const struct tg_taker *t);
+/** Writes how one is called among several; "": it is the only one. */
+void tg_taker_name_guard(const struct tg_taker *t, size_t i, char out[TG_TAKER_NAME]);
+/** @return 0, or how long the breakers keep all waiting; *ret_which: which longest */
+int64_t tg_taker_circuit_wait(const struct tg_taker *t, size_t *ret_which);
 /** Adds news; `from` and `to` of a change differ. */
 void tg_taker_tell(struct tg_taker *t, const struct tg_taker_news *news);
 
 /* ---- taker_wait.c ---- */
 
-/** The destination has failed. Waits, if it is to be waited for, and keeps the leases meanwhile.
+/** A destination has failed. Waits, if it is to be waited for, and keeps the leases meanwhile.
  *  @return whether it is to be tried again; else *code and err say what ends the run */
 bool tg_taker_again(struct tg_taker *t, tg_code *code, struct tg_error *err);
 /** It does no longer: what was tried again went well. */

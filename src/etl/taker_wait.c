@@ -14,7 +14,8 @@
  * gets them again. Nothing is kept for a destination that would not be waited for.
  *
  * Pauses double from one second to thirty; with a circuit breaker they are its own. While it waits
- * the leases are kept, and others' work is done (`meanwhile`).
+ * the leases are kept, and others' work is done (`meanwhile`). Of several destinations each that
+ * fails is told by its name; the others wait with it.
  */
 #include <assert.h>
 
@@ -60,9 +61,16 @@ static bool may_pass(const struct tg_taker *t, tg_code code)
 
     if (!tg_circuit_sink_passes(code) || !may_wait(t))
         return false;
-    if (tg_taker_is_guarded(t))
-        return !(c->fails && c->breaker.state == TG_BREAKER_OPEN);
-    return w->most_ms < INT64_MAX || (w->answered && code != TG_FULL);
+    for (size_t i = 0; i < tg_taker_n_guards(t); i++) {
+        const struct tg_taker_guard *g = &c->at[i];
+        bool lasts = tg_taker_is_guarded(t) ? c->fails && g->breaker.state == TG_BREAKER_OPEN
+                                            : w->most_ms == INT64_MAX &&
+                                                  (!g->answered || g->last.code == TG_FULL);
+
+        if (g->last.code != TG_OK && lasts)
+            return false;
+    }
+    return true;
 }
 
 static int64_t first_pause(const struct tg_taker_wait *w)
@@ -70,35 +78,53 @@ static int64_t first_pause(const struct tg_taker_wait *w)
     return w->first_us ? w->first_us : PAUSE_US;
 }
 
-static void begin(struct tg_taker *t, int64_t now, const struct tg_error *why)
+/* One destination fails, or does no longer. */
+static void tell(struct tg_taker *t, size_t i, enum tg_taker_told what, int64_t now)
 {
-    const struct tg_taker_news news = { .what = TG_TAKER_AWAY, .err = *why };
+    struct tg_taker_guard *g = &t->circuit.at[i];
+    struct tg_taker_news news = { .what = what };
 
-    t->wait.since_us = now;
-    t->wait.pause_us = first_pause(&t->wait);
+    tg_taker_name_guard(t, i, news.name);
+    if (what == TG_TAKER_AWAY)
+        news.err = g->last;
+    else
+        news.away_us = now - g->away_us;
+    g->away_us = what == TG_TAKER_AWAY ? now : 0;
+    for (size_t k = 0; k < tg_taker_n_guards(t); k++)
+        news.n += t->circuit.at[k].away_us > 0;
     tg_taker_tell(t, &news);
+}
+
+static void tell_failed(struct tg_taker *t, int64_t now)
+{
+    for (size_t i = 0; i < tg_taker_n_guards(t); i++)
+        if (t->circuit.at[i].last.code != TG_OK && !t->circuit.at[i].away_us)
+            tell(t, i, TG_TAKER_AWAY, now);
 }
 
 void tg_taker_back(struct tg_taker *t)
 {
-    struct tg_taker_news news = { .what = TG_TAKER_BACK };
+    int64_t now = tg_clock_mono_us();
 
-    if (!t->wait.since_us)
-        return;
-    news.away_us = tg_clock_mono_us() - t->wait.since_us;
     t->wait.since_us = 0;
-    tg_taker_tell(t, &news);
+    for (size_t i = 0; i < tg_taker_n_guards(t); i++)
+        if (t->circuit.at[i].away_us)
+            tell(t, i, TG_TAKER_BACK, now);
 }
 
 bool tg_taker_again(struct tg_taker *t, tg_code *code, struct tg_error *err)
 {
     struct tg_taker_wait *w = &t->wait;
     int64_t now = tg_clock_mono_us(), pause, left = INT64_MAX;
+    size_t which;
 
     if (!may_pass(t, *code))
         return false;
-    if (!w->since_us)
-        begin(t, now, err);
+    if (!w->since_us) {
+        w->since_us = now;
+        w->pause_us = first_pause(w);
+    }
+    tell_failed(t, now);
     if (w->most_ms < INT64_MAX)
         left = w->most_ms * TG_MS_US - (now - w->since_us);
     if (left <= 0) {
@@ -108,7 +134,7 @@ bool tg_taker_again(struct tg_taker *t, tg_code *code, struct tg_error *err)
     }
     pause = w->pause_us;
     if (tg_taker_is_guarded(t))
-        pause = TG_MAX(tg_breaker_peek(&t->circuit.breaker, now), pause);
+        pause = TG_MAX(tg_taker_circuit_wait(t, &which), pause);
     else
         w->pause_us = TG_MIN(2 * w->pause_us, PAUSES_MAX * first_pause(w));
     return tg_taker_nap(t, TG_MIN(pause, left), code, err);
@@ -130,7 +156,7 @@ tg_code tg_taker_last_commit(struct tg_taker *t, const struct tg_sink *sink, int
     tg_code code;
 
     do
-        code = tg_taker_sink_did(t, tg_sink_last(sink, chat_id, ret, err), false, err);
+        code = tg_taker_sink_did(t, sink, tg_sink_last(sink, chat_id, ret, err), false, err);
     while (!has_answered(t, code) && tg_taker_again(t, &code, err));
     return code;
 }
@@ -141,10 +167,10 @@ tg_code tg_taker_attach(struct tg_taker *t, struct tg_taker_chat *c, const struc
     const struct tg_sink *sink = c->sink;
     tg_code code;
 
-    do
-        code = tg_taker_sink_did(t, sink->ops->attach(sink->self, c->next.cursor.chat_id, fence,
-                                                      &c->next, err), false, err);
-    while (!has_answered(t, code) && tg_taker_again(t, &code, err));
+    do {
+        code = sink->ops->attach(sink->self, c->next.cursor.chat_id, fence, &c->next, err);
+        code = tg_taker_sink_did(t, sink, code, false, err);
+    } while (!has_answered(t, code) && tg_taker_again(t, &code, err));
     return code;
 }
 
@@ -217,6 +243,13 @@ static void begin_call(struct tg_taker *t, const struct tg_taker_chat *c)
         t->letters->chat_id = c->next.cursor.chat_id;
 }
 
+static tg_code put_commit(struct tg_taker *t, const struct tg_taker_chat *c, struct tg_error *err)
+{
+    tg_code code = c->sink->ops->commit(c->sink->self, &c->next, err);
+
+    return tg_taker_sink_did(t, c->sink, code, true, err);
+}
+
 tg_code tg_taker_put_commit(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err)
 {
     const struct tg_sink *sink = c->sink;
@@ -226,11 +259,11 @@ tg_code tg_taker_put_commit(struct tg_taker *t, struct tg_taker_chat *c, struct 
     if (!sink)
         return TG_OK;
     begin_call(t, c);
-    code = tg_taker_sink_did(t, sink->ops->commit(sink->self, &c->next, err), true, err);
+    code = put_commit(t, c, err);
     while (code != TG_OK && tg_taker_again(t, &code, err)) {
-        code = tg_taker_sink_did(t, write_on(t, c, &made, err), false, err);
+        code = tg_taker_sink_did(t, sink, write_on(t, c, &made, err), false, err);
         if (code == TG_OK && !made)
-            code = tg_taker_sink_did(t, sink->ops->commit(sink->self, &c->next, err), true, err);
+            code = put_commit(t, c, err);
     }
     if (code == TG_OK)
         tg_taker_back(t);
@@ -251,12 +284,13 @@ tg_code tg_taker_put_rows(struct tg_taker *t, struct tg_taker_chat *c, const str
         c->hand_from = c->hand_to = from;
     }
     assert(c->hand_to == from);
-    code = tg_taker_sink_did(t, sink->ops->write(sink->self, b, from, to - from, err), false, err);
+    code = sink->ops->write(sink->self, b, from, to - from, err);
+    code = tg_taker_sink_did(t, sink, code, false, err);
     while (code != TG_OK && tg_taker_again(t, &code, err)) {
         code = write_on(t, c, NULL, err);
         if (code == TG_OK)
             code = sink->ops->write(sink->self, b, from, to - from, err);
-        code = tg_taker_sink_did(t, code, false, err);
+        code = tg_taker_sink_did(t, sink, code, false, err);
     }
     if (code != TG_OK)
         return code;

@@ -19,8 +19,8 @@
  * with no success of any call between them, do.
  *
  * Accounts and DCs are a client's; chats are shared by all clients that read them (struct
- * tg_circuit_chats), since which of them asks makes no difference. A destination has a breaker of
- * its own where it is written to: there is nothing to tell apart.
+ * tg_circuit_chats), since which of them asks makes no difference. Each destination has a
+ * breaker of its own where it is written to: there is nothing to tell apart.
  *
  * Time: monotonic microseconds, of all that share chats the same up to small differences. Pure: no
  * clock, no randomness; memory for chats alone.
@@ -47,6 +47,7 @@ enum tg_circuit_kind {
 struct tg_circuit_change {
     enum tg_circuit_kind kind;
     int64_t number;             /* of the DC, of the chat; else 0 */
+    const char *name;           /* of the destination, if there are several; else NULL */
     enum tg_breaker_state from, to;
     int64_t wait_us;            /* until it is tried, if it opened */
     const struct tg_error *err; /* what opened it; else NULL */

@@ -147,7 +147,8 @@ static tg_code result(struct several *s, struct tg_error *err)
     if (!worst)
         return TG_OK;
     *err = worst->err;
-    snprintf(err->message, sizeof err->message, "%.100s: %.200s", s->name[at], worst->err.message);
+    snprintf(err->message, sizeof err->message, "%.100s: %.200s", tg_sink_shown(s->name[at]).text,
+             worst->err.message);
     return worst->code;
 }
 
@@ -234,9 +235,9 @@ static tg_code several_attach(void *self, int64_t chat_id, const struct tg_fence
     struct chat *c = take(s, chat_id);
     tg_code code;
 
+    clear_calls(s);
     if (!c)
         return tg_fail(err, TG_NOMEM, "no memory for a chat");
-    clear_calls(s);
     for (size_t i = 0; i < s->n; i++) {
         struct call *call = &s->part[i].call;
 
@@ -263,10 +264,10 @@ static tg_code several_write(void *self, const struct tg_batch *batch, size_t fr
     struct several *s = self;
     struct chat *c = find(s, batch->cursor.chat_id);
 
+    clear_calls(s);
     if (!c || !c->known)
         return tg_fail(err, TG_INTERNAL, "chat %lld was not taken up",
                        (long long)batch->cursor.chat_id);
-    clear_calls(s);
     for (size_t i = 0; i < s->n; i++) {
         struct tg_cursor at = { .segment = batch->cursor.segment };
         size_t skip = 0, has;
@@ -316,10 +317,10 @@ static tg_code several_commit(void *self, const struct tg_commit *commit, struct
     struct chat *c = find(s, commit->cursor.chat_id);
     tg_code code;
 
+    clear_calls(s);
     if (!c || !c->known)
         return tg_fail(err, TG_INTERNAL, "chat %lld was not taken up",
                        (long long)commit->cursor.chat_id);
-    clear_calls(s);
     c->trying = *commit;
     for (size_t i = 0; i < s->n; i++) {
         c->tried[i] = c->last[i];
@@ -425,6 +426,17 @@ size_t tg_several_n(const struct tg_sink *sink)
 const struct tg_sink *tg_several_part(const struct tg_sink *sink, size_t i)
 {
     return sink->ops == &several_ops ? &((const struct several *)sink->self)->part[i].sink : sink;
+}
+
+bool tg_several_did(const struct tg_sink *sink, size_t i, tg_code *ret, struct tg_error *err)
+{
+    const struct call *c = &((const struct several *)sink->self)->part[i].call;
+
+    if (c->what == CALL_NONE)
+        return false;
+    *ret = c->code;
+    *err = c->err;
+    return true;
 }
 
 struct tg_commit tg_several_last(const struct tg_sink *sink, size_t i, int64_t chat_id)

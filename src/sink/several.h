@@ -8,7 +8,8 @@
  *
  * Each is called on a thread of its own, all at the same time, and the slowest is waited for. A
  * killed run may leave one ahead of another: it skips rows until the others are there, too. What
- * fails at one has failed, with that one's name; a new attach tells where each stands then.
+ * fails at one has failed, with that one's name; a new attach tells where each stands then. Each
+ * that was called tells how that went for it (tg_several_did).
  *
  * A destination without a cursor must be told where it stands before its chat is taken up.
  *
@@ -34,6 +35,10 @@ tg_code tg_several_new(struct tg_sink *part, const char *const *name, size_t n,
 size_t tg_several_n(const struct tg_sink *sink);
 /** @return number i of them; the sink itself if it was not made of several */
 const struct tg_sink *tg_several_part(const struct tg_sink *sink, size_t i);
+
+/** What a destination of several did at the last attach, write or commit. @param err  why it failed
+ *  @return false, and neither is written: it had nothing to do */
+bool tg_several_did(const struct tg_sink *sink, size_t i, tg_code *ret, struct tg_error *err);
 
 /** Where a destination of several stands with a chat that was taken up; zeroes: nowhere yet. */
 struct tg_commit tg_several_last(const struct tg_sink *sink, size_t i, int64_t chat_id);

@@ -177,6 +177,12 @@ static inline bool tg_sink_remembers(const struct tg_sink *sink)
     return sink && sink->ops->attach;
 }
 
+/** A destination's URL as messages show it: without the query, and of a service's address no more
+ *  than tg_url_shown does. */
+struct tg_sink_shown {
+    char text[160];
+} tg_sink_shown(const char *url);
+
 /** The last commit of a destination that remembers. @return TG_END, ret untouched: there is none */
 tg_code tg_sink_last(const struct tg_sink *sink, int64_t chat_id, struct tg_commit *ret,
                      struct tg_error *err);

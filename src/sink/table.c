@@ -2,8 +2,10 @@
 /*
  * table.c - the list of all sinks, and opening one from its URL; see sink.h
  */
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "sink/sink.h"
 
 extern const struct tg_sink_ops tg_sink_ndjson, tg_sink_csv, tg_sink_parquet, tg_sink_sqlite,
@@ -44,6 +46,22 @@ tg_code tg_sink_open(const char *url, const struct tg_sink_env *env, struct tg_s
     else
         *ret = opened;
     return code;
+}
+
+struct tg_sink_shown tg_sink_shown(const char *url)
+{
+    struct tg_sink_shown shown;
+    const char *rest = url + strcspn(url, ":");
+    char where[TG_URL_SHOWN];
+
+    rest += *rest == ':';
+    if (strncmp(rest, "http://", 7) == 0 || strncmp(rest, "https://", 8) == 0)
+        snprintf(shown.text, sizeof shown.text, "%.*s%s", (int)TG_MIN(rest - url, 16), url,
+                 tg_url_shown(rest, where));
+    else
+        snprintf(shown.text, sizeof shown.text, "%.*s", (int)TG_MIN(strcspn(url, "?"), (size_t)150),
+                 url);
+    return shown;
 }
 
 void tg_sink_close(struct tg_sink *sink)

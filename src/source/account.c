@@ -234,7 +234,8 @@ static void name_circuit(const struct tg_account *a, const struct tg_circuit_cha
     else if (c->kind == TG_CIRCUIT_DC)
         snprintf(out, n, "DC %d", (int)c->number);
     else
-        snprintf(out, n, "%s", c->kind == TG_CIRCUIT_SINK ? "the destination" : "the account");
+        snprintf(out, n, "the %s%s%.130s", c->kind == TG_CIRCUIT_SINK ? "destination" : "account",
+                 c->name ? " " : "", c->name ? c->name : "");
 }
 
 void tg_account_tell_circuit(struct tg_account *a, const struct tg_circuit_change *c)

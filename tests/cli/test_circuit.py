@@ -37,7 +37,7 @@ class Breakers(Case):
         with contextlib.closing(sqlite3.connect(self.dir / "state.db")) as db:
             if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'doc'").fetchone():
                 return None
-            row = db.execute("SELECT bytes FROM doc WHERE kind = 'circuit' AND key = ? "
+            row = db.execute("SELECT bytes FROM doc WHERE kind = 'circuit' AND key GLOB ? "
                              "ORDER BY version DESC", [f"job/{name}"]).fetchone()
         return json.loads(row[0]) if row else None
 
@@ -190,7 +190,7 @@ class Destination(Breakers):
         words[words.index("none")] = progress
         with self.log.open("wb") as err, (self.dir / "result").open("wb") as out:
             run = start(*words, stderr=err, stdout=out)
-        self.assertTrue(wait_for(lambda: self.kept("sink")), self.log.read_text(encoding="utf-8"))
+        self.assertTrue(wait_for(lambda: self.kept("sink/*")), self.log.read_text(encoding="utf-8"))
         return run
 
     def test_it_is_waited_for(self):
@@ -208,7 +208,8 @@ class Destination(Breakers):
         self.assertEqual((told[0], told[-1]), ("closed to open", "half_open to closed"))
         counts = json.loads((self.dir / "result").read_text(encoding="utf-8"))["circuits"]["sink"]
         self.assertEqual(sum(counts.values()), len(told))
-        self.assertFalse(self.kept("sink")["open"])
+        self.assertFalse(self.kept("sink/*")["open"])
+        self.assertEqual(self.kept("sink/*")["to"], f"ndjson:{self.small}/out")
         proof = self.verify(self.me)
         self.assertEqual(proof.code, 0, proof)
 
@@ -235,13 +236,33 @@ class Destination(Breakers):
             db.execute("BEGIN IMMEDIATE")
             with self.log.open("wb") as err:
                 run = start(*words, stderr=err, stdout=subprocess.DEVNULL)
-            self.assertTrue(wait_for(lambda: self.kept("sink")))
+            self.assertTrue(wait_for(lambda: self.kept("sink/*")))
             self.assertIsNone(run.poll())
             db.execute("ROLLBACK")
             log = self.log.read_text(encoding="utf-8")
             self.assertEqual(run.wait(60), 0, log)
             found = db.execute("SELECT id FROM messages ORDER BY id").fetchall()
         self.assertEqual([i for i, in found], self.sim.ids(self.chat["id"]))
+
+    def test_one_of_several_is_named(self):
+        """The other's breaker stays closed: what is told, counted and kept is of the full disk."""
+        words = self.words("--recovery-timeout", "1s", "--to", f"sqlite:{self.dir}/out.db")
+        with self.log.open("wb") as err:
+            run = start(*words, stderr=err, stdout=subprocess.DEVNULL)
+        whose = f"the destination ndjson:{self.small}/out"
+        told = lambda: self.log.read_text(encoding="utf-8")
+        self.assertTrue(wait_for(lambda: self.transitions(told(), whose)), told())
+        self.make_room()
+        self.assertEqual(run.wait(60), 0, told())
+        found = self.transitions(told(), whose)
+        self.assertEqual((found[0], found[-1]), ("closed to open", "half_open to closed"))
+        self.assertEqual(len(found), len(self.transitions(told(), "the destination")))
+        self.assertIn(f"{whose} is waited for: ", told())
+        self.assertIn(f"{whose} takes rows again, after ", told())
+        with contextlib.closing(sqlite3.connect(self.dir / "state.db")) as db:
+            self.assertEqual(len(db.execute("SELECT DISTINCT key FROM doc WHERE kind = 'circuit'")
+                                 .fetchall()), 1)
+        self.check_whole([self.chat], self.small / "out")
 
     def test_a_stop_does_not_wait(self):
         run = self.start_until_open("--recovery-timeout", "100s", progress="json")

@@ -112,8 +112,8 @@ class Several(Case):
         try:
             self.assertTrue(wait_for(self.postgres.rows))
             self.server.stop()
-            self.assertTrue(wait_for(lambda: "is waited for: postgres:" in
-                                     log.read_text(encoding="utf-8")))
+            self.assertTrue(wait_for(lambda: "the destination postgres:" in
+                                     log.read_text(encoding="utf-8")), log.read_text())
             time.sleep(1)
             self.assertIsNone(run.poll(), log.read_text(encoding="utf-8"))
             self.server.start()

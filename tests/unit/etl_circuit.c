@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * etl_circuit.c - circuit breakers in the state store, and that of the destination
+ * etl_circuit.c - circuit breakers in the state store, and those of destinations
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,7 +54,7 @@ static void keep(struct kit *k, enum tg_circuit_kind kind, int64_t number,
 
     tg_circuit_name(name, kind, number);
     tg_buf_init(&text, TG_CIRCUIT_JSON);
-    tg_circuit_write(record, &text);
+    tg_circuit_write(record, kind == TG_CIRCUIT_SINK ? "ndjson:out" : NULL, &text);
     assert_false(text.failed);
     put(k, name, tg_buf_cstr(&text));
     tg_buf_done(&text);
@@ -75,10 +75,11 @@ static void what_is_kept_is_read(void **state)
     assert_int_equal(f.record.in_a_row, UINT32_MAX);
     assert_int_equal(find(&k, "jo").n_chats, 0);
     assert_int_equal(find(&k, "other").n_chats, 0);
-    keep(&k, TG_CIRCUIT_SINK, 0, &open);
+    keep(&k, TG_CIRCUIT_SINK, tg_circuit_sink("ndjson:out"), &open);
     keep(&k, TG_CIRCUIT_CHAT, INT64_MIN, &closed);
     f = find(&k, "job");
     assert_true(f.n_chats == 0 && f.n_sinks == 1);
+    assert_int_equal(f.chat, tg_circuit_sink("ndjson:out"));
     kit_end(&k);
 }
 
@@ -97,7 +98,10 @@ static void damage_is_as_if_it_was_not_there(void **state)
         { "chat/", "{\"open\":true,\"until_us\":5,\"failures\":0}" },
         { "chat/0", "{\"open\":true,\"until_us\":5,\"failures\":0}" },
         { "chat/12x", "{\"open\":true,\"until_us\":5,\"failures\":0}" },
-        { "sinks", "{\"open\":true,\"until_us\":5,\"failures\":0}" },
+        { "sink", "{\"open\":true,\"until_us\":5,\"failures\":0}" },
+        { "sink/0123456789abcde", "{\"open\":true,\"until_us\":5,\"failures\":0}" },
+        { "sink/0123456789abcdeg", "{\"open\":true,\"until_us\":5,\"failures\":0}" },
+        { "sink/0123456789abcdef0", "{\"open\":true,\"until_us\":5,\"failures\":0}" },
     };
     struct kit k;
 
@@ -248,6 +252,33 @@ static void it_is_told_once_and_given_up_in_time(void **state)
     atomic_store(&odd.n_failed, 0);
     assert_int_equal(kit_extract(&k, 130), TG_SINK);
     assert_int_equal(atomic_load(&odd.n_failed), 1);
+    end_odd(&k);
+}
+
+/* Though nothing else happens. */
+static void that_it_is_away_wakes_whoever_tells_it(void **state)
+{
+    struct tg_taker_news news;
+    struct kit k;
+
+    (void)state;
+    start_waiting(&k, 50, 20);
+    k.options.spill_bytes = 0;
+    make_odd(&k);
+    kit_run(&k);
+    atomic_store(&odd.fails, 1000000000);
+    assert_int_equal(kit_chat(&k, CHAT, &(struct tg_commit){ 0 }), TG_OK);
+    assert_true(kit_feed(&k, &(struct kit_piece){ CHAT, 1, 50, 50, 0, true }, &(uint64_t){ 0 }));
+    for (;;) {
+        uint64_t seen = kit_woken(&k);
+
+        if (tg_pipeline_news(k.pipeline, &news))
+            break;
+        kit_wait(&k, seen);
+    }
+    assert_int_equal(news.what, TG_TAKER_AWAY);
+    tg_pipeline_hurry(k.pipeline);
+    assert_int_equal(kit_finish(&k), TG_SINK);
     end_odd(&k);
 }
 
@@ -438,6 +469,149 @@ static void an_open_destination_ends_the_run(void **state)
     kit_end(&k);
 }
 
+/* ---- one of several ---- */
+
+/* The second destination is odd, on a disk of its own. */
+static const char *two[] = { "ndjson:out", "ndjson:second" };
+static struct tg_fs_memory *second_disk;
+static struct tg_sink_env second_env;
+
+static void start_two(struct kit *k)
+{
+    struct tg_sink part[2] = { k->sink };
+
+    memset(&odd, 0, sizeof odd);
+    second_disk = tg_fs_memory_new();
+    second_env = k->env;
+    second_env.fs = tg_fs_memory_fs(second_disk);
+    assert_int_equal(tg_sink_open(two[1], &second_env, &part[1], &k->err), TG_OK);
+    odd.files = part[1].ops;
+    odd.ops = *odd.files;
+    odd.ops.commit = odd_commit;
+    odd.ops.commits = odd_commits;
+    part[1].ops = &odd.ops;
+    assert_int_equal(tg_several_new(part, two, 2, &k->sink, &k->err), TG_OK);
+    k->job.destinations = (struct tg_option_list){ two, 2 };
+}
+
+static void end_two(struct kit *k)
+{
+    kit_end(k);
+    tg_fs_memory_free(second_disk);
+}
+
+static void check_two(const struct kit *k, int64_t n)
+{
+    for (size_t i = 0; i < 2; i++) {
+        const struct tg_sink *part = tg_several_part(&k->sink, i);
+        struct test_seen seen = { .chat_id = CHAT, .next_id = 1 };
+        struct tg_error err;
+
+        assert_int_equal(part->ops->scan(part->self, CHAT, test_seen, &seen, &err), TG_OK);
+        assert_false(seen.odd);
+        assert_int_equal(seen.next_id, n + 1);
+    }
+}
+
+/* It opens, waits its time and is tried; the other's stays closed, and loses nothing. */
+static void one_of_several_opens_and_no_other(void **state)
+{
+    static const enum tg_breaker_state wanted[] = { TG_BREAKER_OPEN, TG_BREAKER_HALF_OPEN,
+                                                    TG_BREAKER_CLOSED };
+    struct tg_taker_news news;
+    size_t n = 0, away = 0, back = 0;
+    struct found f;
+    struct kit k;
+
+    (void)state;
+    start_waiting(&k, 50, 20);
+    k.options.circuit = (struct tg_breaker_options){ .failure_threshold = 2,
+                                                     .recovery_timeout_us = 300 * TG_MS_US,
+                                                     .half_open_requests = 2 };
+    start_two(&k);
+    kit_run(&k);
+    atomic_store(&odd.fails, 2);
+    assert_int_equal(kit_chat(&k, CHAT, &(struct tg_commit){ 0 }), TG_OK);
+    assert_true(kit_feed(&k, &(struct kit_piece){ CHAT, 1, 250, 250, 0, true }, &(uint64_t){ 0 }));
+    while ((f = find(&k, "job")).n_sinks == 0)
+        usleep(1000);
+    assert_int_equal(f.n_sinks, 1);
+    assert_int_equal(f.chat, tg_circuit_sink(two[1]));
+    assert_int_equal(kit_leave(&k, CHAT), 250);
+    while (tg_pipeline_news(k.pipeline, &news)) {
+        assert_string_equal(news.name, two[1]);
+        away += news.what == TG_TAKER_AWAY;
+        back += news.what == TG_TAKER_BACK;
+        if (news.what != TG_TAKER_CIRCUIT)
+            continue;
+        assert_true(n < TG_COUNT(wanted) && news.change.to == wanted[n]);
+        assert_string_equal(news.change.name, two[1]);
+        assert_int_equal(news.n, n == 0);
+        if (n++ == 0)
+            assert_string_equal(news.change.err->message, "not now");
+    }
+    assert_true(n == TG_COUNT(wanted) && away == 1 && back == 1);
+    assert_int_equal(kit_finish(&k), TG_OK);
+    assert_int_equal(find(&k, "job").n_sinks, 0);
+    check_two(&k, 250);
+    end_two(&k);
+}
+
+/* What an earlier run has kept of one of them ends this one at once, by its name. */
+static void one_of_several_that_is_open_is_named(void **state)
+{
+    const struct tg_breaker_record open = { true, INT64_MAX, 0 };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct kit k;
+
+        start_waiting(&k, 50, 20);
+        k.options.circuit.failure_threshold = 1;
+        k.options.circuit_fails = true;
+        start_two(&k);
+        keep(&k, TG_CIRCUIT_SINK, tg_circuit_sink(two[i]), &open);
+        assert_int_equal(kit_extract(&k, 130), TG_CIRCUIT);
+        assert_non_null(strstr(k.err.message, two[i]));
+        assert_null(strstr(k.err.message, two[1 - i]));
+        end_two(&k);
+    }
+}
+
+static void one_of_several_that_never_answered_is_not_waited_for(void **state)
+{
+    const struct tg_job_chat chat = { .id = CHAT, .title = "" };
+    struct kit k;
+
+    (void)state;
+    start_waiting(&k, 50, 20);
+    start_two(&k);
+    assert_int_equal(kit_extract(&k, 20), TG_OK);
+    k.options.sink_wait_ms = INT64_MAX;
+    atomic_store(&odd.listings, 2);
+    kit_run(&k);
+    assert_int_equal(tg_pipeline_list(k.pipeline, &chat, 1, &k.err), TG_OK);
+    assert_int_equal(kit_finish(&k), TG_SINK); /* though the other has */
+    end_two(&k);
+}
+
+/* Each counts its own failures: two that fail by turns are two that failed once. */
+static void failures_of_several_are_not_added_up(void **state)
+{
+    struct kit k;
+
+    (void)state;
+    start_waiting(&k, 50, 20);
+    k.options.circuit.failure_threshold = 2;
+    k.options.circuit_fails = true;
+    start_two(&k);
+    atomic_store(&odd.fails, 1);
+    tg_fs_memory_fail(k.memory, 1, TG_FULL, false);
+    assert_int_equal(kit_extract(&k, 130), TG_OK);
+    check_two(&k, 130);
+    end_two(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -446,12 +620,17 @@ int main(void)
         cmocka_unit_test(what_may_pass_is_tried_again),
         cmocka_unit_test(a_commit_whose_answer_was_lost_is_made_once),
         cmocka_unit_test(it_is_told_once_and_given_up_in_time),
+        cmocka_unit_test(that_it_is_away_wakes_whoever_tells_it),
         cmocka_unit_test(one_that_never_answered_is_not_waited_for),
         cmocka_unit_test(what_is_read_meanwhile_is_spilled),
         cmocka_unit_test(what_was_spilled_may_have_to_wait_again),
         cmocka_unit_test(a_stop_does_not_wait_for_it),
         cmocka_unit_test(an_open_destination_is_waited_for),
         cmocka_unit_test(an_open_destination_ends_the_run),
+        cmocka_unit_test(one_of_several_opens_and_no_other),
+        cmocka_unit_test(one_of_several_that_is_open_is_named),
+        cmocka_unit_test(one_of_several_that_never_answered_is_not_waited_for),
+        cmocka_unit_test(failures_of_several_are_not_added_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
