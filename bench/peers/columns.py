@@ -3,6 +3,8 @@
 """
 columns.py arrow|duckdb|table CSV FILE SCHEMA - reads a CSV of rows and writes a Parquet file (zstd),
 or, with `table`, a table of a DuckDB database with the key of tgdata's
+columns.py filter JSON FILE SCHEMA - reads lines of JSON, writes those with kind = 'message' to Parquet,
+without the column raw
 
 SCHEMA is what `tgdata schema --json` prints. Reading and writing have one thread. Prints one JSON
 object: wall and CPU seconds from the first byte read to the last one synced, without the start of
@@ -70,11 +72,23 @@ def duckdb(source, target, columns, table=False):
     return run
 
 
+def filter_json(source, target, columns):
+    import duckdb as library
+    types = {'integer': 'BIGINT', 'boolean': 'BOOLEAN', 'time': 'TIMESTAMPTZ', 'json': 'JSON'}
+    named = {name: types.get(kind, 'VARCHAR') for name, kind in columns}
+    db = library.connect(':memory:', config={'threads': 1})
+    return lambda: db.execute(
+        f"copy (select * exclude (raw) from read_json('{source}', format = 'newline_delimited',"
+        f" columns = {named}) where kind = 'message') to '{target}' (format parquet,"
+        " compression zstd, row_group_size 100000)")
+
+
 def main():
     what, source, target, schema = sys.argv[1:]
     columns = fields(schema)
-    run = (arrow(source, target, columns) if what == 'arrow'
-           else duckdb(source, target, columns, what == 'table'))
+    make = {'arrow': arrow, 'duckdb': duckdb, 'filter': filter_json,
+            'table': lambda *all: duckdb(*all, table=True)}
+    run = make[what](source, target, columns)
     wall, cpu = time.perf_counter(), time.process_time()
     run()
     with open(target, 'rb') as file:
