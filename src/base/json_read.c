@@ -81,26 +81,30 @@ static bool is_hex(char c)
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* @return the first byte from there on that is not plain in a string: a quote, a backslash, a
- * control character, or not ASCII; at most 15 plain ones may stand before it */
-static const char *find_odd(const char *at, const char *end)
+/* @return the first byte from there on that ends what is plain in a string: a quote, a backslash, a
+ * control character; the end. *ascii falls where a byte of a longer character was passed */
+static const char *find_odd(const char *at, const char *end, bool *ascii)
 {
 #if defined(__SSE2__)
     const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\');
-    const __m128i space = _mm_set1_epi8(0x20);
+    const __m128i control = _mm_set1_epi8(0x1f);
 
     for (; end - at >= 16; at += 16) {
         __m128i c = tg_load16((const uint8_t *)at);
-        __m128i odd = _mm_or_si128(_mm_cmplt_epi8(c, space), /* signed: from 0x80 on, too */
+        __m128i odd = _mm_or_si128(_mm_cmpeq_epi8(_mm_max_epu8(c, control), control),
                                    _mm_or_si128(_mm_cmpeq_epi8(c, quote),
                                                 _mm_cmpeq_epi8(c, slash)));
+        unsigned stop = (unsigned)_mm_movemask_epi8(odd), high = (unsigned)_mm_movemask_epi8(c);
 
-        if (_mm_movemask_epi8(odd))
-            return at + __builtin_ctz((unsigned)_mm_movemask_epi8(odd));
+        if (stop) {
+            *ascii &= !(high & (stop - 1) & ~stop); /* those before it */
+            return at + __builtin_ctz(stop);
+        }
+        *ascii &= !high;
     }
-#else
-    (void)end;
 #endif
+    for (; at < end && *at != '"' && *at != '\\' && (uint8_t)*at >= 0x20; at++)
+        *ascii &= (uint8_t)*at < 0x80;
     return at;
 }
 
@@ -115,13 +119,8 @@ static struct tg_str take_quoted(struct tg_json_in *in)
         return (struct tg_str){ NULL, 0 };
     }
     start = in->at;
-    for (at = find_odd(start, in->end); at < in->end && *at != '"';
-         at = find_odd(at + 1, in->end)) {
-        ascii &= (uint8_t)*at < 0x80;
-        if ((uint8_t)*at < 0x20)
-            break;
-        if (*at != '\\')
-            continue;
+    for (at = find_odd(start, in->end, &ascii); at < in->end && *at == '\\';
+         at = find_odd(at + 1, in->end, &ascii)) {
         if (++at == in->end || !strchr("\"\\/bfnrtu", *at) || !*at)
             break;
         if (*at != 'u')
