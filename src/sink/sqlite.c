@@ -155,7 +155,7 @@ const struct tg_sink_ops tg_sink_sqlite = {
     .head = { "sqlite", "a table in an SQLite database, exactly once", sqlite_option,
               sizeof(struct sink_sqlite) },
     .open = sqlite_open,
-    .commit = tg_table_commit,
+    .commit = tg_sqlite_sink_commit,
     TG_TABLE_SINK_OPS,
     .close = sqlite_close,
 };

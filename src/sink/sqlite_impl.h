@@ -16,6 +16,11 @@ struct sink_sqlite {
     struct tg_sqlite db;
     bool writes; /* it was opened to be written, the tables are there */
     char *sql[N_STMTS];
+    struct sqlite_refusals { /* of the commit in hand */
+        uint8_t *mark;       /* of each row that waits, enum sqlite_mark; NULL: none was refused */
+        struct tg_error *why; /* of those that are not handed over yet */
+        size_t n;
+    } refused;
 };
 
 /* The database is no state here: its troubles are those of a destination. @return the code */
@@ -30,7 +35,8 @@ tg_code tg_sqlite_sink_tables(struct sink_sqlite *s, struct tg_error *err);
 /* Whether they were made. @return TG_NOT_FOUND */
 tg_code tg_sqlite_sink_look(struct sink_sqlite *s, struct tg_error *err);
 
-/* sqlite_rows.c: of struct tg_table_ops */
+/* sqlite_rows.c: of struct tg_sink_ops and tg_table_ops */
+tg_code tg_sqlite_sink_commit(void *self, const struct tg_commit *commit, struct tg_error *err);
 tg_code tg_sqlite_sink_put(void *self, struct tg_held_chat *chat, const struct tg_commit *commit,
                            struct tg_error *err);
 tg_code tg_sqlite_sink_read(void *self, const char *of, const struct tg_sql_value *value, size_t n,

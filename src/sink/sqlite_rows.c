@@ -2,11 +2,18 @@
 /*
  * sqlite_rows.c - rows into a table of SQLite, and back; see sqlite.c
  *
+ * The state store may be in the same file, so that a dead letter cannot be written while the
+ * transaction of a commit is open. Rows that the table refuses are found first, the transaction is
+ * taken back, they are handed over, and it is made again without them.
+ *
  * Threads: one at a time
  */
+#include <stdlib.h>
+
 #include "sink/sqlite_impl.h"
 
-enum { COLUMNS = 256 };
+enum { COLUMNS = 256, REFUSED_AT_ONCE = 64 };
+enum sqlite_mark { ROW_UNTRIED, ROW_REFUSED, ROW_HANDED_OVER };
 
 static void bind_field(sqlite3_stmt *stmt, enum tg_field_id id, const struct tg_row *row)
 {
@@ -38,21 +45,39 @@ struct put {
     struct tg_held_chat *chat;
     sqlite3_stmt *stmt;
     const struct tg_commit *commit;
+    uint64_t at; /* of the next row */
 };
+
+static tg_code note_refused(const struct put *p, uint64_t at, struct tg_error *err)
+{
+    struct sqlite_refusals *r = &p->s->refused;
+
+    if (!r->mark) {
+        r->mark = calloc((size_t)p->chat->rows.n, 1);
+        r->why = calloc(REFUSED_AT_ONCE, sizeof *r->why);
+    }
+    if (!r->mark || !r->why)
+        return tg_fail(err, TG_NOMEM, "no memory for rows that are refused");
+    r->mark[at] = ROW_REFUSED;
+    r->why[r->n++] = *err;
+    return r->n < REFUSED_AT_ONCE ? TG_OK : TG_AGAIN;
+}
 
 /* A row that the table refuses leaves nothing behind: only its own statement is undone. */
 static tg_code put_row(void *ctx, const struct tg_row *row, struct tg_error *err)
 {
-    const struct put *p = ctx;
-    struct tg_error why;
+    struct put *p = ctx;
+    const uint8_t *mark = p->s->refused.mark;
+    uint64_t at = p->at++;
     tg_code code;
 
+    if (mark && mark[at] != ROW_UNTRIED)
+        return TG_OK;
     bind_row(p->stmt, row, p->commit);
     code = tg_sqlite_sink_told(tg_sqlite_run(&p->s->db, p->stmt, "write a row", err), err);
     if (code != TG_DATA || sqlite3_get_autocommit(p->s->db.db))
         return code; /* a trigger may have ended the transaction */
-    why = *err;
-    return tg_held_refuse(p->chat, p->s->t.env, row, &why, err);
+    return note_refused(p, at, err);
 }
 
 tg_code tg_sqlite_sink_put(void *self, struct tg_held_chat *chat, const struct tg_commit *commit,
@@ -63,7 +88,53 @@ tg_code tg_sqlite_sink_put(void *self, struct tg_held_chat *chat, const struct t
 
     if (code != TG_OK)
         return tg_sqlite_sink_told(code, err);
-    return tg_staged_each(&chat->rows, put_row, &put, err);
+    code = tg_staged_each(&chat->rows, put_row, &put, err);
+    return code == TG_OK && put.s->refused.n ? TG_AGAIN : code;
+}
+
+struct handing {
+    struct sink_sqlite *s;
+    struct tg_held_chat *chat;
+    uint64_t at;
+    size_t n;
+};
+
+static tg_code hand_row(void *ctx, const struct tg_row *row, struct tg_error *err)
+{
+    struct handing *h = ctx;
+    const struct sqlite_refusals *r = &h->s->refused;
+    uint64_t at = h->at++;
+
+    if (r->mark[at] != ROW_REFUSED)
+        return TG_OK;
+    r->mark[at] = ROW_HANDED_OVER;
+    return tg_held_refuse(h->chat, h->s->t.env, row, &r->why[h->n++], err);
+}
+
+tg_code tg_sqlite_sink_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
+{
+    struct sink_sqlite *s = self;
+    struct tg_held_chat *chat;
+    bool ours;
+    tg_code code = tg_held_begin_commit(&s->t.held, commit, &chat, err);
+
+    if (code != TG_OK)
+        return code;
+    do {
+        code = tg_table_put(&s->t, chat, commit, &ours, err);
+        if (code == TG_AGAIN) {
+            struct handing handing = { .s = s, .chat = chat };
+
+            code = tg_staged_each(&chat->rows, hand_row, &handing, err);
+            s->refused.n = 0;
+            if (code == TG_OK)
+                code = TG_AGAIN;
+        }
+    } while (code == TG_AGAIN);
+    free(s->refused.mark);
+    free(s->refused.why);
+    s->refused = (struct sqlite_refusals){ 0 };
+    return tg_held_end_commit(&s->t.held, chat, commit, code);
 }
 
 /* ---- back ---- */

@@ -71,6 +71,7 @@ class Letters:
         words = self.extract_args(str(self.chat["id"]), session=self.user, more=[
             "--batch-size", 100, "--checkpoint-interval", 300, "--json"])
         words[words.index("--to") + 1] = self.out.url()
+        words[words.index("--state") + 1] = self.state[1]
         return words
 
     def extract(self):
@@ -176,6 +177,18 @@ class Letters:
 
 class InSqlite(Letters, Case):
     destination = SqliteThatRefuses
+
+    def test_state_and_rows_in_one_file(self):
+        """A letter is written while nothing else is open there."""
+        self.state = ["--state", self.out.url()]
+        self.tables()
+        self.out.refuse()
+        self.assertEqual(self.extract()["refused"], len(self.refused))
+        self.dlq("replay", code=7)
+        self.assertEqual(len(self.letters()), len(self.refused))
+        self.out.relent()
+        self.dlq("replay")
+        self.assertEqual((self.letters(), self.there()), ([], self.ids))
 
 
 class InPostgres(Letters, Case):
