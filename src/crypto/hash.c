@@ -113,12 +113,16 @@ void tg_sha256_done(struct tg_sha256_ctx *c)
 
 enum { HMAC_BLOCK_MAX = 128 };
 
-static void hmac(enum tg_evp_md id, uint8_t *out, struct tg_part key, struct tg_part data)
+static void hmac(enum tg_evp_md id, uint8_t *out, struct tg_part key, const struct tg_part *parts,
+                 size_t n)
 {
     const size_t size = id == TG_EVP_SHA512 ? TG_SHA512 : TG_SHA256;
     const size_t block = id == TG_EVP_SHA512 ? 128 : 64;
     uint8_t inner[HMAC_BLOCK_MAX] = { 0 }, outer[HMAC_BLOCK_MAX], sum[TG_SHA512];
+    struct tg_part all[1 + TG_HMAC_PARTS] = { { inner, block } };
 
+    assert(n <= TG_HMAC_PARTS);
+    memcpy(all + 1, parts, n * sizeof *parts);
     if (key.len > block)
         digest(id, inner, &key, 1);
     else if (key.len)
@@ -127,7 +131,7 @@ static void hmac(enum tg_evp_md id, uint8_t *out, struct tg_part key, struct tg_
         outer[i] = inner[i] ^ 0x5c;
         inner[i] ^= 0x36;
     }
-    digest(id, sum, (struct tg_part[]){ { inner, block }, data }, 2);
+    digest(id, sum, all, 1 + n);
     digest(id, out, (struct tg_part[]){ { outer, block }, { sum, size } }, 2);
     tg_wipe(inner, sizeof inner);
     tg_wipe(outer, sizeof outer);
@@ -136,12 +140,18 @@ static void hmac(enum tg_evp_md id, uint8_t *out, struct tg_part key, struct tg_
 
 void tg_hmac_sha256(uint8_t out[TG_SHA256], struct tg_part key, const void *data, size_t len)
 {
-    hmac(TG_EVP_SHA256, out, key, (struct tg_part){ data, len });
+    tg_hmac_sha256_v(out, key, &(struct tg_part){ data, len }, 1);
+}
+
+void tg_hmac_sha256_v(uint8_t out[TG_SHA256], struct tg_part key, const struct tg_part *parts,
+                      size_t n)
+{
+    hmac(TG_EVP_SHA256, out, key, parts, n);
 }
 
 void tg_hmac_sha512(uint8_t out[TG_SHA512], struct tg_part key, const void *data, size_t len)
 {
-    hmac(TG_EVP_SHA512, out, key, (struct tg_part){ data, len });
+    hmac(TG_EVP_SHA512, out, key, &(struct tg_part){ data, len }, 1);
 }
 
 void tg_pbkdf2_sha512(uint8_t out[TG_SHA512], struct tg_part password, struct tg_part salt,

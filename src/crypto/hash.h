@@ -56,6 +56,9 @@ void tg_sha256_take(struct tg_sha256_ctx *c, uint8_t out[TG_SHA256]);
 void tg_sha256_done(struct tg_sha256_ctx *c);
 
 void tg_hmac_sha256(uint8_t out[TG_SHA256], struct tg_part key, const void *data, size_t len);
+enum { TG_HMAC_PARTS = 3 }; /* at most */
+void tg_hmac_sha256_v(uint8_t out[TG_SHA256], struct tg_part key, const struct tg_part *parts,
+                      size_t n);
 void tg_hmac_sha512(uint8_t out[TG_SHA512], struct tg_part key, const void *data, size_t len);
 
 /**

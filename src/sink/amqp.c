@@ -223,7 +223,7 @@ static tg_code amqp_write(void *self, const struct tg_batch *batch, size_t from,
 static tg_code amqp_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
 {
     struct sink_amqp *s = self;
-    const struct tg_stream_sender sender = { begin, put_row, finish, s };
+    const struct tg_stream_sender sender = { begin, put_row, finish, s, NULL };
 
     return tg_stream_commit(&s->stream, commit, &sender, err);
 }

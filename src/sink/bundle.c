@@ -40,30 +40,49 @@ void tg_bundle_clear(struct tg_bundle *b)
     b->n = 0;
 }
 
+static struct tg_bundle_item begin(struct tg_bundle *b)
+{
+    assert(b->n < b->cap);
+    if (!b->n)
+        tg_buf_byte(&b->text, ' ');
+    return (struct tg_bundle_item){ .at = b->text.len, .packed = b->packed.len };
+}
+
+/* @return false: nothing was added */
+static bool end(struct tg_bundle *b, struct tg_bundle_item item)
+{
+    item.end = b->text.len;
+    tg_buf_byte(&b->text, ' ');
+    if (b->text.failed || b->packed.failed || item.end - item.at > ROW_MAX) {
+        b->text.failed = b->packed.failed = false;
+        b->text.len = b->n ? item.at : 0;
+        b->packed.len = item.packed;
+        return false;
+    }
+    b->item[b->n++] = item;
+    return true;
+}
+
 tg_code tg_bundle_add(struct tg_bundle *b, const struct tg_message_format *format,
                       const struct tg_message_about *about, const struct tg_row *row,
                       struct tg_error *err)
 {
-    struct tg_bundle_item item = { .packed = b->packed.len };
-    size_t before = b->text.len;
+    const struct tg_bundle_item item = begin(b);
 
-    assert(b->n < b->cap);
-    if (!b->n)
-        tg_buf_byte(&b->text, ' ');
-    item.at = b->text.len;
     format->put_row(about, row, &b->text);
-    item.end = b->text.len;
-    tg_buf_byte(&b->text, ' ');
     tg_row_pack(row, &b->packed);
-    if (b->text.failed || b->packed.failed || item.end - item.at > ROW_MAX) {
-        b->text.failed = b->packed.failed = false;
-        b->text.len = before;
-        b->packed.len = item.packed;
-        return tg_fail(err, TG_LIMIT, "message %lld of chat %lld exceeds %d MiB, or no memory is "
-                       "left", (long long)row->id, (long long)row->chat_id, ROW_MAX >> 20);
-    }
-    b->item[b->n++] = item;
-    return TG_OK;
+    if (end(b, item))
+        return TG_OK;
+    return tg_fail(err, TG_LIMIT, "message %lld of chat %lld exceeds %d MiB, or no memory is left",
+                   (long long)row->id, (long long)row->chat_id, ROW_MAX >> 20);
+}
+
+tg_code tg_bundle_put(struct tg_bundle *b, struct tg_str message, struct tg_error *err)
+{
+    const struct tg_bundle_item item = begin(b);
+
+    tg_buf_add(&b->text, message.at, message.len);
+    return end(b, item) ? TG_OK : tg_fail(err, TG_NOMEM, "no memory for a message");
 }
 
 void tg_bundle_undo(struct tg_bundle *b)

@@ -3,7 +3,7 @@
  * bundle.h - rows as messages that are sent with one request
  *
  *   text     [message|message|message|      each with one byte behind it, and one before the first
- *   packed   the rows themselves, for the one that is refused
+ *   packed   the rows themselves, for the one that is refused; of messages that came ready, nothing
  *
  * Threads: one at a time      Limits: given at construction; a row of 80 MiB
  */
@@ -34,13 +34,16 @@ tg_code tg_bundle_add(struct tg_bundle *b, const struct tg_message_format *forma
                       const struct tg_message_about *about, const struct tg_row *row,
                       struct tg_error *err);
 
+/** The same of a message that is ready. */
+tg_code tg_bundle_put(struct tg_bundle *b, struct tg_str message, struct tg_error *err);
+
 /** Takes the last message back. */
 void tg_bundle_undo(struct tg_bundle *b);
 
 /** Drops the first n messages. */
 void tg_bundle_drop(struct tg_bundle *b, size_t n);
 
-/** The row of message i; its texts point into the bundle. */
+/** The row of message i, which did not come ready; its texts point into the bundle. */
 void tg_bundle_row(const struct tg_bundle *b, size_t i, struct tg_row *ret);
 
 #endif

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/json_read.h"
 #include "sink/kafka_impl.h"
 
 enum { KEY, COMMIT, CURSOR, ROLLBACK };
@@ -28,7 +27,7 @@ struct reading {
     tg_sink_seen seen; /* for scan */
     void *ctx;
     struct tg_held_back back; /* for read */
-    bool event;               /* messages are change events */
+    int64_t format;           /* of the messages */
 };
 
 static struct reading reading_of(int64_t chat_id, struct kafka_commits *commits)
@@ -190,34 +189,12 @@ tg_code tg_kafka_sink_scan(void *self, int64_t chat_id, tg_sink_seen seen, void 
 
 /* ---- read ---- */
 
-/* @return the row within a message: all of it, or what a change event has as "after" */
-static struct tg_str row_of(struct tg_str value, bool event)
-{
-    struct tg_str row = { NULL, 0 }, key;
-    struct tg_json_in in;
-
-    if (!event)
-        return value;
-    tg_json_in_init(&in, value.at, value.len);
-    for (tg_json_enter(&in, '{'); tg_json_next_key(&in, &key);) {
-        const char *at = in.at;
-
-        tg_json_skip(&in);
-        if (tg_str_eq(key, TG_STR("after")) && !in.bad)
-            row = (struct tg_str){ at, (uint32_t)(in.at - at) };
-    }
-    return tg_json_in_done(&in) ? row : (struct tg_str){ NULL, 0 };
-}
-
 static tg_code take_row(struct reading *r, const struct tg_kafka_message *m, struct tg_error *err)
 {
-    struct tg_str row = row_of(m->value, r->event);
     tg_code code = tg_held_room(&r->back, err);
 
-    if (code == TG_OK && !row.at)
-        code = tg_fail(err, TG_DATA, "it holds no row");
-    else if (code == TG_OK)
-        code = tg_row_read(r->back.batch, row.at, row.len, err);
+    if (code == TG_OK)
+        code = tg_message_read(r->format, m->value, r->back.batch, err);
     if (code == TG_DATA)
         return tg_fail(err, TG_CORRUPT, "message %lld of partition %d is no row as this "
                        "destination's format has it", (long long)m->offset, (int)m->partition);
@@ -234,7 +211,7 @@ tg_code tg_kafka_sink_read(void *self, int64_t chat_id, const struct tg_cursor *
 
     (void)behind; /* what is before it has been read all the same */
     r.row = take_row;
-    r.event = s->format != 0;
+    r.format = s->format;
     r.back = (struct tg_held_back){ .batch = batch, .taken = taken, .ctx = ctx };
     code = read_rows(self, &r, err);
     if (code == TG_OK)

@@ -263,7 +263,7 @@ static tg_code kinesis_write(void *self, const struct tg_batch *batch, size_t fr
 
 static tg_code kinesis_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
 {
-    const struct tg_stream_sender sender = { begin, put_row, finish, self };
+    const struct tg_stream_sender sender = { begin, put_row, finish, self, NULL };
 
     return tg_stream_commit(&((struct sink_kinesis *)self)->stream, commit, &sender, err);
 }

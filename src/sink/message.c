@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "base/json_read.h"
 #include "sink/csv_text.h"
 
 #define US_PER_MS 1000
@@ -283,6 +284,33 @@ static void airbyte_commit(const struct tg_message_about *about, const struct tg
     tg_json_end_object(&j);
     tg_json_end_object(&j);
     tg_json_end_object(&j);
+}
+
+/* ---- reading ---- */
+
+tg_code tg_message_read(int64_t format, struct tg_str message, struct tg_batch *to,
+                        struct tg_error *err)
+{
+    struct tg_str row = message, key;
+    struct tg_json_in in;
+
+    assert(format >= 0 && format <= TG_MESSAGE_EVENT);
+    if (format == TG_MESSAGE_EVENT) {
+        row = (struct tg_str){ NULL, 0 };
+        tg_json_in_init(&in, message.at, message.len);
+        for (tg_json_enter(&in, '{'); tg_json_next_key(&in, &key);) {
+            const char *at = in.at;
+
+            tg_json_skip(&in);
+            if (tg_str_eq(key, TG_STR("after")) && !in.bad)
+                row = (struct tg_str){ at, (uint32_t)(in.at - at) };
+        }
+        if (!tg_json_in_done(&in))
+            row.at = NULL;
+    }
+    if (!row.at)
+        return tg_fail(err, TG_DATA, "it holds no row");
+    return tg_row_read(to, row.at, row.len, err);
 }
 
 #define JSON "application/json"

@@ -60,7 +60,23 @@ struct tg_message_format {
  */
 #define TG_MESSAGE_SINGLE "json|debezium"
 #define TG_MESSAGE_LINES TG_MESSAGE_SINGLE "|csv|singer|airbyte"
-enum { TG_MESSAGE_FORMATS = 5 };
+enum { TG_MESSAGE_FORMATS = 5, TG_MESSAGE_EVENT = 1 };
 extern const struct tg_message_format tg_message_format[TG_MESSAGE_FORMATS];
+
+/**
+ * Reads the row of a message back: all of it, or what a change event has as "after".
+ * @param format  a place among TG_MESSAGE_SINGLE
+ * @return TG_DATA: it holds none; TG_NOMEM
+ */
+tg_code tg_message_read(int64_t format, struct tg_str message, struct tg_batch *to,
+                        struct tg_error *err);
+
+/**
+ * Reads the row of a message back: all of it, or what a change event has as "after".
+ * @param format  a place among TG_MESSAGE_SINGLE
+ * @return TG_DATA: it holds none; TG_NOMEM
+ */
+tg_code tg_message_read(int64_t format, struct tg_str message, struct tg_batch *to,
+                        struct tg_error *err);
 
 #endif

@@ -8,7 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HELD_MAX = 64 << 20, SECRET_MAX = 4096, REFUSED_FEW = 100, ROUNDS = 3 };
+#include "base/row_pack.h"
+
+enum {
+    HELD_MAX = 64 << 20,
+    READY_MAX = 64 << 20,
+    SECRET_MAX = 4096,
+    REFUSED_FEW = 100,
+    ROUNDS = 3,
+};
 
 struct tg_stream_chat {
     int64_t id;
@@ -82,8 +90,28 @@ static void forget(struct tg_stream *s, struct tg_stream_chat *chat)
 
 /* ---- rows ---- */
 
-tg_code tg_stream_write(struct tg_stream *s, const struct tg_batch *batch, size_t from, size_t n,
-                        struct tg_error *err)
+/* A record that is no row: PACKED or READY, then the row or its message. */
+enum { PACKED, READY };
+
+static void put_record(const struct tg_message_format *format, const struct tg_message_about *about,
+                       const struct tg_row *row, struct tg_buf *out)
+{
+    size_t start = out->len;
+
+    tg_buf_byte(out, READY);
+    format->put_row(about, row, out);
+    if (!out->failed && out->len - start <= READY_MAX)
+        return;
+    out->failed = false;
+    out->len = start;
+    tg_buf_byte(out, PACKED);
+    tg_row_pack(row, out);
+}
+
+/* @param format  NULL: rows wait */
+tg_code tg_stream_write_messages(struct tg_stream *s, const struct tg_message_format *format,
+                                 const struct tg_message_about *about, const struct tg_batch *batch,
+                                 size_t from, size_t n, struct tg_error *err)
 {
     struct tg_stream_chat *chat = take(s, batch->cursor.chat_id);
     tg_code code = TG_OK;
@@ -92,11 +120,22 @@ tg_code tg_stream_write(struct tg_stream *s, const struct tg_batch *batch, size_
     if (!chat)
         return tg_fail(err, TG_NOMEM, "no memory for one more chat");
     for (size_t i = from; code == TG_OK && i < from + n; i++) {
-        code = tg_staged_add(&chat->rows, &batch->row[i], err);
+        const struct tg_row *row = &batch->row[i];
+
+        if (format)
+            put_record(format, about, row, tg_staged_begin(&chat->rows));
+        code = format ? tg_staged_end(&chat->rows, row, err)
+                      : tg_staged_add(&chat->rows, row, err);
         if (code != TG_OK)
             forget(s, chat);
     }
     return code;
+}
+
+tg_code tg_stream_write(struct tg_stream *s, const struct tg_batch *batch, size_t from, size_t n,
+                        struct tg_error *err)
+{
+    return tg_stream_write_messages(s, NULL, NULL, batch, from, n, err);
 }
 
 struct newest {
@@ -114,6 +153,27 @@ static tg_code put_newest(void *ctx, const struct tg_row *row, struct tg_error *
     return TG_OK;
 }
 
+static tg_code put_newest_record(void *ctx, const uint8_t *record, size_t len, bool stays,
+                                 struct tg_error *err)
+{
+    struct newest *n = ctx;
+    const struct tg_stream_sender *to = n->sender;
+    struct tg_row row;
+    size_t size;
+
+    (void)stays;
+    if (n->before) {
+        n->before--;
+        return TG_OK;
+    }
+    if (len && *record == READY)
+        return to->put_message(
+            to->ctx, (struct tg_str){ (const char *)record + 1, (uint32_t)len - 1 }, err);
+    if (!len || !tg_row_unpack(record + 1, len - 1, &row, &size))
+        return tg_fail(err, TG_CORRUPT, "a temporary file was changed by somebody else");
+    return to->put(to->ctx, &row, err);
+}
+
 static tg_code send_all(struct tg_stream *s, struct tg_staged *waiting,
                         const struct tg_commit *commit, const struct tg_stream_sender *sender,
                         struct tg_error *err)
@@ -127,7 +187,9 @@ static tg_code send_all(struct tg_stream *s, struct tg_staged *waiting,
         s->refused = 0;
         code = sender->begin(sender->ctx, commit, err);
         if (code == TG_OK)
-            code = tg_staged_each(waiting, put_newest, &newest, err);
+            code = sender->put_message
+                       ? tg_staged_records(waiting, put_newest_record, &newest, err)
+                       : tg_staged_each(waiting, put_newest, &newest, err);
         if (code == TG_OK)
             code = sender->finish(sender->ctx, err);
     }

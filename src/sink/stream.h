@@ -2,7 +2,7 @@
 /*
  * stream.h - what destinations have in common that take messages and give none back
  *
- *   write   a chat's rows wait (staged.h)
+ *   write   a chat's rows wait (staged.h), or their messages do
  *   commit  each row is sent, in order, and the destination has said that it has them: `begin`,
  *           `put` for each, `finish`. Then, and also if that failed, the chat's rows are forgotten
  *
@@ -36,13 +36,18 @@ void tg_stream_done(struct tg_stream *s);
 /** sink.h's write. */
 tg_code tg_stream_write(struct tg_stream *s, const struct tg_batch *batch, size_t from, size_t n,
                         struct tg_error *err);
+/** The same, for a sender with put_message: messages wait, made now, and not rows. */
+tg_code tg_stream_write_messages(struct tg_stream *s, const struct tg_message_format *format,
+                                 const struct tg_message_about *about, const struct tg_batch *batch,
+                                 size_t from, size_t n, struct tg_error *err);
 
 /** How a driver sends. TG_AGAIN begins once more, from the first row. */
 struct tg_stream_sender {
     tg_code (*begin)(void *ctx, const struct tg_commit *commit, struct tg_error *err);
-    tg_staged_row put;
+    tg_staged_row put; /* if there is put_message: of a row whose message is too large to wait */
     tg_code (*finish)(void *ctx, struct tg_error *err);
     void *ctx;
+    tg_code (*put_message)(void *ctx, struct tg_str message, struct tg_error *err); /* or NULL */
 };
 
 /**

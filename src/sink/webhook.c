@@ -6,8 +6,8 @@
  * answered with 2xx. See stream.h: at least once.
  *
  *   tgdata-signature   t=UNIX-SECONDS,v1=HEX: HMAC-SHA256 over "UNIX-SECONDS.BODY" with the secret
- *   idempotency-key    "JOB/CHAT/COMMIT/PART/HEX": equal only for equal bodies, by their SHA-256; a
- *                      run that goes on behind a crash may cut its posts otherwise
+ *   idempotency-key    "JOB/CHAT/COMMIT/PART/HEX": equal only for equal bodies, by their XXH3-128;
+ *                      a run that goes on behind a crash may cut its posts otherwise
  *
  *   answer                     is
  *   2xx                        taken
@@ -22,6 +22,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <xxhash.h>
 
 #include "client/http.h"
 #include "crypto/ct.h"
@@ -117,7 +119,7 @@ static void webhook_close(void *self)
 struct post {
     const uint8_t *body;
     size_t len;
-    char key[192]; /* the header idempotency-key */
+    char key[224]; /* the header idempotency-key */
 };
 
 /* The bytes around the rows from..to are made what a body of them needs: they belong to nobody. */
@@ -125,8 +127,9 @@ static void make_post(struct sink_webhook *s, size_t from, size_t to, struct pos
 {
     const struct body_form *form = &body_form[s->body];
     const struct tg_bundle_item *item = s->bundle.item;
-    uint8_t *text = s->bundle.text.data, digest[TG_SHA256];
-    char hex[17];
+    uint8_t *text = s->bundle.text.data;
+    XXH128_canonical_t digest;
+    char hex[2 * sizeof digest + 1];
     size_t start = item[from].at - (form->before != ' ');
 
     assert(from < to && to <= s->bundle.n);
@@ -135,8 +138,8 @@ static void make_post(struct sink_webhook *s, size_t from, size_t to, struct pos
         text[item[i].end] = (uint8_t)(i + 1 < to ? form->between : form->behind);
     ret->body = text + start;
     ret->len = item[to - 1].end + 1 - start;
-    tg_sha256(digest, ret->body, ret->len);
-    tg_hex(hex, digest, sizeof hex / 2);
+    XXH128_canonicalFromHash(&digest, XXH3_128bits(ret->body, ret->len));
+    tg_hex(hex, digest.digest, sizeof digest);
     snprintf(ret->key, sizeof ret->key,
              "idempotency-key: \"%s/%" PRId64 "/%" PRIu64 "/%" PRIu64 "/%s\"", s->about.job,
              s->chat_id, s->seq, ++s->part, hex);
@@ -146,16 +149,12 @@ static void sign(const struct sink_webhook *s, const struct post *post, char *ou
 {
     int64_t now_s = s->stream.env->unix_us(s->stream.env->ctx) / TG_SECOND_US;
     const struct tg_part key = { s->secret.data, s->secret.len };
+    char when[24], hex[2 * TG_SHA256 + 1];
     uint8_t mac[TG_SHA256];
-    char hex[2 * TG_SHA256 + 1];
-    struct tg_buf text;
 
-    tg_buf_init(&text, post->len + 32);
-    tg_buf_i64_text(&text, now_s);
-    tg_buf_byte(&text, '.');
-    tg_buf_add(&text, post->body, post->len);
-    tg_hmac_sha256(mac, key, text.data, text.len);
-    tg_buf_done(&text);
+    snprintf(when, sizeof when, "%" PRId64 ".", now_s);
+    tg_hmac_sha256_v(mac, key, (struct tg_part[]){ { when, strlen(when) },
+                                                   { post->body, post->len } }, 2);
     tg_hex(hex, mac, sizeof mac);
     snprintf(out, size, "tgdata-signature: t=%" PRId64 ",v1=%s", now_s, hex);
 }
@@ -274,11 +273,22 @@ static tg_code post(struct sink_webhook *s, const struct post *post, struct tg_e
 
 static tg_code refuse_one(struct sink_webhook *s, size_t i, struct tg_error *err)
 {
+    const struct tg_bundle_item *item = &s->bundle.item[i];
+    struct tg_batch *row = tg_batch_new(1);
     struct tg_error why = *err;
-    struct tg_row row;
+    tg_code code = TG_NOMEM;
 
-    tg_bundle_row(&s->bundle, i, &row);
-    return tg_stream_refuse(&s->stream, &row, why.message, err);
+    if (row)
+        code = tg_message_read(s->format,
+                               (struct tg_str){ (const char *)s->bundle.text.data + item->at,
+                                                (uint32_t)(item->end - item->at) },
+                               row, err);
+    else
+        tg_fail(err, TG_NOMEM, "no memory for a row");
+    if (code == TG_OK)
+        code = tg_stream_refuse(&s->stream, row->row, why.message, err);
+    tg_batch_free(row);
+    return code;
 }
 
 /* Posts rows from..to; what is not taken is halved until it is single rows. */
@@ -310,24 +320,41 @@ static tg_code begin(void *ctx, const struct tg_commit *commit, struct tg_error 
     return TG_OK;
 }
 
-static tg_code put_row(void *ctx, const struct tg_row *row, struct tg_error *err)
+/* Posts what is enough for a post. */
+static tg_code post_ready(struct sink_webhook *s, struct tg_error *err)
 {
-    struct sink_webhook *s = ctx;
     struct tg_bundle *b = &s->bundle;
-    size_t max = (size_t)s->batch_bytes, ready = 0;
-    tg_code code = tg_bundle_add(b, &tg_message_format[s->format], &s->about, row, err);
+    size_t ready = 0;
+    tg_code code;
 
-    if (code == TG_LIMIT)
-        return tg_stream_refuse(&s->stream, row, "too large", err);
-    if (b->text.len > max) /* the last one does not fit beside the others */
+    if (b->text.len > (size_t)s->batch_bytes) /* the last one does not fit beside the others */
         ready = b->n - (b->n > 1);
     else if (b->n == b->cap)
         ready = b->n;
-    if (ready)
-        code = post_rows(s, 0, ready, err);
-    if (ready && code == TG_OK)
+    if (!ready)
+        return TG_OK;
+    code = post_rows(s, 0, ready, err);
+    if (code == TG_OK)
         tg_bundle_drop(b, ready);
     return code;
+}
+
+static tg_code put_message(void *ctx, struct tg_str message, struct tg_error *err)
+{
+    struct sink_webhook *s = ctx;
+    tg_code code = tg_bundle_put(&s->bundle, message, err);
+
+    return code == TG_OK ? post_ready(s, err) : code;
+}
+
+static tg_code put_row(void *ctx, const struct tg_row *row, struct tg_error *err)
+{
+    struct sink_webhook *s = ctx;
+    tg_code code = tg_bundle_add(&s->bundle, &tg_message_format[s->format], &s->about, row, err);
+
+    if (code == TG_LIMIT)
+        return tg_stream_refuse(&s->stream, row, "too large", err);
+    return post_ready(s, err);
 }
 
 static tg_code finish(void *ctx, struct tg_error *err)
@@ -342,12 +369,16 @@ static tg_code finish(void *ctx, struct tg_error *err)
 static tg_code webhook_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
                              struct tg_error *err)
 {
-    return tg_stream_write(&((struct sink_webhook *)self)->stream, batch, from, n, err);
+    struct sink_webhook *s = self;
+    const struct tg_message_about about = tg_stream_about(&s->stream, s->stream_name);
+
+    return tg_stream_write_messages(&s->stream, &tg_message_format[s->format], &about, batch, from,
+                                    n, err);
 }
 
 static tg_code webhook_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
 {
-    const struct tg_stream_sender sender = { begin, put_row, finish, self };
+    const struct tg_stream_sender sender = { begin, put_row, finish, self, put_message };
 
     return tg_stream_commit(&((struct sink_webhook *)self)->stream, commit, &sender, err);
 }

@@ -116,11 +116,18 @@ static void test_hmac(void **state)
           "0c6c515421b327ec1d69402e53dfb49ad7381eb067b338fd7b0cb22247225d47" },
     };
     uint8_t out[TG_SHA512];
+    size_t half;
 
     (void)state;
     memset(key131, 0xaa, 131);
     for (size_t i = 0; i < TG_COUNT(row); i++) {
         tg_hmac_sha256(out, part(row[i].key), row[i].data, strlen(row[i].data));
+        check_hex(row[i].data, out, TG_SHA256, row[i].sha256);
+        half = strlen(row[i].data) / 2;
+        tg_hmac_sha256_v(out, part(row[i].key),
+                         (struct tg_part[]){ { row[i].data, half },
+                                             { row[i].data + half, strlen(row[i].data) - half } },
+                         2);
         check_hex(row[i].data, out, TG_SHA256, row[i].sha256);
         tg_hmac_sha512(out, part(row[i].key), row[i].data, strlen(row[i].data));
         check_hex(row[i].data, out, TG_SHA512, row[i].sha512);

@@ -237,6 +237,32 @@ static void a_full_buffer_is_told(void **state)
     }
 }
 
+/* What is refused is known by its message alone. */
+static void a_message_gives_its_row_back(void **state)
+{
+    static const char *const none[] = { "", "7", "{\"op\":\"r\"}", "{\"after\":null}",
+                                        "{\"after\":{\"id\":1}" };
+    struct tg_batch *batch = tg_batch_new(1);
+    const struct tg_row row = row_of("a\nb", 3);
+    struct tg_error err;
+
+    (void)state;
+    for (int format = JSON; format <= DEBEZIUM; format++) {
+        char *text = message(format, &about, &row);
+
+        assert_int_equal(tg_message_read(format, tg_str_of(text), batch, &err), TG_OK);
+        free(text);
+        check(message(JSON, &about, batch->row), ROW);
+        tg_batch_clear(batch);
+    }
+    for (size_t i = 0; i < TG_COUNT(none); i++) {
+        assert_int_equal(tg_message_read(DEBEZIUM, tg_str_of(none[i]), batch, &err), TG_DATA);
+        tg_batch_clear(batch);
+    }
+    assert_int_equal(tg_message_read(JSON, (struct tg_str){ NULL, 0 }, batch, &err), TG_DATA);
+    tg_batch_free(batch);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -246,6 +272,7 @@ int main(void)
         cmocka_unit_test(the_head_describes_all_fields),
         cmocka_unit_test(any_text_is_one_line),
         cmocka_unit_test(a_full_buffer_is_told),
+        cmocka_unit_test(a_message_gives_its_row_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
