@@ -31,7 +31,8 @@ static const struct tg_option options[] = {
       .type = TG_OPT_STR,
       .offset = offsetof(struct own, media),
       .value = "DIR",
-      .help = "also read each file that a row tells of: is it in DIR, with that SHA-256?" },
+      .help = "also read each file that a row tells of: is it in DIR, or below s3://BUCKET/PREFIX, "
+              "with that SHA-256?" },
     { .name = "json",
       .type = TG_OPT_BOOL,
       .offset = offsetof(struct own, json),

@@ -160,6 +160,22 @@ tg_code tg_s3_call(struct tg_s3 *s, const struct s3_call *call, struct tg_error 
     return code == TG_OK ? TG_OK : told(s, call, code, err);
 }
 
+tg_code tg_s3_told(tg_code code, struct tg_error *err)
+{
+    switch (code) {
+    case TG_NET:
+    case TG_TIMEOUT:
+    case TG_SERVER:
+    case TG_PROTOCOL:
+        return err->code = TG_SINK;
+    case TG_NOT_FOUND: /* the bucket */
+    case TG_UNUSABLE:
+        return err->code = TG_IO;
+    default:
+        return code;
+    }
+}
+
 /* Takes quotes off, and the mark of a weak one. */
 static bool set_etag(struct tg_s3_etag *ret, struct tg_str text)
 {

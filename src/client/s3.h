@@ -31,6 +31,10 @@ enum { TG_S3_KEY_MAX = 1024, TG_S3_ID_MAX = 512, TG_S3_PIECES_MAX = 10000 };
 
 struct tg_s3;
 
+/** The same failure as one of a destination: TG_SINK is what may pass, TG_IO what does not.
+ *  @return err->code; other codes, such as TG_OK, as they are */
+tg_code tg_s3_told(tg_code code, struct tg_error *err);
+
 /** As the server gives it, without quotes. "" stands for an object that is not there. */
 struct tg_s3_etag {
     char at[96];

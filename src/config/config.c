@@ -172,8 +172,8 @@ static const struct tg_option extract_table[] = {
             "source, in order: archive (what other jobs have delivered), archive:JOB, or "
             "export:FILE (result.json of Telegram Desktop), separated by commas"),
     EXTRACT(media, "media", STR, NULL, 0, 0, "DIR",
-            "also fetch photos and documents, into files named by their SHA-256; a row is "
-            "delivered when its file is there"),
+            "also fetch photos and documents, into files named by their SHA-256 in a directory or "
+            "s3://BUCKET/PREFIX; a row is delivered when its file is there"),
     EXTRACT(media_types, "media-types", STR, NULL, 0, 0, "LIST",
             "only files of these kinds, separated by commas, as in the field media_kind: photo, "
             "video, document, audio, voice, sticker, round_video, animation, custom_emoji"),

@@ -412,7 +412,10 @@ static void take_answers(struct extract_run *r)
             forget(m, g);
             continue;
         }
-        if (!g->lane)
+        if (answer.news == TG_MEDIA_AWAY)
+            tg_account_note(r->accounts[0], TG_NOTE_WARNING, 0,
+                            "files wait: %s; it is tried again", answer.err.message);
+        if (!g || !g->lane)
             continue;
         extract_touch(g->account);
         if (answer.news == TG_MEDIA_BEGUN) {
@@ -490,9 +493,10 @@ tg_code extract_media_open(struct extract_run *r, struct tg_error *err)
     if (code == TG_OK && !r->media->answer)
         code = tg_fail(err, TG_NOMEM, "no memory to fetch files");
     if (code == TG_OK)
-        code = tg_media_disk_new(r->settings->media, extract_wake, r, &r->media->disk, err);
-    if (code == TG_IO)
-        code = tg_hint(err, "--media names a directory that files are written to");
+        code = tg_media_disk_new(r->settings->media, r->settings->destination_wait_ms,
+                                 extract_wake, r, &r->media->disk, err);
+    if (code == TG_IO && !*err->hint)
+        code = tg_hint(err, "--media names a directory, or s3://BUCKET/PREFIX, for files");
     return code;
 }
 

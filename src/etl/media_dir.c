@@ -2,8 +2,8 @@
 /*
  * media_dir.c - see media_dir.h
  *
- * The order at the end of a file: its bytes are synced, it moves to its name, its directory is
- * synced, the index has a line, the sums go. Whatever is cut off leaves a whole file or a half one.
+ * The order at the end of a file: its bytes are synced, it gets its name, durably, the index has a
+ * line, the sums go. Whatever is cut off leaves a whole file or a half one.
  */
 #include "etl/media_dir.h"
 
@@ -17,11 +17,12 @@
 
 #include "etl/media_index.h"
 
-enum { PROCESSES_MAX = 16, SUM = sizeof(XXH128_canonical_t), PART_NAME = 80, DIR_MAX = 4096 };
+enum { PROCESSES_MAX = 16, SUM = sizeof(XXH128_canonical_t), PART_NAME = TG_MEDIA_NAME - 8 };
 
 struct tg_media_dir {
     const struct tg_fs *fs;
-    char *path;
+    struct tg_media_home *home;
+    const char *path; /* the home's, to work in */
     struct tg_dir *own; /* .tgdata-N */
     struct tg_lock *lock;
     struct tg_file *log; /* the index, to be added to */
@@ -36,69 +37,6 @@ struct tg_media_part {
     struct tg_sha256_ctx sha;
     int64_t done;
 };
-
-/* ---- names ---- */
-
-void tg_media_path(const struct tg_media_file *f, char ret[TG_MEDIA_PATH])
-{
-    char hex[2 * TG_SHA256 + 1];
-
-    tg_hex(hex, f->sha256, TG_SHA256);
-    snprintf(ret, TG_MEDIA_PATH, "%.2s/%s%s%s", hex, hex, f->ext[0] ? "." : "", f->ext);
-}
-
-/* @return whether it can be the end of a name everywhere */
-static bool ext_ok(const char *at, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!((at[i] >= 'a' && at[i] <= 'z') || (at[i] >= '0' && at[i] <= '9')))
-            return false;
-    return n < TG_MEDIA_EXT;
-}
-
-/* Reads the name within its directory. */
-static bool read_name(struct tg_str name, struct tg_media_file *ret)
-{
-    const size_t hex = 2 * TG_SHA256;
-
-    if (name.len < hex || !tg_unhex(ret->sha256, TG_SHA256, name.at, hex))
-        return false;
-    memset(ret->ext, 0, sizeof ret->ext);
-    if (name.len == hex)
-        return true;
-    if (name.at[hex] != '.' || name.len == hex + 1 ||
-        !ext_ok(name.at + hex + 1, name.len - hex - 1))
-        return false;
-    memcpy(ret->ext, name.at + hex + 1, name.len - hex - 1);
-    return true;
-}
-
-bool tg_media_path_read(struct tg_str path, struct tg_media_file *ret)
-{
-    return path.len > 3 && path.at[2] == '/' && memcmp(path.at, path.at + 3, 2) == 0 &&
-           read_name((struct tg_str){ path.at + 3, path.len - 3 }, ret);
-}
-
-static tg_code open_sub(const struct tg_fs *fs, const char *path, const char *sub, bool create,
-                        struct tg_dir **ret, struct tg_error *err)
-{
-    char whole[DIR_MAX];
-    int n = snprintf(whole, sizeof whole, "%s/%s", path, sub);
-
-    if (n < 0 || (size_t)n >= sizeof whole)
-        return tg_fail(err, TG_USAGE, "the name of the media directory is too long");
-    return fs->open_dir(fs, whole, create, ret, err);
-}
-
-/* Opens the directory that a complete file is in. */
-static tg_code open_home(const struct tg_fs *fs, const char *path, const struct tg_media_file *f,
-                         bool create, struct tg_dir **ret, struct tg_error *err)
-{
-    char sub[3];
-
-    tg_hex(sub, f->sha256, 1);
-    return open_sub(fs, path, sub, create, ret, err);
-}
 
 /* ---- opening ---- */
 
@@ -125,7 +63,7 @@ struct sweep {
     const struct tg_fs *fs;
     struct tg_dir *dir;
     int64_t now_s;
-    char name[PART_NAME]; /* one that is old; "" none was found */
+    char name[TG_MEDIA_NAME]; /* one that is old; "" none was found */
 };
 
 static bool ends(const char *name, const char *with)
@@ -143,7 +81,7 @@ static bool is_old(void *ctx, const char *name, bool is_dir, uint64_t size)
 
     (void)size;
     if (is_dir || strlen(name) >= sizeof s->name ||
-        (!ends(name, ".part") && !ends(name, ".sums")) ||
+        (!ends(name, ".part") && !ends(name, ".sums") && !ends(name, ".upload")) ||
         s->fs->written(s->fs, s->dir, name, &written_s, &err) != TG_OK ||
         written_s > s->now_s - TG_MEDIA_OLD_S)
         return true;
@@ -165,7 +103,10 @@ static tg_code sweep(struct tg_media_dir *d, struct tg_dir *dir, int64_t now_s,
     if (code == TG_BUSY)
         return TG_OK; /* somebody works there, and has looked */
     while (code == TG_OK && s.name[0]) {
-        code = d->fs->unlink(d->fs, dir, s.name, err);
+        if (ends(s.name, ".upload"))
+            code = d->home->ops->forget(d->home, dir, s.name, err);
+        if (code == TG_OK)
+            code = d->fs->unlink(d->fs, dir, s.name, err);
         s.name[0] = 0;
         if (code == TG_OK)
             code = d->fs->list(d->fs, dir, is_old, &s, err);
@@ -184,7 +125,7 @@ static tg_code open_own(struct tg_media_dir *d, int64_t now_s, struct tg_error *
         char sub[24];
 
         snprintf(sub, sizeof sub, ".tgdata-%d", i);
-        code = open_sub(d->fs, d->path, sub, !d->own, &dir, err);
+        code = tg_media_open_sub(d->fs, d->path, sub, !d->own, &dir, err);
         if (code == TG_NOT_FOUND) {
             code = TG_OK; /* none behind our own is made */
             continue;
@@ -213,18 +154,20 @@ static tg_code open_own(struct tg_media_dir *d, int64_t now_s, struct tg_error *
     return code == TG_OK ? d->fs->write(d->fs, d->log, "\n", 1, err) : code; /* ends a torn line */
 }
 
-tg_code tg_media_dir_open(const struct tg_fs *fs, const char *path, int64_t now_s,
+tg_code tg_media_dir_open(const struct tg_fs *fs, const char *place, int64_t now_s,
                           struct tg_media_dir **ret, struct tg_error *err)
 {
     struct tg_media_dir *d = calloc(1, sizeof *d);
-    tg_code code = TG_OK;
+    tg_code code;
 
     if (!d)
         return tg_fail(err, TG_NOMEM, "no memory for a media directory");
     d->fs = fs;
-    d->path = strdup(path);
-    if (!d->path)
-        code = tg_fail(err, TG_NOMEM, "no memory for a media directory");
+    code = tg_media_home_open(fs, place, &d->home, err);
+    if (code == TG_OK) {
+        d->path = d->home->work;
+        code = d->home->ops->look(d->home, err);
+    }
     if (code == TG_OK)
         code = open_own(d, now_s, err);
     if (code != TG_OK) {
@@ -244,8 +187,13 @@ void tg_media_dir_close(struct tg_media_dir *d)
     if (d->own)
         d->fs->close_dir(d->fs, d->own);
     tg_media_index_done(&d->index);
-    free(d->path);
+    tg_media_home_close(d->home);
     free(d);
+}
+
+struct tg_media_home *tg_media_dir_home(struct tg_media_dir *d)
+{
+    return d->home;
 }
 
 /* ---- complete files ---- */
@@ -253,59 +201,10 @@ void tg_media_dir_close(struct tg_media_dir *d)
 bool tg_media_find(struct tg_media_dir *d, const struct tg_row_file *file,
                    struct tg_media_file *ret)
 {
-    char path[TG_MEDIA_PATH];
     struct tg_error err;
-    struct tg_dir *home;
-    struct tg_file *there;
-    bool found;
 
-    if (!tg_media_index_find(&d->index, file, ret) || ret->size != file->size ||
-        open_home(d->fs, d->path, ret, false, &home, &err) != TG_OK)
-        return false;
-    tg_media_path(ret, path);
-    found = d->fs->open(d->fs, home, path + 3, &there, &err) == TG_OK;
-    if (found)
-        d->fs->close(d->fs, there);
-    d->fs->close_dir(d->fs, home);
-    return found;
-}
-
-tg_code tg_media_check(const struct tg_fs *fs, const char *path, const struct tg_media_file *f,
-                       struct tg_error *err)
-{
-    char name[TG_MEDIA_PATH], block[65536];
-    uint8_t sha256[TG_SHA256];
-    struct tg_sha256_ctx sha;
-    struct tg_dir *home;
-    struct tg_file *file = NULL;
-    size_t n = 1;
-    tg_code code = open_home(fs, path, f, false, &home, err);
-
-    tg_media_path(f, name);
-    if (code == TG_OK) {
-        code = fs->open(fs, home, name + 3, &file, err);
-        fs->close_dir(fs, home);
-    }
-    if (code == TG_NOT_FOUND)
-        return tg_fail(err, TG_GAP, "there is no file '%.120s/%s'", path, name);
-    if (code == TG_OK && !tg_sha256_init(&sha)) {
-        fs->close(fs, file);
-        return tg_fail(err, TG_NOMEM, "no memory to read '%s'", name);
-    }
-    if (code != TG_OK)
-        return code;
-    while (code == TG_OK && n) {
-        code = fs->read(fs, file, block, sizeof block, &n, err);
-        if (code == TG_OK)
-            tg_sha256_add(&sha, block, n);
-    }
-    tg_sha256_take(&sha, sha256);
-    tg_sha256_done(&sha);
-    fs->close(fs, file);
-    if (code == TG_OK && memcmp(sha256, f->sha256, TG_SHA256) != 0)
-        return tg_fail(err, TG_GAP, "'%.120s/%s' has another content than its name says", path,
-                       name);
-    return code;
+    return tg_media_index_find(&d->index, file, ret) && ret->size == file->size &&
+           d->home->ops->has(d->home, ret, &err) == TG_OK;
 }
 
 /* ---- half-done files ---- */
@@ -390,47 +289,6 @@ tg_code tg_media_write(struct tg_media_part *p, const void *bytes, size_t n, str
     return code;
 }
 
-struct twin {
-    struct tg_media_file *file;
-    bool found;
-};
-
-/* The same content, whatever the end of its name. */
-static bool is_twin(void *ctx, const char *name, bool is_dir, uint64_t size)
-{
-    struct twin *t = ctx;
-    struct tg_media_file other;
-
-    if (is_dir || !read_name(tg_str_of(name), &other) ||
-        memcmp(other.sha256, t->file->sha256, TG_SHA256) != 0 || (int64_t)size != t->file->size)
-        return true;
-    memcpy(t->file->ext, other.ext, sizeof other.ext);
-    t->found = true;
-    return false;
-}
-
-static tg_code to_its_name(struct tg_media_part *p, struct tg_media_file *f, struct tg_error *err)
-{
-    const struct tg_fs *fs = p->dir->fs;
-    struct twin twin = { f, false };
-    struct tg_dir *home;
-    char path[TG_MEDIA_PATH];
-    tg_code code = open_home(fs, p->dir->path, f, true, &home, err);
-
-    if (code != TG_OK)
-        return code;
-    code = fs->list(fs, home, is_twin, &twin, err);
-    tg_media_path(f, path);
-    if (code == TG_OK && !twin.found)
-        code = fs->move_new(fs, p->dir->own, p->name, home, path + 3, err);
-    if (code == TG_CONFLICT) /* another process was faster */
-        code = TG_OK;
-    if (code == TG_OK) /* of a twin, too: who made it may not have got so far */
-        code = fs->sync_dir(fs, home, err);
-    fs->close_dir(fs, home);
-    return code;
-}
-
 tg_code tg_media_finish(struct tg_media_part *p, const char *ext, struct tg_media_file *ret,
                         struct tg_error *err)
 {
@@ -440,11 +298,11 @@ tg_code tg_media_finish(struct tg_media_part *p, const char *ext, struct tg_medi
 
     assert(p->done == p->file.size);
     tg_sha256_take(&p->sha, f.sha256);
-    if (ext_ok(ext, strlen(ext)))
+    if (tg_media_ext_ok(ext, strlen(ext)))
         memcpy(f.ext, ext, strlen(ext) + 1);
     code = d->fs->sync(d->fs, p->data, err);
     if (code == TG_OK)
-        code = to_its_name(p, &f, err);
+        code = d->home->ops->place(d->home, d->own, p->name, &f, err);
     if (code == TG_OK) {
         char line[TG_MEDIA_LINE];
         size_t n = tg_media_index_line(&p->file, &f, line);
@@ -454,7 +312,7 @@ tg_code tg_media_finish(struct tg_media_part *p, const char *ext, struct tg_medi
                    : tg_fail(err, TG_NOMEM, "no memory for the index of '%.200s'", d->path);
     }
     if (code == TG_OK)
-        code = d->fs->unlink(d->fs, d->own, p->name, err); /* a twin was there */
+        code = d->fs->unlink(d->fs, d->own, p->name, err); /* if it did not move */
     if (code == TG_OK)
         code = d->fs->unlink(d->fs, d->own, p->sums_name, err);
     *ret = f;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * media_dir.h - files in a directory, named by the SHA-256 of their content
+ * media_dir.h - files by the SHA-256 of their content: which are there, and what is half done
  *
- *   DIR/ab/abcdef....jpg       complete files
+ *   DIR/ab/abcdef....jpg       complete files, or elsewhere: media_home.h
  *   DIR/.tgdata-0/lock         the first process that works in DIR now; a second one has 1, ...
  *   DIR/.tgdata-0/index        which file of Telegram's has which content, a line each
- *   DIR/.tgdata-0/p123.part    half of a photo, and the XXH3-128 of each part of it in p123.sums
+ *   DIR/.tgdata-0/p123.part    half of a photo, and the XXH3-128 of each part of it in p123.sums;
+ *                              where files are in S3, how far it was put there in p123.upload
  *
- * A file is written aside, synced, and renamed to its name; then its directory is synced: a name
- * that is there has all of its content. The index tells what need not be fetched again; a line that
- * is lost or torn costs one more download. What is half done goes on, even of a process that was
- * killed, behind the last part whose sum is right. Who opens the directory removes what nobody has
- * gone on with for TG_MEDIA_OLD_S, wherever no process works now.
+ * A file is written aside, synced, and gets its name: a name that is there has all of its content.
+ * The index tells what need not be fetched again; a line that is lost or torn costs one more
+ * download. What is half done goes on, even of a process that was killed, behind the last part
+ * whose sum is right. Who opens the directory removes what nobody has gone on with for
+ * TG_MEDIA_OLD_S, wherever no process works now.
  *
  * Threads: one at a time      Limits: 4M files remembered (72 bytes each), 16 processes
  */
@@ -19,17 +20,9 @@
 #define TG_MEDIA_DIR_H
 
 #include "base/row.h"
-#include "crypto/hash.h"
-#include "os/fs.h"
+#include "etl/media_home.h"
 
-enum { TG_MEDIA_PATH = 96, TG_MEDIA_EXT = 12, TG_MEDIA_PART = 1 << 20 };
-
-/** A complete file. */
-struct tg_media_file {
-    int64_t size;
-    uint8_t sha256[TG_SHA256];
-    char ext[TG_MEDIA_EXT]; /* without the dot; "" none */
-};
+enum { TG_MEDIA_PART = 1 << 20 };
 
 /** Half-done files that are older than that are removed. */
 #define TG_MEDIA_OLD_S (INT64_C(7) * 24 * 3600)
@@ -37,13 +30,13 @@ struct tg_media_file {
 struct tg_media_dir;
 struct tg_media_part;
 
-/** @param now_s  Unix time @return TG_OK; TG_IO; TG_BUSY: too many processes work there */
-tg_code tg_media_dir_open(const struct tg_fs *fs, const char *path, int64_t now_s,
+/** @param place  as in media_home.h  @param now_s  Unix time
+ *  @return TG_OK; TG_IO; TG_BUSY: too many processes work there */
+tg_code tg_media_dir_open(const struct tg_fs *fs, const char *place, int64_t now_s,
                           struct tg_media_dir **ret, struct tg_error *err);
 void tg_media_dir_close(struct tg_media_dir *d); /* NULL is nothing */
 
-/** Writes the name below DIR: "ab/abcdef....jpg". */
-void tg_media_path(const struct tg_media_file *f, char ret[TG_MEDIA_PATH]);
+struct tg_media_home *tg_media_dir_home(struct tg_media_dir *d);
 
 /** @return whether that photo or document is here, whole */
 bool tg_media_find(struct tg_media_dir *d, const struct tg_row_file *file,
@@ -59,12 +52,5 @@ tg_code tg_media_finish(struct tg_media_part *p, const char *ext, struct tg_medi
                         struct tg_error *err);
 /** Lets it be, for another time. NULL is nothing. */
 void tg_media_leave(struct tg_media_part *p);
-
-/** Reads a file again. @return TG_OK; TG_GAP: it is missing, or another than its name says */
-tg_code tg_media_check(const struct tg_fs *fs, const char *path, const struct tg_media_file *f,
-                       struct tg_error *err);
-
-/** Reads a name as tg_media_path writes it. */
-bool tg_media_path_read(struct tg_str path, struct tg_media_file *ret);
 
 #endif

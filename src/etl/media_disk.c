@@ -7,14 +7,18 @@
  */
 #include "etl/media_disk.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "os/loop.h"
+#include "os/proc.h"
 #include "os/queue.h"
 
 enum { QUEUE_MAX = 4096 };
+#define NAP_US (100 * TG_MS_US)
+#define PAUSE_MAX_US (30 * TG_SECOND_US)
 
-enum order_kind { ORDER_BEGIN, ORDER_WRITE, ORDER_FINISH, ORDER_LEAVE };
+enum order_kind { ORDER_BEGIN, ORDER_WRITE, ORDER_FINISH, ORDER_LEAVE, ORDER_NONE };
 
 struct tg_media_job {
     struct tg_row_file file;
@@ -35,6 +39,8 @@ struct order {
 
 struct tg_media_disk {
     struct tg_media_dir *dir;
+    int64_t wait_ms, away_us; /* since then, the disk thread's */
+    atomic_bool stopping;
     struct tg_queue *orders, *answers;
     pthread_t thread;
     bool running;
@@ -43,6 +49,38 @@ struct tg_media_disk {
 };
 
 /* ---- the disk thread ---- */
+
+static void answer(struct tg_media_disk *m, struct order *o)
+{
+    if (tg_queue_push(m->answers, o, 0) != TG_OK)
+        free(o);
+    m->wake(m->wake_ctx);
+}
+
+/* As struct tg_media_home has it. */
+static bool wait_for_home(void *ctx, unsigned n, const struct tg_error *why)
+{
+    struct tg_media_disk *m = ctx;
+    int64_t now_us = tg_clock_mono_us(), pause_us = TG_SECOND_US << TG_MIN(n - 1, 5u);
+    struct order *o = n == 1 ? calloc(1, sizeof *o) : NULL;
+
+    if (n == 1)
+        m->away_us = now_us;
+    if (o) {
+        o->kind = ORDER_NONE;
+        o->answer.news = TG_MEDIA_AWAY;
+        o->answer.err = *why;
+        answer(m, o);
+    }
+    if (m->wait_ms < INT64_MAX / TG_MS_US && now_us - m->away_us >= m->wait_ms * TG_MS_US)
+        return false;
+    for (int64_t left = TG_MIN(pause_us, PAUSE_MAX_US); left > 0; left -= NAP_US) {
+        if (atomic_load(&m->stopping))
+            return false;
+        tg_sleep_us(TG_MIN(left, NAP_US));
+    }
+    return true;
+}
 
 static tg_code begin(struct tg_media_disk *m, struct order *o, struct tg_error *err)
 {
@@ -107,9 +145,7 @@ static void *disk_thread(void *ctx)
 
     while (tg_queue_pop(m->orders, INT64_MAX, &item, &bytes) == TG_OK) {
         carry_out(m, item);
-        if (tg_queue_push(m->answers, item, 0) != TG_OK)
-            free(item);
-        m->wake(m->wake_ctx);
+        answer(m, item);
     }
     return NULL;
 }
@@ -137,7 +173,7 @@ static struct order *new_order(enum order_kind kind, struct tg_media_job *job)
     return o;
 }
 
-tg_code tg_media_disk_new(const char *path, void (*wake)(void *ctx), void *ctx,
+tg_code tg_media_disk_new(const char *place, int64_t wait_ms, void (*wake)(void *ctx), void *ctx,
                           struct tg_media_disk **ret, struct tg_error *err)
 {
     struct tg_media_disk *m = calloc(1, sizeof *m);
@@ -147,14 +183,18 @@ tg_code tg_media_disk_new(const char *path, void (*wake)(void *ctx), void *ctx,
         return tg_fail(err, TG_NOMEM, "no memory to write files");
     m->wake = wake;
     m->wake_ctx = ctx;
+    m->wait_ms = wait_ms;
     m->orders = tg_queue_new(QUEUE_MAX, UINT64_MAX);
     m->answers = tg_queue_new(QUEUE_MAX, UINT64_MAX);
-    code = m->orders && m->answers ? tg_media_dir_open(&tg_fs_system, path,
+    code = m->orders && m->answers ? tg_media_dir_open(&tg_fs_system, place,
                                                        tg_clock_unix_us() / TG_SECOND_US, &m->dir,
                                                        err)
                                    : tg_fail(err, TG_NOMEM, "no memory to write files");
-    if (code == TG_OK)
+    if (code == TG_OK) {
+        tg_media_dir_home(m->dir)->wait = wait_for_home;
+        tg_media_dir_home(m->dir)->ctx = m;
         code = tg_thread_start(&m->thread, "tg-media", disk_thread, m, err);
+    }
     m->running = code == TG_OK;
     if (code != TG_OK) {
         tg_media_disk_free(m);
@@ -170,6 +210,7 @@ void tg_media_disk_free(struct tg_media_disk *m)
 
     if (!m)
         return;
+    atomic_store(&m->stopping, true);
     if (m->orders)
         tg_queue_close(m->orders);
     if (m->running)

@@ -7,13 +7,14 @@
  */
 #include <stdio.h>
 
-#include "etl/media_dir.h"
+#include "etl/media_home.h"
 #include "etl/verify_impl.h"
 
 enum { ROWS = 1000 };
 
 struct media_check {
     struct verify_chat *chat;
+    struct tg_media_home *home;
     struct tg_media_file last; /* that was good */
     struct tg_error first;     /* what is wrong; code TG_OK: nothing */
     struct tg_error stop;      /* what ended the reading */
@@ -35,7 +36,7 @@ static tg_code check_row(struct media_check *m, const struct tg_row *row, struct
                        (long long)row->id);
     if (memcmp(&f, &m->last, sizeof f) == 0)
         return TG_OK;
-    if (tg_media_check(&tg_fs_system, m->chat->media, &f, err) != TG_OK)
+    if (m->home->ops->check(m->home, &f, err) != TG_OK)
         return err->code;
     m->last = f;
     return TG_OK;
@@ -76,11 +77,17 @@ tg_code verify_media(struct verify_chat *v, const struct tg_sink *sink, struct t
     if (!sink->ops->read)
         return tg_fail(err, TG_UNSUPPORTED, "rows of that destination cannot be read for their "
                                             "files");
+    code = tg_media_home_open(&tg_fs_system, v->media, &m.home, err);
+    if (code != TG_OK)
+        return code;
     batch = tg_batch_new(ROWS);
-    if (!batch)
+    if (!batch) {
+        tg_media_home_close(m.home);
         return tg_fail(err, TG_NOMEM, "no memory to read rows");
+    }
     code = sink->ops->read(sink->self, v->info.chat_id, &from, batch, on_rows, &m, err);
     tg_batch_free(batch);
+    tg_media_home_close(m.home);
     if (code == TG_OK && m.first.code != TG_OK) {
         *err = m.first;
         code = tg_hint(err, "extract it with another --job: files that are missing are fetched "

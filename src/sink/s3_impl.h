@@ -83,8 +83,6 @@ struct s3_key {
 
 const char *tg_s3_key(const struct tg_parts *p, const char *name, struct s3_key *out);
 
-/** What may pass is TG_SINK, what may not TG_IO. @return err->code, or code */
-tg_code tg_s3_told(tg_code code, struct tg_error *err);
 
 /** Lists a chat: slots and rows, by number. Done with tg_s3_listing_done, also after a failure. */
 tg_code tg_s3_list_chat(struct tg_parts *p, struct s3_listing *ret, struct tg_error *err);

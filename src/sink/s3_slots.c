@@ -18,22 +18,6 @@ const char *tg_s3_key(const struct tg_parts *p, const char *name, struct s3_key 
     return out->at;
 }
 
-tg_code tg_s3_told(tg_code code, struct tg_error *err)
-{
-    switch (code) {
-    case TG_NET:
-    case TG_TIMEOUT:
-    case TG_SERVER:
-    case TG_PROTOCOL:
-        return err->code = TG_SINK;
-    case TG_NOT_FOUND: /* the bucket */
-    case TG_UNUSABLE:
-        return err->code = TG_IO;
-    default:
-        return code;
-    }
-}
-
 /* ---- lists ---- */
 
 /* "part-000001.json", "part-000001.7-1f3a9c02.1.ndjson" */

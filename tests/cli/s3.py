@@ -21,7 +21,7 @@ class S3:
            "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1",
            "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
     READER = """
-import base64, boto3, json, sys
+import base64, boto3, hashlib, json, sys
 from concurrent.futures import ThreadPoolExecutor
 s3 = boto3.client("s3", endpoint_url=sys.argv[1])
 
@@ -35,6 +35,9 @@ def text(key):
         return base64.b64encode(body).decode() if key.endswith(".parquet") else body.decode()
     except s3.exceptions.NoSuchKey:
         return None
+
+def sha256(key):
+    return hashlib.sha256(s3.get_object(Bucket="bucket", Key=key)["Body"].read()).hexdigest()
 
 for line in sys.stdin:
     what, *words = json.loads(line)
@@ -52,6 +55,14 @@ for line in sys.stdin:
         if found == before and None not in read.values():  # nothing was written meanwhile
             found = read
             break
+    if what == "hash":
+        with ThreadPoolExecutor(8) as pool:
+            found = dict(zip(found, pool.map(sha256, found)))
+    elif what == "drop":
+        s3.delete_object(Bucket="bucket", Key=words[0])
+    elif what == "uploads":
+        found = [u["Key"] for u in s3.list_multipart_uploads(Bucket="bucket").get("Uploads", [])
+                 if u["Key"].startswith(words[0])]
     print(json.dumps(found), flush=True)
 """
 
@@ -116,6 +127,14 @@ for line in sys.stdin:
     def read(self, prefix):
         """All objects whose keys begin so: as text, those of Parquet in base64."""
         return self.ask("read", prefix)
+
+    def hash(self, prefix):
+        """The SHA-256 of all objects whose keys begin so."""
+        return self.ask("hash", prefix)
+
+    def uploads(self, prefix):
+        """Keys of uploads that are not finished."""
+        return self.ask("uploads", prefix)
 
     def kill(self):
         self.process.kill()
