@@ -242,8 +242,9 @@ struct tg_verify_info {
     uint64_t duplicates;              /**< rows whose id does not grow: doubled or out of order; of
                                            by_post only the doubled */
     uint64_t gaps;                    /**< stretches of ids that no commit covers */
-    uint64_t refused;                 /**< rows that the destination refused for good: counted by
-                                           its commits, kept as dead letters, not in `rows` */
+    uint64_t refused;                 /**< how often the destination refused a row for good, then
+                                           kept as a dead letter: again when it was replayed in
+                                           vain; counted by its commits, not in `rows` */
     uint64_t quarantined;             /**< records set aside because they cannot be decoded */
     uint64_t media_files;             /**< that rows tell of, read again; only if asked for */
     uint64_t media_bad;               /**< of them: missing, or with another content */

@@ -156,7 +156,7 @@ static tg_code replay(const struct cli *cli, struct tg_error *err)
     if (own->json)
         printf("{\"replayed\":%llu,\"refused\":%llu}\n", replayed, refused);
     else if (code == TG_OK || replayed || refused)
-        printf("%llu rows are in their destination now; %llu were refused again.\n", replayed,
+        printf("Rows that are in their destination now: %llu; refused again: %llu.\n", replayed,
                refused);
     if (code == TG_OK && done.refused) {
         tg_fail(err, TG_DATA, "%llu rows were refused again", (unsigned long long)done.refused);

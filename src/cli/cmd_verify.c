@@ -110,7 +110,8 @@ static void put_row(struct proof *p, const struct tg_verify_info *v)
     if (v->begun && !v->finished)
         tg_buf_str(&p->out, ", not read to its end yet");
     if (v->refused)
-        tg_buf_printf(&p->out, ", %llu refused by the destination", (unsigned long long)v->refused);
+        tg_buf_printf(&p->out, ", %llu refusal%s by the destination",
+                      (unsigned long long)v->refused, v->refused == 1 ? "" : "s");
     if (v->quarantined)
         tg_buf_printf(&p->out, ", %llu quarantined", (unsigned long long)v->quarantined);
     if (v->media_files)

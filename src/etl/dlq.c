@@ -131,9 +131,10 @@ static bool on_letter(void *ctx, const char *key, const struct tg_doc *doc, cons
 
 static tg_code no_such(const struct tg_letter_filter *which, struct tg_error *err)
 {
-    tg_fail(err, TG_NOT_FOUND, "there is no letter '%.160s' in %s", which->key,
-            tg_store_shown(which->state).text);
-    return tg_hint(err, "tgdata dlq list shows those that there are");
+    tg_fail(err, TG_NOT_FOUND, "there is no %s '%.160s' in %s",
+            which->quarantine ? "record" : "letter", which->key, tg_store_shown(which->state).text);
+    return tg_hint(err, "tgdata dlq list%s shows those that there are",
+                   which->quarantine ? " --quarantine" : "");
 }
 
 /* What keys of the filter's letters begin with. */

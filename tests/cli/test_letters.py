@@ -125,6 +125,8 @@ class Letters:
         self.assertEqual(json.loads(shown.out), found[0]["letter"])
         self.assertIn(found[0]["key"], self.dlq("list").out)
         self.dlq("show", "job/none", code=3)
+        self.check_fails(self.dlq("show", "none", "--quarantine", code=3), 3, "no record 'none'",
+                         "--quarantine")
         self.dlq("drop", code=2)
 
         self.dlq("replay", code=7)  # refused again: all stay
