@@ -11,7 +11,7 @@ set(TG_TLGEN_INCLUDE ${CMAKE_BINARY_DIR}/tlgen-include)
 file(CONFIGURE OUTPUT ${TG_TLGEN_INCLUDE}/tl_names.gen.h
   CONTENT "enum { TLN_NONE, TLN_COUNT };\n")
 add_executable(tlgen tools/tlgen.c src/tl/parse.c src/tl/build.c src/tl/compile.c src/base/arena.c
-  src/base/buf.c src/base/error.c)
+  src/base/buf.c src/base/error.c src/base/utf8.c)
 target_include_directories(tlgen PRIVATE include src ${TG_TLGEN_INCLUDE})
 target_compile_definitions(tlgen PRIVATE _GNU_SOURCE)
 target_link_libraries(tlgen PRIVATE tgdata_flags)

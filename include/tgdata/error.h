@@ -104,7 +104,7 @@ struct tg_error {
     tg_code code;
     int sys_errno;         /**< errno where the kernel refused, else 0 */
     int64_t retry_after_s; /**< seconds, for codes of class TG_RETRY_AFTER */
-    char message[320];     /**< one line, no trailing full stop */
+    char message[320];     /**< one line of UTF-8, no trailing full stop */
     char hint[240];        /**< what to do next; may be empty */
 };
 

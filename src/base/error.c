@@ -10,6 +10,9 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
 
 #define CODE_TEXT(name, retry, type, exit_code, text) [TG_##name] = text,
 #define CODE_NAME(name, retry, type, exit_code, text) [TG_##name] = #name,
@@ -69,6 +72,29 @@ const char *tg_error_type_name(enum tg_error_type type)
     return type_name[type];
 }
 
+/* Messages tell what others said, and are cut off where they are too long: what is no UTF-8 then
+ * becomes '?', since they go into rows as well. */
+static void make_valid(char *text)
+{
+    while (*text) {
+        size_t n = strnlen(text, 4), len = 1;
+
+        while (len <= n && !tg_utf8_valid(text, len))
+            len++;
+        if (len > n)
+            *text = '?';
+        text += len > n ? 1 : len;
+    }
+}
+
+TG_PRINTF(3, 0)
+static void write_text(char *text, size_t size, const char *fmt, va_list ap)
+{
+    vsnprintf(text, size, fmt, ap);
+    if (!tg_utf8_valid(text, strlen(text)))
+        make_valid(text);
+}
+
 tg_code tg_fail(struct tg_error *err, tg_code code, const char *fmt, ...)
 {
     int saved = errno; /* before anything can change it */
@@ -78,7 +104,7 @@ tg_code tg_fail(struct tg_error *err, tg_code code, const char *fmt, ...)
     assert(code > TG_END && code < TG_CODE_COUNT);
     *err = (struct tg_error){ .code = code, .sys_errno = kernel ? saved : 0 };
     va_start(ap, fmt);
-    vsnprintf(err->message, sizeof err->message, fmt, ap);
+    write_text(err->message, sizeof err->message, fmt, ap);
     va_end(ap);
     return code;
 }
@@ -89,7 +115,7 @@ tg_code tg_hint(struct tg_error *err, const char *fmt, ...)
 
     assert(err->code != TG_OK);
     va_start(ap, fmt);
-    vsnprintf(err->hint, sizeof err->hint, fmt, ap);
+    write_text(err->hint, sizeof err->hint, fmt, ap);
     va_end(ap);
     return err->code;
 }

@@ -201,6 +201,37 @@ static void every_code_has_its_row(void **state)
     assert_string_equal(err.hint, "do this");
 }
 
+/* What others said may be anything, and is cut off anywhere. */
+static void messages_are_text(void **state)
+{
+    static const struct {
+        const char *said, *told;
+    } row[] = {
+        { "", "" },
+        { "h\xc3\xa9 \xe6\x98\x8e \xf0\x9f\x98\x80", "h\xc3\xa9 \xe6\x98\x8e \xf0\x9f\x98\x80" },
+        { "\xff\xfe", "??" },
+        { "a\xc3", "a?" },
+        { "\xe6\x98" "b", "??b" },
+        { "\xf0\x9f\x98\x80\x80", "\xf0\x9f\x98\x80?" },
+        { "\xed\xa0\x80", "???" },
+    };
+    struct tg_error err;
+    char filler[400];
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(row); i++) {
+        tg_fail(&err, TG_SERVER, "%s", row[i].said);
+        tg_hint(&err, "%s", row[i].said);
+        assert_string_equal(err.message, row[i].told);
+        assert_string_equal(err.hint, row[i].told);
+    }
+    for (int at = 300; at < 320; at++) {
+        snprintf(filler, sizeof filler, "%0*d\xf0\x9f\x98\x80\xe6\x98\x8e\xc3\xa9", at, 0);
+        tg_fail(&err, TG_SERVER, "%s", filler);
+        assert_true(tg_utf8_valid(err.message, strlen(err.message)));
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -210,6 +241,7 @@ int main(void)
         cmocka_unit_test(a_key_tells_versions_apart),
         cmocka_unit_test(a_batch_is_reused),
         cmocka_unit_test(every_code_has_its_row),
+        cmocka_unit_test(messages_are_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
