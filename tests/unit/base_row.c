@@ -7,7 +7,9 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json_read.h"
 #include "base/row.h"
