@@ -61,7 +61,8 @@ struct tg_letters_result {
  * a cursor get each row once; to others it may come twice, with the same key.
  *
  * @param ret  written also on failure: what was done until then
- * @return TG_OK, also if rows were refused again; TG_BUSY: the job runs; TG_USAGE: quarantine holds
+ * @return TG_OK, also if rows were refused again; TG_BUSY: the job runs, or a worker
+ *         is at the chat; TG_USAGE: quarantine holds
  *         no rows; the destination's failure
  */
 TG_API tg_code tg_letters_replay(const struct tg_letter_filter *which,

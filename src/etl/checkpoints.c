@@ -3,7 +3,7 @@
  * checkpoints.c - looking at a job's checkpoints, and going back to one
  *
  * Going back removes from the destination what came later, then writes the old record as the newest
- * checkpoint. It holds the job's lease, so no run can be under way.
+ * checkpoint. It holds the leases of job and chat, so that no run and no worker can be at work.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -229,7 +229,7 @@ static tg_code write_again(struct rollback *r, const char *key, struct tg_error 
     return code;
 }
 
-static tg_code roll_back(void *ctx, const struct tg_lease *lease, struct tg_error *err)
+static tg_code roll_back(void *ctx, struct tg_lease_held *held, struct tg_error *err)
 {
     struct rollback *r = ctx;
     struct find *f = &r->find;
@@ -237,7 +237,7 @@ static tg_code roll_back(void *ctx, const struct tg_lease *lease, struct tg_erro
     char key[128];
     tg_code code;
 
-    r->fence = lease->token;
+    r->fence = held->lease[0].token;
     tg_checkpoint_key(key, sizeof key, r->job, r->chat_id);
     code = r->store.ops->history(r->store.self, "checkpoint", key, on_version, f, err);
     if (code == TG_OK && !f->found) {
@@ -269,7 +269,7 @@ tg_code tg_checkpoints_rollback(const char *state_url, const char *job, int64_t 
     if (code != TG_OK)
         return code;
     tg_buf_init(&r.find.record, RECORD_MAX);
-    code = tg_lease_job(&r.store, job, roll_back, &r, err);
+    code = tg_lease_job(&r.store, job, chat_id, roll_back, &r, err);
     tg_buf_done(&r.find.record);
     tg_store_close(&r.store);
     return code;

@@ -4,7 +4,7 @@
  *
  * A replay works letters off by key, some at a time, those of one chat and destination together:
  *
- *   job's lease -> attach -> letters marked with the commit to come -> write, commit -> letters out
+ *   leases -> attach -> letters marked with the commit to come -> write, commit -> letters out
  *
  * Killed behind the commit, the next replay finds it at the destination by its number and fence,
  * and only takes the letters out. A row that is refused again writes its letter anew.
@@ -20,7 +20,7 @@
 #include "os/loop.h"
 #include "tgdata/letters.h"
 
-enum { PAGE = 500, PAGE_BYTES = 32 << 20, PREFIX = 80 };
+enum { PAGE = 500, PAGE_BYTES = 32 << 20, PREFIX = 80, AT_ONCE = 50 };
 #define QUARANTINE "quarantine"
 
 static const char *kind_of(const struct tg_letter_filter *which)
@@ -170,27 +170,37 @@ tg_code tg_letters_list(const struct tg_letter_filter *which, tg_letter_fn seen,
 /* ---- some at a time ---- */
 
 struct entry {
-    char *key;
+    const char *key;
     uint64_t version;
     struct tg_buf document;
 };
 
-/* Some letters that come behind a key. */
+/* Some letters, of those whose keys were listed when all began. */
 struct page {
     const struct tg_letter_filter *which;
-    char *behind; /* NULL: from the first */
+    char **key;
+    size_t n_keys, cap, next;
+    bool no_memory;
     struct entry entry[PAGE];
     size_t n, bytes;
-    bool no_memory;
 };
 
 static void page_clear(struct page *p)
 {
-    for (size_t i = 0; i < p->n; i++) {
-        free(p->entry[i].key);
+    for (size_t i = 0; i < p->n; i++)
         tg_buf_done(&p->entry[i].document);
-    }
     p->n = p->bytes = 0;
+}
+
+static void page_free(struct page *p)
+{
+    if (!p)
+        return;
+    page_clear(p);
+    for (size_t i = 0; i < p->n_keys; i++)
+        free(p->key[i]);
+    free(p->key);
+    free(p);
 }
 
 static bool fits_filter(const struct page *p, const char *key, const void *bytes, size_t len)
@@ -205,41 +215,64 @@ static bool fits_filter(const struct page *p, const char *key, const void *bytes
     return fits;
 }
 
-static bool on_entry(void *ctx, const char *key, const struct tg_doc *doc, const void *bytes,
-                     size_t len)
+static bool on_key(void *ctx, const char *key, const struct tg_doc *doc, const void *bytes,
+                   size_t len)
 {
     struct page *p = ctx;
-    struct entry *e = &p->entry[p->n];
+    char *copy, **more = p->key;
 
-    if ((p->behind && strcmp(key, p->behind) <= 0) || tg_letter_gone(bytes, len) ||
-        !fits_filter(p, key, bytes, len))
+    (void)doc;
+    if (tg_letter_gone(bytes, len) || !fits_filter(p, key, bytes, len))
         return true;
-    *e = (struct entry){ .key = strdup(key), .version = doc->version };
-    tg_buf_init(&e->document, TG_LETTER_MAX);
-    tg_buf_add(&e->document, bytes, len);
-    p->n++;
-    p->bytes += len;
-    p->no_memory = !e->key || e->document.failed;
-    return !p->no_memory && p->n < PAGE && p->bytes < PAGE_BYTES;
+    copy = strdup(key);
+    if (p->n_keys == p->cap) {
+        p->cap = TG_MAX(2 * p->cap, (size_t)PAGE);
+        more = reallocarray(p->key, p->cap, sizeof *more);
+    }
+    p->no_memory = !copy || !more;
+    if (p->no_memory) {
+        free(copy);
+        return false;
+    }
+    p->key = more;
+    p->key[p->n_keys++] = copy;
+    return true;
+}
+
+static tg_code list_keys(struct page *p, const struct tg_store *store, struct tg_error *err)
+{
+    char prefix[PREFIX];
+    tg_code code = prefix_of(p->which, prefix, err);
+
+    if (code == TG_OK)
+        code = store->ops->list(store->self, kind_of(p->which), prefix, on_key, p, err);
+    return code == TG_OK && p->no_memory ? tg_fail(err, TG_NOMEM, "no memory for dead letters")
+                                         : code;
 }
 
 /* @return TG_END behind the last */
 static tg_code next_page(struct page *p, const struct tg_store *store, struct tg_error *err)
 {
-    char prefix[PREFIX];
-    tg_code code = prefix_of(p->which, prefix, err);
-
-    if (p->n) {
-        free(p->behind);
-        p->behind = p->entry[p->n - 1].key;
-        p->entry[p->n - 1].key = NULL;
-    }
     page_clear(p);
-    if (code == TG_OK)
-        code = store->ops->list(store->self, kind_of(p->which), prefix, on_entry, p, err);
-    if (code == TG_OK && p->no_memory)
-        code = tg_fail(err, TG_NOMEM, "no memory for dead letters");
-    return code == TG_OK && !p->n ? TG_END : code;
+    while (p->next < p->n_keys && p->n < PAGE && p->bytes < PAGE_BYTES) {
+        struct entry *e = &p->entry[p->n++];
+        struct tg_doc doc;
+        tg_code code;
+
+        *e = (struct entry){ .key = p->key[p->next++] };
+        tg_buf_init(&e->document, TG_LETTER_MAX);
+        code = store->ops->get(store->self, kind_of(p->which), e->key, &doc, &e->document, err);
+        if (code != TG_OK && code != TG_END)
+            return code;
+        if (code == TG_END || tg_letter_gone(e->document.data, e->document.len)) {
+            tg_buf_done(&e->document); /* somebody else was faster */
+            p->n--;
+            continue;
+        }
+        e->version = doc.version;
+        p->bytes += e->document.len;
+    }
+    return p->n ? TG_OK : TG_END;
 }
 
 /* Calls `work` with all letters, some at a time. */
@@ -256,19 +289,18 @@ static tg_code each_page(const struct tg_letter_filter *which,
     if (code == TG_OK)
         code = tg_store_open_existing(which->state, TG_STORE_CHANGE, &store, err);
     if (code != TG_OK) {
-        free(p);
+        page_free(p);
         return code;
     }
     p->which = which;
+    code = list_keys(p, &store, err);
     while (code == TG_OK && (code = next_page(p, &store, err)) == TG_OK) {
         any = true;
         code = work(ctx, &store, p, err);
     }
     if (code == TG_END)
         code = which->key && !any ? no_such(which, err) : TG_OK;
-    page_clear(p);
-    free(p->behind);
-    free(p);
+    page_free(p);
     tg_store_close(&store);
     return code;
 }
@@ -311,6 +343,7 @@ struct replay {
     struct tg_sink_env env;
     struct tg_sink sink;
     struct tg_batch *batch;
+    struct tg_lease_held *held;
     uint64_t fence;
     struct tg_commit last, next;
 };
@@ -388,13 +421,21 @@ static tg_code write_rows(struct replay *r, struct tg_error *err)
             continue;
         code = tg_row_read(r->batch, r->letter[i].row.at, r->letter[i].row.len, err);
         if (code == TG_OK)
+            code = tg_lease_keep(r->held, err);
+        if (code == TG_OK)
             code = mark(r, i, err);
+    }
+    for (size_t at = 0, n; code == TG_OK && at < r->batch->n; at += n) {
+        n = TG_MIN(r->batch->n - at, (size_t)AT_ONCE);
+        code = tg_lease_keep(r->held, err);
+        if (code == TG_OK)
+            code = sink->ops->write(sink->self, r->batch, at, n, err);
     }
     if (code != TG_OK || !r->batch->n)
         return code;
     r->next.rows = r->batch->n;
     r->next.rows_total += r->batch->n;
-    code = sink->ops->write(sink->self, r->batch, 0, r->batch->n, err);
+    code = tg_lease_keep(r->held, err);
     return code == TG_OK ? sink->ops->commit(sink->self, &r->next, err) : code;
 }
 
@@ -404,6 +445,9 @@ static tg_code take_out(struct replay *r, struct tg_error *err)
     tg_code code = TG_OK;
 
     for (size_t i = 0; code == TG_OK && i < r->n; i++) {
+        code = tg_lease_keep(r->held, err);
+        if (code != TG_OK)
+            return code;
         code = tg_letter_end(r->store, TG_LETTER_KIND, r->entry[i].key, r->entry[i].version,
                              "replayed", tg_clock_unix_us(), err);
         r->result->replayed += code == TG_OK;
@@ -414,13 +458,14 @@ static tg_code take_out(struct replay *r, struct tg_error *err)
     return code;
 }
 
-static tg_code replay_group(void *ctx, const struct tg_lease *lease, struct tg_error *err)
+static tg_code replay_group(void *ctx, struct tg_lease_held *held, struct tg_error *err)
 {
     struct replay *r = ctx;
     const char *series = tg_buf_cstr(&r->letter[0].series), *job = tg_buf_cstr(&r->letter[0].job);
     tg_code code;
 
-    r->fence = lease->token;
+    r->held = held;
+    r->fence = held->lease[0].token;
     tg_letters_init(&r->letters, r->store, job, tg_clock_unix_us);
     r->letters.chat_id = r->letter[0].chat_id;
     r->box = (struct tg_letter_box){ &r->letters, tg_buf_cstr(&r->letter[0].to),
@@ -475,7 +520,8 @@ static tg_code replay_page(void *ctx, const struct tg_store *store, struct page 
                                   err);
         }
         if (code == TG_OK)
-            code = tg_lease_job(store, tg_buf_cstr(&r->letter[0].job), replay_group, r, err);
+            code = tg_lease_job(store, tg_buf_cstr(&r->letter[0].job), r->letter[0].chat_id,
+                                replay_group, r, err);
         for (size_t i = 0; i < r->n; i++)
             tg_letter_done(&r->letter[i]);
     }

@@ -121,12 +121,6 @@ tg_code tg_taker_renew(struct tg_taker *t, struct tg_error *err)
 
 /* ---- of a chat ---- */
 
-static void chat_lease_name(const struct tg_taker *t, const struct tg_taker_chat *c, char *out,
-                            size_t n)
-{
-    snprintf(out, n, "%s/%lld", t->lease_name, (long long)c->next.cursor.chat_id);
-}
-
 static tg_code draw_token(struct tg_taker *t, uint64_t *ret, struct tg_error *err)
 {
     struct tg_lease lease;
@@ -147,14 +141,14 @@ static tg_code draw_token(struct tg_taker *t, uint64_t *ret, struct tg_error *er
 
 tg_code tg_taker_lease_chat(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err)
 {
-    char name[112];
+    char name[TG_LEASE_NAME];
     tg_code code;
 
     if (!t->by_chat) {
         c->fence = t->lease.token;
         return TG_OK;
     }
-    chat_lease_name(t, c, name, sizeof name);
+    tg_lease_chat_name(name, t->job->job, c->next.cursor.chat_id);
     code = take_lease(t, name, ttl_us(t), &c->lease, err);
     c->have_lease = code == TG_OK;
     c->renew_us = t->unix_us() + ttl_us(t) / 3;
@@ -164,22 +158,22 @@ tg_code tg_taker_lease_chat(struct tg_taker *t, struct tg_taker_chat *c, struct 
 
 tg_code tg_taker_renew_chat(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err)
 {
-    char name[112];
+    char name[TG_LEASE_NAME];
 
     if (!c->have_lease)
         return TG_OK;
-    chat_lease_name(t, c, name, sizeof name);
+    tg_lease_chat_name(name, t->job->job, c->next.cursor.chat_id);
     return renew(t, c, name, &c->lease, &c->renew_us, err);
 }
 
 void tg_taker_release_chat(struct tg_taker *t, struct tg_taker_chat *c)
 {
     struct tg_error ignored;
-    char name[112];
+    char name[TG_LEASE_NAME];
 
     if (!c->have_lease)
         return;
-    chat_lease_name(t, c, name, sizeof name);
+    tg_lease_chat_name(name, t->job->job, c->next.cursor.chat_id);
     if (t->store->ops->release(t->store->self, name, &c->lease, &ignored) != TG_OK) {
         /* it runs out by itself */
     }
