@@ -76,21 +76,44 @@ tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pip
 static tg_code put_item(struct tg_pipeline *p, const struct pipeline_item *fields, uint64_t bytes)
 {
     struct pipeline_item *item = malloc(sizeof *item);
+    tg_code code;
 
     if (!item)
         return TG_NOMEM;
     *item = *fields;
+    item->bytes = bytes;
     pthread_mutex_lock(&p->lock);
-    p->n_queued++;
-    pthread_mutex_unlock(&p->lock);
-    if (tg_queue_push(p->queue, item, bytes) != TG_OK) {
-        pthread_mutex_lock(&p->lock);
-        p->n_queued--;
-        pthread_mutex_unlock(&p->lock);
-        free(item);
-        return TG_END;
+    code = p->over ? TG_AGAIN : tg_queue_try_push(p->queue, item, bytes);
+    if (code == TG_AGAIN) { /* the loop does not wait */
+        *(p->over ? p->over_end : &p->over) = item;
+        p->over_end = &item->next;
+        code = TG_OK;
     }
-    return TG_OK;
+    p->n_queued += code == TG_OK;
+    pthread_mutex_unlock(&p->lock);
+    if (code != TG_OK)
+        free(item);
+    return code;
+}
+
+tg_code pipeline_pop(struct tg_pipeline *p, struct pipeline_item **ret)
+{
+    void *popped;
+    uint64_t bytes;
+    tg_code code;
+
+    pthread_mutex_lock(&p->lock);
+    code = tg_queue_pop(p->queue, 0, &popped, &bytes);
+    if (code == TG_OK) {
+        *ret = popped;
+    } else if (p->over) {
+        *ret = p->over;
+        p->over = p->over->next;
+        (*ret)->next = NULL;
+        code = TG_OK;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return code;
 }
 
 tg_code tg_pipeline_list(struct tg_pipeline *p, const struct tg_job_chat *chat, size_t n,
@@ -250,7 +273,7 @@ struct tg_batch *tg_pipeline_batch(struct tg_pipeline *p)
 
     pthread_mutex_lock(&p->lock);
     credit = p->shared.n_out < p->batches_max &&
-             p->bytes_out < (uint64_t)p->options.job->credit_bytes && !p->shared.failed;
+             p->bytes_out < (uint64_t)p->options.job->credit_bytes && !p->shared.failed && !p->over;
     if (credit && p->n_pool)
         b = p->pool[--p->n_pool];
     if (credit)

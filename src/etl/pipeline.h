@@ -15,9 +15,10 @@
  * Any number of chats may be begun at once. What is begun must be left before it is begun again.
  *
  * A batch is asked for only while credit is left, counted in batches and in bytes; that is all the
- * backpressure there is. Every `checkpoint_interval` rows the taker commits: lease checked, rows
- * durable in the destination, then the checkpoint. A batch may be cut for that, or several share a
- * commit.
+ * backpressure there is. Nothing that is put makes the loop wait, whatever the destination does.
+ *
+ * Every `checkpoint_interval` rows the taker commits: lease checked, rows durable in the
+ * destination, then the checkpoint. A batch may be cut for that, or several share a commit.
  *
  * Threads: functions are the loop thread's; `wake` is called from the taker's thread
  * Limits:  settings: credit_bytes; 8 batches, and one more for each chat beyond the first that may

@@ -6,10 +6,11 @@
  *   pipeline_thread.c  what the taker's thread does with each item
  *   pipeline_spill.c   and with those that come while the destination does not take them
  *
- * Lock protocol: `lock` guards what stands behind it in the struct; the queue has its own. Nothing
- * that blocks is called under it. `taker` is the taker thread's until that has been joined. The
- * store is used by the taker's thread alone; quarantine entries travel through the queue for that
- * reason, and so that a record is in quarantine before a checkpoint passes it.
+ * Lock protocol: `lock` guards what stands behind it in the struct, and that queue and `over` keep
+ * their order; the queue has one of its own. Nothing that blocks is called under it. `taker` is the
+ * taker thread's until that has been joined. The store is used by the taker's thread alone;
+ * quarantine entries travel through the queue for that reason, and so that a record is in
+ * quarantine before a checkpoint passes it.
  */
 #ifndef TG_PIPELINE_IMPL_H
 #define TG_PIPELINE_IMPL_H
@@ -71,6 +72,9 @@ struct tg_pipeline {
     struct pipeline_chat *chat;
     size_t n_chats, cap_chats;
     size_t n_queued;
+    struct pipeline_item *over, **over_end; /* behind a queue that was full; NULL: none. What comes
+                                               goes here too, and no batch is given, until it is
+                                               empty: so many records as replies under way have */
     uint64_t bytes_out;
     struct tg_batch **pool;
     size_t n_pool, batches_max;
@@ -81,6 +85,8 @@ struct tg_pipeline {
 
 /** Under the lock. @return a chat between begin and left; NULL */
 struct pipeline_chat *pipeline_find_chat(struct tg_pipeline *p, int64_t chat_id);
+/** Takes the next item, if there is one. @return TG_AGAIN; TG_END: there will be none */
+tg_code pipeline_pop(struct tg_pipeline *p, struct pipeline_item **ret);
 /** Takes an empty batch back, and its credit. */
 void pipeline_give_back(struct tg_pipeline *p, struct tg_batch *b, uint64_t bytes);
 

@@ -96,15 +96,10 @@ void pipeline_spill(void *pipeline)
 
     while (p->options.spill_bytes && !s->full) {
         struct pipeline_item *item;
-        void *popped;
-        uint64_t bytes;
 
-        if (tg_queue_pop(p->queue, 0, &popped, &bytes) != TG_OK)
+        if (pipeline_pop(p, &item) != TG_OK)
             break;
-        item = popped;
-        item->bytes = bytes;
-        item->next = NULL;
-        if (item->kind == ITEM_BATCH && !put_batch(p, item, bytes))
+        if (item->kind == ITEM_BATCH && !put_batch(p, item, item->bytes))
             s->full = true;
         s->records += item->record.len;
         s->full |= ++s->n == ITEMS_MAX || s->records > RECORDS_MAX;

@@ -195,19 +195,19 @@ static tg_code take_item(struct tg_pipeline *p, struct pipeline_item *item, bool
 /* What was taken aside goes first. @return as tg_queue_pop */
 static tg_code next_item(struct tg_pipeline *p, int64_t wait_us, struct pipeline_item **ret)
 {
-    void *popped = pipeline_held(p);
+    void *popped;
     uint64_t bytes;
     tg_code code;
 
-    if (popped) {
-        *ret = popped;
+    *ret = pipeline_held(p);
+    if (*ret)
         return TG_OK;
-    }
-    code = tg_queue_pop(p->queue, wait_us, &popped, &bytes);
-    if (code == TG_OK) {
+    code = pipeline_pop(p, ret);
+    if (code != TG_AGAIN)
+        return code;
+    code = tg_queue_pop(p->queue, wait_us, &popped, &bytes); /* nothing is behind it */
+    if (code == TG_OK)
         *ret = popped;
-        (*ret)->bytes = bytes;
-    }
     return code;
 }
 

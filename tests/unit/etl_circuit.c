@@ -393,6 +393,46 @@ static void what_was_spilled_may_have_to_wait_again(void **state)
     kit_end(&k);
 }
 
+static bool count_docs(void *ctx, const char *key, const struct tg_doc *doc, const void *bytes,
+                       size_t len)
+{
+    (void)key, (void)doc, (void)bytes, (void)len;
+    ++*(size_t *)ctx;
+    return true;
+}
+
+/* However many records cannot be decoded meanwhile, the loop goes on; but it reads no further. */
+static void records_that_come_meanwhile_block_nobody(void **state)
+{
+    enum { RECORDS = 700 };
+    struct tg_commit there;
+    int64_t id = 1;
+    size_t n = 0;
+    struct kit k;
+
+    (void)state;
+    start_waiting(&k, 20, 20);
+    k.options.spill_bytes = 0;
+    make_odd(&k);
+    kit_run(&k);
+    assert_int_equal(kit_chat(&k, CHAT, &there), TG_OK);
+    atomic_store(&odd.fails, 1000000000);
+    assert_int_equal(feed_all(&k, 1, &id), 1);
+    for (int64_t i = 1; i <= RECORDS; i++)
+        assert_int_equal(tg_pipeline_quarantine(k.pipeline, CHAT, i, "odd", "abc", 3, &k.err),
+                         TG_OK);
+    assert_null(tg_pipeline_batch(k.pipeline));
+    atomic_store(&odd.fails, 0);
+    assert_int_equal(feed_all(&k, 2, &id), 2);
+    assert_int_equal(kit_leave(&k, CHAT), 60);
+    assert_int_equal(kit_finish(&k), TG_OK);
+    k.store.ops->list(k.store.self, "quarantine", "job/-1009/", count_docs, &n, &k.err);
+    assert_int_equal(n, RECORDS);
+    k.sink.ops = odd.files;
+    kit_check_rows(&k, 60);
+    kit_end(&k);
+}
+
 static void a_stop_does_not_wait_for_it(void **state)
 {
     struct tg_commit there;
@@ -624,6 +664,7 @@ int main(void)
         cmocka_unit_test(one_that_never_answered_is_not_waited_for),
         cmocka_unit_test(what_is_read_meanwhile_is_spilled),
         cmocka_unit_test(what_was_spilled_may_have_to_wait_again),
+        cmocka_unit_test(records_that_come_meanwhile_block_nobody),
         cmocka_unit_test(a_stop_does_not_wait_for_it),
         cmocka_unit_test(an_open_destination_is_waited_for),
         cmocka_unit_test(an_open_destination_ends_the_run),
