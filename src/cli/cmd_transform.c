@@ -167,13 +167,12 @@ const struct cli_command cmd_transform = {
     .name = "transform",
     .help = "filter, enrich or decode again what was extracted, without a call",
     .usage = "FROM --to URL [--stage STAGE]... [OPTIONS]",
-    .about = "Reads what an extraction has written to FROM (files or tables, as its --to "
-             "named them), runs stages over the rows, and "
-             "writes them to another destination; Telegram is not asked. Commits, checkpoints and "
-             "resuming are as with extract: the job of a transformation has a name of its own, "
-             "and the same command goes on behind its last commit. A STAGE is decode, "
-             "filter?since=DATE&media=photo, enrich, or fields?drop=raw: docs/transform.md has "
-             "all of them.",
+    .about = "Reads what an extraction has written to FROM (files, tables or a topic, as its --to "
+             "named them), runs stages over the rows, and writes them to one other destination; "
+             "Telegram is not asked. Commits, checkpoints and resuming are as with extract: the "
+             "job of a transformation has a name of its own, and the same command goes on behind "
+             "its last commit. A STAGE is decode, filter?since=DATE&media=photo, enrich, or "
+             "fields?drop=raw: docs/transform.md has all of them.",
     .examples = "  tgdata transform ndjson:raw --to parquet:clean --job clean\n"
                 "  tgdata transform ndjson:raw --to sqlite:photos.db --job photos \\\n"
                 "      --stage decode --stage 'filter?media=photo&since=2024-01-01' \\\n"

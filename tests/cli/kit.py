@@ -172,10 +172,10 @@ class Case(unittest.TestCase):
     def account_args(self, session=None):
         return ["--session", session or self.session(), "--datacenter", self.sim.file]
 
-    def extract_args(self, *chats, session=None, job="job", more=()):
-        return ["extract", *chats, *self.account_args(session), "--to", f"ndjson:{self.dir}/out",
-                "--state", f"sqlite:{self.dir}/state.db", "--job", job, "--lease", "1s",
-                "--progress", "none", *more]
+    def extract_args(self, *chats, session=None, to=None, state=None, job="job", more=()):
+        return ["extract", *chats, *self.account_args(session), "--to",
+                to or f"ndjson:{self.dir}/out", "--state", state or f"sqlite:{self.dir}/state.db",
+                "--job", job, "--lease", "1s", "--progress", "none", *more]
 
     def verify(self, session=None, job="job"):
         return tgdata("verify", *self.account_args(session), "--state",

@@ -41,11 +41,9 @@ class Away(Case):
         self.log = self.dir / "log"
 
     def words(self, *more):
-        words = self.extract_args(self.chat["id"], session=self.user, more=[
+        return self.extract_args(self.chat["id"], session=self.user, to=self.out.url(), more=[
             "--batch-size", 100, "--checkpoint-interval", 300, "--buffer", "1MiB", "--in-flight", 2,
             *more])
-        words[words.index("--to") + 1] = self.out.url()
-        return words
 
     def start(self, *more):
         with self.log.open("wb") as err:

@@ -492,10 +492,9 @@ class Faults:
         return self.servers["redis"]
 
     def run_it(self, place, *chats, to=None, state=None, env=None, user=None):
-        words = self.extract_args(*chats, session=self.dir / "me.session", more=[
-            "--batch-size", 100, "--checkpoint-interval", 200, "--destination-wait", 0])
-        words[words.index("--to") + 1] = to or place.to
-        words[words.index("--state") + 1] = state or place.state
+        words = self.extract_args(
+            *chats, session=self.dir / "me.session", to=to or place.to, state=state or place.state,
+            more=["--batch-size", 100, "--checkpoint-interval", 200, "--destination-wait", 0])
         return tgdata(*words, env=place.env | (env or {}), user=user)
 
     def all_chats(self):

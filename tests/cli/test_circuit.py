@@ -179,11 +179,10 @@ class Destination(Breakers):
                        check=True)
 
     def words(self, *more):
-        words = self.extract_args(self.chat["id"], session=self.me, more=[
+        return self.extract_args(self.chat["id"], session=self.me,
+                                 to=f"ndjson:{self.small}/out", more=[
             "--circuit-failures", "2", "--batch-size", "500", "--checkpoint-interval", "500",
             "--buffer", "1MiB", "--json", *more])
-        words[words.index("--to") + 1] = f"ndjson:{self.small}/out"
-        return words
 
     def start_until_open(self, *more, progress="none"):
         words = self.words(*more)

@@ -47,13 +47,9 @@ class Disk(Case):
                        check=True)
 
     def words(self, session, to=None, state=None, interval=500):
-        words = self.extract_args(self.chat["id"], session=session, more=[
-            "--batch-size", 500, "--checkpoint-interval", interval])
-        if to:
-            words[words.index("--to") + 1] = f"ndjson:{to}"
-        if state:
-            words[words.index("--state") + 1] = f"sqlite:{state}"
-        return words
+        return self.extract_args(self.chat["id"], session=session, to=to and f"ndjson:{to}",
+                                 state=state and f"sqlite:{state}", more=[
+                                     "--batch-size", 500, "--checkpoint-interval", interval])
 
     def rollback(self, number):
         return tgdata("checkpoints", "rollback", self.chat["id"], "--state",

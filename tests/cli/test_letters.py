@@ -68,11 +68,9 @@ class Letters:
         self.state = ["--state", f"sqlite:{self.dir}/state.db"]
 
     def words(self):
-        words = self.extract_args(str(self.chat["id"]), session=self.user, more=[
-            "--batch-size", 100, "--checkpoint-interval", 300, "--json"])
-        words[words.index("--to") + 1] = self.out.url()
-        words[words.index("--state") + 1] = self.state[1]
-        return words
+        return self.extract_args(
+            str(self.chat["id"]), session=self.user, to=self.out.url(), state=self.state[1],
+            more=["--batch-size", 100, "--checkpoint-interval", 300, "--json"])
 
     def extract(self):
         done = tgdata(*self.words(), env=self.env)

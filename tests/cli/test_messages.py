@@ -71,9 +71,8 @@ NEEDS_LIBRARIES = unittest.skipUnless(PYTHON.exists(), "tests/interop/setup mess
 
 class Messages(Case):
     def extract(self, to, job="job"):
-        words = self.extract_args("--all", session=self.session(), job=job, more=[
+        words = self.extract_args("--all", session=self.session(), to=to, job=job, more=[
             "--batch-size", 50, "--checkpoint-interval", 100])
-        words[words.index("--to") + 1] = to
         done = tgdata(*words)
         self.assertEqual(done.code, 0, done)
         return done.out

@@ -186,8 +186,7 @@ class Mtproto(kit.Case):
                 (self.dir / "s").rename(self.dir / ("s" + secret))
                 words = self.extract_args(
                     "@" + chat["username"], session=self.dir / ("s" + secret), job="j" + secret,
-                    more=("--proxy", self.url(secret)))
-                words[words.index("--to") + 1] = f"ndjson:{self.dir}/{secret}"
+                    to=f"ndjson:{self.dir}/{secret}", more=("--proxy", self.url(secret)))
                 done = kit.tgdata(*words)
                 self.assertEqual(done.code, 0, done)
                 self.check_whole([chat], self.dir / secret)

@@ -32,8 +32,7 @@ class Readers(Case):
         """What one destination is given, once."""
         where = self.out / TO[name]
         if not where.exists():
-            words = self.extract_args("--all", job=name)
-            words[words.index("--to") + 1] = f"{name}:{where}"
+            words = self.extract_args("--all", to=f"{name}:{where}", job=name)
             done = tgdata(*words, env={"TGDATA_DUCKDB": str(duck.LIBRARY)})
             self.assertEqual(done.code, 0, done)
         return where

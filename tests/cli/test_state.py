@@ -51,10 +51,9 @@ class Shared:
         self.prefix = self.id().rsplit(".", 1)[-1]
 
     def words(self, *chats, session=None, state=None, more=()):
-        words = self.extract_args(*chats, session=session or self.session_file, more=[
-            "--batch-size", 100, "--checkpoint-interval", 200, "--in-flight", 2, *more])
-        words[words.index("--state") + 1] = state or self.state()
-        return words
+        return self.extract_args(
+            *chats, session=session or self.session_file, state=state or self.state(), more=[
+                "--batch-size", 100, "--checkpoint-interval", 200, "--in-flight", 2, *more])
 
     def extract(self, *chats, **more):
         done = tgdata(*self.words(*chats, **more), env=self.env)

@@ -32,9 +32,9 @@ class StateCase(Case):
         return f"sqlite:{self.dir}/{name}"
 
     def extract(self, *chats, state, job="job", code=0, more=()):
-        words = self.extract_args(*chats, session=self.session_file, job=job, more=[
-            "--batch-size", 100, "--checkpoint-interval", 200, "--in-flight", 2, *more])
-        words[words.index("--state") + 1] = state
+        words = self.extract_args(*chats, session=self.session_file, state=state, job=job,
+                                  more=["--batch-size", 100, "--checkpoint-interval", 200,
+                                        "--in-flight", 2, *more])
         done = tgdata(*words, env=self.env)
         self.assertEqual(done.code, code, done)
         return done
@@ -163,10 +163,9 @@ class Copies(StateCase):
     def test_a_job_that_is_being_run(self):
         for state in self.stores():
             with self.subTest(state=state):
-                words = self.extract_args("--all", session=self.session_file, job="running",
-                                          more=["--rate", "3"])
-                words[words.index("--state") + 1] = state
-                words[words.index("--to") + 1] = f"ndjson:{self.dir}/{hash(state)}"
+                words = self.extract_args(
+                    "--all", session=self.session_file, to=f"ndjson:{self.dir}/{hash(state)}",
+                    state=state, job="running", more=["--rate", "3"])
                 run = start(*words, env=self.env, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL)
                 try:
@@ -198,9 +197,8 @@ class OneJob(StateCase):
         self.assertNotEqual(self.items(second), before)
 
         other = self.sqlite("other.db")
-        words = self.extract_args(names[0], session=self.session_file)
-        words[words.index("--state") + 1] = other
-        words[words.index("--to") + 1] = f"ndjson:{self.dir}/elsewhere"
+        words = self.extract_args(names[0], session=self.session_file, state=other,
+                                  to=f"ndjson:{self.dir}/elsewhere")
         self.assertEqual(tgdata(*words).code, 0)
         before = self.items(other)
         self.refused(9, "state of", "copy", second, other)
@@ -212,9 +210,8 @@ class OneJob(StateCase):
             self.names()
         self.extract(names[0], state=first)
         self.state("copy", first, second)
-        words = self.extract_args(names[1], session=self.session_file)
-        words[words.index("--state") + 1] = other
-        words[words.index("--to") + 1] = f"ndjson:{self.dir}/elsewhere"
+        words = self.extract_args(names[1], session=self.session_file, state=other,
+                                  to=f"ndjson:{self.dir}/elsewhere")
         self.assertEqual(tgdata(*words).code, 0)
         self.refused(9, "other state", "copy", other, first)
         self.assertEqual(self.listed(first)["job"]["moved_to"], second)
@@ -225,8 +222,8 @@ class OneJob(StateCase):
     def test_one_of_several_jobs(self):
         first, second, names = self.sqlite(), self.sqlite("second.db"), self.names()
         for job in ("one", "two", "one.more"):
-            words = self.extract_args(names[0], session=self.session_file, job=job)
-            words[words.index("--to") + 1] = f"ndjson:{self.dir}/{job}"
+            words = self.extract_args(names[0], session=self.session_file, job=job,
+                                      to=f"ndjson:{self.dir}/{job}")
             self.assertEqual(tgdata(*words).code, 0)
         self.state("copy", first, second, "--job", "one")
         self.assertEqual(set(self.listed(second)), {"one"})

@@ -38,10 +38,8 @@ class Stdout(Case):
                       "--latency-ms", "10")
 
     def words(self, *chats, session, to="stdout:", more=()):
-        words = self.extract_args(*chats, session=session, more=[
+        return self.extract_args(*chats, session=session, to=to, more=[
             "--batch-size", 100, "--checkpoint-interval", 200, *more])
-        words[words.index("--to") + 1] = to
-        return words
 
     def files(self, session):
         done = tgdata(*self.extract_args("--all", session=session, job="files"))

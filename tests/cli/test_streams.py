@@ -48,10 +48,8 @@ class Streams:
         self.to = self.server.fresh()
 
     def words(self, *chats, session, to=None, more=()):
-        words = self.extract_args(*chats, session=session, more=[
+        return self.extract_args(*chats, session=session, to=to or self.to, more=[
             "--batch-size", BATCH, "--checkpoint-interval", INTERVAL, "--in-flight", 2, *more])
-        words[words.index("--to") + 1] = to or self.to
-        return words
 
     def extract(self, *chats, **more):
         done = tgdata(*self.words(*chats, **more), env=self.server.client_env)

@@ -118,9 +118,8 @@ class Topic(Case):
         return found[1:]
 
     def extract(self, session, to, *chats, job):
-        words = self.extract_args(*chats, session=session, job=job,
+        words = self.extract_args(*chats, session=session, to=to, job=job,
                                   more=["--checkpoint-interval", 150])
-        words[words.index("--to") + 1] = to
         done = tgdata(*words)
         self.assertEqual(done.code, 0, done)
 
