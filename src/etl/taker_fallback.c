@@ -166,16 +166,35 @@ static void read_sources(struct fall *f, const struct tg_commit *live, struct tg
     }
 }
 
+/* The last commit of the destination that reaches furthest; zeroes: none has any. */
+static tg_code ask_each(const struct fall *f, struct tg_commit *ret, struct tg_error *err)
+{
+    const struct tg_sink *sink = f->t->sink;
+
+    for (size_t i = 0; sink && i < tg_several_n(sink); i++) {
+        const struct tg_sink *part = tg_several_part(sink, i);
+        struct tg_commit there = { 0 };
+        struct place at, furthest = { ret->cursor.segment, ret->cursor.id };
+        tg_code code = TG_END;
+
+        if (tg_sink_remembers(part))
+            code = tg_taker_last_commit(f->t, part, f->q->chat->id, &there, err);
+        if (code != TG_OK && code != TG_END)
+            return code;
+        at = (struct place){ there.cursor.segment, there.cursor.id };
+        if (code == TG_OK && (!ret->seq || is_behind(&at, &furthest)))
+            *ret = there;
+    }
+    return TG_OK;
+}
+
 /* Where the chat stands with Telegram; a state store that was lost does not hide what is there. */
 static tg_code find_live(struct fall *f, struct tg_commit *ret, struct tg_error *err)
 {
-    const struct tg_sink *sink = f->t->sink;
     tg_code code = tg_taker_stand(f->t, f->q->chat, ret, err);
 
-    if (code == TG_OK && !ret->seq && tg_sink_remembers(sink))
-        code = tg_taker_last_commit(f->t, sink, f->q->chat->id, ret, err);
-    if (code == TG_END)
-        code = TG_OK;
+    if (code == TG_OK && !ret->seq)
+        code = ask_each(f, ret, err);
     if (code == TG_OK && ret->cursor.segment == TG_SEGMENT_THREADS)
         f->live = (struct place){ TG_SEGMENT_THREADS, 0 }; /* not by id: nothing lies beyond */
     else if (code == TG_OK && ret->seq)

@@ -104,6 +104,15 @@ class Fallback(kit.Case):
         if rows:
             self.assertRegex(done.err, rf"from fallback \(\w+\): {rows} rows, up to id {last}\b")
 
+    def test_two_destinations_that_hold_nothing_yet(self):
+        self.learn()
+        self.restart(*STORM)
+        export = self.write(export_of(self.chat, range(1, 6)))
+        done = self.extract(f"export:{export}", more=["--to", f"ndjson:{self.dir}/second"])
+        self.check_fell_back(done, 5, 5)
+        for out in ("out", "second"):
+            self.assertEqual([r["id"] for r in fallback_rows(self.dir / out)], [1, 2, 3, 4, 5])
+
     def test_export_then_telegram(self):
         self.learn()
         self.restart(*STORM)
