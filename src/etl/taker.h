@@ -17,9 +17,10 @@
  *
  * A failure of the destination that may pass ends nothing (taker_wait.c): the taker waits, takes
  * the chat up again, writes what was not committed once more, and goes on. For that it keeps the
- * rows behind the last commit. Each destination has a circuit breaker (taker_circuit.c), if they
- * are given thresholds and there is no callback; while one is open nothing is asked of any, since
- * all get the same rows. Whoever puts batches meanwhile waits for credit.
+ * rows behind the last commit, unless the destination does. Each destination has a circuit breaker
+ * (taker_circuit.c), if they are given thresholds and there is no callback; while one is open
+ * nothing is asked of any, since all get the same rows. Whoever puts batches meanwhile waits for
+ * credit.
  *
  * Without a callback a batch counts as taken when it comes, and a commit is due every interval of
  * rows. A callback commits by itself: tg_batch_commit is a commit at once.

@@ -11,7 +11,8 @@
  *
  * For that the rows behind a chat's last commit are kept: those of the batch in hand where they
  * are, the others packed, in memory, then in a temporary file. A stream knows nothing of itself and
- * gets them again. Nothing is kept for a destination that would not be waited for.
+ * gets them again. Nothing is kept for a destination that would not be waited for, or that holds
+ * its rows itself until they are committed (sink.h's again): it gets none twice.
  *
  * Pauses double from one second to thirty; with a circuit breaker they are its own. While it waits
  * the leases are kept, and others' work is done (`meanwhile`). Of several destinations each that
@@ -51,6 +52,11 @@ static bool may_wait(const struct tg_taker *t)
 {
     return t->wait.most_ms && (t->wait.most_ms < INT64_MAX || tg_taker_is_guarded(t) ||
                                !t->sink || !t->sink->ops->disk);
+}
+
+static bool holds(const struct tg_taker_chat *c)
+{
+    return c->sink && c->sink->ops->again;
 }
 
 /* A name that was mistyped, or a disk that is full, is not waited for by default. */
@@ -205,8 +211,18 @@ static tg_code write_row(void *ctx, const struct tg_row *row, struct tg_error *e
     return c->sink->ops->write(c->sink->self, &one, 0, 1, err);
 }
 
-/* The destination has forgotten what was written behind the last commit. ret_made, of a commit that
- * failed: it was made after all; else NULL. */
+static tg_code take_up(const struct tg_taker_chat *c, const struct tg_fence *fence,
+                       struct tg_commit *ret, struct tg_error *err)
+{
+    const struct tg_sink *sink = c->sink;
+    int64_t chat_id = c->next.cursor.chat_id;
+
+    return holds(c) ? sink->ops->again(sink->self, chat_id, fence, ret, err)
+                    : sink->ops->attach(sink->self, chat_id, fence, ret, err);
+}
+
+/* The destination has forgotten what was written behind the last commit, or holds it. ret_made, of
+ * a commit that failed: it was made after all; else NULL. */
 static tg_code write_on(struct tg_taker *t, struct tg_taker_chat *c, bool *ret_made,
                         struct tg_error *err)
 {
@@ -217,7 +233,7 @@ static tg_code write_on(struct tg_taker *t, struct tg_taker_chat *c, bool *ret_m
     tg_code code = tg_taker_renew_chat(t, c, err);
 
     if (code == TG_OK && tg_sink_remembers(sink))
-        code = sink->ops->attach(sink->self, c->next.cursor.chat_id, &fence, &there, err);
+        code = take_up(c, &fence, &there, err);
     if (code != TG_OK && code != TG_END)
         return code;
     if (ret_made && there.seq && stands_at(&there, &c->next)) {
@@ -231,6 +247,8 @@ static tg_code write_on(struct tg_taker *t, struct tg_taker_chat *c, bool *ret_m
                 (unsigned long long)c->checkpoint.commit.rows_total);
         return tg_hint(err, "it came back as another than it was before; tgdata verify compares");
     }
+    if (holds(c))
+        return TG_OK;
     code = tg_staged_each(&c->kept, write_row, &rewrite, err);
     if (code == TG_OK && c->hand_from < c->hand_to)
         code = sink->ops->write(sink->self, c->hand, c->hand_from, c->hand_to - c->hand_from, err);
@@ -301,9 +319,10 @@ tg_code tg_taker_put_rows(struct tg_taker *t, struct tg_taker_chat *c, const str
 
 tg_code tg_taker_keep_rows(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err)
 {
+    bool keep = may_wait(t) && !holds(c);
     tg_code code = TG_OK;
 
-    for (size_t i = c->hand_from; code == TG_OK && may_wait(t) && i < c->hand_to; i++)
+    for (size_t i = c->hand_from; code == TG_OK && keep && i < c->hand_to; i++)
         code = tg_staged_add(&c->kept, &c->hand->row[i], err);
     c->hand = NULL;
     c->hand_from = c->hand_to = 0;

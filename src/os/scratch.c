@@ -4,6 +4,7 @@
  */
 #include "os/scratch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -90,6 +91,12 @@ tg_code tg_scratch_read(const struct tg_scratch *s, uint64_t at, void *bytes, si
         at += (uint64_t)done;
     }
     return TG_OK;
+}
+
+void tg_scratch_cut(struct tg_scratch *s, uint64_t size)
+{
+    assert(size <= s->size);
+    s->size = size; /* what lies behind is written over */
 }
 
 void tg_scratch_empty(struct tg_scratch *s)

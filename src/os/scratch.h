@@ -23,6 +23,8 @@ tg_code tg_scratch_add(struct tg_scratch *s, const void *bytes, size_t n, struct
 /** Reads n bytes at an offset, all of them there. @return TG_IO */
 tg_code tg_scratch_read(const struct tg_scratch *s, uint64_t at, void *bytes, size_t n,
                         struct tg_error *err);
+/** Drops what is behind the first `size` bytes. */
+void tg_scratch_cut(struct tg_scratch *s, uint64_t size);
 /** Frees its room; it is open still, or must be opened again. */
 void tg_scratch_empty(struct tg_scratch *s);
 void tg_scratch_close(struct tg_scratch *s); /* also one that is not open */

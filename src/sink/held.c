@@ -57,7 +57,35 @@ tg_code tg_held_take(struct tg_held *s, int64_t id, struct tg_held_chat **ret,
 void tg_held_leave(struct tg_held_chat *chat)
 {
     chat->attached = false;
+}
+
+void tg_held_forget(struct tg_held_chat *chat)
+{
+    chat->attached = false;
     tg_staged_clear(&chat->rows);
+}
+
+void tg_held_attached(struct tg_held_chat *chat, const struct tg_fence *fence,
+                      const struct tg_commit *last)
+{
+    const struct tg_commit *was = &chat->last;
+
+    if (was->seq != last->seq || was->rows_total != last->rows_total ||
+        was->cursor.segment != last->cursor.segment || was->cursor.id != last->cursor.id)
+        tg_staged_clear(&chat->rows);
+    chat->last = *last;
+    chat->fence = *fence;
+    chat->attached = chat->was_attached = true;
+}
+
+tg_code tg_held_stands(const struct tg_held_chat *chat, tg_code code, struct tg_commit *ret)
+{
+    if (code != TG_OK)
+        return code;
+    if (!chat->last.seq)
+        return TG_END;
+    *ret = chat->last;
+    return TG_OK;
 }
 
 /* ---- who writes ---- */
@@ -112,20 +140,29 @@ tg_code tg_held_writing(struct tg_held *s, int64_t chat_id, struct tg_held_chat 
     return *ret && (*ret)->attached ? TG_OK : not_taken(chat_id, err);
 }
 
+tg_code tg_held_written(struct tg_held_chat *chat, struct tg_staged_mark before, tg_code code)
+{
+    if (code != TG_OK) {
+        tg_staged_cut(&chat->rows, before);
+        tg_held_leave(chat);
+    }
+    return code;
+}
+
 tg_code tg_held_write(struct tg_held *s, const struct tg_batch *batch, size_t from, size_t n,
                       struct tg_error *err)
 {
+    struct tg_staged_mark before;
     struct tg_held_chat *chat;
     tg_code code = tg_held_writing(s, batch->cursor.chat_id, &chat, err);
 
     assert(from <= batch->n && n <= batch->n - from);
     if (code != TG_OK)
         return code;
+    before = tg_staged_mark(&chat->rows);
     for (size_t i = from; code == TG_OK && i < from + n; i++)
         code = tg_staged_add(&chat->rows, &batch->row[i], err);
-    if (code != TG_OK)
-        tg_held_leave(chat);
-    return code;
+    return tg_held_written(chat, before, code);
 }
 
 tg_code tg_held_begin_commit(struct tg_held *s, const struct tg_commit *commit,
@@ -140,7 +177,7 @@ tg_code tg_held_begin_commit(struct tg_held *s, const struct tg_commit *commit,
     if (commit->seq == chat->last.seq + 1 && commit->rows == chat->rows.n &&
         commit->rows_total == chat->last.rows_total + commit->rows)
         return TG_OK;
-    tg_held_leave(chat);
+    tg_held_forget(chat);
     return tg_fail(err, TG_INTERNAL, "commit %llu of chat %lld does not follow",
                    (unsigned long long)commit->seq, (long long)chat->id);
 }

@@ -5,6 +5,7 @@
  *   take up    who writes it, as the destination tells? --> may it be taken up? --> attached
  *   write      rows wait in memory (staged.h)
  *   commit     does it follow? --> still the writer? --> rows and record --> the last commit
+ *   again      after a failure: as taking up, but what waits goes on waiting, if it can
  *
  * What of it is asked and told there is the destination's own.
  *
@@ -39,8 +40,14 @@ void tg_held_done(struct tg_held *s);
 /** @return the chat, made if it is new */
 tg_code tg_held_take(struct tg_held *s, int64_t id, struct tg_held_chat **ret,
                      struct tg_error *err);
-/** Forgets what waits for a commit; the chat must be taken up again. */
+/** It must be taken up again: what waits is held (sink.h's again), or forgotten. */
 void tg_held_leave(struct tg_held_chat *chat);
+void tg_held_forget(struct tg_held_chat *chat);
+/** It was taken up, and stands at `last`. What waits is forgotten unless it stood there before. */
+void tg_held_attached(struct tg_held_chat *chat, const struct tg_fence *fence,
+                      const struct tg_commit *last);
+/** sink.h's attach and again of such a chat, with their result. @return code; TG_END */
+tg_code tg_held_stands(const struct tg_held_chat *chat, tg_code code, struct tg_commit *ret);
 
 /** Who writes a chat as the database tells it; `job` "" if nobody did yet. */
 struct tg_held_writer {
@@ -59,9 +66,11 @@ tg_code tg_held_may_take(const struct tg_held_chat *chat, const char *job,
 tg_code tg_held_still(const struct tg_held_chat *chat, const struct tg_held_writer *there,
                       struct tg_error *err);
 
-/** @return the chat of rows that are written; TG_INTERNAL if it was not taken up */
+/** @return the chat of rows that are written; TG_INTERNAL if it was not taken up. After the write,
+ *  with its result: of a write that failed nothing waits. @return code */
 tg_code tg_held_writing(struct tg_held *s, int64_t chat_id, struct tg_held_chat **ret,
                         struct tg_error *err);
+tg_code tg_held_written(struct tg_held_chat *chat, struct tg_staged_mark before, tg_code code);
 /** sink.h's write. @return as tg_held_writing */
 tg_code tg_held_write(struct tg_held *s, const struct tg_batch *batch, size_t from, size_t n,
                       struct tg_error *err);
@@ -79,7 +88,7 @@ struct tg_commit tg_held_recorded(const struct tg_held_chat *chat,
 /** @return the chat of a commit that follows; TG_INTERNAL if it does not, or was not taken up */
 tg_code tg_held_begin_commit(struct tg_held *s, const struct tg_commit *commit,
                              struct tg_held_chat **ret, struct tg_error *err);
-/** After the transaction, with its result. @return code */
+/** After the transaction, with its result: what was not committed is held. @return code */
 tg_code tg_held_end_commit(struct tg_held *s, struct tg_held_chat *chat,
                            const struct tg_commit *commit, tg_code code);
 

@@ -146,7 +146,7 @@ static tg_code read_cursor(struct sink_kafka *s, const struct tg_held_chat *chat
 
 /* Whoever is not allowed to finds out before it disturbs who is. */
 static tg_code take(struct sink_kafka *s, struct tg_held_chat *chat, const struct tg_fence *fence,
-                    struct tg_error *err)
+                    struct tg_commit *ret, struct tg_error *err)
 {
     struct kafka_cursor there;
     struct kafka_slot *slot;
@@ -163,12 +163,13 @@ static tg_code take(struct sink_kafka *s, struct tg_held_chat *chat, const struc
     slot->partition = there.partition >= 0 ? there.partition
                                            : tg_kafka_partition_of(s->client, key);
     chat->fence = *fence;
-    chat->last = there.last;
     code = tg_kafka_begin(slot->writer, err);
     if (code == TG_OK)
         code = tg_kafka_sink_put_cursor(s, slot, chat, &there.last, err);
     if (code != TG_OK)
         drop(slot);
+    else
+        *ret = there.last;
     return code;
 }
 
@@ -180,39 +181,45 @@ static tg_code gave_up(const struct sink_kafka *s, struct tg_error *err)
     return tg_hint(err, "look whether other runs write the same chats to that topic");
 }
 
-static tg_code attach(struct sink_kafka *s, int64_t chat_id, const struct tg_fence *fence,
-                      struct tg_held_chat **ret, struct tg_error *err)
+static tg_code attach(struct sink_kafka *s, const struct tg_fence *fence,
+                      struct tg_held_chat *chat, struct tg_error *err)
 {
+    struct tg_commit last;
+    tg_code code = tg_kafka_look(s->client, err);
+
+    if (code == TG_OK)
+        code = TG_BUSY;
+    for (int i = 0; code == TG_BUSY && i < ATTEMPTS; i++)
+        code = take(s, chat, fence, &last, err);
+    if (code == TG_OK)
+        tg_held_attached(chat, fence, &last);
+    return code == TG_BUSY ? gave_up(s, err) : code;
+}
+
+static tg_code kafka_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
+                            struct tg_commit *ret, struct tg_error *err)
+{
+    struct sink_kafka *s = self;
+    struct tg_held_chat *chat = NULL;
+    tg_code code = tg_held_take(&s->chats, chat_id, &chat, err);
+
+    if (code != TG_OK)
+        return code;
+    tg_held_forget(chat);
+    return tg_held_stands(chat, attach(s, fence, chat, err), ret);
+}
+
+static tg_code kafka_again(void *self, int64_t chat_id, const struct tg_fence *fence,
+                           struct tg_commit *ret, struct tg_error *err)
+{
+    struct sink_kafka *s = self;
     struct tg_held_chat *chat = NULL;
     tg_code code = tg_held_take(&s->chats, chat_id, &chat, err);
 
     if (code != TG_OK)
         return code;
     tg_held_leave(chat);
-    code = tg_kafka_look(s->client, err);
-    if (code == TG_OK)
-        code = TG_BUSY;
-    for (int i = 0; code == TG_BUSY && i < ATTEMPTS; i++)
-        code = take(s, chat, fence, err);
-    if (code != TG_OK)
-        return code == TG_BUSY ? gave_up(s, err) : code;
-    chat->attached = chat->was_attached = true;
-    *ret = chat;
-    return TG_OK;
-}
-
-static tg_code kafka_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
-                            struct tg_commit *ret, struct tg_error *err)
-{
-    struct tg_held_chat *chat = NULL;
-    tg_code code = attach(self, chat_id, fence, &chat, err);
-
-    if (code != TG_OK)
-        return code;
-    if (!chat->last.seq)
-        return TG_END;
-    *ret = chat->last;
-    return TG_OK;
+    return tg_held_stands(chat, attach(s, fence, chat, err), ret);
 }
 
 /* A transaction that a run which is gone has left open is not waited for. */
@@ -352,11 +359,15 @@ static tg_code kafka_rollback(void *self, int64_t chat_id, const struct tg_fence
     struct tg_held_chat *chat = NULL;
     struct kafka_slot *slot;
     struct tg_commit goal;
-    tg_code code = attach(s, chat_id, fence, &chat, err);
+    tg_code code = tg_held_take(&s->chats, chat_id, &chat, err);
 
     if (code != TG_OK)
         return code;
+    tg_held_forget(chat);
+    code = attach(s, fence, chat, err);
     tg_held_leave(chat);
+    if (code != TG_OK)
+        return code;
     slot = slot_of(s, chat_id);
     code = find_commit(s, slot, chat_id, seq, &goal, err);
     if (code == TG_OK)
@@ -421,6 +432,7 @@ const struct tg_sink_ops tg_sink_kafka = {
               sizeof(struct sink_kafka) },
     .open = kafka_open,
     .attach = kafka_attach,
+    .again = kafka_again,
     .write = tg_kafka_sink_write,
     .commit = kafka_commit,
     .rollback = kafka_rollback,

@@ -49,19 +49,19 @@ tg_code tg_kafka_sink_write(void *self, const struct tg_batch *batch, size_t fro
 {
     struct sink_kafka *s = self;
     const struct tg_message_about now = about(s);
+    struct tg_staged_mark before;
     struct tg_held_chat *chat;
     tg_code code = tg_held_writing(&s->chats, batch->cursor.chat_id, &chat, err);
 
     assert(from <= batch->n && n <= batch->n - from);
     if (code != TG_OK)
         return code;
+    before = tg_staged_mark(&chat->rows);
     for (size_t i = from; code == TG_OK && i < from + n; i++) {
         put_record(s, &now, &batch->row[i], tg_staged_begin(&chat->rows));
         code = tg_staged_end(&chat->rows, &batch->row[i], err);
     }
-    if (code != TG_OK)
-        tg_held_leave(chat);
-    return code;
+    return tg_held_written(chat, before, code);
 }
 
 /* ---- commit ---- */

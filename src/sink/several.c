@@ -5,7 +5,9 @@
  * The caller counts commits and rows as the destination counts them that was furthest behind when
  * the chat was taken up; `base` is where all stood then or after the last commit in its numbers,
  * `last` in those of each. A commit that failed leaves some at `last` and some at `tried`: attach
- * finds out which, and speaks of `base` until all are at `tried`.
+ * finds out which, and speaks of `base` until all are at `tried`. Where all parts hold their rows
+ * (`again`), one that stands at `last` has its `rows` still; those of a write that failed elsewhere
+ * come once more, and are what it `has`.
  *
  * Lock protocol: a part's fields of a call are its thread's while `busy`, else the caller's.
  */
@@ -22,7 +24,7 @@ struct chat {
     struct tg_commit base, trying; /* as the caller counts; trying.seq 0: no commit has failed */
     struct tg_commit last[TG_SEVERAL_MAX], tried[TG_SEVERAL_MAX];
     uint64_t rows[TG_SEVERAL_MAX]; /* written since */
-    uint64_t has[TG_SEVERAL_MAX];  /* rows that a stream has already, and that come again */
+    uint64_t has[TG_SEVERAL_MAX];  /* rows that it has already, and that come again */
     bool known;
 };
 
@@ -32,8 +34,10 @@ struct call {
     enum { CALL_NONE, CALL_ATTACH, CALL_WRITE, CALL_COMMIT, CALL_END } what;
     struct tg_fence fence;
     int64_t chat_id;
+    bool again; /* an attach */
     const struct tg_batch *batch;
     size_t from, n;
+    size_t due, had; /* of a write: rows behind where it stands; of these it has so many */
     struct tg_commit commit; /* to be made; that attach found */
     tg_code code;
     struct tg_error err;
@@ -51,6 +55,7 @@ struct several {
     struct part part[TG_SEVERAL_MAX];
     const char *name[TG_SEVERAL_MAX];
     size_t n;
+    bool holds; /* all parts do */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct chat **chat;
@@ -65,7 +70,8 @@ static void make_call(const struct tg_sink *sink, struct call *c)
     switch (c->what) {
     case CALL_ATTACH:
         c->commit = (struct tg_commit){ .cursor.chat_id = c->chat_id };
-        c->code = sink->ops->attach(sink->self, c->chat_id, &c->fence, &c->commit, &c->err);
+        c->code = (c->again ? sink->ops->again : sink->ops->attach)(
+            sink->self, c->chat_id, &c->fence, &c->commit, &c->err);
         break;
     case CALL_WRITE:
         c->code = sink->ops->write(sink->self, c->batch, c->from, c->n, &c->err);
@@ -201,7 +207,7 @@ static bool is_before(const struct tg_commit *a, const struct tg_commit *b)
 }
 
 /* Where all go on, as the caller counts. */
-static void settle(struct several *s, struct chat *c)
+static void settle(struct several *s, struct chat *c, bool again)
 {
     bool at_last = true, at_tried = c->trying.seq > 0, known = c->known;
     size_t lowest = 0;
@@ -214,9 +220,11 @@ static void settle(struct several *s, struct chat *c)
         at_last &= there_tried || same(there, &c->last[i]);
     }
     for (size_t i = 0; i < s->n; i++) {
+        if (!again || !same(&s->part[i].call.commit, &c->last[i])) {
+            c->has[i] = tg_sink_remembers(&s->part[i].sink) ? 0 : c->has[i] + c->rows[i];
+            c->rows[i] = 0;
+        }
         c->last[i] = s->part[i].call.commit;
-        c->has[i] = tg_sink_remembers(&s->part[i].sink) ? 0 : c->has[i] + c->rows[i];
-        c->rows[i] = 0;
         if (is_before(&c->last[i], &c->last[lowest]))
             lowest = i;
     }
@@ -228,10 +236,9 @@ static void settle(struct several *s, struct chat *c)
     c->known = true;
 }
 
-static tg_code several_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
-                              struct tg_commit *ret, struct tg_error *err)
+static tg_code take_up(struct several *s, int64_t chat_id, const struct tg_fence *fence, bool again,
+                       struct tg_commit *ret, struct tg_error *err)
 {
-    struct several *s = self;
     struct chat *c = take(s, chat_id);
     tg_code code;
 
@@ -241,7 +248,8 @@ static tg_code several_attach(void *self, int64_t chat_id, const struct tg_fence
     for (size_t i = 0; i < s->n; i++) {
         struct call *call = &s->part[i].call;
 
-        *call = (struct call){ .what = CALL_ATTACH, .fence = *fence, .chat_id = chat_id };
+        *call = (struct call){ .what = CALL_ATTACH, .fence = *fence, .chat_id = chat_id,
+                               .again = again };
         if (tg_sink_remembers(&s->part[i].sink))
             continue;
         call->what = CALL_NONE;
@@ -251,11 +259,38 @@ static tg_code several_attach(void *self, int64_t chat_id, const struct tg_fence
     code = result(s, err);
     if (code != TG_OK)
         return code;
-    settle(s, c);
+    settle(s, c, again);
     if (!c->base.seq)
         return TG_END;
     *ret = c->base;
     return TG_OK;
+}
+
+static tg_code several_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
+                              struct tg_commit *ret, struct tg_error *err)
+{
+    return take_up(self, chat_id, fence, false, ret, err);
+}
+
+static tg_code several_again(void *self, int64_t chat_id, const struct tg_fence *fence,
+                             struct tg_commit *ret, struct tg_error *err)
+{
+    return take_up(self, chat_id, fence, true, ret, err);
+}
+
+/* What each has after a write that failed at one of them. */
+static void note_failed_write(struct several *s, struct chat *c)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const struct call *call = &s->part[i].call;
+
+        if (s->holds) {
+            c->rows[i] -= call->due; /* they come again */
+            c->has[i] = call->code == TG_OK ? call->due : call->had;
+        } else if (call->code != TG_OK) {
+            c->rows[i] = c->has[i] = 0; /* a stream forgets them all */
+        }
+    }
 }
 
 static tg_code several_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
@@ -263,6 +298,7 @@ static tg_code several_write(void *self, const struct tg_batch *batch, size_t fr
 {
     struct several *s = self;
     struct chat *c = find(s, batch->cursor.chat_id);
+    tg_code code;
 
     clear_calls(s);
     if (!c || !c->known)
@@ -270,26 +306,28 @@ static tg_code several_write(void *self, const struct tg_batch *batch, size_t fr
                        (long long)batch->cursor.chat_id);
     for (size_t i = 0; i < s->n; i++) {
         struct tg_cursor at = { .segment = batch->cursor.segment };
-        size_t skip = 0, has;
+        struct call *call = &s->part[i].call;
+        size_t skip = 0;
 
         for (; c->last[i].seq && skip < n; skip++) {
             at.id = tg_row_place(&batch->row[from + skip], at.segment);
             if (is_behind(&at, &c->last[i].cursor))
                 break;
         }
-        c->rows[i] += n - skip;
-        has = (size_t)TG_MIN(c->has[i], (uint64_t)(n - skip));
-        c->has[i] -= has;
-        skip += has;
-        if (skip < n)
-            s->part[i].call = (struct call){ .what = CALL_WRITE, .batch = batch,
-                                             .from = from + skip, .n = n - skip };
+        *call = (struct call){ .batch = batch, .due = n - skip };
+        call->had = (size_t)TG_MIN(c->has[i], (uint64_t)call->due);
+        c->rows[i] += call->due;
+        c->has[i] -= call->had;
+        call->from = from + skip + call->had;
+        call->n = call->due - call->had;
+        if (call->n)
+            call->what = CALL_WRITE;
     }
     make_calls(s);
-    for (size_t i = 0; i < s->n; i++)
-        if (s->part[i].call.code != TG_OK)
-            c->rows[i] = c->has[i] = 0; /* a stream forgets them all */
-    return result(s, err);
+    code = result(s, err);
+    if (code != TG_OK)
+        note_failed_write(s, c);
+    return code;
 }
 
 /* The caller's commit as one destination makes it. */
@@ -336,7 +374,8 @@ static tg_code several_commit(void *self, const struct tg_commit *commit, struct
 
         if (code == TG_OK || (made && !tg_sink_remembers(&s->part[i].sink)))
             c->last[i] = c->tried[i];
-        c->rows[i] = c->has[i] = 0;
+        if (code == TG_OK || !s->holds)
+            c->rows[i] = c->has[i] = 0;
     }
     if (code != TG_OK)
         return code;
@@ -374,14 +413,13 @@ static void several_close(void *self)
     pthread_cond_destroy(&s->changed);
 }
 
-static const struct tg_sink_ops several_ops = {
-    .head = { "several", "several destinations", NULL, sizeof(struct several) },
-    .attach = several_attach,
-    .write = several_write,
-    .commit = several_commit,
-    .bytes = several_bytes,
-    .close = several_close,
-};
+#define SEVERAL_OPS                                                                                \
+    .head = { "several", "several destinations", NULL, sizeof(struct several) },                   \
+    .attach = several_attach, .write = several_write, .commit = several_commit,                    \
+    .bytes = several_bytes, .close = several_close
+
+static const struct tg_sink_ops several_ops = { SEVERAL_OPS };
+static const struct tg_sink_ops holding_ops = { SEVERAL_OPS, .again = several_again };
 
 /* ---- making and asking ---- */
 
@@ -401,6 +439,11 @@ tg_code tg_several_new(struct tg_sink *part, const char *const *name, size_t n,
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
     s->n = n;
+    s->holds = true;
+    for (size_t i = 0; i < n; i++)
+        s->holds &= part[i].ops->again != NULL;
+    if (s->holds)
+        made.ops = &holding_ops;
     for (size_t i = 0; i < n; i++) {
         struct part *p = &s->part[i];
 
@@ -418,14 +461,19 @@ tg_code tg_several_new(struct tg_sink *part, const char *const *name, size_t n,
     return code;
 }
 
+static bool is_several(const struct tg_sink *sink)
+{
+    return sink->ops == &several_ops || sink->ops == &holding_ops;
+}
+
 size_t tg_several_n(const struct tg_sink *sink)
 {
-    return sink->ops == &several_ops ? ((const struct several *)sink->self)->n : 1;
+    return is_several(sink) ? ((const struct several *)sink->self)->n : 1;
 }
 
 const struct tg_sink *tg_several_part(const struct tg_sink *sink, size_t i)
 {
-    return sink->ops == &several_ops ? &((const struct several *)sink->self)->part[i].sink : sink;
+    return is_several(sink) ? &((const struct several *)sink->self)->part[i].sink : sink;
 }
 
 bool tg_several_did(const struct tg_sink *sink, size_t i, tg_code *ret, struct tg_error *err)

@@ -11,6 +11,9 @@
  * fails at one has failed, with that one's name; a new attach tells where each stands then. Each
  * that was called tells how that went for it (tg_several_did).
  *
+ * If each holds its rows until their commit (sink.h's again), so do several. If one does not, all
+ * forget them.
+ *
  * A destination without a cursor must be told where it stands before its chat is taken up.
  *
  * What looks at one destination alone (scan, commits, rollback) goes to that one.

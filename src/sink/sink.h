@@ -9,9 +9,12 @@
  *
  * After a failed write or commit nothing is known but what the destination tells: the chat must be
  * attached again, then written on from the commit that attach reports. The same holds after a
- * rollback. A commit's seq follows the last one's, its rows are those written since, and its
- * rows_total adds up; a sink refuses others (TG_INTERNAL). A commit without rows may leave no trace
- * once another follows it: covered_from reaches back to the end of the last commit with rows.
+ * rollback. A sink that holds rows itself until their commit can be taken up by `again` instead:
+ * what it holds is not written once more.
+ *
+ * A commit's seq follows the last one's, its rows are those written since, and its rows_total adds
+ * up; a sink refuses others (TG_INTERNAL). A commit without rows may leave no trace once another
+ * follows it: covered_from reaches back to the end of the last commit with rows.
  *
  * A run that was stopped, even for hours between two steps of a commit, and wakes up when another
  * has taken its job over, must neither add nor remove anything: that is what fences are for.
@@ -110,6 +113,15 @@ struct tg_sink_ops {
      */
     tg_code (*attach)(void *self, int64_t chat_id, const struct tg_fence *fence,
                       struct tg_commit *ret, struct tg_error *err);
+
+    /**
+     * As attach, after a write or commit of the chat failed, of a sink that holds rows itself until
+     * they are committed. If the destination stands where it stood, all rows that were written
+     * since wait still for their commit, but for those of a write that failed: only these are to be
+     * written again. If it stands elsewhere they are forgotten. NULL: they are always.
+     */
+    tg_code (*again)(void *self, int64_t chat_id, const struct tg_fence *fence,
+                     struct tg_commit *ret, struct tg_error *err);
 
     /** Takes rows from..from+n of a batch; they may be buffered, and are copied if so. */
     tg_code (*write)(void *self, const struct tg_batch *batch, size_t from, size_t n,

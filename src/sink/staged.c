@@ -4,6 +4,8 @@
  */
 #include "sink/staged.h"
 
+#include <assert.h>
+
 #include "base/row_pack.h"
 
 enum {
@@ -23,11 +25,15 @@ void tg_staged_init(struct tg_staged *s, struct tg_staged_room *room)
 static tg_code spill(struct tg_staged *s, struct tg_error *err)
 {
     tg_code code = s->file.fd < 0 ? tg_scratch_open(&s->file, err) : TG_OK;
+    uint64_t before = s->file.size;
 
-    if (code == TG_OK)
-        code = tg_scratch_add(&s->file, s->rows.data, s->rows.len, err);
     if (code != TG_OK)
         return code;
+    code = tg_scratch_add(&s->file, s->rows.data, s->rows.len, err);
+    if (code != TG_OK) {
+        tg_scratch_cut(&s->file, before); /* they are in memory still */
+        return code;
+    }
     s->room->held -= s->rows.len;
     tg_buf_clear(&s->rows);
     return TG_OK;
@@ -161,6 +167,23 @@ tg_code tg_staged_records(struct tg_staged *s, tg_staged_record record, void *ct
                           struct tg_error *err)
 {
     return each(s, &(struct taker){ .record = record, .ctx = ctx }, err);
+}
+
+struct tg_staged_mark tg_staged_mark(const struct tg_staged *s)
+{
+    return (struct tg_staged_mark){ s->file.size + s->rows.len, s->n };
+}
+
+void tg_staged_cut(struct tg_staged *s, struct tg_staged_mark to)
+{
+    uint64_t file = TG_MIN(to.bytes, s->file.size);
+    size_t left = (size_t)(to.bytes - file);
+
+    assert(left <= s->rows.len);
+    s->room->held -= s->rows.len - left;
+    s->rows.len = left;
+    tg_scratch_cut(&s->file, file);
+    s->n = to.n;
 }
 
 void tg_staged_clear(struct tg_staged *s)

@@ -55,6 +55,13 @@ typedef tg_code (*tg_staged_record)(void *ctx, const uint8_t *record, size_t len
 tg_code tg_staged_records(struct tg_staged *s, tg_staged_record each, void *ctx,
                           struct tg_error *err);
 
+/** What is there; and what was added since then is dropped. */
+struct tg_staged_mark {
+    uint64_t bytes, n;
+};
+struct tg_staged_mark tg_staged_mark(const struct tg_staged *s);
+void tg_staged_cut(struct tg_staged *s, struct tg_staged_mark to);
+
 void tg_staged_clear(struct tg_staged *s);
 void tg_staged_done(struct tg_staged *s);
 

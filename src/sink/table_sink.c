@@ -5,6 +5,7 @@
  *   attach    chat's line: who writes? --> may it be taken up? --> own fence there; last commit
  *   write     rows wait
  *   commit    chat's line: still the writer? --> rows --> record of the commit
+ *   again     as attach, but rows go on waiting
  *   rollback  attach; still the writer? --> rows and records behind it away
  *
  * Each is one transaction, rollback two.
@@ -83,8 +84,9 @@ static tg_code still(struct tg_table_sink *s, const struct tg_held_chat *chat,
     return code == TG_OK ? tg_held_still(chat, &there, err) : code;
 }
 
-static tg_code take_over(struct tg_table_sink *s, struct tg_held_chat *chat,
-                         const struct tg_fence *fence, struct tg_error *err)
+static tg_code take_over(struct tg_table_sink *s, const struct tg_held_chat *chat,
+                         const struct tg_fence *fence, struct tg_commit *ret_last,
+                         struct tg_error *err)
 {
     const struct tg_sql_value value[] = { { .number = chat->id },
                                           { .text = tg_str_of(s->env->job) },
@@ -97,44 +99,49 @@ static tg_code take_over(struct tg_table_sink *s, struct tg_held_chat *chat,
         code = tg_held_may_take(chat, s->env->job, &there, fence, s->where, s->ops->another, err);
     if (code == TG_OK)
         code = s->ops->ask(s, TG_TABLE_TAKE_OVER, value, TG_COUNT(value), NULL, NULL, err);
-    return code == TG_OK ? tg_table_ask_last(s, chat->id, &chat->last, err) : code;
+    return code == TG_OK ? tg_table_ask_last(s, chat->id, ret_last, err) : code;
 }
 
+/* Of what waits for a commit, nothing is kept unless `hold`. */
 static tg_code attach(struct tg_table_sink *s, int64_t chat_id, const struct tg_fence *fence,
-                      struct tg_held_chat **ret, struct tg_error *err)
+                      bool hold, struct tg_held_chat **ret, struct tg_error *err)
 {
-    struct tg_held_chat *chat;
-    tg_code code = tg_held_take(&s->held, chat_id, &chat, err);
+    struct tg_commit last;
+    tg_code code = tg_held_take(&s->held, chat_id, ret, err);
 
     if (code != TG_OK)
         return code;
-    tg_held_leave(chat);
+    if (hold)
+        tg_held_leave(*ret);
+    else
+        tg_held_forget(*ret);
     code = s->ops->need(s, true, err);
     if (code == TG_OK)
         code = s->ops->begin(s, true, err);
     if (code != TG_OK)
         return code;
-    code = s->ops->end(s, take_over(s, chat, fence, err), err);
-    if (code != TG_OK)
-        return code;
-    chat->fence = *fence;
-    chat->attached = chat->was_attached = true;
-    *ret = chat;
-    return TG_OK;
+    code = s->ops->end(s, take_over(s, *ret, fence, &last, err), err);
+    if (code == TG_OK)
+        tg_held_attached(*ret, fence, &last);
+    return code;
 }
 
 tg_code tg_table_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
                         struct tg_commit *ret, struct tg_error *err)
 {
     struct tg_held_chat *chat;
-    tg_code code = attach(self, chat_id, fence, &chat, err);
+    tg_code code = attach(self, chat_id, fence, false, &chat, err);
 
-    if (code != TG_OK)
-        return code;
-    if (!chat->last.seq)
-        return TG_END;
-    *ret = chat->last;
-    return TG_OK;
+    return tg_held_stands(chat, code, ret);
+}
+
+tg_code tg_table_again(void *self, int64_t chat_id, const struct tg_fence *fence,
+                       struct tg_commit *ret, struct tg_error *err)
+{
+    struct tg_held_chat *chat;
+    tg_code code = attach(self, chat_id, fence, true, &chat, err);
+
+    return tg_held_stands(chat, code, ret);
 }
 
 /* ---- writing ---- */
@@ -197,7 +204,7 @@ tg_code tg_table_rollback(void *self, int64_t chat_id, const struct tg_fence *fe
     const struct tg_sql_value value[] = { { .number = chat_id }, { .number = (int64_t)seq } };
     struct tg_table_sink *s = self;
     struct tg_held_chat *chat;
-    tg_code code = attach(s, chat_id, fence, &chat, err);
+    tg_code code = attach(s, chat_id, fence, false, &chat, err);
 
     if (code != TG_OK)
         return code;

@@ -92,6 +92,8 @@ void tg_table_done(struct tg_table_sink *s);
 /** Of tg_sink_ops. */
 tg_code tg_table_attach(void *self, int64_t chat_id, const struct tg_fence *fence,
                         struct tg_commit *ret, struct tg_error *err);
+tg_code tg_table_again(void *self, int64_t chat_id, const struct tg_fence *fence,
+                       struct tg_commit *ret, struct tg_error *err);
 tg_code tg_table_write(void *self, const struct tg_batch *batch, size_t from, size_t n,
                        struct tg_error *err);
 tg_code tg_table_commit(void *self, const struct tg_commit *commit, struct tg_error *err);
@@ -109,9 +111,10 @@ tg_code tg_table_chats(void *self, tg_chat_seen seen, void *ctx, struct tg_error
 uint64_t tg_table_bytes(const void *self);
 /* all but open, commit and close */
 #define TG_TABLE_SINK_OPS                                                                          \
-    .attach = tg_table_attach, .write = tg_table_write, .rollback = tg_table_rollback,             \
-    .scan = tg_table_scan, .commits = tg_table_commits, .last = tg_table_last,                     \
-    .read = tg_table_read, .chats = tg_table_chats, .series = true, .bytes = tg_table_bytes
+    .attach = tg_table_attach, .again = tg_table_again, .write = tg_table_write,                   \
+    .rollback = tg_table_rollback, .scan = tg_table_scan, .commits = tg_table_commits,             \
+    .last = tg_table_last, .read = tg_table_read, .chats = tg_table_chats, .series = true,         \
+    .bytes = tg_table_bytes
 
 /** The row of a driver's options that names the table; its struct begins with `t`. */
 #define TG_TABLE_OPTION                                                                            \

@@ -108,7 +108,8 @@ class Several(Case):
     def test_one_that_is_away_keeps_the_others_waiting(self):
         log = self.dir / "log"
         with log.open("wb") as err:
-            run = start(*self.words(), env=PASSWORD, stdout=subprocess.DEVNULL, stderr=err)
+            run = start(*self.words("--rate", 3, "--burst", 1),  # not done before it is away
+                        env=PASSWORD, stdout=subprocess.DEVNULL, stderr=err)
         try:
             self.assertTrue(wait_for(self.postgres.rows))
             self.server.stop()

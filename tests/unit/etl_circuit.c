@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/etl_kit.h"
+#include "tests/unit/holding.h"
 
 struct found {
     unsigned n_chats, n_sinks;
@@ -223,6 +224,54 @@ static void a_commit_whose_answer_was_lost_is_made_once(void **state)
     k.sink.ops = odd.files;
     kit_check_rows(&k, 330);
     kit_end(&k);
+}
+
+static struct {
+    int writes, commits, unanswered; /* that fail, yet */
+} trouble;
+
+static bool trouble_write(void *ctx)
+{
+    (void)ctx;
+    return trouble.writes-- > 0;
+}
+
+static enum holding_commit trouble_commit(void *ctx)
+{
+    (void)ctx;
+    if (trouble.commits-- > 0)
+        return HOLDING_NOT_MADE;
+    return trouble.unanswered-- > 0 ? HOLDING_UNANSWERED : HOLDING_MADE;
+}
+
+/* But for rows of a write that failed. */
+static void one_that_holds_its_rows_gets_none_twice(void **state)
+{
+    static const struct {
+        int writes, commits, unanswered;
+        uint64_t twice; /* rows that come again: 20 a write */
+    } row[] = { { 0, 0, 0, 0 }, { 0, 3, 0, 0 }, { 0, 2, 3, 0 }, { 2, 0, 0, 40 }, { 1, 2, 1, 20 } };
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(row); i++) {
+        struct holding h = { .write_fails = trouble_write, .commit_is = trouble_commit };
+        struct tg_sink files;
+        struct kit k;
+
+        start_waiting(&k, 50, 20);
+        trouble.writes = row[i].writes;
+        trouble.commits = row[i].commits;
+        trouble.unanswered = row[i].unanswered;
+        files = h.sink = k.sink;
+        k.sink = holding_sink(&h);
+        assert_int_equal(kit_extract(&k, 330), TG_OK);
+        assert_int_equal(h.n_written, 330 + row[i].twice);
+        assert_int_equal(h.n_again, row[i].writes + row[i].commits + row[i].unanswered);
+        tg_sink_close(&k.sink);
+        k.sink = files;
+        kit_check_rows(&k, 330);
+        kit_end(&k);
+    }
 }
 
 static void it_is_told_once_and_given_up_in_time(void **state)
@@ -659,6 +708,7 @@ int main(void)
         cmocka_unit_test(damage_is_as_if_it_was_not_there),
         cmocka_unit_test(what_may_pass_is_tried_again),
         cmocka_unit_test(a_commit_whose_answer_was_lost_is_made_once),
+        cmocka_unit_test(one_that_holds_its_rows_gets_none_twice),
         cmocka_unit_test(it_is_told_once_and_given_up_in_time),
         cmocka_unit_test(that_it_is_away_wakes_whoever_tells_it),
         cmocka_unit_test(one_that_never_answered_is_not_waited_for),

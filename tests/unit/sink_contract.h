@@ -235,6 +235,67 @@ static void rollback_removes_what_is_behind(void **state)
     contract_end(&c);
 }
 
+/* Of a sink that holds rows: by `again`, until the destination stands elsewhere, or attach. */
+static void what_waits_is_held_if_it_can_be(void **state)
+{
+    struct tg_commit last = { 0 }, next, got = { 0 };
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_END);
+    if (!c.sink.ops->again) {
+        contract_end(&c);
+        return;
+    }
+    contract_write(&c, CHAT, 1, 5);
+    assert_int_equal(c.sink.ops->again(c.sink.self, CHAT, &test_fence, &got, &c.err), TG_END);
+    next = test_commit(&last, CHAT, 5, 5);
+    assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_OK);
+    contract_write(&c, CHAT, 6, 3);
+    assert_int_equal(c.sink.ops->again(c.sink.self, CHAT, &test_fence, &got, &c.err), TG_OK);
+    assert_true(test_same_commit(&got, &next));
+    contract_write(&c, CHAT, 9, 2);
+    last = next;
+    next = test_commit(&last, CHAT, 10, 5);
+    assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_OK);
+    contract_write(&c, CHAT, 11, 3);
+    assert_int_equal(c.sink.ops->rollback(c.sink.self, CHAT, &test_fence, 1, &c.err), TG_OK);
+    assert_int_equal(c.sink.ops->again(c.sink.self, CHAT, &test_fence, &got, &c.err), TG_OK);
+    assert_true(test_same_commit(&got, &last));
+    contract_commit(&c, CHAT, &last, 2);
+    contract_scan(&c, CHAT, 7);
+    contract_end(&c);
+}
+
+/* As a commit does that was made, and told as a failure. */
+static void what_waits_is_forgotten_if_it_is_there(void **state)
+{
+    struct tg_commit last = { 0 }, made, got = { 0 };
+    struct tg_sink second;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    contract_attach(&c, CHAT, &got);
+    contract_commit(&c, CHAT, &last, 2);
+    contract_write(&c, CHAT, 3, 4);
+    assert_int_equal(tg_sink_open(c.url, &c.env, &second, &c.err), TG_OK);
+    assert_int_equal(second.ops->attach(second.self, CHAT, &test_fence, &got, &c.err), TG_OK);
+    test_rows(c.batch, CHAT, 3, 4);
+    made = test_commit(&last, CHAT, 6, 4);
+    assert_int_equal(second.ops->write(second.self, c.batch, 0, 4, &c.err), TG_OK);
+    assert_int_equal(second.ops->commit(second.self, &made, &c.err), TG_OK);
+    tg_sink_close(&second);
+    if (c.sink.ops->again) {
+        assert_int_equal(c.sink.ops->again(c.sink.self, CHAT, &test_fence, &got, &c.err), TG_OK);
+        assert_true(test_same_commit(&got, &made));
+        contract_commit(&c, CHAT, &made, 3);
+        contract_scan(&c, CHAT, 9);
+    }
+    contract_end(&c);
+}
+
 static void a_commit_that_does_not_follow_is_refused(void **state)
 {
     struct tg_commit last = { 0 }, next, got;
@@ -571,6 +632,8 @@ static void a_newer_writer_shuts_the_older_one_out(void **state)
         cmocka_unit_test(chats_are_kept_apart), cmocka_unit_test(a_commit_may_hold_no_rows),       \
         cmocka_unit_test(a_batch_may_be_committed_in_pieces),                                      \
         cmocka_unit_test(rollback_removes_what_is_behind),                                         \
+        cmocka_unit_test(what_waits_is_held_if_it_can_be),                                         \
+        cmocka_unit_test(what_waits_is_forgotten_if_it_is_there),                                  \
         cmocka_unit_test(a_commit_that_does_not_follow_is_refused),                                \
         cmocka_unit_test(writing_needs_an_attach), cmocka_unit_test(another_job_is_refused),       \
         cmocka_unit_test(a_scan_can_be_stopped),                                                   \

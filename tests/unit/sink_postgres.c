@@ -134,6 +134,17 @@ static void a_server_that_comes_back(void **state)
         assert_true(test_same_commit(&got, &last));
         contract_commit(&c, CHAT, &last, 4);
         contract_scan(&c, CHAT, (int64_t)last.rows_total);
+        contract_write(&c, CHAT, (int64_t)last.rows_total + 1, 4);
+        postgres_stop(SIGQUIT);
+        next = test_commit(&last, CHAT, (int64_t)last.rows_total + 4, 4);
+        assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_SINK);
+        assert_int_equal(c.sink.ops->again(c.sink.self, CHAT, &test_fence, &got, &c.err), TG_SINK);
+        postgres_start();
+        assert_int_equal(c.sink.ops->again(c.sink.self, CHAT, &test_fence, &got, &c.err), TG_OK);
+        assert_true(test_same_commit(&got, &last));
+        assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_OK); /* held */
+        last = next;
+        contract_scan(&c, CHAT, (int64_t)last.rows_total);
     }
     contract_end(&c);
 }

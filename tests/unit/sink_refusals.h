@@ -105,6 +105,35 @@ static void a_row_that_nobody_keeps_fails_its_commit(void **state)
     }
 }
 
+/* A commit fails for a while; its rows are held, and are not given again. */
+static void what_waits_is_held_until_it_can_be_committed(void **state)
+{
+    struct contract_refused refused = { .code = TG_STATE };
+    struct tg_commit last = { 0 }, next, got = { 0 };
+    struct contract c;
+
+    (void)state;
+    contract_start_refusing(&c, &refused);
+    contract_commit(&c, CHAT, &last, 4);
+    refuse_rows(7, 7);
+    contract_write(&c, CHAT, 5, 15);
+    contract_write(&c, CHAT, 20, 5);
+    next = test_commit(&last, CHAT, 24, 20);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_STATE);
+        assert_int_equal(c.sink.ops->again(c.sink.self, CHAT, &test_fence, &got, &c.err), TG_OK);
+        assert_true(test_same_commit(&got, &last));
+    }
+    refused.code = TG_OK;
+    assert_int_equal(c.sink.ops->commit(c.sink.self, &next, &c.err), TG_OK);
+    assert_int_equal(refused.n, 4);
+    contract_commit(&c, CHAT, &next, 6);
+    contract_reopen(&c);
+    assert_int_equal(contract_attach(&c, CHAT, &got), TG_OK);
+    assert_true(got.rows_total == 30 && got.refused == 1);
+    contract_end(&c);
+}
+
 static void what_refuses_most_rows_is_set_up_wrongly(void **state)
 {
     struct contract_refused refused = { .n = 0 };
@@ -124,6 +153,7 @@ static void what_refuses_most_rows_is_set_up_wrongly(void **state)
 #define SINK_CONTRACT_REFUSALS                                                                     \
     cmocka_unit_test(a_refused_row_is_handed_over_and_the_rest_committed),                         \
         cmocka_unit_test(a_row_that_nobody_keeps_fails_its_commit),                                \
+        cmocka_unit_test(what_waits_is_held_until_it_can_be_committed),                            \
         cmocka_unit_test(what_refuses_most_rows_is_set_up_wrongly)
 
 #endif

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "sink/several.h"
+#include "tests/unit/holding.h"
 #include "tests/unit/sink_rows.h"
 
 enum { CHAT = -1009, PARTS = 3, ROWS = 60, SEEDS = 150 };
@@ -90,6 +91,7 @@ static struct tg_sink make_several(uint32_t draws[PARTS])
     }
     assert_int_equal(tg_several_new(part, name, PARTS, &all, &err), TG_OK);
     assert_int_equal(tg_several_n(&all), PARTS);
+    assert_null(all.ops->again); /* none of them holds its rows */
     return all;
 }
 
@@ -186,6 +188,109 @@ static void each_has_each_row_once(void **state)
         }
     }
     tg_batch_free(b);
+}
+
+/* ---- where all hold their rows ---- */
+
+static bool write_fails(void *draw)
+{
+    return drawn(draw, 8) == 0;
+}
+
+static enum holding_commit commit_is(void *draw)
+{
+    switch (drawn(draw, 6)) {
+    case 0:
+        return HOLDING_NOT_MADE;
+    case 1:
+        return HOLDING_UNANSWERED;
+    default:
+        return HOLDING_MADE;
+    }
+}
+
+/* After a failure: @return where all stand */
+static struct tg_commit again(const struct tg_sink *all, struct holding hold[PARTS])
+{
+    struct tg_commit there = { .cursor.chat_id = CHAT };
+    struct tg_error err;
+    tg_code code = all->ops->again(all->self, CHAT, &test_fence, &there, &err);
+
+    assert_true(code == TG_OK || code == TG_END);
+    for (size_t i = 0; i < PARTS; i++)
+        assert_true(hold[i].rows.n == 0 || hold[i].last.seq >= there.seq);
+    return there;
+}
+
+/* A write that failed is made again; a commit that failed without any. */
+static void go_on_to_the_end(const struct tg_sink *all, struct holding hold[PARTS],
+                             uint32_t *draw)
+{
+    struct tg_commit last = { .cursor.chat_id = CHAT }, next, there;
+    struct tg_batch *b = tg_batch_new(64);
+    struct tg_error err;
+
+    assert_int_equal(all->ops->attach(all->self, CHAT, &test_fence, &last, &err), TG_END);
+    while (last.cursor.id < ROWS) {
+        int64_t id = last.cursor.id;
+        size_t n = 0;
+
+        for (uint32_t writes = 1 + drawn(draw, 3); writes && id < ROWS; writes--) {
+            int64_t some = 1 + drawn(draw, 9);
+            size_t piece = (size_t)TG_MIN(some, ROWS - id);
+
+            test_rows(b, CHAT, id + 1, piece);
+            while (all->ops->write(all->self, b, 0, piece, &err) != TG_OK) {
+                there = again(all, hold);
+                assert_true(there.seq == last.seq);
+            }
+            id += (int64_t)piece;
+            n += piece;
+        }
+        next = test_commit(&last, CHAT, id, n);
+        there = last;
+        while (there.seq == last.seq && all->ops->commit(all->self, &next, &err) != TG_OK) {
+            assert_int_equal(err.code, TG_SINK);
+            there = again(all, hold);
+            assert_true(there.seq == last.seq || there.seq == next.seq);
+        }
+        last = next;
+    }
+    tg_batch_free(b);
+}
+
+static void what_each_holds_is_not_written_twice(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 1; seed <= SEEDS; seed++) {
+        struct tg_fs_memory *memory[PARTS];
+        struct holding hold[PARTS];
+        struct tg_sink part[PARTS], all;
+        struct tg_sink_env env[PARTS];
+        uint32_t draws[PARTS] = { seed, seed * 7 + 1, seed * 13 + 2 }, draw = seed;
+        struct tg_error err;
+
+        for (size_t i = 0; i < PARTS; i++) {
+            memory[i] = tg_fs_memory_new();
+            env[i] = (struct tg_sink_env){ .job = "job",
+                                           .fs = tg_fs_memory_fs(memory[i]),
+                                           .unix_us = test_unix_us };
+            assert_int_equal(tg_sink_open(name[i], &env[i], &odd[i].files, &err), TG_OK);
+            hold[i] = (struct holding){ .sink = odd[i].files, .ctx = &draws[i],
+                                        .write_fails = write_fails, .commit_is = commit_is };
+            part[i] = holding_sink(&hold[i]);
+        }
+        assert_int_equal(tg_several_new(part, name, PARTS, &all, &err), TG_OK);
+        assert_non_null(all.ops->again);
+        assert_int_equal(tg_several_n(&all), PARTS);
+        go_on_to_the_end(&all, hold, &draw);
+        tg_sink_close(&all);
+        for (size_t i = 0; i < PARTS; i++) {
+            check(i, seed);
+            tg_sink_close(&odd[i].files);
+            tg_fs_memory_free(memory[i]);
+        }
+    }
 }
 
 /* ---- a stream beside one whose writes fail ---- */
@@ -299,6 +404,7 @@ int main(void)
 {
     const struct CMUnitTest test[] = {
         cmocka_unit_test(each_has_each_row_once),
+        cmocka_unit_test(what_each_holds_is_not_written_twice),
         cmocka_unit_test(a_stream_has_rows_once_though_another_fails),
     };
 

@@ -148,6 +148,35 @@ static void what_is_too_much_goes_to_a_file_and_back(void **state)
     tg_batch_free(batch);
 }
 
+/* Wherever the mark was, in memory or in the file. */
+static void what_was_added_behind_a_mark_is_cut(void **state)
+{
+    struct tg_staged_room room = { .most = 100000 };
+    struct tg_batch *batch = tg_batch_new(1);
+    struct tg_staged_mark mark = { 0, 0 };
+    struct tg_staged s;
+    struct tg_error err;
+
+    (void)state;
+    tg_staged_init(&s, &room);
+    for (int64_t kept = 0; kept <= 4000; kept += 100) {
+        holds(&s, 7, kept);
+        for (int64_t id = kept + 1; id <= kept + 1500; id++) {
+            test_rows(batch, 7, id, 1);
+            assert_int_equal(tg_staged_add(&s, batch->row, &err), TG_OK);
+            if (id == kept + 100)
+                mark = tg_staged_mark(&s);
+        }
+        holds(&s, 7, kept + 1500);
+        tg_staged_cut(&s, mark);
+        assert_int_equal(room.held, s.rows.len);
+    }
+    assert_true(s.file.size > 0);
+    tg_staged_done(&s);
+    assert_int_equal(room.held, 0);
+    tg_batch_free(batch);
+}
+
 struct records {
     const struct tg_staged *s;
     uint64_t n, moved;
@@ -230,6 +259,7 @@ int main(void)
     const struct CMUnitTest test[] = {
         cmocka_unit_test(rows_come_back_as_they_were),
         cmocka_unit_test(what_is_too_much_goes_to_a_file_and_back),
+        cmocka_unit_test(what_was_added_behind_a_mark_is_cut),
         cmocka_unit_test(records_of_another_form),
         cmocka_unit_test(a_directory_that_takes_no_file_is_told),
     };
