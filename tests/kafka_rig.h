@@ -25,32 +25,13 @@
 #include <unistd.h>
 
 #include "client/kafka.h"
+#include "tests/ports.h"
 
 static struct {
     char directory[64];
     pid_t pid;
     int port, tls_port, controller_port;
 } rig;
-
-/* Three that are free at once. */
-static inline void kafka_free_ports(void)
-{
-    int *const port[] = { &rig.port, &rig.tls_port, &rig.controller_port };
-    int fd[TG_COUNT(port)];
-
-    for (size_t i = 0; i < TG_COUNT(port); i++) {
-        struct sockaddr_in a = { .sin_family = AF_INET,
-                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t len = sizeof a;
-
-        fd[i] = socket(AF_INET, SOCK_STREAM, 0);
-        assert_int_equal(bind(fd[i], (struct sockaddr *)&a, len), 0);
-        assert_int_equal(getsockname(fd[i], (struct sockaddr *)&a, &len), 0);
-        *port[i] = ntohs(a.sin_port);
-    }
-    for (size_t i = 0; i < TG_COUNT(port); i++)
-        close(fd[i]);
-}
 
 /* @return a client of a topic, made if it is not there */
 static inline struct tg_kafka *kafka_client(const char *topic, int64_t partitions)
@@ -203,7 +184,9 @@ static inline int kafka_set_up(void **state)
     (void)state;
     snprintf(rig.directory, sizeof rig.directory, "/tmp/tgdata-kafka-XXXXXX");
     assert_non_null(mkdtemp(rig.directory));
-    kafka_free_ports();
+    rig.port = free_ports(3);
+    rig.tls_port = rig.port + 1;
+    rig.controller_port = rig.port + 2;
     kafka_start();
     return 0;
 }

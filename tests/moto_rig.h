@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "client/http.h"
+#include "tests/ports.h"
 
 static struct {
     char endpoint[48], port[16];
@@ -52,20 +53,14 @@ static inline bool moto_is_up(void)
 
 static inline int moto_set_up(void **state)
 {
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     const char *deps = getenv("TG_DEPS");
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
     char program[256];
 
     (void)state;
     snprintf(program, sizeof program, "%s/moto/bin/moto_server", deps ? deps : ".deps");
     if (access(program, X_OK) != 0)
         exit(77);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    snprintf(rig.port, sizeof rig.port, "%d", ntohs(a.sin_port));
+    snprintf(rig.port, sizeof rig.port, "%d", free_ports(1));
     snprintf(rig.endpoint, sizeof rig.endpoint, "http://127.0.0.1:%s", rig.port);
     setenv("AWS_REGION", "eu-west-1", 1);
     setenv("AWS_CONFIG_FILE", "/dev/null", 1);

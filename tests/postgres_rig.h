@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "client/postgres.h"
+#include "tests/ports.h"
 
 static struct {
     char directory[64], address[96];
@@ -31,18 +32,6 @@ static struct {
     pid_t pid;
     int port;
 } rig;
-
-static inline int postgres_free_port(void)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    return ntohs(a.sin_port);
-}
 
 static inline void postgres_start(void)
 {
@@ -88,7 +77,7 @@ static inline int postgres_set_up(void **state)
     snprintf(rig.directory, sizeof rig.directory, "/tmp/tgdata-pg-XXXXXX");
     assert_non_null(mkdtemp(rig.directory));
     assert_int_equal(chmod(rig.directory, 0755), 0);
-    rig.port = postgres_free_port();
+    rig.port = free_ports(1);
     snprintf(rig.address, sizeof rig.address, "//tg@127.0.0.1:%d/test", rig.port);
     if (tg_postgres_new(&options, &rig.beside, &err) == TG_UNSUPPORTED)
         exit(77);

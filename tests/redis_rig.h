@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "client/redis.h"
+#include "tests/ports.h"
 
 struct redis_rig {
     char dir[64];
@@ -31,24 +32,6 @@ struct redis_rig {
     int port;
     pid_t pid;
 };
-
-/* A port that nobody listens on. Cluster nodes use the one 10,000 above it as well. */
-static inline int redis_free_port(void)
-{
-    for (int tries = 0; tries < 100; tries++) {
-        struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t len = sizeof a;
-        int fd = socket(AF_INET, SOCK_STREAM, 0), port;
-
-        a.sin_port = htons((uint16_t)(20000 + random() % 12000));
-        port = bind(fd, (struct sockaddr *)&a, len) ? 0 : ntohs(a.sin_port);
-        close(fd);
-        if (port)
-            return port;
-    }
-    fail_msg("no free port");
-    return 0;
-}
 
 /* It answers: one that only listens may still find the port of the cluster taken, and end. */
 static inline bool redis_up(const struct redis_rig *g)
@@ -101,7 +84,7 @@ static inline void redis_begin(struct redis_rig *g)
 {
     assert_non_null(mkdtemp(g->dir));
     for (int tries = 0; tries < 5; tries++) {
-        g->port = redis_free_port();
+        g->port = free_ports(1);
         if (redis_try(g)) {
             snprintf(g->url, sizeof g->url, "redis://127.0.0.1:%d", g->port);
             return;

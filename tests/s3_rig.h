@@ -24,38 +24,13 @@
 #include <unistd.h>
 
 #include "client/aws.h"
+#include "tests/ports.h"
 
 static struct {
     char directory[64], endpoint[48];
     pid_t pid;
     int port;
 } rig;
-
-static inline bool s3_port_is_free(int port)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                             .sin_port = htons((uint16_t)port) };
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    bool free = bind(fd, (struct sockaddr *)&a, sizeof a) == 0;
-
-    close(fd);
-    return free;
-}
-
-/* Eight in a row. */
-static inline int s3_free_ports(void)
-{
-    for (int tries = 0, n; tries < 1000; tries++) {
-        int first = 20000 + (int)(random() % 1400) * 8;
-
-        for (n = 0; n < 8 && s3_port_is_free(first + n);)
-            n++;
-        if (n == 8)
-            return first;
-    }
-    fail_msg("no free ports");
-    return 0;
-}
 
 /* @return whether the bucket is there, made if need be */
 static inline bool s3_is_up(void)
@@ -140,7 +115,7 @@ static inline int s3_set_up(void **state)
     snprintf(rig.directory, sizeof rig.directory, "/tmp/tgdata-s3-XXXXXX");
     assert_non_null(mkdtemp(rig.directory));
     for (int tries = 0; tries < 5; tries++) { /* another may take a port that was free */
-        rig.port = s3_free_ports();
+        rig.port = free_ports(8);
         snprintf(rig.endpoint, sizeof rig.endpoint, "http://127.0.0.1:%d", rig.port);
         if (s3_try_start())
             return 0;

@@ -14,16 +14,10 @@ import threading
 import time
 
 import kit
-from kit import Case, rows, start, tgdata, wait_for
+from kit import Case, free_ports, rows, start, tgdata, wait_for
 
 
 CLIENT = pathlib.Path(os.environ.get("TG_BUILD", "build-test")) / "tests" / "broker_client"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def query(**options):
@@ -107,7 +101,8 @@ class Rabbit:
     def __init__(self, directory):
         self.dir = pathlib.Path(directory)
         self.dir.mkdir()
-        self.port, self.dist, self.epmd = free_port(), free_port(), free_port()
+        self.port = free_ports(3)
+        self.dist, self.epmd = self.port + 1, self.port + 2
         (self.dir / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\nvm_memory_high_watermark.absolute = 1GB\n"
             "disk_free_limit.absolute = 10MB\n" + self.more_conf, encoding="ascii")
@@ -168,9 +163,7 @@ class Relay:
 
     def __init__(self, port):
         self.to = port
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_ports(1)
         self.open()
 
     def open(self):
@@ -248,7 +241,7 @@ print(json.dumps(keys))
         self.dir = pathlib.Path(directory)
         self.dir.mkdir()
         self.tls = "--ssl-cert" in args
-        self.server_port = free_port()
+        self.server_port = free_ports(1)
         for name in [n for n in os.environ if n.startswith("AWS_")]:
             del os.environ[name]
         os.environ.update(AWS_REGION=self.region, AWS_CONFIG_FILE=str(self.dir / "config"),

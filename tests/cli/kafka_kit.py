@@ -2,10 +2,9 @@
 """A Kafka broker for tests of the program, and a reader that is not the program's."""
 import json
 import pathlib
-import socket
 import subprocess
 
-from kit import wait_for
+from kit import free_ports, wait_for
 
 
 class KafkaServer:
@@ -13,12 +12,8 @@ class KafkaServer:
 
     def __init__(self, directory):
         self.dir, self.process = pathlib.Path(directory), None
-        free = [socket.socket() for _ in range(3)]
-        for one in free:
-            one.bind(("127.0.0.1", 0))
-        self.ports = [one.getsockname()[1] for one in free]
-        for one in free:
-            one.close()
+        first = free_ports(3)
+        self.ports = [first, first + 1, first + 2]
         self.port, self.tls_port = self.ports[:2]
         self.start()
 

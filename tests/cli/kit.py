@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What the tests of the program share: a simulated data centre, and runs of the program."""
+import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -15,6 +17,20 @@ import unittest
 TGDATA = os.environ.get("TGDATA") or str(
     pathlib.Path(__file__).resolve().parents[2] / "build" / "tgdata")
 TIMEOUT = 240
+
+
+def free_ports(n):
+    """The first of n in a row, below those that outgoing connections get: any of these could take a
+    server's port while that is down."""
+    while True:
+        with contextlib.ExitStack() as stack:
+            first = random.randrange(20000, 31000)
+            try:
+                for port in range(first, first + n):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                return first
+            except OSError:
+                continue
 
 
 def clean_env(**more):
@@ -206,9 +222,7 @@ class Redis:
     def __init__(self, directory, *args):
         self.dir, self.args = pathlib.Path(directory), args
         self.dir.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_ports(1)
         self.start()
 
     def url(self):
@@ -247,9 +261,7 @@ class PostgresServer:
 
     def __init__(self, directory):
         self.dir, self.process = directory, None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_ports(1)
         self.start()
 
     def start(self):

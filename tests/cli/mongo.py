@@ -3,8 +3,8 @@
 import pathlib
 import subprocess
 
-from kit import wait_for
-from s3 import S3, free_ports, is_open
+from kit import free_ports, wait_for
+from s3 import S3, is_open
 
 
 class Mongodb:

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Servers that speak as Amazon S3 and DynamoDB, for tests of the program."""
-import contextlib
 import json
 import os
 import pathlib
-import random
 import socket
 import subprocess
 
-from kit import wait_for
+from kit import free_ports, wait_for
 
 
 class S3:
@@ -170,16 +168,3 @@ class Dynamodb:
 def is_open(port):
     with socket.socket() as s:
         return s.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_ports(n):
-    """The first of n in a row."""
-    while True:
-        with contextlib.ExitStack() as stack:
-            first = random.randrange(20000, 31000)
-            try:
-                for port in range(first, first + n):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-                return first
-            except OSError:
-                continue

@@ -17,7 +17,7 @@ import threading
 import time
 
 import brokers
-from kit import wait_for
+from kit import free_ports, wait_for
 
 DEPS = pathlib.Path(os.environ.get("TG_DEPS", pathlib.Path(__file__).resolve().parents[2]
                                    / ".deps"))
@@ -49,7 +49,7 @@ channel = at.channel()
     unwritten = 3  # seconds for which a queue that was made may be in the server's memory only
 
     def __init__(self, directory):
-        self.tls_port = brokers.free_port()
+        self.tls_port = free_ports(1)
         self.cert, key = certificate(pathlib.Path(directory).parent)
         self.more_conf = self.more + (
             f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\n"
@@ -106,7 +106,7 @@ class Service:
 
     def __init__(self, directory, tls=None):
         self.dir, self.tls = pathlib.Path(directory), tls
-        self.port = brokers.free_port()
+        self.port = free_ports(1)
         self.number, self.lock = 0, threading.Lock()
         self.start()
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "client/mongo.h"
+#include "tests/ports.h"
 #include "tests/unit/store_objects.h"
 
 struct server {
@@ -76,16 +77,9 @@ static void stop(struct server *g)
 
 static void begin(struct server *g, bool tls)
 {
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
     *g = (struct server){ .directory = "/tmp/tgdata-mongo-XXXXXX", .tls = tls };
     assert_non_null(mkdtemp(g->directory));
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    close(fd);
-    g->port = ntohs(a.sin_port);
+    g->port = free_ports(1);
     start(g);
 }
 

@@ -189,7 +189,7 @@ static void *relay_run(void *arg)
 /* A change that is made, but whose answer is lost, is asked for again: it is not made twice. */
 static void an_answer_that_is_lost(void **state)
 {
-    struct relay r = { .port = redis_free_port(), .to = rig.port };
+    struct relay r = { .port = free_ports(1), .to = rig.port };
     struct tg_lease lease = { .owner = "host:1" }, other = { .owner = "host:2" };
     struct listed docs = { "", 0 }, entries = { "", 0 };
     struct contract c;
