@@ -2,9 +2,9 @@
 /*
  * sink.c - how fast a destination takes rows: its writes and commits are measured, and its end
  *
- *   bench_sink URL CHAT_ID NDJSON...
+ *   bench_sink URL CHAT_ID ROWS NDJSON...
  *
- * The rows are read back from files of JSON lines, 1,000 at a time; each 10,000 are a commit.
+ * The rows are read back from files of JSON lines, 1,000 at a time; each ROWS are a commit.
  * Prints one JSON object: rows, wall and CPU seconds of this process, peak RSS.
  */
 #include <stdio.h>
@@ -14,13 +14,13 @@
 
 #include "sink/sink.h"
 
-enum { BATCH = 1000, COMMIT = 10000 };
+enum { BATCH = 1000 };
 
 struct bench {
     struct tg_sink sink;
     struct tg_batch *batch;
     struct tg_commit last;
-    uint64_t rows; /* since the last commit */
+    uint64_t rows, commit_rows; /* since the last commit; until the next */
     double wall_s, cpu_s;
     struct tg_error err;
 };
@@ -76,7 +76,7 @@ static void deliver(struct bench *b, bool end)
         b->last.last_date = b->batch->row[n - 1].date;
     }
     b->rows += n;
-    if (b->rows >= COMMIT || (end && b->rows))
+    if (b->rows >= b->commit_rows || (end && b->rows))
         commit(b);
     if (end)
         tg_sink_close(&b->sink);
@@ -112,13 +112,14 @@ int main(int argc, char **argv)
     struct bench b = { .batch = tg_batch_new(BATCH) };
     struct rusage usage;
 
-    if (argc < 4 || !b.batch)
+    if (argc < 5 || !b.batch)
         return 2;
     b.last.cursor.chat_id = strtoll(argv[2], NULL, 10);
+    b.commit_rows = strtoull(argv[3], NULL, 10);
     check(&b, tg_sink_open(argv[1], &env, &b.sink, &b.err));
     if (tg_sink_remembers(&b.sink))
         check(&b, b.sink.ops->attach(b.sink.self, b.last.cursor.chat_id, &fence, &b.last, &b.err));
-    for (int i = 3; i < argc; i++)
+    for (int i = 4; i < argc; i++)
         read_file(&b, argv[i]);
     deliver(&b, true);
     getrusage(RUSAGE_SELF, &usage);

@@ -133,8 +133,8 @@ class Sinks:
         self.rows = self.all_rows = 0  # of the run that was measured last, of all files
         self.result = {}
 
-    def ours(self, name, url, env=None, files=None):
-        argv = [os.path.join(self.build, 'bench', 'bench_sink'), url, str(self.chat_id),
+    def ours(self, name, url, env=None, files=None, commit=10000):
+        argv = [os.path.join(self.build, 'bench', 'bench_sink'), url, str(self.chat_id), str(commit),
                 *(files or self.files)]
         run = json.loads(measure(argv, env=env)['out'])
         self.rows = run['rows']
@@ -178,7 +178,10 @@ class Sinks:
 
     def duckdb(self):
         env = {**os.environ, 'TGDATA_DUCKDB': os.path.join(DEPS, 'duckdb', 'libduckdb.so')}
-        run = self.ours('tgdata  duckdb:', f'duckdb:{self.tmp}/ours.duckdb', env=env)
+        self.ours('tgdata  duckdb:', f'duckdb:{self.tmp}/ours.duckdb', env=env)
+        # The tool has one transaction, whose rows pass by its log.
+        run = self.ours('tgdata  duckdb: (one commit)', f'duckdb:{self.tmp}/one.duckdb', env=env,
+                        commit=self.rows)
         self.column_tool('DuckDB insert from read_csv', 'table', f'{self.tmp}/tool.duckdb', run)
 
     def postgres(self):
