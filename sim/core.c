@@ -176,6 +176,23 @@ static bool tables_start(struct sim_core *core)
     return true;
 }
 
+static tg_code live_start(struct sim_core *core, struct tg_error *err)
+{
+    if (!core->set->live)
+        return TG_OK;
+    if (core->cache) {
+        tg_fail(err, TG_USAGE, "pages of a live world cannot be kept");
+        return tg_hint(err, "leave --cache-mb out, or --live");
+    }
+    return sim_live_new(core->set->live, (uint64_t)core->set->seed, core->world, &core->live, err);
+}
+
+void sim_core_changed(struct sim_core *core)
+{
+    core->n_threads = 0;
+    sim_dialogs_free(core);
+}
+
 tg_code sim_core_start(struct sim_core *core, struct tg_error *err)
 {
     uint64_t seed = (uint64_t)core->set->seed;
@@ -193,7 +210,7 @@ tg_code sim_core_start(struct sim_core *core, struct tg_error *err)
         code = schemas_start(core, err);
     if (code == TG_OK && !tables_start(core))
         code = tg_fail(err, TG_NOMEM, "tables of the data centre");
-    return code;
+    return code == TG_OK ? live_start(core, err) : code;
 }
 
 void sim_core_stop(struct sim_core *core)
@@ -205,6 +222,7 @@ void sim_core_stop(struct sim_core *core)
     sim_limits_free(core->limits);
     sim_cache_free(core->cache);
     sim_peers_free(core->peers);
+    sim_live_end(core->live);
     sim_dialogs_free(core);
     sim_stats_done(&core->stats);
     free(core->row);
@@ -505,6 +523,11 @@ void sim_core_query(struct sim_core *core, const struct sim_request *request,
         ret->body = NULL;
         ret->code = c.code;
         memcpy(ret->error, c.error, sizeof ret->error);
+    }
+    if (!c.error[0] && c.me && !c.wraps.no_updates && request->use &&
+        request->dc == c.me->home_dc) {
+        ret->listener = c.me;
+        ret->layer = c.key->layer;
     }
     count(&c, ret);
 }

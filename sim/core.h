@@ -19,6 +19,7 @@
 #include "sim/faults.h"
 #include "sim/keys.h"
 #include "sim/limits.h"
+#include "sim/live.h"
 #include "sim/sim.h"
 #include "sim/stats.h"
 #include "sim/world.h"
@@ -94,6 +95,7 @@ struct sim_core {
     struct sim_stats stats;
     struct sim_cache *cache; /* NULL: none */
     struct sim_peers *peers;
+    struct sim_live *live; /* NULL: nothing happens in the world */
     const struct tl_schema *schema[SIM_SCHEMAS_MAX]; /* ascending layers, without MTProto itself */
     struct tl_schema *loaded[SIM_SCHEMAS_MAX];
     size_t n_schemas, n_loaded;
@@ -130,6 +132,8 @@ struct sim_answer {
     char error[96];
     const char *method;  /* "" if it was not understood */
     int64_t chat;        /* that it names, if faults are meant for some chats; else 0 */
+    const struct sim_account *listener; /* who wants updates on this connection; NULL: as before */
+    int32_t layer;       /* of the listener */
 };
 
 /** What wrappers said. */
@@ -187,6 +191,13 @@ void sim_core_stop(struct sim_core *core); /* world, keys stay the owner's */
 /** Serves one query. */
 void sim_core_query(struct sim_core *core, const struct sim_request *request,
                     struct sim_answer *ret);
+
+/** What the server pushes to an account on that change, if it is its business, packed for a layer.
+ *  @return false: nothing */
+bool sim_core_push(struct sim_core *core, const struct sim_account *to, int32_t layer,
+                   const struct sim_change *change, struct sim_answer *ret);
+/** The world has changed: forgets what was worked out about it. */
+void sim_core_changed(struct sim_core *core);
 
 /* ---- for handlers ---- */
 

@@ -254,7 +254,7 @@ static tg_code write_ids(const struct sim *sim, struct tg_dir *dir, const struct
     return code;
 }
 
-static tg_code write_truth(const struct sim *sim, struct tg_error *err)
+tg_code sim_files_ids(const struct sim *sim, struct tg_error *err)
 {
     struct tg_dir *dir;
     tg_code code = open_dir(sim, &dir, err);
@@ -288,7 +288,7 @@ tg_code sim_files_world(const struct sim *sim, struct tg_error *err)
     code = replace(sim, "world.json", false, &text, err);
     tg_buf_done(&text);
     if (code == TG_OK && sim->set.truth)
-        code = write_truth(sim, err);
+        code = sim_files_ids(sim, err);
     return code == TG_OK && sim->set.truth_files ? sim_files_media(sim, err) : code;
 }
 

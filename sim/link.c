@@ -199,6 +199,7 @@ void sim_link_query(void *ctx, struct mt_server_conn *conn, const struct mt_quer
 
     link->session_id = query->session_id;
     sim_core_query(&sim->core, &request, &answer);
+    sim_link_listens(link, &answer);
     target.method = answer.method;
     target.chat = answer.chat;
     if (sim_faults_meant(&sim->core.faults, &target))

@@ -102,6 +102,12 @@ const struct tg_option sim_options[] = {
       .offset = AT(faults),
       .value = "SPEC",
       .help = "what goes wrong: a list such as drop=0.01,500=0.02,dup@50; see docs/simulator.md" },
+    { .name = "live",
+      .type = TG_OPT_STR,
+      .offset = AT(live),
+      .value = "RATE[/SPEC]",
+      .help = "that many messages a second are posted, edited, deleted, reacted to while clients "
+              "read; see docs/simulator.md" },
     { .name = "schema",
       .type = TG_OPT_LIST,
       .offset = AT(schema),

@@ -72,6 +72,9 @@ struct tl_value *sim_updates_state(struct sim_call *c, const struct tl_value *q)
 struct tl_value *sim_updates_difference(struct sim_call *c, const struct tl_value *q);
 struct tl_value *sim_updates_channel_difference(struct sim_call *c, const struct tl_value *q);
 
+/** What a change is told as: an update with the pts it led to. Adds the peers it names.
+ *  @return NULL: the message is gone meanwhile */
+struct tl_value *sim_update_value(struct sim_call *c, const struct sim_change *change);
 /** @return updates.state of the call's account */
 struct tl_value *sim_state_value(struct sim_call *c);
 /** @return the channel's pts, as its dialog tells */

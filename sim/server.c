@@ -79,10 +79,12 @@ static void on_timer(void *ctx)
 {
     struct sim *sim = ctx;
     int64_t mono_us = tg_clock_mono_us();
-    int64_t next, links;
+    int64_t next, links, live;
 
     sim->timer_at_us = INT64_MAX;
+    live = sim_live_run(sim, mono_us);
     next = sim_late_run(sim, mono_us);
+    next = TG_MIN(next, live);
     if (sim_auth_tokens_wait(&sim->core, sim_now_us(sim) / TG_SECOND_US)) {
         accept_tokens(sim);
         next = TG_MIN(next, mono_us + TOKEN_POLL_US);
@@ -312,6 +314,8 @@ static tg_code start(struct sim *sim, struct tg_error *err)
         code = tg_wake_new(sim->loop, on_wake, sim, &sim->wake, err);
     if (code == TG_OK)
         code = sim_files_world(sim, err);
+    if (code == TG_OK)
+        code = sim_files_changes(sim, err);
     /* Last, since whoever waits for the file connects at once. */
     return code == TG_OK ? sim_files_datacenter(sim, err) : code;
 }
@@ -344,17 +348,27 @@ tg_code sim_start(const struct sim_settings *settings, struct sim **ret, struct 
 
 /* ---- running ---- */
 
+static tg_code write_files(struct sim *sim, struct tg_error *err)
+{
+    tg_code code = sim_files_live(sim, err);
+
+    return code == TG_OK ? sim_files_stats(sim, err) : code;
+}
+
 static void on_signal(void *ctx, int signum)
 {
     struct sim *sim = ctx;
     struct tg_error err;
 
-    if (signum != SIGUSR1) {
+    if (signum == SIGUSR2 && sim->core.live) {
+        sim_live_poke(sim->core.live, tg_clock_mono_us());
+        sim_schedule(sim, 0);
+    } else if (signum == SIGUSR1) {
+        if (write_files(sim, &err) != TG_OK)
+            sim_say(sim, "%s", err.message);
+    } else if (signum != SIGUSR2) {
         tg_loop_stop(sim->loop);
-        return;
     }
-    if (sim_files_stats(sim, &err) != TG_OK)
-        sim_say(sim, "%s", err.message);
 }
 
 tg_code sim_run(struct sim *sim, void (*on_line)(void *ctx, const char *line), void *ctx,
@@ -367,13 +381,17 @@ tg_code sim_run(struct sim *sim, void (*on_line)(void *ctx, const char *line), v
     code = tg_signals_watch(sim->loop, on_signal, sim, err);
     if (code == TG_OK)
         code = tg_signals_also(sim->loop, SIGUSR1, err);
+    if (code == TG_OK)
+        code = tg_signals_also(sim->loop, SIGUSR2, err);
     if (code != TG_OK)
         return code;
     sim_say(sim, "listening on %s: DC 1 at port %u, DC 2 at port %u; for media %u and %u",
             sim->core.host, sim->core.port[1], sim->core.port[2], sim->core.media_port[1],
             sim->core.media_port[2]);
+    if (sim->core.live)
+        sim_schedule(sim, sim_live_due(sim->core.live));
     tg_loop_run(sim->loop);
-    return sim_files_stats(sim, err);
+    return write_files(sim, err);
 }
 
 void sim_stop(struct sim *sim)
@@ -398,6 +416,8 @@ void sim_free(struct sim *sim)
         mt_server_free(sim->media[id].mt);
     }
     sim_late_done(sim);
+    if (sim->changes)
+        tg_fs_system.close(&tg_fs_system, sim->changes);
     tg_timer_free(sim->timer);
     tg_wake_free(sim->wake);
     tg_loop_free(sim->loop);

@@ -46,6 +46,9 @@ struct sim_link {
     uint64_t number;
     uint64_t ticked;           /* the round of ticks that it was last part of */
     uint64_t session_id;  /* of its last query */
+    const struct sim_account *listener; /* whom changes are pushed to here; NULL: nobody */
+    uint64_t heard;       /* the session that it is pushed to */
+    int32_t layer;        /* of the listener */
     struct sim_use use;
     enum sim_ending ending;
     bool busy;            /* inside mt_server_conn_input: output follows */
@@ -85,6 +88,8 @@ struct sim {
     struct sim_late *late; /* heap */
     size_t n_late, late_cap;
     uint64_t n_late_ever;
+    struct sim_change change; /* the one that happens */
+    struct tg_file *changes;  /* changes.txt; NULL: not written */
     uint8_t in[SIM_IN_BYTES];
     void (*on_line)(void *ctx, const char *line);
     void *line_ctx;
@@ -125,11 +130,27 @@ int64_t sim_late_run(struct sim *sim, int64_t mono_us);
 void sim_late_forget(struct sim *sim, const struct sim_link *link);
 void sim_late_done(struct sim *sim);
 
+/* server_live.c */
+
+/** Notes on a link who wants updates there, as the answer to its query tells. */
+void sim_link_listens(struct sim_link *link, const struct sim_answer *answer);
+/** Makes all that is due happen. @return when the next change is */
+int64_t sim_live_run(struct sim *sim, int64_t mono_us);
+
+/* files_live.c */
+
+/** Writes live-CHAT.txt and ids-CHAT.txt anew. */
+tg_code sim_files_live(const struct sim *sim, struct tg_error *err) TG_MUST_CHECK;
+/** Opens changes.txt. */
+tg_code sim_files_changes(struct sim *sim, struct tg_error *err) TG_MUST_CHECK;
+
 /* files.c */
 
 tg_code sim_files_identity(struct sim *sim, struct tg_error *err) TG_MUST_CHECK;
 tg_code sim_files_datacenter(const struct sim *sim, struct tg_error *err) TG_MUST_CHECK;
 tg_code sim_files_world(const struct sim *sim, struct tg_error *err) TG_MUST_CHECK;
+/** Writes ids-CHAT.txt of every chat. */
+tg_code sim_files_ids(const struct sim *sim, struct tg_error *err) TG_MUST_CHECK;
 tg_code sim_files_media(const struct sim *sim, struct tg_error *err) TG_MUST_CHECK;
 tg_code sim_files_stats(const struct sim *sim, struct tg_error *err) TG_MUST_CHECK;
 /** Reads and removes DIR/accept-login. @return whether it held a phone */

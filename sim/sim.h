@@ -10,9 +10,9 @@
  *     "accounts": [{"phone":"...","code":"...","password":"..."?,"bot_token":"..."?}, ...] }
  *
  * Other files of DIR: rsa.pem and keys (identity, logins; kept over a restart), world.json (chats
- * with id, title, kind, username, messages, top_id), ids-CHAT.txt with `truth`, files-CHAT.txt
- * with `truth_files`, and accept-login, which a test writes: the phone in it accepts the login
- * tokens (QR codes) that wait.
+ * with id, title, kind, username, messages, top_id), ids-CHAT.txt with `truth`, live-CHAT.txt and
+ * changes.txt with `truth` and `live`, files-CHAT.txt with `truth_files`, and accept-login, which a
+ * test writes: the phone in it accepts the login tokens (QR codes) that wait.
  *
  * Threads: sim_run uses the calling thread until stopped by a signal or sim_stop
  */
@@ -37,6 +37,7 @@ struct sim_settings {
     struct tg_option_list flood; /* METHOD=RATE/BURST */
     const char *faults;     /* SPEC: see sim/faults.h */
     struct tg_option_list schema; /* further layers */
+    const char *live;       /* RATE/SPEC: see sim/live.h; NULL: nothing happens */
     const char *import;     /* result.json */
     const char *proxy_secret; /* 32 hex digits: DCs are behind an MTProto proxy */
     const char *stats;      /* file: counters as JSON, written on SIGUSR1 and at the end */

@@ -115,6 +115,8 @@ static void write_totals(const struct sim_stats *s, struct tg_json *j)
     number(j, "duplicated", s->duplicated);
     number(j, "short_pages", s->short_pages);
     number(j, "cached", s->cached);
+    number(j, "pushes", s->pushes);
+    number(j, "pushes_lost", s->pushes_lost);
 }
 
 static void write_methods(const struct sim_stats *s, struct tg_json *j)

@@ -8,6 +8,7 @@
  *     "bytes_in": 31000, "bytes_out": 3000000, "messages": 11800, "messages_again": 0,
  *     "floods": 2, "early_repeats": 0, "takeout_unwrapped": 0, "takeout_open": 0,
  *     "takeout_unfinished": 0, "duplicated": 0, "short_pages": 1, "cached": 0,
+ *     "pushes": 0, "pushes_lost": 0,
  *     "unwrapped_methods": ["..."], "faults": {"drop": 1, ...},
  *     "methods": {"messages.getHistory": {"calls": 118, "errors": 2, "floods": 2,
  *                                         "early_repeats": 0, "bytes_out": 2900000}, ...} }
@@ -35,7 +36,7 @@ struct sim_method_stats {
 struct sim_stats {
     uint64_t connections, handshakes, queries, answers, errors, bytes_in, bytes_out;
     uint64_t messages, messages_again, floods, early_repeats, takeout_unwrapped, short_pages;
-    uint64_t takeout_open, takeout_unfinished, duplicated, cached;
+    uint64_t takeout_open, takeout_unfinished, duplicated, cached, pushes, pushes_lost;
     struct sim_method_stats method[SIM_STATS_METHODS_MAX];
     size_t n_methods;
     struct sim_served *served;

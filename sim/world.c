@@ -174,8 +174,10 @@ void sim_world_free(struct sim_world *w)
 {
     if (!w)
         return;
-    for (size_t i = 0; i < w->n_chats; i++)
+    for (size_t i = 0; i < w->n_chats; i++) {
         free(w->chat[i].topic);
+        sim_live_free(w->chat[i].live);
+    }
     sim_import_free(w->import);
     free(w->chat);
     free(w->by_id);
@@ -209,8 +211,9 @@ tg_code sim_chats_index(struct sim_world *w, struct tg_error *err)
     if (!w->by_id || !w->by_name)
         return tg_fail(err, TG_NOMEM, "out of memory for the world");
     for (uint32_t i = 0; i < w->n_chats; i++) {
-        const struct sim_chat *chat = &w->chat[i].pub;
+        struct sim_chat *chat = &w->chat[i].pub;
 
+        chat->pts = chat->top_id + 1;
         w->by_id[i] = (struct sim_key_id){ chat->marked_id, i };
         if (chat->username)
             w->by_name[w->n_by_name++] = (struct sim_key_name){ chat->username, i };

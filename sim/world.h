@@ -5,7 +5,8 @@
  * Nothing is stored per message: whether an id exists, who sent it, when, and what it says are
  * computed from (seed, chat, id). Dates grow with ids. Holes (deleted ids) follow a pattern by
  * blocks so that rank and select cost little. A world can also be loaded from a Telegram Desktop
- * result.json; then its chats are held in memory.
+ * result.json; then its chats are held in memory. What happens to a chat while it is served is laid
+ * over that: world_live.h.
  *
  * The world knows no connection and no layer: it answers with tl_value trees named by predicate,
  * which tl_encode writes for whatever layer a client speaks.
@@ -76,6 +77,7 @@ struct sim_chat {
     const char *username; /* NULL: none */
     uint64_t n_messages;  /* existing */
     int32_t top_id;
+    int32_t pts;          /* of a channel: every change since it was made counts */
     int64_t migrated_from; /* SIM_MIGRATED: index of the old group's chat (a SIM_BASIC_GROUP of the
                               account that can see it); -1 else */
 };
@@ -127,12 +129,6 @@ int64_t sim_world_user_by_username(const struct sim_world *w, struct tg_str name
 /** Every existing id, ascending: what an extraction of the chat must hold. */
 void sim_world_ids(const struct sim_world *w, const struct sim_chat *chat,
                    void (*seen)(void *ctx, int64_t id), void *ctx);
-
-/** The pts of a channel: nothing changes in a world, so every member has all updates. */
-static inline int32_t sim_world_pts(const struct sim_chat *chat)
-{
-    return chat->top_id + 1;
-}
 
 /* ---- messages ---- */
 

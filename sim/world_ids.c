@@ -83,7 +83,7 @@ static uint64_t local_rank(const struct sim_world *w, const struct sim_chat_in *
     int64_t block;
 
     if (local > c->local_top)
-        return c->pub.n_messages;
+        return c->live ? c->live->n_computed : c->pub.n_messages;
     if (local <= 1)
         return 0;
     if (!c->holes)
@@ -130,16 +130,21 @@ bool sim_world_exists(const struct sim_world *w, const struct sim_chat *chat, in
 {
     const struct sim_chat_in *c = sim_in(w, chat);
     int64_t local;
+    bool there;
 
     if (c->import)
         return sim_import_find(c->import, id) >= 0;
     local = sim_id_to_local(c, id);
-    return sim_local_exists(w, c, local) && sim_local_to_id(c, local) == id;
+    if (local < 1 || sim_local_to_id(c, local) != id)
+        return false;
+    there = sim_local_exists(w, c, local);
+    return c->live ? sim_live_exists(c, local, id, there) : there;
 }
 
 uint64_t sim_world_rank(const struct sim_world *w, const struct sim_chat *chat, int64_t id)
 {
     const struct sim_chat_in *c = sim_in(w, chat);
+    uint64_t rank;
     int64_t local;
 
     if (c->import)
@@ -147,9 +152,10 @@ uint64_t sim_world_rank(const struct sim_world *w, const struct sim_chat *chat, 
     if (id <= 1)
         return 0;
     local = sim_id_to_local(c, id);
-    if (c->stride > 1 && local <= c->local_top && sim_local_to_id(c, local) < id)
+    if (c->stride > 1 && (c->live || local <= c->local_top) && sim_local_to_id(c, local) < id)
         local++; /* this row's own id lies below */
-    return local_rank(w, c, local);
+    rank = local_rank(w, c, local);
+    return c->live ? sim_live_rank(c, local, id, rank) : rank;
 }
 
 int64_t sim_world_select(const struct sim_world *w, const struct sim_chat *chat, uint64_t n)
@@ -160,6 +166,11 @@ int64_t sim_world_select(const struct sim_world *w, const struct sim_chat *chat,
         return 0;
     if (c->import)
         return sim_import_select(c->import, n);
+    if (c->live) {
+        n = sim_live_skip(w, c, n);
+        if (n >= c->live->n_computed)
+            return sim_local_to_id(c, c->live->tail[n - c->live->n_computed].local);
+    }
     return sim_local_to_id(c, local_select(w, c, n));
 }
 
@@ -223,9 +234,12 @@ static int64_t local_date(const struct sim_chat_in *c, int64_t local)
 int64_t sim_world_date(const struct sim_world *w, const struct sim_chat *chat, int64_t id)
 {
     const struct sim_chat_in *c = sim_in(w, chat);
+    int64_t date;
 
     if (c->import)
         return sim_import_date(c->import, id);
+    if (c->live && sim_live_date(c, sim_id_to_local(c, id), &date))
+        return date;
     if (chat->kind == SIM_DISCUSSION)
         return sim_discuss_date(w, c, id);
     return local_date(c, sim_id_to_local(c, id));

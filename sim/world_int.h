@@ -82,6 +82,22 @@ struct sim_pattern {
 
 struct sim_import_chat; /* import.h */
 
+/** What happened to a chat; see world_live.h. */
+struct sim_tail {
+    int32_t local, date;
+};
+struct sim_touched {
+    int32_t id, date;
+    uint32_t version, reactions;
+};
+struct sim_live_chat {
+    uint64_t n_computed; /* existing before anything happened */
+    struct sim_tail *tail;
+    int32_t *gone;
+    struct sim_touched *touched;
+    size_t n_tail, tail_cap, n_gone, gone_cap, n_touched, touched_cap;
+};
+
 struct sim_chat_in {
     struct sim_chat pub; /* first: sim_chat pointers are these */
     uint64_t salt;
@@ -102,6 +118,7 @@ struct sim_chat_in {
     int32_t *topic;           /* ids of topic create messages, ascending; owned */
     size_t n_topics;
     const struct sim_import_chat *import; /* messages read from a file; NULL: generated */
+    struct sim_live_chat *live;           /* NULL: nothing has happened */
 };
 
 struct sim_import;
@@ -134,6 +151,7 @@ struct sim_world {
     struct sim_pattern *pattern; /* SIM_PATTERNS of them; NULL without holes */
     struct sim_import *import;
     int64_t told_s; /* of references; 0 */
+    int64_t box_top[SIM_PERSONS_MAX]; /* rows taken in an account's box; 0: not counted yet */
 };
 
 static inline const struct sim_chat_in *sim_in(const struct sim_world *w,
@@ -154,6 +172,18 @@ int64_t sim_local_top(const struct sim_world *w, const struct sim_chat_in *c, ui
 /** First local number of the album that a local number lies in (existing or not); 0: none.
  *  ret_len may be NULL. */
 int64_t sim_album(const struct sim_chat_in *c, int64_t local, uint32_t *ret_len);
+
+/* ---- world_live.c: of a chat with `live` ---- */
+
+/** Whether an id exists that `computed` says of whether it did. */
+bool sim_live_exists(const struct sim_chat_in *c, int64_t local, int64_t id, bool computed);
+/** Existing below an id, of which `computed` did before. */
+uint64_t sim_live_rank(const struct sim_chat_in *c, int64_t local, int64_t id, uint64_t computed);
+/** @return the place that the n-th existing has among those that ever were */
+uint64_t sim_live_skip(const struct sim_world *w, const struct sim_chat_in *c, uint64_t n);
+/** @return whether the local number is of the tail: then its date */
+bool sim_live_date(const struct sim_chat_in *c, int64_t local, int64_t *ret);
+void sim_live_free(struct sim_live_chat *l);
 
 /* ---- world_chats.c ---- */
 
@@ -433,6 +463,8 @@ struct sim_build {
     struct sim_rng rng;
 };
 
+/** Puts edits and reactions that a message has got on it (world_live.c). */
+void sim_live_dress(struct sim_build *b, struct tl_value *m);
 struct tl_value *sim_service_value(struct sim_build *b);
 struct tl_value *sim_import_message(const struct sim_world *w, const struct sim_account *viewer,
                                     const struct sim_chat_in *c, int64_t id,

@@ -353,6 +353,7 @@ static struct tl_value *message_value(struct sim_build *b)
     set_replies(b, m);
     sim_set_reactions(b, m);
     set_rare(b, m);
+    sim_live_dress(b, m);
     return m;
 }
 

@@ -203,7 +203,7 @@ static struct tl_value *channel_full(const struct sim_world *w, const struct sim
     tl_set_obj(o, TLN_chat_photo, full_photo(w, viewer, c, arena));
     set_notify(o);
     tl_set_vector(o, TLN_bot_info);
-    tl_set_int(o, TLN_pts, sim_world_pts(&c->pub));
+    tl_set_int(o, TLN_pts, c->pub.pts);
     if (c->pub.migrated_from >= 0) {
         const struct sim_chat *old = &w->chat[c->pub.migrated_from].pub;
 
@@ -245,7 +245,7 @@ struct tl_value *sim_world_dialog(const struct sim_world *w, const struct sim_ac
     tl_set_int(o, TLN_read_outbox_max_id, chat->top_id);
     set_notify(o);
     if (!is_box(c))
-        tl_set_int(o, TLN_pts, sim_world_pts(chat));
+        tl_set_int(o, TLN_pts, chat->pts);
     return o;
 }
 

@@ -13,13 +13,14 @@ struct running {
     struct sim *sim;
 };
 
-/* SIGUSR1 asks for statistics; it waits until somebody watches for it. */
-static void hold_usr1(int how)
+/* SIGUSR1 asks for statistics, SIGUSR2 for changes; they wait until somebody watches for them. */
+static void hold_users(int how)
 {
     sigset_t set;
 
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
     sigprocmask(how, &set, NULL);
 }
 
@@ -31,7 +32,7 @@ static void on_line(void *ctx, const char *line)
     struct tg_buf text;
     char stamp[21];
 
-    hold_usr1(SIG_UNBLOCK);
+    hold_users(SIG_UNBLOCK);
     if (term_stopped())
         sim_stop(r->sim);
     if (!r->cli->verbose)
@@ -53,7 +54,7 @@ static tg_code run(struct cli *cli, struct tg_error *err)
         tg_fail(err, TG_USAGE, "no directory is given");
         return tg_hint(err, "say where its files may be written: --dir DIR");
     }
-    hold_usr1(SIG_BLOCK);
+    hold_users(SIG_BLOCK);
     code = sim_start(settings, &r.sim, err);
     if (code != TG_OK)
         return code;

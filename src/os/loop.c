@@ -160,8 +160,8 @@ void tg_loop_free(struct tg_loop *loop)
     uv_close((uv_handle_t *)&loop->idle, NULL);
     for (size_t i = 0; loop->watching && i < TG_COUNT(loop->signal); i++)
         uv_close((uv_handle_t *)&loop->signal[i], NULL);
-    if (loop->watching_also)
-        uv_close((uv_handle_t *)&loop->also, NULL);
+    for (int i = 0; i < loop->n_also; i++)
+        uv_close((uv_handle_t *)&loop->also[i], NULL);
     /* Until the last close callback and the last name lookup are through. */
     do
         run(loop);
@@ -335,18 +335,20 @@ tg_code tg_signals_watch(struct tg_loop *loop, void (*on_signal)(void *ctx, int 
 
 tg_code tg_signals_also(struct tg_loop *loop, int signum, struct tg_error *err)
 {
+    uv_signal_t *also;
     int status;
 
-    assert(loop->watching && !loop->watching_also);
-    status = uv_signal_init(&loop->uv, &loop->also);
-    loop->watching_also = status == 0;
-    loop->also.data = loop;
+    assert(loop->watching && loop->n_also < TG_SIGNALS_ALSO);
+    also = &loop->also[loop->n_also];
+    status = uv_signal_init(&loop->uv, also);
+    loop->n_also += status == 0;
+    also->data = loop;
     if (status == 0)
-        status = uv_signal_start(&loop->also, on_uv_signal, signum);
+        status = uv_signal_start(also, on_uv_signal, signum);
     if (status < 0) {
         errno = -status;
         return tg_fail(err, TG_IO, "could not watch for signals: %s", uv_strerror(status));
     }
-    uv_unref((uv_handle_t *)&loop->also);
+    uv_unref((uv_handle_t *)also);
     return TG_OK;
 }

@@ -80,10 +80,12 @@ tg_code tg_wake_new(struct tg_loop *loop, void (*woken)(void *ctx), void *ctx,
 void tg_wake_send(struct tg_wake *wake);
 void tg_wake_free(struct tg_wake *wake);
 
+enum { TG_SIGNALS_ALSO = 2 };
+
 /** Calls `on_signal` on the loop for SIGINT, SIGTERM and SIGHUP instead of ending the process. */
 tg_code tg_signals_watch(struct tg_loop *loop, void (*on_signal)(void *ctx, int signum), void *ctx,
                          struct tg_error *err);
-/** One signal more for the same callback; after tg_signals_watch, once. */
+/** One signal more for the same callback; after tg_signals_watch, at most TG_SIGNALS_ALSO times. */
 tg_code tg_signals_also(struct tg_loop *loop, int signum, struct tg_error *err);
 
 #endif

@@ -51,8 +51,8 @@ struct tg_loop {
     uv_idle_t idle;                   /* runs while a timer is due at once */
     uv_signal_t signal[3];
     bool watching;                    /* signal[] are initialised */
-    uv_signal_t also;
-    bool watching_also;
+    uv_signal_t also[TG_SIGNALS_ALSO];
+    int n_also;
     struct tg_link conn, listener, timer, wake; /* rings of open objects */
     struct tg_link due;               /* timers that fire in the next turn */
     void (*on_signal)(void *ctx, int signum);

@@ -93,6 +93,17 @@ static inline struct kit *kit_of(const struct sim_world_options *options, const 
     return k;
 }
 
+/* A live world; `live` as on the command line. */
+static inline struct kit *kit_live(const struct sim_world_options *options, const char *live)
+{
+    struct kit *k = kit_of(options, "short=0", NULL);
+    struct tg_error err = { .message = "" };
+
+    if (sim_live_new(live, options->seed, k->core.world, &k->core.live, &err) != TG_OK)
+        fail_msg("%s", err.message);
+    return k;
+}
+
 static inline struct kit *kit_new(const char *faults, const char *flood)
 {
     const struct sim_world_options options = { .seed = 5, .n_chats = 8, .n_messages = 700,
