@@ -3,10 +3,11 @@
 """
 telethon_events.py - keeps a picture of all chats with Telethon's event handlers
 
-A witness of updates: the chats are read once, and from then on only what Telethon's handlers for new,
-edited and deleted messages tell is put in; which updates come next, and gaps, are its own doing. Of a
-difference its handlers tell the new messages alone (it takes the others for seen, by their pts), so
-differences are asked for by hand as well. It is led by words on its input and answers with "ok":
+A witness of updates: the chats are read once, and from then on only what Telethon's handlers for
+new, edited and deleted messages tell is put in; which updates come next, and gaps, are its own
+doing. Of a difference its handlers tell the new messages alone (it takes the others for seen, by
+their pts), so differences are asked for by hand as well. It is led by words on its input and
+answers each with "ok":
 
     quiet       waits until nothing has come for a while
     away        remembers where the sequences are and disconnects
@@ -40,7 +41,8 @@ class Picture:
         self.last = time.monotonic()
 
     def put(self, message):
-        self.chats[utils.get_peer_id(message.peer_id)][message.id] = getattr(message, 'message', None) or ''
+        chat = self.chats[utils.get_peer_id(message.peer_id)]
+        chat[message.id] = getattr(message, 'message', None) or ''
 
     async def new(self, event):
         self.note('new')

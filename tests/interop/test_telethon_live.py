@@ -3,9 +3,9 @@
 """
 test_telethon_live.py - Telethon as a witness of a live world
 
-Its event handlers are told by pushes whatever is posted, edited and deleted, and differences tell it
-of the time without a connection: the picture that they give is the simulator's own at the end, text by
-text.
+Its event handlers are told by pushes whatever is posted, edited and deleted, and differences tell
+it of the time without a connection: the picture that they give is the simulator's own at the end,
+text by text.
 """
 import hashlib
 import json
