@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * signature_window.c - see signature_window.h
+ */
+#include "flow/signature_window.h"
+
+#include <assert.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum { VERSION = 1, SUM = 8, VARINT_MAX = 10, EDITED = 2, REACTED = 1 };
+static const char magic[4] = "tgsw";
+
+/* ---- numbers ---- */
+
+static uint8_t *put_varint(uint8_t *at, uint64_t v)
+{
+    for (; v > 127; v >>= 7)
+        *at++ = (uint8_t)(v | 128);
+    *at++ = (uint8_t)v;
+    return at;
+}
+
+static uint64_t zigzag(int64_t v)
+{
+    return (uint64_t)v << 1 ^ (uint64_t)(v >> 63);
+}
+
+static int64_t unzigzag(uint64_t v)
+{
+    return (int64_t)(v >> 1 ^ (0 - (v & 1)));
+}
+
+/* Differences wrap: of any two numbers there is one, and it leads back. */
+static int64_t minus(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
+static int64_t plus(int64_t a, int64_t b)
+{
+    return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+/* Reads with a sticky error. */
+struct reader {
+    const uint8_t *at, *end;
+    bool bad;
+};
+
+static uint64_t take_fixed(struct reader *r, size_t n)
+{
+    uint64_t v = 0;
+
+    if ((size_t)(r->end - r->at) < n) {
+        r->bad = true;
+        r->at = r->end;
+        return 0;
+    }
+    for (size_t i = n; i--;)
+        v = v << 8 | r->at[i];
+    r->at += n;
+    return v;
+}
+
+/* Only the shortest form of a number is one. */
+static uint64_t take_varint(struct reader *r)
+{
+    uint64_t v = 0;
+
+    for (int shift = 0; r->at < r->end && shift < 64; shift += 7) {
+        uint8_t byte = *r->at++;
+
+        if ((shift == 63 && byte > 1) || (shift && !byte))
+            break;
+        v |= (uint64_t)(byte & 127) << shift;
+        if (byte < 128)
+            return v;
+    }
+    r->bad = true;
+    r->at = r->end;
+    return 0;
+}
+
+/* ---- a window ---- */
+
+static uint8_t *put_head(uint8_t *at, const struct tg_window_owner *of,
+                         const struct tg_signatures *w)
+{
+    memcpy(at, magic, sizeof magic);
+    at[4] = VERSION;
+    tg_put_le64(at + 5, of->fields);
+    tg_put_le64(at + 13, (uint64_t)of->chat_id);
+    tg_put_le64(at + 21, (uint64_t)of->owner);
+    tg_put_le32(at + 29, (uint32_t)of->segment);
+    tg_put_le64(at + 33, (uint64_t)w->from);
+    tg_put_le64(at + 41, (uint64_t)w->to);
+    tg_put_le32(at + 49, (uint32_t)w->n);
+    return at + TG_WINDOW_HEAD;
+}
+
+uint64_t tg_window_put(const struct tg_window_owner *of, struct tg_signatures w, struct tg_buf *out)
+{
+    int64_t last_id = w.from - 1, last_edit = 0;
+    size_t start = out->len;
+    uint8_t *at = tg_buf_extend(out, TG_WINDOW_HEAD + w.n * (2 * VARINT_MAX + 12) + SUM);
+    uint64_t sum;
+
+    assert(w.n <= TG_WINDOW_MAX && w.from >= 1 && w.from <= w.to && w.to <= TG_WINDOW_ID_MAX);
+    assert(tg_signatures_valid(w));
+    if (!at)
+        return 0;
+    at = put_head(at, of, &w);
+    for (size_t i = 0; i < w.n; i++) {
+        const struct tg_signature *s = &w.at[i];
+
+        at = put_varint(at, (uint64_t)(s->id - last_id - 1) << 2 | (s->edit_date ? EDITED : 0) |
+                                (s->reactions ? REACTED : 0));
+        last_id = s->id;
+        if (s->edit_date) {
+            at = put_varint(at, zigzag(minus(s->edit_date, last_edit)));
+            last_edit = s->edit_date;
+        }
+        tg_put_le64(at, s->content);
+        at += 8;
+        if (s->reactions) {
+            tg_put_le32(at, s->reactions);
+            at += 4;
+        }
+    }
+    sum = XXH3_64bits(out->data + start, (size_t)(at - out->data) - start);
+    tg_put_le64(at, sum);
+    out->len = (size_t)(at - out->data) + SUM;
+    return sum;
+}
+
+static bool take_signatures(struct reader *r, int64_t from, struct tg_signature *room, size_t n)
+{
+    int64_t last_id = from - 1, last_edit = 0;
+
+    for (size_t i = 0; i < n && !r->bad; i++) {
+        struct tg_signature *s = &room[i];
+        uint64_t first = take_varint(r);
+
+        *s = (struct tg_signature){ .id = plus(last_id, (int64_t)(first >> 2) + 1) };
+        if (s->id > TG_WINDOW_ID_MAX || s->id <= last_id)
+            return false;
+        last_id = s->id;
+        if (first & EDITED) {
+            last_edit = s->edit_date = plus(last_edit, unzigzag(take_varint(r)));
+            r->bad |= !s->edit_date;
+        }
+        s->content = take_fixed(r, 8);
+        if (first & REACTED) {
+            s->reactions = (uint32_t)take_fixed(r, 4);
+            r->bad |= !s->reactions;
+        }
+    }
+    return !r->bad && r->at == r->end;
+}
+
+/* NULL, or what is wrong with the bytes apart from their signatures. */
+static const char *complaint(const struct tg_window_owner *of, const uint8_t *b, size_t len)
+{
+    if (len < TG_WINDOW_HEAD + SUM)
+        return "is cut off";
+    if (memcmp(b, magic, sizeof magic) != 0)
+        return "is no window of signatures";
+    if (XXH3_64bits(b, len - SUM) != tg_le64(b + len - SUM))
+        return "has a wrong checksum";
+    if (b[4] != VERSION)
+        return "is of another version of the program";
+    if ((int64_t)tg_le64(b + 13) != of->chat_id || (int64_t)tg_le64(b + 21) != of->owner ||
+        (int32_t)tg_le32(b + 29) != of->segment)
+        return "belongs to another chat";
+    if (tg_le64(b + 5) != of->fields)
+        return "was signed over other comparison_fields";
+    return NULL;
+}
+
+tg_code tg_window_take(const struct tg_window_owner *of, const void *bytes, size_t len,
+                       struct tg_signature *room, struct tg_signatures *ret, uint64_t *ret_sum,
+                       struct tg_error *err)
+{
+    const uint8_t *b = bytes;
+    const char *why = complaint(of, b, len);
+    struct reader r;
+    struct tg_signatures w;
+
+    if (!why) {
+        r = (struct reader){ b + TG_WINDOW_HEAD, b + len - SUM, false };
+        w = (struct tg_signatures){ (int64_t)tg_le64(b + 33), (int64_t)tg_le64(b + 41), room,
+                                    tg_le32(b + 49) };
+        if (w.n > TG_WINDOW_MAX || w.from < 1 || w.from > w.to || w.to > TG_WINDOW_ID_MAX ||
+            !take_signatures(&r, w.from, room, w.n) || (w.n && room[w.n - 1].id > w.to))
+            why = "contradicts itself";
+    }
+    if (why)
+        return tg_fail(err, TG_CORRUPT, "the state of chat %lld %s", (long long)of->chat_id, why);
+    *ret = w;
+    *ret_sum = tg_le64(b + len - SUM);
+    return TG_OK;
+}
+
+struct tg_signatures tg_window_first(struct tg_signatures s, size_t n)
+{
+    assert(n);
+    if (s.n > n) {
+        s.n = n;
+        s.to = s.at[n - 1].id;
+    }
+    return s;
+}
+
+/* ---- the chain ---- */
+
+void tg_window_reset(struct tg_window_head *head)
+{
+    *head = (struct tg_window_head){ .open_from = 1, .unread_to = TG_WINDOW_ID_MAX };
+}
+
+void tg_window_open(struct tg_window_head *head, int64_t from, int64_t to)
+{
+    bool none = head->open_to < head->open_from;
+
+    head->open_from = none ? from : TG_MIN(head->open_from, from);
+    head->open_to = none ? to : TG_MAX(head->open_to, to);
+}
+
+void tg_window_close(struct tg_window_head *head, int64_t from, int64_t to)
+{
+    if (from <= head->open_from)
+        head->open_from = TG_MAX(head->open_from, to + 1);
+    else if (to >= head->open_to)
+        head->open_to = TG_MIN(head->open_to, from - 1);
+    if (head->open_to < head->open_from) {
+        head->open_from = 1;
+        head->open_to = 0;
+    }
+}
+
+/* Whether from lies in low..high; to is lowered to where that changes. */
+static bool within(int64_t low, int64_t high, int64_t from, int64_t *to)
+{
+    if (from > high || high < low)
+        return false;
+    if (from < low) {
+        *to = TG_MIN(*to, low - 1);
+        return false;
+    }
+    *to = TG_MIN(*to, high);
+    return true;
+}
+
+bool tg_window_known(const struct tg_window_head *head, int64_t from, int64_t *to)
+{
+    return !within(head->open_from, head->open_to, from, to) &&
+           !within(head->next.top + 1, head->unread_to, from, to);
+}
+
+void tg_window_replace(struct tg_window_head *head, uint64_t old_sum, uint64_t new_sum, int64_t top)
+{
+    head->now = head->next;
+    head->next.top = top;
+    head->next.sum = head->now.sum - old_sum + new_sum;
+}
+
+bool tg_window_chain_add(struct tg_window_extent *chain, int64_t from, int64_t to, uint64_t sum)
+{
+    if (from != chain->top + 1 || to < from)
+        return false;
+    chain->top = to;
+    chain->sum += sum;
+    return true;
+}
+
+bool tg_window_chain_whole(const struct tg_window_extent *chain, struct tg_window_head *head)
+{
+    const struct tg_window_extent *of[] = { &head->next, &head->now };
+
+    for (size_t i = 0; i < TG_COUNT(of); i++)
+        if (chain->top == of[i]->top && chain->sum == of[i]->sum) {
+            head->now = head->next = *chain;
+            return true;
+        }
+    return false;
+}
