@@ -30,6 +30,7 @@ static void link_free(struct sim_link *link)
     sim_use_end(&link->use);
     mt_server_conn_free(link->mt);
     tg_buf_done(&link->slow);
+    tg_buf_done(&link->late_push);
     free(link);
 }
 
@@ -54,6 +55,7 @@ void *sim_link_accept(void *ctx, struct tg_conn *conn, const struct tg_conn_even
     link->conn = conn;
     link->number = ++sim->n_accepted;
     tg_buf_init(&link->slow, 64 << 20);
+    tg_buf_init(&link->late_push, SIM_IN_BYTES);
     /* Behind a proxy the first 64 bytes say which DC is meant. */
     if (!sim->set.proxy_secret && !(link->mt = mt_server_conn_new(dc->mt, link))) {
         free(link);

@@ -17,8 +17,8 @@ enum { TRIES = 16, MASS_ONE_IN = 8, HUNDRED = 100 };
 
 struct spec {
     int64_t rate_milli; /* changes a second, times 1000 */
-    int64_t edits, reactions, deletes, mass, reach, keep, early, timeout, silent, lose, most, burst,
-        paused, seed;
+    int64_t edits, reactions, deletes, mass, reach, keep, early, timeout, silent, lose, repeat,
+        swap, most, burst, paused, seed;
     int64_t chat[SIM_LIVE_CHATS_MAX];
     size_t n_chats;
 };
@@ -53,6 +53,7 @@ static bool term_apply(struct spec *s, const char *name, const char *value)
         { "lose", &s->lose, 0, HUNDRED },       { "most", &s->most, 0, SIM_LIVE_MOST },
         { "burst", &s->burst, 1, 1 << 20 },     { "paused", &s->paused, 0, 1 },
         { "seed", &s->seed, 0, INT64_MAX },     { "timeout", &s->timeout, 1, 3600 },
+        { "repeat", &s->repeat, 0, HUNDRED },   { "swap", &s->swap, 0, HUNDRED },
     };
     int64_t n;
 
@@ -95,6 +96,8 @@ static tg_code spec_parse(const char *text, struct spec *s, struct tg_error *err
     }
     if (s->edits + s->reactions + s->deletes > HUNDRED)
         return tg_fail(err, TG_USAGE, "edits, reactions and deletes are more than 100 percent");
+    if (s->lose + s->repeat + s->swap > HUNDRED)
+        return tg_fail(err, TG_USAGE, "lose, repeat and swap are more than 100 percent");
     return TG_OK;
 }
 
@@ -359,9 +362,15 @@ void sim_live_poke(struct sim_live *l, int64_t mono_us)
     l->n_from = l->n_done;
 }
 
-bool sim_live_lost(struct sim_live *l)
+enum sim_fate sim_live_fate(struct sim_live *l)
 {
-    return (int64_t)(sim_hash(l->salt ^ 0x105e, l->n_pushed++) % HUNDRED) < l->spec.lose;
+    int64_t x = (int64_t)(sim_hash(l->salt ^ 0x105e, l->n_pushed++) % HUNDRED);
+
+    if (x < l->spec.lose)
+        return SIM_PUSH_LOST;
+    if (x < l->spec.lose + l->spec.repeat)
+        return SIM_PUSH_TWICE;
+    return x < l->spec.lose + l->spec.repeat + l->spec.swap ? SIM_PUSH_LATE : SIM_PUSH_COMES;
 }
 
 int32_t sim_live_timeout(const struct sim_live *l)

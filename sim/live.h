@@ -23,7 +23,8 @@
  *   early=1     who lags by more than it asks for is told that it is too long, as Telegram may
  *   timeout=S   seconds until a channel should be asked again: 30
  *   silent=P    percent of the channels of which nothing is pushed
- *   lose=P      percent of the pushes that are lost
+ *   lose=P, repeat=P, swap=P   percent of the pushes that are lost, come twice, or come after the
+ *               next one on their connection
  *   most=N      no more than N changes in all
  *   burst=N     N changes at once at each SIGUSR2; else SIGUSR2 stops them and lets them go on
  *   paused=1    begins stopped
@@ -43,6 +44,8 @@ enum { SIM_LIVE_MASS_MAX = 1000, SIM_LIVE_CHATS_MAX = 64, SIM_LIVE_MOST = 1 << 2
        SIM_STATE_PTS = 1000 };
 
 enum sim_change_kind { SIM_POSTED, SIM_EDITED, SIM_REACTED, SIM_DELETED };
+
+enum sim_fate { SIM_PUSH_COMES, SIM_PUSH_LOST, SIM_PUSH_TWICE, SIM_PUSH_LATE };
 
 /** What one count of a sequence is. */
 struct sim_event {
@@ -87,8 +90,8 @@ bool sim_live_next(struct sim_live *l, int64_t mono_us, int64_t now_s, struct si
 int64_t sim_live_due(const struct sim_live *l);
 /** SIGUSR2: see `burst`. */
 void sim_live_poke(struct sim_live *l, int64_t mono_us);
-/** @return whether that push, the next one, is lost */
-bool sim_live_lost(struct sim_live *l);
+/** @return what becomes of the next push */
+enum sim_fate sim_live_fate(struct sim_live *l);
 /** @return seconds that the last answer about a channel tells to wait */
 int32_t sim_live_timeout(const struct sim_live *l);
 uint64_t sim_live_count(const struct sim_live *l, enum sim_change_kind kind);

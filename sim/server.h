@@ -49,6 +49,7 @@ struct sim_link {
     const struct sim_account *listener; /* whom changes are pushed to here; NULL: nobody */
     uint64_t heard;       /* the session that it is pushed to */
     int32_t layer;        /* of the listener */
+    struct tg_buf late_push; /* goes out after the next one */
     struct sim_use use;
     enum sim_ending ending;
     bool busy;            /* inside mt_server_conn_input: output follows */

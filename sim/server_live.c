@@ -27,24 +27,42 @@ void sim_link_listens(struct sim_link *link, const struct sim_answer *answer)
         return;
     link->listener = answer->listener;
     link->heard = link->session_id;
+    tg_buf_clear(&link->late_push);
     for (struct sim_link *other = link->dc->sim->links; other; other = other->next) {
         if (other != link && other->heard == link->heard)
             other->listener = NULL;
     }
 }
 
+static void send(struct sim_link *link, const void *body, size_t n)
+{
+    struct sim *sim = link->dc->sim;
+
+    sim->core.stats.pushes++;
+    mt_server_push(link->mt, link->heard, body, n, sim_now_us(sim));
+}
+
 static void push_to(struct sim *sim, struct sim_link *link, const struct sim_change *change)
 {
     struct sim_answer packed;
+    enum sim_fate fate;
 
     if (!sim_core_push(&sim->core, link->listener, link->layer, change, &packed))
         return;
-    if (sim_live_lost(sim->core.live) || tg_conn_queued(link->conn) > SIM_OUT_PAUSE) {
+    fate = sim_live_fate(sim->core.live);
+    if (fate == SIM_PUSH_LOST || tg_conn_queued(link->conn) > SIM_OUT_PAUSE) {
         sim->core.stats.pushes_lost++;
         return;
     }
-    sim->core.stats.pushes++;
-    mt_server_push(link->mt, link->heard, packed.body, packed.len, sim_now_us(sim));
+    if (fate == SIM_PUSH_LATE && !link->late_push.len) {
+        tg_buf_add(&link->late_push, packed.body, packed.len);
+        return;
+    }
+    for (int i = 0; i < 1 + (fate == SIM_PUSH_TWICE); i++)
+        send(link, packed.body, packed.len);
+    if (link->late_push.len)
+        send(link, link->late_push.data, link->late_push.len);
+    tg_buf_clear(&link->late_push);
     sim_link_flush(link); /* may free it */
 }
 

@@ -98,7 +98,7 @@ def compare(seen, real, what, more_kinds):
 
 
 def watch(tmp, what, away):
-    spec = f'0/burst={BURST},mass=20,deletes=10'
+    spec = f'0/burst={BURST},mass=20,deletes=10,repeat=20'
     with harness.sim(os.path.join(tmp, what), *WORLD, '--live', spec) as server:
         witness = Witness(server, os.path.join(tmp, what + '.json'))
         happen(server, 1)

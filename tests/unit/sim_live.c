@@ -554,7 +554,7 @@ static void nonsense_is_refused(void **state)
 {
     static const char *const wrong[] = { "", "x", "-1", "5x", "5/edits", "5/edits=101",
                                          "5/what=1", "5/edits=60,deletes=60", "5/chat=17",
-                                         "5/keep=0" };
+                                         "5/keep=0", "5/lose=50,swap=51" };
     struct kit *k = kit_new(NULL, NULL);
     struct sim_live *l = NULL;
     struct tg_error err;
@@ -564,6 +564,20 @@ static void nonsense_is_refused(void **state)
         assert_int_equal(sim_live_new(wrong[i], 1, k->core.world, &l, &err), TG_USAGE);
         assert_null(l);
     }
+    kit_free(k);
+}
+
+static void pushes_fare_as_told(void **state)
+{
+    struct kit *k = kit_live(&small, "1/lose=10,repeat=20,swap=30");
+    unsigned n[4] = { 0 };
+
+    (void)state;
+    for (int i = 0; i < 10000; i++)
+        n[sim_live_fate(k->core.live)]++;
+    assert_in_range(n[SIM_PUSH_LOST], 850, 1150);
+    assert_in_range(n[SIM_PUSH_TWICE], 1800, 2200);
+    assert_in_range(n[SIM_PUSH_LATE], 2750, 3250);
     kit_free(k);
 }
 
@@ -617,6 +631,7 @@ int main(void)
         cmocka_unit_test(too_long_is_told),
         cmocka_unit_test(the_pts_is_told_everywhere),
         cmocka_unit_test(nonsense_is_refused),
+        cmocka_unit_test(pushes_fare_as_told),
         cmocka_unit_test(changes_come_when_they_are_due),
     };
 
