@@ -55,20 +55,22 @@ static void check_chat(const struct sim_world *w, const struct sim_chat *chat,
     assert_int_equal(sim_world_select(w, chat, rank), 0);
 }
 
-static void ids_are_those_of_a_list(void **state)
+static void a_life(uint64_t seed)
 {
     static uint8_t there[32][IDS_MAX];
-    struct kit *k = kit_live(&small, "10/deletes=30,mass=40,edits=10,reach=0");
+    const struct sim_world_options options = { .seed = seed, .n_chats = 6 + seed % 9,
+                                               .n_messages = 1 + seed * 37 % 400,
+                                               .holes_percent = (int)(seed * 13 % 100) - 1 };
+    struct kit *k = kit_live(&options, "10/deletes=30,mass=40,edits=10,reach=0");
     const struct sim_world *w = k->core.world;
 
-    (void)state;
     assert_true(sim_world_chats(w) <= 32);
     memset(there, 0, sizeof there);
     for (size_t i = 0; i < sim_world_chats(w); i++) {
         for (int64_t id = 1; id < IDS_MAX; id++)
             there[i][id] = sim_world_exists(w, sim_world_chat(w, i), id);
     }
-    for (int n = 0; n < 2000;) {
+    for (int n = 0; n < 1000;) {
         if (!next(k))
             continue;
         n++;
@@ -85,6 +87,15 @@ static void ids_are_those_of_a_list(void **state)
     for (size_t i = 0; i < sim_world_chats(w); i++)
         check_chat(w, sim_world_chat(w, i), there[i], IDS_MAX);
     kit_free(k);
+}
+
+static void ids_are_those_of_a_list(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        print_message("seed %d\n", (int)seed);
+        a_life(seed);
+    }
 }
 
 /* The same seed lives the same life, another one another. */
