@@ -160,6 +160,10 @@ class Case(unittest.TestCase):
         shutil.rmtree(cls.top, ignore_errors=True)
 
     def setUp(self):
+        self.fresh_dir()
+
+    def fresh_dir(self):
+        """On in an empty directory."""
         self.dir = pathlib.Path(tempfile.mkdtemp(dir=self.top))
 
     def login(self, session, account=None, datacenter=None, **more):

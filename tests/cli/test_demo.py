@@ -16,8 +16,7 @@ class Demo(Case):
     def test_it_is_killed_before_its_end(self):
         for chats, messages in [(1, 1), (1, 99), (2, 130), (6, 3000), (3, 20000)]:
             with self.subTest(chats=chats, messages=messages):
-                self.dir = self.dir / "next"
-                self.dir.mkdir()
+                self.fresh_dir()
                 done = self.demo("--chats", chats, "--messages", messages)
                 self.assertIn("The process was killed with SIGKILL", done.out)
                 self.assertRegex(done.out, r"Went on behind the last commit: [1-9][\d,]* messages")

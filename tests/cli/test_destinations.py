@@ -317,8 +317,7 @@ class Contract:
         self.extract("--all", session=session)
         self.check_each_once()
         self.proves(session)
-        self.dir = self.dir / "next"
-        self.dir.mkdir()
+        self.fresh_dir()
         self.out = self.destination(self)
 
     def was_cut(self, session, kill):

@@ -71,8 +71,7 @@ class Kill(Stopped):
                 self.assertEqual(process.returncode, 0, err)
                 ends += 1
                 self.check_whole(self.all_chats())
-                self.dir = self.dir / "next"  # all is there: on with a fresh destination
-                self.dir.mkdir()
+                self.fresh_dir()  # all is there: on with a fresh destination
                 kept = {}
                 continue
             except subprocess.TimeoutExpired:

@@ -86,8 +86,7 @@ class Shared:
                 self.assertEqual(process.returncode, 0, err)
                 self.check_whole(self.all_chats())
                 self.prefix += "x"
-                self.dir = self.dir / "next"
-                self.dir.mkdir()
+                self.fresh_dir()
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
@@ -104,8 +103,7 @@ class Shared:
             try:
                 process.communicate(timeout=draw.uniform(0.1, 0.8))
                 self.prefix += "x"
-                self.dir = self.dir / "next"
-                self.dir.mkdir()
+                self.fresh_dir()
             except subprocess.TimeoutExpired:
                 self.server.kill()
                 self.server.start()

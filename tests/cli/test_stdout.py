@@ -72,8 +72,7 @@ class Stdout(Case):
         draw, kills = random.Random(SEED), 0
         while kills < KILLS:
             kills += self.kill_until_its_end(draw, KILLS - kills)
-            self.dir = self.dir / "next"
-            self.dir.mkdir()
+            self.fresh_dir()
 
     def kill_until_its_end(self, draw, most):
         session, kills, runs, code = self.session(), 0, [], None

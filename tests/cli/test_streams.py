@@ -105,8 +105,7 @@ class Streams:
                 found += self.server.drain()
                 self.check_none_lost(found, self.files())
                 runs, found = 1, []
-                self.dir = self.dir / "next"
-                self.dir.mkdir()
+                self.fresh_dir()
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
@@ -127,8 +126,7 @@ class Streams:
             try:
                 process.communicate(timeout=draw.uniform(0.1, 0.6))
                 self.check_none_lost(self.server.drain(), self.files())
-                self.dir = self.dir / "next"
-                self.dir.mkdir()
+                self.fresh_dir()
             except subprocess.TimeoutExpired:
                 self.server.kill()
                 kills += 1
@@ -226,8 +224,7 @@ class ToWebhook(Streams, Case):
         the run ended"""
         to = self.server.fresh(**options)
         self.server.answer = answer
-        self.dir = self.dir / "next"
-        self.dir.mkdir()
+        self.fresh_dir()
         done = tgdata(*self.words(str(self.sim.chat("channel")["id"]), session=self.session(),
                                   to=to, more=AT_ONCE), env=self.server.client_env)
         self.assertEqual(done.code, code, done)
@@ -325,8 +322,7 @@ class ToKinesis(Streams, Case):
         server = streams.BusyKinesis(self.dir)
         self.addCleanup(server.stop)
         to = server.fresh(refuses, **options)
-        self.dir = self.dir / "next"
-        self.dir.mkdir()
+        self.fresh_dir()
         done = tgdata(*self.words(str(self.sim.chat("channel")["id"]), session=self.session(),
                                   to=to, more=AT_ONCE), env=self.server.client_env)
         self.assertEqual(done.code, code, done)
