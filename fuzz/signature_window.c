@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * signature_window.c - any bytes as a window of signatures; with the checksum put right as well,
- * since a fuzzer does not guess it. What is taken gives the same bytes again.
+ * signature_window.c - any bytes as a window of signatures and as the head of a chain of them; with
+ * the checksum put right as well, since a fuzzer does not guess it. What is taken gives the same
+ * bytes again.
  */
 #include <stdlib.h>
 
@@ -18,6 +19,22 @@ static void require(bool ok)
         abort();
 }
 
+static void take_head(const struct tg_window_owner *of, const uint8_t *bytes, size_t size)
+{
+    struct tg_window_head h;
+    struct tg_error err = { 0 };
+    struct tg_buf again;
+
+    if (tg_window_head_take(of, bytes, size, &h, &err) != TG_OK) {
+        require(err.code == TG_CORRUPT && err.message[0]);
+        return;
+    }
+    tg_buf_init(&again, TG_WINDOW_HEAD_BYTES);
+    tg_window_head_put(of, &h, &again);
+    require(again.len == size && memcmp(again.data, bytes, size) == 0);
+    tg_buf_done(&again);
+}
+
 static void take(const struct tg_window_owner *of, const uint8_t *bytes, size_t size)
 {
     static struct tg_signature room[TG_WINDOW_MAX];
@@ -26,6 +43,7 @@ static void take(const struct tg_window_owner *of, const uint8_t *bytes, size_t 
     struct tg_buf again;
     uint64_t sum;
 
+    take_head(of, bytes, size);
     if (tg_window_take(of, bytes, size, room, &w, &sum, &err) != TG_OK) {
         require(err.code == TG_CORRUPT && err.message[0]);
         return;

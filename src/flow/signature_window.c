@@ -9,8 +9,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { VERSION = 1, SUM = 8, VARINT_MAX = 10, EDITED = 2, REACTED = 1 };
-static const char magic[4] = "tgsw";
+enum { VERSION = 1, PREFIX = 33, RANGE = 20, SUM = 8, VARINT_MAX = 10, EDITED = 2, REACTED = 1 };
+static const char window_magic[4] = "tgsw", head_magic[4] = "tgsh";
 
 /* ---- numbers ---- */
 
@@ -83,35 +83,71 @@ static uint64_t take_varint(struct reader *r)
     return 0;
 }
 
-/* ---- a window ---- */
+/* ---- what windows and heads begin and end with ---- */
 
-static uint8_t *put_head(uint8_t *at, const struct tg_window_owner *of,
-                         const struct tg_signatures *w)
+static uint8_t *put_prefix(uint8_t *at, const char magic[4], const struct tg_window_owner *of)
 {
-    memcpy(at, magic, sizeof magic);
+    memcpy(at, magic, 4);
     at[4] = VERSION;
     tg_put_le64(at + 5, of->fields);
     tg_put_le64(at + 13, (uint64_t)of->chat_id);
     tg_put_le64(at + 21, (uint64_t)of->owner);
     tg_put_le32(at + 29, (uint32_t)of->segment);
-    tg_put_le64(at + 33, (uint64_t)w->from);
-    tg_put_le64(at + 41, (uint64_t)w->to);
-    tg_put_le32(at + 49, (uint32_t)w->n);
-    return at + TG_WINDOW_HEAD;
+    return at + PREFIX;
 }
+
+/* Ends what begins at `start` and reaches to `at`. */
+static uint64_t put_sum(struct tg_buf *out, size_t start, uint8_t *at)
+{
+    uint64_t sum = XXH3_64bits(out->data + start, (size_t)(at - out->data) - start);
+
+    tg_put_le64(at, sum);
+    out->len = (size_t)(at - out->data) + SUM;
+    return sum;
+}
+
+/* NULL, or what is wrong with the bytes apart from what stands between. */
+static const char *complaint(const char magic[4], const struct tg_window_owner *of,
+                             const uint8_t *b, size_t len)
+{
+    if (len < PREFIX + SUM)
+        return "is cut off";
+    if (memcmp(b, magic, 4) != 0)
+        return "is not what was stored there";
+    if (XXH3_64bits(b, len - SUM) != tg_le64(b + len - SUM))
+        return "has a wrong checksum";
+    if (b[4] != VERSION)
+        return "is of another version of the program";
+    if ((int64_t)tg_le64(b + 13) != of->chat_id || (int64_t)tg_le64(b + 21) != of->owner ||
+        (int32_t)tg_le32(b + 29) != of->segment)
+        return "belongs to another chat";
+    if (tg_le64(b + 5) != of->fields)
+        return "was signed over other comparison_fields";
+    return NULL;
+}
+
+static tg_code corrupt(struct tg_error *err, const struct tg_window_owner *of, const char *why)
+{
+    return tg_fail(err, TG_CORRUPT, "the state of chat %lld %s", (long long)of->chat_id, why);
+}
+
+/* ---- a window ---- */
 
 uint64_t tg_window_put(const struct tg_window_owner *of, struct tg_signatures w, struct tg_buf *out)
 {
     int64_t last_id = w.from - 1, last_edit = 0;
     size_t start = out->len;
-    uint8_t *at = tg_buf_extend(out, TG_WINDOW_HEAD + w.n * (2 * VARINT_MAX + 12) + SUM);
-    uint64_t sum;
+    uint8_t *at = tg_buf_extend(out, PREFIX + RANGE + w.n * (2 * VARINT_MAX + 12) + SUM);
 
     assert(w.n <= TG_WINDOW_MAX && w.from >= 1 && w.from <= w.to && w.to <= TG_WINDOW_ID_MAX);
     assert(tg_signatures_valid(w));
     if (!at)
         return 0;
-    at = put_head(at, of, &w);
+    at = put_prefix(at, window_magic, of);
+    tg_put_le64(at, (uint64_t)w.from);
+    tg_put_le64(at + 8, (uint64_t)w.to);
+    tg_put_le32(at + 16, (uint32_t)w.n);
+    at += RANGE;
     for (size_t i = 0; i < w.n; i++) {
         const struct tg_signature *s = &w.at[i];
 
@@ -129,10 +165,7 @@ uint64_t tg_window_put(const struct tg_window_owner *of, struct tg_signatures w,
             at += 4;
         }
     }
-    sum = XXH3_64bits(out->data + start, (size_t)(at - out->data) - start);
-    tg_put_le64(at, sum);
-    out->len = (size_t)(at - out->data) + SUM;
-    return sum;
+    return put_sum(out, start, at);
 }
 
 static bool take_signatures(struct reader *r, int64_t from, struct tg_signature *room, size_t n)
@@ -160,44 +193,25 @@ static bool take_signatures(struct reader *r, int64_t from, struct tg_signature 
     return !r->bad && r->at == r->end;
 }
 
-/* NULL, or what is wrong with the bytes apart from their signatures. */
-static const char *complaint(const struct tg_window_owner *of, const uint8_t *b, size_t len)
-{
-    if (len < TG_WINDOW_HEAD + SUM)
-        return "is cut off";
-    if (memcmp(b, magic, sizeof magic) != 0)
-        return "is no window of signatures";
-    if (XXH3_64bits(b, len - SUM) != tg_le64(b + len - SUM))
-        return "has a wrong checksum";
-    if (b[4] != VERSION)
-        return "is of another version of the program";
-    if ((int64_t)tg_le64(b + 13) != of->chat_id || (int64_t)tg_le64(b + 21) != of->owner ||
-        (int32_t)tg_le32(b + 29) != of->segment)
-        return "belongs to another chat";
-    if (tg_le64(b + 5) != of->fields)
-        return "was signed over other comparison_fields";
-    return NULL;
-}
-
 tg_code tg_window_take(const struct tg_window_owner *of, const void *bytes, size_t len,
                        struct tg_signature *room, struct tg_signatures *ret, uint64_t *ret_sum,
                        struct tg_error *err)
 {
     const uint8_t *b = bytes;
-    const char *why = complaint(of, b, len);
+    const char *why = complaint(window_magic, of, b, len);
     struct reader r;
     struct tg_signatures w;
 
-    if (!why) {
-        r = (struct reader){ b + TG_WINDOW_HEAD, b + len - SUM, false };
-        w = (struct tg_signatures){ (int64_t)tg_le64(b + 33), (int64_t)tg_le64(b + 41), room,
-                                    tg_le32(b + 49) };
-        if (w.n > TG_WINDOW_MAX || w.from < 1 || w.from > w.to || w.to > TG_WINDOW_ID_MAX ||
-            !take_signatures(&r, w.from, room, w.n) || (w.n && room[w.n - 1].id > w.to))
-            why = "contradicts itself";
-    }
     if (why)
-        return tg_fail(err, TG_CORRUPT, "the state of chat %lld %s", (long long)of->chat_id, why);
+        return corrupt(err, of, why);
+    r = (struct reader){ b + PREFIX, b + len - SUM, false };
+    w.from = (int64_t)take_fixed(&r, 8);
+    w.to = (int64_t)take_fixed(&r, 8);
+    w.at = room;
+    w.n = (size_t)take_fixed(&r, 4);
+    if (r.bad || w.n > TG_WINDOW_MAX || w.from < 1 || w.from > w.to || w.to > TG_WINDOW_ID_MAX ||
+        !take_signatures(&r, w.from, room, w.n) || (w.n && room[w.n - 1].id > w.to))
+        return corrupt(err, of, "contradicts itself");
     *ret = w;
     *ret_sum = tg_le64(b + len - SUM);
     return TG_OK;
@@ -220,6 +234,51 @@ void tg_window_reset(struct tg_window_head *head)
     *head = (struct tg_window_head){ .open_from = 1, .unread_to = TG_WINDOW_ID_MAX };
 }
 
+void tg_window_head_put(const struct tg_window_owner *of, const struct tg_window_head *head,
+                        struct tg_buf *out)
+{
+    const uint64_t number[] = { (uint64_t)head->now.top,   head->now.sum,
+                                (uint64_t)head->next.top,  head->next.sum,
+                                (uint64_t)head->open_from, (uint64_t)head->open_to,
+                                (uint64_t)head->unread_to };
+    size_t start = out->len;
+    uint8_t *at = tg_buf_extend(out, TG_WINDOW_HEAD_BYTES);
+
+    if (!at)
+        return;
+    at = put_prefix(at, head_magic, of);
+    for (size_t i = 0; i < TG_COUNT(number); i++, at += 8)
+        tg_put_le64(at, number[i]);
+    put_sum(out, start, at);
+}
+
+tg_code tg_window_head_take(const struct tg_window_owner *of, const void *bytes, size_t len,
+                            struct tg_window_head *ret, struct tg_error *err)
+{
+    const uint8_t *b = bytes;
+    const char *why = complaint(head_magic, of, b, len);
+    struct tg_window_head h;
+    struct reader r;
+
+    if (why)
+        return corrupt(err, of, why);
+    r = (struct reader){ b + PREFIX, b + len - SUM, false };
+    h.now.top = (int64_t)take_fixed(&r, 8);
+    h.now.sum = take_fixed(&r, 8);
+    h.next.top = (int64_t)take_fixed(&r, 8);
+    h.next.sum = take_fixed(&r, 8);
+    h.open_from = (int64_t)take_fixed(&r, 8);
+    h.open_to = (int64_t)take_fixed(&r, 8);
+    h.unread_to = (int64_t)take_fixed(&r, 8);
+    if (r.bad || r.at != r.end || h.now.top < 0 || h.now.top > TG_WINDOW_ID_MAX ||
+        h.next.top < 0 || h.next.top > TG_WINDOW_ID_MAX || h.open_from < 1 ||
+        h.open_to > TG_WINDOW_ID_MAX || h.open_to < h.open_from - 1 || h.unread_to < 0 ||
+        h.unread_to > TG_WINDOW_ID_MAX)
+        return corrupt(err, of, "contradicts itself");
+    *ret = h;
+    return TG_OK;
+}
+
 void tg_window_open(struct tg_window_head *head, int64_t from, int64_t to)
 {
     bool none = head->open_to < head->open_from;
@@ -230,6 +289,7 @@ void tg_window_open(struct tg_window_head *head, int64_t from, int64_t to)
 
 void tg_window_close(struct tg_window_head *head, int64_t from, int64_t to)
 {
+    head->now = head->next; /* else the window could be lost unseen, with nothing open */
     if (from <= head->open_from)
         head->open_from = TG_MAX(head->open_from, to + 1);
     else if (to >= head->open_to)

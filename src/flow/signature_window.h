@@ -39,7 +39,11 @@
  * is read agrees with neither extent if a window is lost, stale, foreign or twice there. Then no
  * window of the chain is to be trusted, since nobody can say which are stale: tg_window_reset, and
  * the chat is read anew. A backup restored as a whole agrees with itself, so whoever restores one
- * resets the head.
+ * resets the head. The head itself must be the last that was written: of an older one that agrees,
+ * too, nobody can tell what it does not say is open.
+ *
+ *   "tgsh" | version, 1 | fields, 8 | chat_id, 8 | owner, 8 | segment, 4 | now: top, 8, sum, 8 |
+ *   next: the same | open_from, 8 | open_to, 8 | unread_to, 8 | XXH3-64 of all before, 8
  *
  * Threads: value types      Limits: TG_WINDOW_MAX signatures in a window; ids 1..TG_WINDOW_ID_MAX
  */
@@ -58,8 +62,8 @@ struct tg_window_owner {
     uint64_t fields;
 };
 
-/** Bytes of a window at most. */
-enum { TG_WINDOW_HEAD = 53, TG_WINDOW_BYTES = TG_WINDOW_HEAD + TG_WINDOW_MAX * 32 + 8 };
+/** Bytes of a window at most, of a head always. */
+enum { TG_WINDOW_BYTES = 53 + TG_WINDOW_MAX * 32 + 8, TG_WINDOW_HEAD_BYTES = 33 + 7 * 8 + 8 };
 
 /**
  * Appends the window's bytes.
@@ -104,10 +108,19 @@ struct tg_window_head {
 /** Nothing is known: of a chat's first run, and after windows that are not to be trusted. */
 void tg_window_reset(struct tg_window_head *head);
 
+/** Appends the head's bytes, TG_WINDOW_HEAD_BYTES of them. */
+void tg_window_head_put(const struct tg_window_owner *of, const struct tg_window_head *head,
+                        struct tg_buf *out);
+
+/** Reads a head back. One that is lost or broken is begun anew with tg_window_reset; then only an
+ *  empty chain is whole. @return TG_OK; TG_CORRUPT as tg_window_take; ret is untouched then */
+tg_code tg_window_head_take(const struct tg_window_owner *of, const void *bytes, size_t len,
+                            struct tg_window_head *ret, struct tg_error *err);
+
 /** Before changes of the ids from..to are delivered. What was open before stays so. */
 void tg_window_open(struct tg_window_head *head, int64_t from, int64_t to);
 
-/** After the window with from..to is stored. */
+/** After the window with from..to is stored: `next` has come true. */
 void tg_window_close(struct tg_window_head *head, int64_t from, int64_t to);
 
 /** @param to  in: up to where somebody asks; out: up to where the answer holds

@@ -65,7 +65,7 @@ struct blob {
 };
 
 struct store {
-    struct tg_window_head head;
+    uint8_t head[TG_WINDOW_HEAD_BYTES];
     struct blob blob[WINDOWS]; /* ascending */
     size_t n;
 };
@@ -142,10 +142,42 @@ static bool alive(struct world *w)
     return !w->dead;
 }
 
+static void head_bytes(const struct tg_window_head *head, uint8_t bytes[TG_WINDOW_HEAD_BYTES])
+{
+    struct tg_buf out;
+
+    tg_buf_init(&out, TG_WINDOW_HEAD_BYTES);
+    tg_window_head_put(&of, head, &out);
+    assert_int_equal(out.len, TG_WINDOW_HEAD_BYTES);
+    memcpy(bytes, out.data, TG_WINDOW_HEAD_BYTES);
+    tg_buf_done(&out);
+}
+
+/* A head that is not to be read is begun anew. */
+static struct tg_window_head read_head(const struct store *s)
+{
+    struct tg_window_head head;
+    struct tg_error err = { 0 };
+
+    if (tg_window_head_take(&of, s->head, sizeof s->head, &head, &err) != TG_OK)
+        tg_window_reset(&head);
+    return head;
+}
+
 static void write_head(struct world *w, const struct tg_window_head *head)
 {
-    if (alive(w))
-        w->store.head = w->written.head = *head;
+    if (alive(w)) {
+        head_bytes(head, w->store.head);
+        memcpy(w->written.head, w->store.head, sizeof w->written.head);
+    }
+}
+
+static bool head_is(const struct store *s, const struct tg_window_head *head)
+{
+    uint8_t bytes[TG_WINDOW_HEAD_BYTES];
+
+    head_bytes(head, bytes);
+    return memcmp(s->head, bytes, sizeof bytes) == 0;
 }
 
 static void blob_put(struct store *s, int64_t from, const void *bytes, size_t len)
@@ -179,7 +211,7 @@ static void store_clear(struct store *s)
 
 static bool same_store(const struct store *a, const struct store *b)
 {
-    bool same = a->n == b->n && memcmp(&a->head, &b->head, sizeof a->head) == 0;
+    bool same = a->n == b->n && memcmp(a->head, b->head, sizeof a->head) == 0;
 
     for (size_t i = 0; same && i < a->n; i++)
         same = a->blob[i].len == b->blob[i].len &&
@@ -239,7 +271,7 @@ static bool write_window(struct world *w, struct tg_window_head *head, uint64_t 
         note_undo(w, s.from);
         blob_put(&w->store, s.from, out.data, out.len);
         blob_put(&w->written, s.from, out.data, out.len);
-    } else if (memcmp(&w->store.head, head, sizeof *head) == 0) {
+    } else if (head_is(&w->store, head)) {
         free(w->undo.bytes);
         w->undo = (struct blob){ s.from, malloc(out.len), out.len, out.len };
         assert_non_null(w->undo.bytes);
@@ -399,7 +431,7 @@ static bool load(struct world *w, struct tg_window_head *head)
     struct tg_error err = { 0 };
     uint64_t sum;
 
-    *head = w->store.head;
+    *head = read_head(&w->store);
     for (size_t i = 0; i < w->store.n; i++)
         if (tg_window_take(&of, w->store.blob[i].bytes, w->store.blob[i].len, room, &s, &sum,
                            &err) != TG_OK ||
@@ -540,6 +572,7 @@ static void stored_again(struct world *w)
 static bool undone(struct world *w)
 {
     struct blob undo = w->undo;
+    struct tg_window_head head = read_head(&w->store);
     bool same;
 
     w->undo.bytes = NULL;
@@ -551,22 +584,24 @@ static bool undone(struct world *w)
             blob_drop(&w->written, k);
     free(undo.bytes);
     same = same_store(&w->store, &w->written) &&
-           memcmp(&w->store.head.now, &w->store.head.next, sizeof w->store.head.now) != 0;
+           memcmp(&head.now, &head.next, sizeof head.now) != 0;
     if (same)
         stored_again(w);
     return same;
 }
 
+/* Whether the state is what was written, or none at all, of which nothing is believed. */
 static bool is_whole(struct world *w)
 {
-    struct tg_window_head none;
+    struct tg_window_head none, head = read_head(&w->store);
 
     tg_window_reset(&none);
-    if (!w->torn)
-        return same_store(&w->store, &w->written);
-    if (w->store.n || memcmp(&none, &w->store.head, sizeof none) != 0)
+    if (!w->torn && same_store(&w->store, &w->written))
+        return true;
+    if (w->store.n || memcmp(&none, &head, sizeof none) != 0)
         return false;
     store_clear(&w->written);
+    memcpy(w->written.head, w->store.head, sizeof w->written.head);
     forget_above(w, 0);
     w->torn = false;
     return true;
@@ -625,7 +660,7 @@ static void break_state(struct world *w)
 
     if (s->n && !s->blob[k].len)
         return;
-    switch (below(&w->r, 5)) {
+    switch (below(&w->r, 6)) {
     case 0: /* a bit */
         if (s->n)
             s->blob[k].bytes[below(&w->r, (uint32_t)s->blob[k].len)] ^=
@@ -644,6 +679,10 @@ static void break_state(struct world *w)
             s->blob[k].len -= 1 + below(&w->r, (uint32_t)s->blob[k].len);
         else if (s->n && s->blob[k].room > s->blob[k].len)
             s->blob[k].bytes[s->blob[k].len++] = 0;
+        break;
+    case 4: /* the head */
+        if (s->n)
+            s->head[below(&w->r, sizeof s->head)] ^= (uint8_t)(1 << below(&w->r, 8));
         break;
     default: /* two exchanged */
         if (s->n > 1 && k) {
@@ -672,6 +711,7 @@ static void check_end(const struct world *w)
 
 static void run_seed(struct world *w)
 {
+    struct tg_window_head none;
     uint32_t deadly, breaking;
 
     memset(w, 0, sizeof *w);
@@ -683,8 +723,9 @@ static void run_seed(struct world *w)
     w->kinds = 2 + below(&w->r, 2);
     deadly = below(&w->r, 80);
     breaking = chance(&w->r, 40) ? below(&w->r, 40) : 0;
-    tg_window_reset(&w->store.head);
-    w->written.head = w->store.head;
+    tg_window_reset(&none);
+    head_bytes(&none, w->store.head);
+    memcpy(w->written.head, w->store.head, sizeof w->written.head);
     for (uint32_t n = below(&w->r, 300); n; n--)
         happen(w);
     for (uint32_t n = 1 + below(&w->r, 8); n; n--) {

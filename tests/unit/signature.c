@@ -317,7 +317,7 @@ static void broken_windows_are_not_trusted(void **state)
         refused(&of, &out, len, NULL);
     for (size_t bit = 0; bit < out.len * 8; bit++) {
         out.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        refused(&of, &out, out.len, bit < 32 ? "no window of signatures" : "wrong checksum");
+        refused(&of, &out, out.len, bit < 32 ? "not what was stored" : "wrong checksum");
         out.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
     other[0].chat_id++;
@@ -381,7 +381,9 @@ static void what_is_known(void **state)
     to = 100;
     assert_false(tg_window_known(&h, 15, &to));
     assert_int_equal(to, 29);
+    assert_int_equal(h.now.top, 0);
     tg_window_close(&h, 10, 12);
+    assert_int_equal(h.now.top, 50);
     tg_window_close(&h, 25, 40);
     assert_int_equal(h.open_from, 13);
     assert_int_equal(h.open_to, 24);
@@ -393,6 +395,33 @@ static void what_is_known(void **state)
     to = 99;
     assert_true(tg_window_known(&h, 51, &to));
     assert_int_equal(to, 99);
+}
+
+static void heads_are_taken_back(void **state)
+{
+    const struct tg_window_head h = { { 10, 11 }, { 12, UINT64_MAX }, 5, 9, TG_WINDOW_ID_MAX };
+    struct tg_window_head back = { 0 }, none = { 0 };
+    struct tg_window_owner other = of;
+    struct tg_error err = { 0 };
+    struct tg_buf out;
+
+    (void)state;
+    other.segment++;
+    tg_buf_init(&out, TG_WINDOW_HEAD_BYTES);
+    tg_window_head_put(&of, &h, &out);
+    assert_int_equal(out.len, TG_WINDOW_HEAD_BYTES);
+    assert_int_equal(tg_window_head_take(&of, out.data, out.len, &back, &err), TG_OK);
+    assert_memory_equal(&back, &h, sizeof h);
+    assert_int_equal(tg_window_head_take(&other, out.data, out.len, &none, &err), TG_CORRUPT);
+    for (size_t len = 0; len < out.len; len++)
+        assert_int_equal(tg_window_head_take(&of, out.data, len, &none, &err), TG_CORRUPT);
+    for (size_t bit = 0; bit < out.len * 8; bit++) {
+        out.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_equal(tg_window_head_take(&of, out.data, out.len, &none, &err), TG_CORRUPT);
+        out.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    assert_int_equal(none.unread_to, 0);
+    tg_buf_done(&out);
 }
 
 static void a_chain_is_whole_or_not(void **state)
@@ -434,6 +463,7 @@ int main(void)
         cmocka_unit_test(broken_windows_are_not_trusted),
         cmocka_unit_test(contradictions_are_found),
         cmocka_unit_test(what_is_known),
+        cmocka_unit_test(heads_are_taken_back),
         cmocka_unit_test(a_chain_is_whole_or_not),
     };
 
