@@ -83,9 +83,11 @@ class Streams:
         with on_core(1):
             server = Taker(self.tmp)
             try:
-                run = self.sinks.ours('tgdata  webhook:', f'webhook:{server.url()}/x')
-                self.sinks.line('curl', measure(['curl', '-sS', '-f', '-K', self.posts(server)]),
-                                run)
+                posts = self.posts(server)
+                self.sinks.in_turn((
+                    ('tgdata  webhook:', lambda _: self.sinks.measured(
+                        f'webhook:{server.url()}/x')),
+                    ('curl', lambda _: measure(['curl', '-sS', '-f', '-K', posts]))))
             finally:
                 server.stop()
 
