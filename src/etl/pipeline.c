@@ -96,23 +96,28 @@ static tg_code put_item(struct tg_pipeline *p, const struct pipeline_item *field
     return code;
 }
 
+/* While something is over, all that is put goes there: a queue that is empty then stays so. */
 tg_code pipeline_pop(struct tg_pipeline *p, struct pipeline_item **ret)
 {
     void *popped;
     uint64_t bytes;
+    bool over;
     tg_code code;
 
     pthread_mutex_lock(&p->lock);
+    over = p->over != NULL;
+    pthread_mutex_unlock(&p->lock);
     code = tg_queue_pop(p->queue, 0, &popped, &bytes);
     if (code == TG_OK) {
         *ret = popped;
-    } else if (p->over) {
+    } else if (over) {
+        pthread_mutex_lock(&p->lock);
         *ret = p->over;
         p->over = p->over->next;
+        pthread_mutex_unlock(&p->lock);
         (*ret)->next = NULL;
         code = TG_OK;
     }
-    pthread_mutex_unlock(&p->lock);
     return code;
 }
 
