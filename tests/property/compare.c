@@ -22,34 +22,12 @@
 #include <cmocka.h>
 
 #include "flow/compare.h"
+#include "tests/seeds.h"
 
 enum { SEEDS = 10000, IDS = 400, WINDOWS = IDS + 1, OLD = 16 };
 
 static uint64_t seed;
 static uint64_t seen[TG_CHANGES], n_kills, n_broken, n_runs;
-
-struct random {
-    uint64_t state;
-};
-
-static uint64_t draw(struct random *r)
-{
-    uint64_t z = r->state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
-static uint32_t below(struct random *r, uint32_t n)
-{
-    return (uint32_t)(draw(r) % n);
-}
-
-static bool chance(struct random *r, uint32_t percent)
-{
-    return below(r, 100) < percent;
-}
 
 /* ---- what there is ---- */
 

@@ -19,35 +19,13 @@
 #include <cmocka.h>
 
 #include "telegram/updates.h"
+#include "tests/seeds.h"
 
 enum { SEEDS = 10000, BOXES = 4, EVENTS = 120, MAIL = 4096, OUT = 4096 };
 
 static const int64_t channel_of[BOXES] = { 0, 11, 12, 13 };
 static const bool polled[BOXES] = { false, false, true, true };
 static uint64_t seed;
-
-struct random {
-    uint64_t state;
-};
-
-static uint64_t draw(struct random *r)
-{
-    uint64_t z = r->state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
-static uint32_t below(struct random *r, uint32_t n)
-{
-    return (uint32_t)(draw(r) % n);
-}
-
-static bool chance(struct random *r, uint32_t percent)
-{
-    return below(r, 100) < percent;
-}
 
 /* ---- the world ---- */
 
