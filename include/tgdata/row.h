@@ -83,7 +83,13 @@ enum tg_field_type {
     X(media_error, STR, "why there is no file though one was wanted (--media)")                    \
     X(extracted_timestamp, TIME, "when the stage enrich saw it")                                   \
     X(word_count, I64, "words of the text (enrich)")                                               \
-    X(has_media, BOOL, "it has media (enrich)")
+    X(has_media, BOOL, "it has media (enrich)")                                                    \
+    X(change, STR, "new, edited, reactions or deleted; absent: it was read, as extract does")      \
+    X(change_seq, I64, "number of the change within its job, from 1, with holes")                  \
+    X(change_pts, I64, "state of the chat's updates behind the change")                            \
+    X(change_date, TIME, "when the server told of the change")                                     \
+    X(before, JSON, "the row as it was before the change (--keep-versions)")                       \
+    X(extra, JSON, "what expressions added")
 
 enum tg_field_id {
 #define TG_FIELD_ENUM(name, type, meaning) TG_F_##name,

@@ -42,6 +42,11 @@ extern const uint16_t tg_row_offset[TG_FIELD_COUNT];
 #define TG_SEGMENT_THREADS 2
 #define TG_THREAD_CURSOR(post, comment) ((int64_t)(post) << 32 | (int64_t)(comment))
 
+/* Changes of all chats of a job, in one sequence: rows with `change_seq`, whose number is the
+ * cursor's id. For destinations and checkpoints they are one chat, that has an id no chat has. */
+#define TG_SEGMENT_CHANGES 3
+#define TG_CHAT_CHANGES 0
+
 /** Where rows come from. */
 enum tg_row_source {
     TG_FROM_TELEGRAM,
@@ -67,7 +72,7 @@ struct tg_row_file {
 struct tg_cursor {
     int64_t chat_id; /* the chat that was asked for (a migrated group: the supergroup) */
     int32_t segment; /* 0: the chat; a migrated group: 0 the old group, 1 the supergroup;
-                        TG_SEGMENT_THREADS */
+                        TG_SEGMENT_THREADS; TG_SEGMENT_CHANGES */
     int64_t id;      /* last id covered; ids are of the segment's own chat */
     int64_t owner;   /* user id of the account whose ids they are: private chats, basic groups; 0:
                         they are the same for all */
@@ -88,6 +93,8 @@ struct tg_batch {
     int64_t covered_from;      /* ids covered_from..cursor.id of the segment are all in, proved */
     enum tg_row_source source; /* of all its rows */
     bool last;                 /* the chat's end was reached with this batch (may be empty) */
+    struct tg_str note;        /* of TG_SEGMENT_CHANGES: what the job is to remember if and only if
+                                  this batch is committed; bytes of the arena */
     int64_t started_us, ended_us; /* when its first request was sent, when it was complete */
     uint32_t n_requests;
     uint32_t n_flood_waits;    /* while it was fetched */
@@ -147,6 +154,8 @@ tg_code tg_row_take(struct tg_batch *b, struct tg_row *row, enum tg_field_id id,
 /** @return the cursor's id once everything up to the row is covered */
 static inline int64_t tg_row_place(const struct tg_row *row, int32_t segment)
 {
+    if (segment == TG_SEGMENT_CHANGES)
+        return row->change_seq;
     return segment == TG_SEGMENT_THREADS ? TG_THREAD_CURSOR(row->comment_of_id, row->id) : row->id;
 }
 

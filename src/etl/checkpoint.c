@@ -296,7 +296,7 @@ static bool read_commit(const json_t *o, struct tg_commit *m)
         !get_i64(own, "owner", &m->cursor.owner) ||
         !get_i64(own, "covered_from", &m->covered_from) || !get_u64(own, "seq", &m->seq) ||
         !get_u64(own, "rows", &m->rows) || !get_u64(own, "fence", &m->fence) || segment < 0 ||
-        segment > TG_SEGMENT_THREADS)
+        segment > TG_SEGMENT_CHANGES)
         return false;
     if (date && !tg_time_parse(date, &m->last_date))
         return false;
@@ -318,7 +318,7 @@ static tg_code read_each(const json_t *o, struct tg_checkpoint *c, struct tg_err
         int64_t segment;
 
         if (!to || !get_i64(e, "segment", &segment) || segment < 0 ||
-            segment > TG_SEGMENT_THREADS || !get_i64(e, "cursor", &m.cursor.id) ||
+            segment > TG_SEGMENT_CHANGES || !get_i64(e, "cursor", &m.cursor.id) ||
             !get_u64(e, "seq", &m.seq) || !get_u64(e, "rows", &m.rows) ||
             !get_u64(e, "rows_total", &m.rows_total))
             return tg_fail(err, TG_CORRUPT, "a checkpoint's destination lacks fields");

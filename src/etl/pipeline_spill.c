@@ -24,7 +24,7 @@ enum { ITEMS_MAX = 65536, RECORDS_MAX = 16 << 20, BATCH_MAX = 256 << 20 };
 struct pipeline_spilled {
     struct tg_batch head; /* all but rows and what they point into */
     uint64_t at;
-    size_t len, n;
+    size_t len, n; /* bytes: the rows, then the note */
 };
 
 void pipeline_spill_init(struct tg_pipeline *p)
@@ -56,6 +56,7 @@ static bool put_batch(struct tg_pipeline *p, struct pipeline_item *item, uint64_
     tg_buf_clear(&s->bytes);
     for (size_t i = 0; i < b->n; i++)
         tg_row_pack(&b->row[i], &s->bytes);
+    tg_buf_add(&s->bytes, b->note.at, b->note.len);
     fits = !s->bytes.failed && s->file.size + s->bytes.len <= (uint64_t)p->options.spill_bytes &&
            (s->file.fd >= 0 || tg_scratch_open(&s->file, &ignored) == TG_OK);
     if (fits)
@@ -133,17 +134,22 @@ static tg_code damaged(struct tg_error *err)
     return tg_fail(err, TG_CORRUPT, "a temporary file was changed by somebody else");
 }
 
-/* The rows point into the bytes. */
+/* The rows and the note point into the bytes. */
 static tg_code unpack(struct tg_batch *b, const struct tg_buf *bytes, size_t n,
                       struct tg_error *err)
 {
-    for (size_t at = 0, size; b->n < n; at += size) {
+    size_t at = 0;
+
+    for (size_t size; b->n < n; at += size) {
         struct tg_row *row = tg_batch_row(b);
 
         if (!row || !tg_row_unpack(bytes->data + at, bytes->len - at, row, &size) || size == 0 ||
             size > bytes->len - at)
             return damaged(err);
     }
+    if (b->note.len != bytes->len - at)
+        return damaged(err);
+    b->note.at = (const char *)bytes->data + at;
     return TG_OK;
 }
 

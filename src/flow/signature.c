@@ -17,6 +17,12 @@ static const struct {
     { TG_F_reactions, "they are always compared, apart from the rest" },
     { TG_F_raw, "it differs from one read to the next" },
     { TG_F_extracted_timestamp, "it differs from one read to the next" },
+    { TG_F_change, "it tells of a change" },
+    { TG_F_change_seq, "it tells of a change" },
+    { TG_F_change_pts, "it tells of a change" },
+    { TG_F_change_date, "it tells of a change" },
+    { TG_F_before, "it tells of a change" },
+    { TG_F_extra, "it is no part of the message" },
 };
 
 static struct tg_str trimmed(const char *at, const char *end)
