@@ -205,6 +205,10 @@ static void write_chat(struct tg_json *j, const struct sim *sim, const struct si
         tg_json_i64(j, linked->marked_id);
     else
         tg_json_null(j);
+    if (sim->core.live) {
+        tg_json_key(j, "silent");
+        tg_json_bool(j, sim_live_silent(sim->core.live, chat));
+    }
     tg_json_key(j, "members");
     tg_json_array(j);
     for (size_t i = 0; i < sim_world_accounts(w); i++) {

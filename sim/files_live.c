@@ -3,8 +3,9 @@
  * files_live.c - what a live world has come to, for tests to compare
  *
  * DIR/live-CHAT.txt, with --truth, at the end and at SIGUSR1: one line for each message that is
- * there, "<id> <hash>", the hash being the first 16 hex digits of the SHA-256 of its text, and then
- * one for each that was deleted, "<id> -". Edits change the text, reactions do not.
+ * there, "<id> <hash> <edit date> <reactions>", the hash being the first 16 hex digits of the
+ * SHA-256 of its text, and then one for each that was deleted, "<id> -". Edits change the text,
+ * reactions do not.
  *
  * Threads: the loop's
  */
@@ -16,6 +17,18 @@
 #include "crypto/hash.h"
 
 enum { BLOCK = 1 << 20, ARENA = 1 << 20, HASH_HEX = 16 };
+
+/* How many people have reacted. */
+static int32_t reactions_of(const struct tl_value *m)
+{
+    const struct tl_value *all = tl_get_obj(m, TLN_reactions);
+    const struct tl_value *results = all ? tl_get_vector(all, TLN_results) : NULL;
+    int32_t n = 0;
+
+    for (uint32_t i = 0; results && i < tl_len(results); i++)
+        n += tl_get_int(tl_item(results, i), TLN_count, 0);
+    return n;
+}
 
 static void put_message(const struct sim_world *w, const struct sim_chat *chat, int64_t id,
                         struct tg_arena *arena, struct tg_buf *text)
@@ -34,6 +47,10 @@ static void put_message(const struct sim_world *w, const struct sim_chat *chat, 
     tg_buf_i64_text(text, id);
     tg_buf_byte(text, ' ');
     tg_buf_add(text, hex, HASH_HEX);
+    tg_buf_byte(text, ' ');
+    tg_buf_i64_text(text, tl_get_int(m, TLN_edit_date, 0));
+    tg_buf_byte(text, ' ');
+    tg_buf_i64_text(text, reactions_of(m));
     tg_buf_byte(text, '\n');
 }
 

@@ -303,7 +303,7 @@ static void count(struct sim_live *l, struct sim_change *c)
     l->n_kind[c->kind]++;
 }
 
-static bool silent(const struct sim_live *l, const struct sim_chat *chat)
+bool sim_live_silent(const struct sim_live *l, const struct sim_chat *chat)
 {
     return sim_is_channel(chat) &&
            (int64_t)(sim_hash(l->salt ^ 0x511e, chat->index) % HUNDRED) < l->spec.silent;
@@ -323,7 +323,7 @@ bool sim_live_next(struct sim_live *l, int64_t mono_us, int64_t now_s, struct si
     ret->chat = l->chat[sim_below(&r, (uint32_t)l->n_chats)];
     ret->owner = sim_is_channel(ret->chat) ? NULL : sim_world_owner(l->w, ret->chat);
     ret->date = now_s;
-    ret->silent = silent(l, ret->chat);
+    ret->silent = sim_live_silent(l, ret->chat);
     if (!happen(l, ret, &r)) {
         l->full = true;
         return false;

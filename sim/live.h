@@ -92,6 +92,8 @@ int64_t sim_live_due(const struct sim_live *l);
 void sim_live_poke(struct sim_live *l, int64_t mono_us);
 /** @return what becomes of the next push */
 enum sim_fate sim_live_fate(struct sim_live *l);
+/** Whether nothing is pushed of a channel. */
+bool sim_live_silent(const struct sim_live *l, const struct sim_chat *chat);
 /** @return seconds that the last answer about a channel tells to wait */
 int32_t sim_live_timeout(const struct sim_live *l);
 uint64_t sim_live_count(const struct sim_live *l, enum sim_change_kind kind);

@@ -71,7 +71,7 @@ def truth(server, user):
             continue
         with open(path, encoding='utf-8') as file:
             rows = [line.split() for line in file]
-        chats[chat['id']] = {int(i): digest for i, digest in rows if digest != '-'}
+        chats[chat['id']] = {int(i): told[0] for i, *told in rows if told[0] != '-'}
     return chats
 
 
