@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "etl/change_journal.h"
 
 /* ---- commits ---- */
 
@@ -34,6 +35,21 @@ static tg_code save(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error
     return code == TG_CONFLICT ? tg_taker_taken_over(t, c, err) : code;
 }
 
+static bool is_changes(int32_t segment)
+{
+    return segment == TG_SEGMENT_CHANGES;
+}
+
+/* What is to be remembered with the commit, told before anybody is asked for it. */
+static tg_code keep_note(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err)
+{
+    const struct tg_change_entry entry = { c->next.seq, c->fence, c->note };
+
+    if (!is_changes(c->next.cursor.segment))
+        return TG_OK;
+    return tg_change_journal_append(t->store, c->job->job, &entry, t->unix_us(), err);
+}
+
 /* The next commit begins where the last one with rows ended: one without leaves no trace in the
  * destination once another follows. */
 static void go_on_behind(struct tg_taker_chat *c)
@@ -42,6 +58,7 @@ static void go_on_behind(struct tg_taker_chat *c)
         c->next.covered_from = c->next.cursor.id + 1;
     c->next.rows = 0;
     c->dirty = false;
+    c->note = (struct tg_str){ NULL, 0 };
     c->hand_from = c->hand_to;
     tg_staged_clear(&c->kept);
 }
@@ -60,7 +77,9 @@ static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete
     c->next.complete = complete;
     if (c->fallback)
         c->next.covered_from = c->next.cursor.id + 1; /* nothing proves that nothing is missing */
-    code = tg_taker_put_commit(t, c, err);
+    code = keep_note(t, c, err);
+    if (code == TG_OK)
+        code = tg_taker_put_commit(t, c, err);
     if (code != TG_OK)
         return code;
     c->checkpoint.commit = c->next;
@@ -90,7 +109,8 @@ static tg_code write_rows(struct tg_taker *t, struct tg_taker_chat *c, const str
     c->next.rows += to - from;
     c->next.rows_total += to - from;
     c->next.last_id = last->id;
-    c->next.last_date = last->date;
+    if (last->date) /* a deletion has none */
+        c->next.last_date = last->date;
     c->next.cursor.id = tg_row_place(last, b->cursor.segment);
     c->next.cursor.owner = b->cursor.owner;
     c->dirty = true;
@@ -101,7 +121,8 @@ static tg_code write_rows(struct tg_taker *t, struct tg_taker_chat *c, const str
 static tg_code take_rows(struct tg_taker *t, struct tg_taker_chat *c, const struct tg_batch *b,
                          size_t from, size_t to, struct tg_error *err)
 {
-    uint64_t interval = (uint64_t)c->job->checkpoint_interval;
+    uint64_t interval = is_changes(b->cursor.segment) ? UINT64_MAX
+                                                      : (uint64_t)c->job->checkpoint_interval;
 
     assert(c->next.rows < interval);
     for (size_t at = from; at < to;) {
@@ -163,7 +184,7 @@ static void finish_batch(struct tg_taker_chat *c, const struct tg_batch *b)
         .rows = b->n,
     };
 
-    c->dirty |= c->next.cursor.id < b->cursor.id;
+    c->dirty |= c->next.cursor.id < b->cursor.id || b->note.len;
     c->next.cursor.id = TG_MAX(c->next.cursor.id, b->cursor.id);
     c->next.cursor.owner = b->cursor.owner;
     c->next.batches++;
@@ -195,6 +216,9 @@ static tg_code commit_now(void *ctx, struct tg_batch *b, size_t n, struct tg_err
         return tg_hint(err, "commit each batch before the next one; what was not comes again in "
                             "the next run");
     }
+    if (is_changes(b->cursor.segment) && !whole)
+        return tg_fail(err, TG_USAGE, "changes are committed batch by batch: all %zu rows, not %zu",
+                       b->n, n);
     if (n > b->n_taken)
         code = take_rows(t, c, b, b->n_taken, n, err);
     if (code == TG_OK && whole && !c->counted)
@@ -259,6 +283,7 @@ static tg_code take_batch(struct tg_taker *t, struct tg_taker_chat *c, struct tg
         return code;
     name_checkpoint(c, b);
     c->counted = false;
+    c->note = b->note;
     if (t->callback) {
         code = offer_batch(t, c, b, err);
     } else {
@@ -270,7 +295,8 @@ static tg_code take_batch(struct tg_taker *t, struct tg_taker_chat *c, struct tg
         return code;
     t->batches++;
     complete = b->last && !c->held;
-    if (c->dirty ? c->next.rows >= (uint64_t)c->job->checkpoint_interval || b->last
+    if (c->dirty ? c->next.rows >= (uint64_t)c->job->checkpoint_interval || b->last ||
+                       is_changes(b->cursor.segment)
                  : has_news(c, complete))
         code = commit(t, c, complete, err);
     return code;
@@ -368,6 +394,11 @@ static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat
     tg_code code = tg_taker_renew(t, err);
     bool moved;
 
+    if (chat_id == TG_CHAT_CHANGES && tg_several_n(sink) > 1) {
+        /* killed between two of them, one would have changes that no run sees again */
+        tg_fail(err, TG_USAGE, "changes go to one destination");
+        return tg_hint(err, "run a job with a --job name of its own for each");
+    }
     stored->commit.cursor.chat_id = c->next.cursor.chat_id = chat_id;
     if (code == TG_OK)
         code = tg_taker_lease_chat(t, c, err);
@@ -392,6 +423,9 @@ static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat
         code = tg_taker_note_each(c, err);
     if (code != TG_OK && code != TG_END)
         return code;
+    if (chat_id == TG_CHAT_CHANGES && tg_change_journal_cut(t->store, c->job->job, c->next.seq,
+                                                            c->fence, err) != TG_OK)
+        return err->code;
     moved = sink && (!stored->to || strcmp(stored->to, t->job->to) != 0);
     if (moved || !same_commit(&stored->commit, &c->next)) {
         stored->commit = c->next;

@@ -25,6 +25,11 @@
  * Without a callback a batch counts as taken when it comes, and a commit is due every interval of
  * rows. A callback commits by itself: tg_batch_commit is a commit at once.
  *
+ * Changes (TG_SEGMENT_CHANGES) are another matter: a batch is one commit, whatever the interval,
+ * and before the destination is asked for it the batch's note goes into the journal
+ * (change_journal.h) under the commit's number. So what was noted up to the destination's last
+ * commit is what it has.
+ *
  * Threads: one at a time
  */
 #ifndef TG_TAKER_H
@@ -108,6 +113,7 @@ struct tg_taker_chat {
     bool dirty;            /* something is not committed yet */
     bool held;             /* a callback left rows behind: nothing moves past them */
     bool counted;          /* the batch in hand is taken whole, and counted */
+    struct tg_str note;    /* of the batch in hand, for the journal of changes */
     /* rows written since the last commit: of batches before the one in hand, and of that */
     struct tg_staged kept;
     const struct tg_batch *hand;

@@ -287,8 +287,8 @@ static void hostile_records_are_told_from_good_ones(void **state)
                                  "\"tgdata\":{\"segment\":0,\"cursor\":2,"
                                  "\"owner\":0,\"covered_from\":1,\"seq\":1,"
                                  "\"rows\":2,\"fence\":1}}", false },
-        { "fourth segment", HEAD "\"batches_completed\":1,\"total_messages_processed\":2,"
-                                 "\"tgdata\":{\"segment\":3,\"cursor\":2,"
+        { "fifth segment", HEAD "\"batches_completed\":1,\"total_messages_processed\":2,"
+                                 "\"tgdata\":{\"segment\":4,\"cursor\":2,"
                                 "\"owner\":0,\"covered_from\":1,\"seq\":1,"
                                  "\"rows\":2,\"fence\":1}}", false },
         { "no UTF-8", "{\"group_id\":1,\"x\":\"\377\"}", false },
