@@ -252,8 +252,16 @@ struct tg_verify_info {
                                            are ids of posts, and the server is not asked */
     bool begun;                       /**< something of it was committed */
     bool finished;                    /**< the run reached the chat's end of its time */
-    bool complete;                    /**< finished, no gap, no duplicate: proved */
+    bool complete;                    /**< finished, no gap, no duplicate: proved; of changes: none
+                                           of the three below, no duplicate */
     const struct tg_error *failure;   /**< what is wrong or stood in the way; NULL: nothing */
+    bool changes;                     /**< of a job of changes: every message was compared with the
+                                           server's; `rows` are messages, nothing is `covered`, and
+                                           `server_count` was counted */
+    uint64_t missing;                 /**< the server has them, the destination has not */
+    uint64_t stale;                   /**< with another content, edit date or reactions */
+    uint64_t undeleted;               /**< the destination has them, the server has not */
+    int64_t wrong_id;                 /**< one of these; 0: there is none */
 };
 typedef void (*tg_verify_fn)(void *ctx, const struct tg_verify_info *info);
 
@@ -261,6 +269,9 @@ typedef void (*tg_verify_fn)(void *ctx, const struct tg_verify_info *info);
  * Reads the destination of a job again and compares it with its commits and with the server. The
  * chats are all that any run of the job was asked for, also those that none has begun. What stands
  * in the way of one chat's check is told in its `failure`; the others are checked all the same.
+ *
+ * Of a job of changes (stream, delta) each message is compared: its content, edit date, reactions,
+ * and whether it is there at all. It may go on meanwhile: what differs is looked at again.
  *
  * @param media  directory that the job's files are in: each file that a row tells of is read again,
  *               too; NULL: they are not looked at

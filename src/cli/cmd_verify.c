@@ -66,6 +66,11 @@ static void put_json(struct tg_json *j, const struct tg_verify_info *v)
     tg_json_key(j, "media_files"), tg_json_u64(j, v->media_files);
     tg_json_key(j, "media_bad"), tg_json_u64(j, v->media_bad);
     tg_json_key(j, "by_post"), tg_json_bool(j, v->by_post);
+    tg_json_key(j, "changes"), tg_json_bool(j, v->changes);
+    tg_json_key(j, "missing"), tg_json_u64(j, v->missing);
+    tg_json_key(j, "stale"), tg_json_u64(j, v->stale);
+    tg_json_key(j, "undeleted"), tg_json_u64(j, v->undeleted);
+    tg_json_key(j, "wrong_id"), tg_json_i64(j, v->wrong_id);
     tg_json_key(j, "begun"), tg_json_bool(j, v->begun);
     tg_json_key(j, "finished"), tg_json_bool(j, v->finished);
     tg_json_key(j, "complete"), tg_json_bool(j, v->complete);
@@ -73,6 +78,21 @@ static void put_json(struct tg_json *j, const struct tg_verify_info *v)
     tg_json_key(j, "error_code");
     tg_json_cstr(j, v->failure ? tg_code_name(v->failure->code) : NULL);
     tg_json_end_object(j);
+}
+
+/* What a job of changes has otherwise than the server. */
+static void put_wrong(struct proof *p, const struct tg_verify_info *v)
+{
+    const struct {
+        uint64_t n;
+        const char *what;
+    } part[] = { { v->missing, "missing" }, { v->stale, "stale" }, { v->undeleted, "undeleted" } };
+
+    for (size_t i = 0; i < TG_COUNT(part); i++)
+        if (part[i].n)
+            tg_buf_printf(&p->out, ", %llu %s", (unsigned long long)part[i].n, part[i].what);
+    if (v->wrong_id)
+        tg_buf_printf(&p->out, " (one is %lld)", (long long)v->wrong_id);
 }
 
 static void put_row(struct proof *p, const struct tg_verify_info *v)
@@ -91,7 +111,9 @@ static void put_row(struct proof *p, const struct tg_verify_info *v)
         snprintf(top, sizeof top, "%lld", (long long)v->server_top);
     tg_buf_printf(&p->out, "%s %s  ", good ? p->utf8 ? "✓" : "ok " : p->utf8 ? "✗" : "BAD",
                   tg_buf_cstr(&title));
-    if (v->begun && v->by_post)
+    if (v->begun && v->changes)
+        tg_buf_printf(&p->out, "%s messages (server has %s)", rows, count);
+    else if (v->begun && v->by_post)
         tg_buf_printf(&p->out, "comments on posts %lld..%lld, %s rows", (long long)v->covered_from,
                       (long long)v->covered_to, rows);
     else if (v->begun)
@@ -103,6 +125,7 @@ static void put_row(struct proof *p, const struct tg_verify_info *v)
         cli_number(count, (uint64_t)TG_MAX(v->migrated_count, INT64_C(0)));
         tg_buf_printf(&p->out, ", %s of them in the group it grew from", count);
     }
+    put_wrong(p, v);
     if (v->gaps)
         tg_buf_printf(&p->out, ", %llu gaps", (unsigned long long)v->gaps);
     if (v->duplicates)
@@ -201,7 +224,8 @@ const struct cli_command cmd_verify = {
              "the server. The chats are all that the job was ever asked for. A chat is complete "
              "when it was read to its end, the id ranges of its commits meet without a gap, and no "
              "row stands twice. The server's own count is shown as a hint: it may count what it "
-             "does not deliver.",
+             "does not deliver. Of a job of changes (stream, delta) every message is read from the "
+             "server and compared: none may be missing, stale, or there though it was deleted.",
     .examples = "  tgdata verify --job nightly --state sqlite:state.db\n"
                 "  tgdata verify --json | jq '.chats[] | select(.complete | not)'\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT,

@@ -9,6 +9,8 @@
  * The chats are those that the job was asked for (joblist.h) and those that have a checkpoint: one
  * that was never begun is as incomplete as one that was broken off. What stands in the way of one
  * chat's check is told with that chat, and the others are checked all the same.
+ *
+ * A job that has a checkpoint of TG_CHAT_CHANGES is one of changes: verify_changes.c.
  */
 #include <stdlib.h>
 
@@ -17,19 +19,14 @@
 
 enum { CHATS_MAX = 1000000 };
 
-struct target {
-    int64_t id;
-    size_t order; /* as they were asked for; the rest behind them */
-    char *title;
-};
-
 struct verify {
-    struct target *target;
+    struct verify_target *target;
     size_t n, cap;
     bool no_memory;
     struct tg_error offline;  /* why the server is not asked any longer; code OK: it is */
     struct tg_error failure;  /* the first that kept a chat from being checked */
     size_t n_failed, n_incomplete, n_without_files;
+    bool changes;             /* of a job of changes */
 };
 
 /* ---- which chats ---- */
@@ -40,7 +37,7 @@ static bool add_target(struct verify *v, int64_t id, const char *title)
 
     if (copy && v->n == v->cap) {
         size_t cap = v->cap ? v->cap * 2 : 8;
-        struct target *more =
+        struct verify_target *more =
             cap > CHATS_MAX ? NULL : reallocarray(v->target, cap, sizeof *more);
 
         if (!more) {
@@ -53,7 +50,7 @@ static bool add_target(struct verify *v, int64_t id, const char *title)
     }
     v->no_memory = !copy;
     if (copy) {
-        v->target[v->n] = (struct target){ id, v->n, copy };
+        v->target[v->n] = (struct verify_target){ id, v->n, copy };
         v->n++;
     }
     return copy != NULL;
@@ -75,14 +72,14 @@ static bool on_checkpoint(void *ctx, const char *key, const struct tg_doc *doc, 
 
 static int by_id(const void *a, const void *b)
 {
-    const struct target *x = a, *y = b;
+    const struct verify_target *x = a, *y = b;
 
     return x->id != y->id ? (x->id > y->id) - (x->id < y->id) : x->order < y->order ? -1 : 1;
 }
 
 static int by_order(const void *a, const void *b)
 {
-    const struct target *x = a, *y = b;
+    const struct verify_target *x = a, *y = b;
 
     return x->order < y->order ? -1 : x->order > y->order;
 }
@@ -181,10 +178,12 @@ static tg_code verdict(const struct verify *v, const char *job, struct tg_error 
     if (v->n_incomplete) {
         tg_fail(err, TG_GAP, "job '%s' is not complete: %zu of %zu chats", job, v->n_incomplete,
                 v->n);
-        return tg_hint(err, v->n_without_files == v->n_incomplete
-                                ? "does --media name the DIR of the extraction? Files that are "
-                                  "gone come again with a job of another name"
-                                : "run the extraction again; it goes on where it stopped");
+        return tg_hint(err, "%s", v->changes ? "run `tgdata delta` or `tgdata stream` of that job "
+                                               "again, then verify"
+                                  : v->n_without_files == v->n_incomplete
+                                      ? "does --media name the DIR of the extraction? Files that "
+                                        "are gone come again with a job of another name"
+                                      : "run the extraction again; it goes on where it stopped");
     }
     if (v->n_failed) {
         *err = v->failure;
@@ -195,6 +194,13 @@ static tg_code verdict(const struct verify *v, const char *job, struct tg_error 
     return TG_OK;
 }
 
+static const char *title_of(const struct tg_account *a, int64_t chat_id, const char *listed)
+{
+    const struct tg_peer *peer = tg_peers_get(&a->session.peers, chat_id);
+
+    return peer && peer->name && *peer->name ? peer->name : listed;
+}
+
 static tg_code verify_all(struct verify *v, const struct verify_chat *with, tg_verify_fn seen,
                           void *ctx, struct tg_error *err)
 {
@@ -202,7 +208,6 @@ static tg_code verify_all(struct verify *v, const struct verify_chat *with, tg_v
 
     for (size_t i = 0; code == TG_OK && i < v->n; i++) {
         struct verify_chat c = *with;
-        const struct tg_peer *peer;
         struct tg_error failure;
 
         c.info = (struct tg_verify_info){
@@ -211,9 +216,7 @@ static tg_code verify_all(struct verify *v, const struct verify_chat *with, tg_v
             .title = v->target[i].title,
         };
         code = check_chat(v, &c, &failure);
-        peer = tg_peers_get(&c.account->session.peers, c.info.chat_id);
-        if (peer && peer->name && *peer->name)
-            c.info.title = peer->name;
+        c.info.title = title_of(c.account, c.info.chat_id, c.info.title);
         if (code != TG_OK) {
             *err = failure;
             break;
@@ -221,6 +224,49 @@ static tg_code verify_all(struct verify *v, const struct verify_chat *with, tg_v
         count(v, &c.info);
         seen(ctx, &c.info);
     }
+    return code == TG_OK ? verdict(v, with->job, err) : code;
+}
+
+/* ---- a job of changes ---- */
+
+/* Takes the pseudo chat out of the list. @return whether it was there */
+static bool take_changes(struct verify *v)
+{
+    for (size_t i = 0; i < v->n; i++) {
+        if (v->target[i].id != TG_CHAT_CHANGES)
+            continue;
+        free(v->target[i].title);
+        v->n--;
+        memmove(&v->target[i], &v->target[i + 1], (v->n - i) * sizeof v->target[i]);
+        return true;
+    }
+    return false;
+}
+
+static tg_code verify_job_of_changes(struct verify *v, const struct verify_chat *with,
+                                     tg_verify_fn seen, void *ctx, struct tg_error *err)
+{
+    struct verify_job job = { .account = with->account, .store = with->store, .job = with->job,
+                              .target = v->target, .n = v->n };
+    tg_code code = TG_OK;
+
+    if (with->media)
+        return tg_fail(err, TG_UNSUPPORTED, "files of a job of changes cannot be verified");
+    job.info = calloc(v->n + 1, sizeof *job.info);
+    job.failure = calloc(v->n + 1, sizeof *job.failure);
+    if (!job.info || !job.failure)
+        code = tg_fail(err, TG_NOMEM, "no memory for the list of chats");
+    for (size_t i = 0; code == TG_OK && i < v->n; i++)
+        job.info[i] = (struct tg_verify_info){ .chat_id = v->target[i].id, .server_count = -1 };
+    if (code == TG_OK)
+        code = verify_changes(&job, err);
+    for (size_t i = 0; code == TG_OK && i < v->n; i++) {
+        job.info[i].title = title_of(with->account, v->target[i].id, v->target[i].title);
+        count(v, &job.info[i]);
+        seen(ctx, &job.info[i]);
+    }
+    free(job.info);
+    free(job.failure);
     return code == TG_OK ? verdict(v, with->job, err) : code;
 }
 
@@ -245,8 +291,9 @@ tg_code tg_verify(struct tg_account *a, const char *state_url, const char *job, 
                 tg_store_shown(state_url).text);
         code = tg_hint(err, "`tgdata checkpoints list` shows the jobs that there are");
     }
+    v.changes = code == TG_OK && take_changes(&v);
     if (code == TG_OK)
-        code = verify_all(&v, &with, seen, ctx, err);
+        code = (v.changes ? verify_job_of_changes : verify_all)(&v, &with, seen, ctx, err);
     for (size_t i = 0; i < v.n; i++)
         free(v.target[i].title);
     free(v.target);

@@ -87,35 +87,41 @@ static bool on_commit(void *ctx, const struct tg_commit *c)
 static bool on_quarantined(void *ctx, const char *key, const struct tg_doc *doc, const void *bytes,
                            size_t len)
 {
-    struct verify_chat *v = ctx;
-
     (void)key;
     (void)doc;
-    v->info.quarantined += !tg_letter_gone(bytes, len);
+    *(uint64_t *)ctx += !tg_letter_gone(bytes, len);
     return true;
+}
+
+tg_code verify_quarantined(const struct tg_store *store, const char *job, int64_t chat_id,
+                           uint64_t *count, struct tg_error *err)
+{
+    char prefix[128];
+
+    tg_checkpoint_key(prefix, sizeof prefix - 1, job, chat_id);
+    memcpy(prefix + strlen(prefix), "/", 2);
+    return store->ops->list(store->self, "quarantine", prefix, on_quarantined, count, err);
 }
 
 /* ---- checkpoint ---- */
 
-/* ret: no destinations if the chat was never begun. */
-static tg_code read_checkpoint(struct verify_chat *v, struct tg_checkpoint *ret,
-                               struct tg_error *err)
+tg_code verify_checkpoint(const struct tg_store *store, const char *job, int64_t chat_id,
+                          struct tg_checkpoint *ret, struct tg_error *err)
 {
-    const struct tg_store *store = v->store;
     struct tg_buf text;
     struct tg_doc doc;
     char key[128];
     tg_code code;
 
     *ret = (struct tg_checkpoint){ 0 };
-    tg_checkpoint_key(key, sizeof key, v->job, v->info.chat_id);
+    tg_checkpoint_key(key, sizeof key, job, chat_id);
     tg_buf_init(&text, RECORD_MAX);
     code = store->ops->get(store->self, "checkpoint", key, &doc, &text, err);
     if (code == TG_OK)
         code = tg_checkpoint_read_each((const char *)text.data, text.len, ret, err);
     if (code == TG_OK && !ret->n_each) {
         tg_fail(err, TG_UNSUPPORTED,
-                "job '%s' delivered to a callback: there is nothing to read again", v->job);
+                "job '%s' delivered to a callback: there is nothing to read again", job);
         code = tg_hint(err, "only a job with a destination (--to) can be verified");
     }
     tg_buf_done(&text);
@@ -130,35 +136,50 @@ static int64_t sink_clock(void *ctx)
     return tg_clock_unix_us();
 }
 
-static tg_code behind(const struct verify_chat *v, const struct tg_commit *checkpoint,
-                      const char *to, struct tg_error *err)
+tg_code verify_behind(const struct tg_commit *there, const struct tg_commit *told, const char *to,
+                      struct tg_error *err)
 {
     tg_fail(err, TG_GAP, "%.160s holds %llu messages of it, but %llu were delivered there", to,
-            (unsigned long long)v->last.rows_total, (unsigned long long)checkpoint->rows_total);
+            (unsigned long long)there->rows_total, (unsigned long long)told->rows_total);
     return tg_hint(err, "put back what is missing; or roll the chat back and extract it again");
 }
 
-static tg_code read_again(struct verify_chat *v, const struct tg_commit *checkpoint,
-                          const char *to, struct tg_error *err)
+struct tg_sink_env verify_env(const char *job)
 {
-    const struct tg_sink_env env = { .job = v->job,
-                                     .fs = &tg_fs_system,
-                                     .unix_us = sink_clock };
-    int64_t chat_id = v->info.chat_id;
+    return (struct tg_sink_env){ .job = job, .fs = &tg_fs_system, .unix_us = sink_clock };
+}
+
+tg_code verify_open(const struct tg_sink_env *env, const char *to, struct tg_sink *ret,
+                    struct tg_error *err)
+{
     struct tg_sink sink;
-    tg_code code = tg_sink_open(to, &env, &sink, err);
+    tg_code code = tg_sink_open(to, env, &sink, err);
 
     if (code != TG_OK)
         return code;
     if (!tg_sink_remembers(&sink)) {
         tg_sink_close(&sink);
         tg_fail(err, TG_UNSUPPORTED, "job '%s' delivered to %.60s: there is nothing to read again",
-                v->job, to);
+                env->job, to);
         return tg_hint(err, "only a destination that keeps its rows can be verified");
     }
+    *ret = sink;
+    return TG_OK;
+}
+
+static tg_code read_again(struct verify_chat *v, const struct tg_commit *checkpoint,
+                          const char *to, struct tg_error *err)
+{
+    const struct tg_sink_env env = verify_env(v->job);
+    int64_t chat_id = v->info.chat_id;
+    struct tg_sink sink;
+    tg_code code = verify_open(&env, to, &sink, err);
+
+    if (code != TG_OK)
+        return code;
     code = sink.ops->commits(sink.self, chat_id, on_commit, v, err);
     if (code == TG_OK && v->last.rows_total < checkpoint->rows_total)
-        code = behind(v, checkpoint, to, err);
+        code = verify_behind(&v->last, checkpoint, to, err);
     if (code == TG_OK && v->last.seq)
         code = sink.ops->scan(sink.self, chat_id, on_row, v, err);
     count_doubled(v);
@@ -207,17 +228,13 @@ static tg_code read_each(struct verify_chat *v, const struct tg_checkpoint *chec
 
 tg_code verify_destination(struct verify_chat *v, struct tg_error *err)
 {
-    const struct tg_store *store = v->store;
     struct tg_checkpoint checkpoint;
-    char prefix[128];
-    tg_code code = read_checkpoint(v, &checkpoint, err);
+    tg_code code = verify_checkpoint(v->store, v->job, v->info.chat_id, &checkpoint, err);
 
     if (code == TG_OK && checkpoint.commit.seq)
         code = read_each(v, &checkpoint, err);
     tg_checkpoint_done(&checkpoint);
-    if (code != TG_OK)
-        return code;
-    tg_checkpoint_key(prefix, sizeof prefix - 1, v->job, v->info.chat_id);
-    memcpy(prefix + strlen(prefix), "/", 2);
-    return store->ops->list(store->self, "quarantine", prefix, on_quarantined, v, err);
+    if (code == TG_OK)
+        code = verify_quarantined(v->store, v->job, v->info.chat_id, &v->info.quarantined, err);
+    return code;
 }
