@@ -10,6 +10,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "base/json.h"
 
 #define FIELD_ROW(name, type, meaning) { #name, TG_FIELD_##type, meaning },
@@ -25,6 +28,8 @@ static const struct {
 const uint16_t tg_row_offset[TG_FIELD_COUNT] = { TG_FIELDS(FIELD_OFFSET) };
 
 const char *const tg_row_source_name[TG_FROM_COUNT] = { "telegram", "archive", "export" };
+const char *const tg_row_change_name[TG_ROW_CHANGES] = { "read", "new", "edited", "reactions",
+                                                         "deleted" };
 
 /* A cleared batch keeps at most this much: one outlier must not hold memory for good. */
 enum { KEEP_MAX = 256 * 1024, TEXT_MAX = 64 << 20 };
@@ -262,18 +267,47 @@ void tg_row_json(const struct tg_row *row, struct tg_buf *out)
     tg_buf_byte(out, '}');
 }
 
+enum tg_row_change tg_row_changed(const struct tg_row *row)
+{
+    enum tg_row_change c = TG_ROW_CHANGES;
+
+    if (!(row->present & TG_ROW_BIT(change)))
+        return TG_ROW_READ;
+    while (--c > TG_ROW_READ && !tg_str_eq(row->change, tg_str_of(tg_row_change_name[c])))
+        ;
+    return c;
+}
+
+/* -1a2b3c4d; of rows among changes */
+static void put_reactions(const struct tg_row *row, enum tg_row_change change, struct tg_buf *out)
+{
+    bool any = row->present & TG_ROW_BIT(reactions);
+
+    if (!(row->present & TG_ROW_BIT(change_seq)) || (!any && change != TG_ROW_REACTIONS))
+        return;
+    tg_buf_printf(out, "-%08x",
+                  any ? (unsigned)XXH3_64bits(row->reactions.at, row->reactions.len) : 0);
+}
+
 void tg_row_key(const struct tg_row *row, struct tg_buf *out)
 {
     const int64_t part[] = { row->owner, row->chat_id, row->id, row->edit_date };
+    enum tg_row_change change = tg_row_changed(row);
+    size_t n = TG_COUNT(part) - (change == TG_ROW_DELETED);
     uint8_t *at;
 
     if (!tg_buf_room(out, TG_COUNT(part) * TG_I64_ROOM))
         return;
     at = out->data + out->len;
-    for (size_t i = 0; i < TG_COUNT(part); i++) {
+    for (size_t i = 0; i < n; i++) {
         at = tg_put_i64_text(at, part[i]);
         *at++ = i + 1 < TG_COUNT(part) ? ':' : '-';
     }
     out->len = (size_t)(at - out->data);
+    if (change == TG_ROW_DELETED) {
+        tg_buf_str(out, tg_row_change_name[change]);
+        return;
+    }
     tg_buf_add(out, row->content_hash.at, row->content_hash.len);
+    put_reactions(row, change, out);
 }

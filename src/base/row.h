@@ -57,6 +57,20 @@ enum tg_row_source {
 /** Their names, as in the field `source`. */
 extern const char *const tg_row_source_name[TG_FROM_COUNT];
 
+/** What became of a row's message. */
+enum tg_row_change {
+    TG_ROW_READ, /* it was there when it was looked at; the field `change` is absent */
+    TG_ROW_NEW,
+    TG_ROW_EDITED,
+    TG_ROW_REACTIONS, /* they alone */
+    TG_ROW_DELETED,   /* the row tells which message it was, and no more */
+    TG_ROW_CHANGES
+};
+/** Their names, as in the field `change`. */
+extern const char *const tg_row_change_name[TG_ROW_CHANGES];
+/** @return what the field tells; TG_ROW_READ if that is no change that is known */
+enum tg_row_change tg_row_changed(const struct tg_row *row);
+
 /** A row's file, and what the server wants to hear to give it out. */
 struct tg_row_file {
     size_t row;                /* of the batch */
@@ -159,7 +173,12 @@ static inline int64_t tg_row_place(const struct tg_row *row, int32_t segment)
     return segment == TG_SEGMENT_THREADS ? TG_THREAD_CURSOR(row->comment_of_id, row->id) : row->id;
 }
 
-/** Appends owner:chat_id:message_id:version. */
+/**
+ * Appends owner:chat_id:message_id:version. The version is edit date and content hash; of a row
+ * among changes also a hash of its reactions, if there are any or they changed; of one that is gone
+ * "deleted". Rows of equal keys are equal, but reactions may come to be what they were before: a
+ * row that came again is one whose key is that of the message's last row.
+ */
 void tg_row_key(const struct tg_row *row, struct tg_buf *out);
 
 #endif

@@ -149,6 +149,55 @@ static void a_key_tells_versions_apart(void **state)
     tg_buf_done(&out);
 }
 
+/* Among changes: reactions alone, reactions that are gone, the message that is gone. */
+static void a_key_tells_changes_apart(void **state)
+{
+    static const struct {
+        const char *change, *reactions;
+    } step[] = { { NULL, NULL }, { NULL, "[1]" }, { "edited", "[1,2]" }, { "reactions", "[]" },
+                 { "reactions", NULL }, { "deleted", NULL } };
+    char seen[TG_COUNT(step)][80];
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(step); i++) {
+        struct tg_row row = { .present = 0 };
+        struct tg_buf out;
+
+        TG_ROW_SET(&row, chat_id, -1001);
+        TG_ROW_SET(&row, id, 5);
+        TG_ROW_SET(&row, change_seq, 12);
+        TG_ROW_SET(&row, content_hash, TG_STR("abc"));
+        if (step[i].change)
+            TG_ROW_SET(&row, change, tg_str_of(step[i].change));
+        if (step[i].reactions)
+            TG_ROW_SET(&row, reactions, tg_str_of(step[i].reactions));
+        tg_buf_init(&out, 1000);
+        tg_row_key(&row, &out);
+        snprintf(seen[i], sizeof seen[i], "%s", tg_buf_cstr(&out));
+        tg_buf_done(&out);
+        for (size_t k = 0; k < i; k++)
+            assert_string_not_equal(seen[i], seen[k]);
+        assert_int_equal(strncmp(seen[i], "0:-1001:5:", 10), 0);
+    }
+    assert_string_equal(seen[0], "0:-1001:5:0-abc");
+    assert_string_equal(seen[4], "0:-1001:5:0-abc-00000000");
+    assert_string_equal(seen[5], "0:-1001:5:deleted");
+}
+
+static void a_change_is_known_by_its_name(void **state)
+{
+    struct tg_row row = { .present = 0 };
+
+    (void)state;
+    assert_int_equal(tg_row_changed(&row), TG_ROW_READ);
+    for (int c = TG_ROW_NEW; c < TG_ROW_CHANGES; c++) {
+        TG_ROW_SET(&row, change, tg_str_of(tg_row_change_name[c]));
+        assert_int_equal(tg_row_changed(&row), c);
+    }
+    TG_ROW_SET(&row, change, TG_STR("of a later version"));
+    assert_int_equal(tg_row_changed(&row), TG_ROW_READ);
+}
+
 static void a_batch_is_reused(void **state)
 {
     struct tg_batch *b = tg_batch_new(3);
@@ -241,6 +290,8 @@ int main(void)
         cmocka_unit_test(every_field_is_written_and_read),
         cmocka_unit_test(what_is_no_row_is_not_read),
         cmocka_unit_test(a_key_tells_versions_apart),
+        cmocka_unit_test(a_key_tells_changes_apart),
+        cmocka_unit_test(a_change_is_known_by_its_name),
         cmocka_unit_test(a_batch_is_reused),
         cmocka_unit_test(every_code_has_its_row),
         cmocka_unit_test(messages_are_text),

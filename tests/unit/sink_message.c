@@ -101,36 +101,83 @@ static void a_row_in_each_format(void **state)
     tg_buf_done(&csv);
 }
 
-/* As Debezium has them: what is gone stands before, all else after. */
-static void each_operation_has_its_sides(void **state)
+#define BEFORE "{\"chat_id\":-1009,\"id\":7,\"owner\":0,\"text\":\"old\"}"
+
+/* A row among changes. @param was  the message before; NULL: it is not kept */
+static struct tg_row changed_row(enum tg_row_change change, const char *was)
 {
-    static const struct {
-        enum tg_message_op op;
-        const char *start, *snapshot, *op_text;
-    } row[] = {
-        { TG_MESSAGE_READ, "{\"before\":null,\"after\":{", "\"snapshot\":\"true\"",
-          "\"op\":\"r\"" },
-        { TG_MESSAGE_CREATED, "{\"before\":null,\"after\":{", "\"snapshot\":\"false\"",
-          "\"op\":\"c\"" },
-        { TG_MESSAGE_UPDATED, "{\"before\":null,\"after\":{", "\"snapshot\":\"false\"",
-          "\"op\":\"u\"" },
-        { TG_MESSAGE_DELETED, "{\"before\":{\"chat_id\":-1", "\"snapshot\":\"false\"",
-          "\"op\":\"d\"" },
-    };
-    const struct tg_row r = row_of("x", 1);
+    struct tg_row row = row_of("x", 1);
+
+    if (change == TG_ROW_DELETED)
+        row.present &= ~(TG_ROW_BIT(date) | TG_ROW_BIT(text));
+    if (change != TG_ROW_READ)
+        TG_ROW_SET(&row, change, tg_str_of(tg_row_change_name[change]));
+    TG_ROW_SET(&row, kind, TG_STR("message"));
+    TG_ROW_SET(&row, change_seq, 12);
+    TG_ROW_SET(&row, change_pts, 345);
+    TG_ROW_SET(&row, change_date, 1705314660);
+    if (was)
+        TG_ROW_SET(&row, before, tg_str_of(was));
+    return row;
+}
+
+/* As Debezium has them. What it was before stands there alone, and every message gives its row. */
+static void each_change_has_its_sides(void **state)
+{
+    static const char *const op[] = { "r", "c", "u", "u", "d" };
+    struct tg_batch *batch = tg_batch_new(1);
 
     (void)state;
-    for (size_t i = 0; i < TG_COUNT(row); i++) {
-        struct tg_message_about a = about;
-        char *got;
+    for (int i = 0; i < 2 * TG_ROW_CHANGES; i++) {
+        enum tg_row_change change = (enum tg_row_change)(i / 2);
+        const struct tg_row r = changed_row(change, i % 2 ? BEFORE : NULL);
+        char *got = message(DEBEZIUM, &about, &r), *sign, want[400];
+        struct tg_error err;
 
-        a.op = row[i].op;
-        got = message(DEBEZIUM, &a, &r);
-        assert_int_equal(strncmp(got, row[i].start, strlen(row[i].start)), 0);
-        assert_non_null(strstr(got, row[i].snapshot));
-        assert_non_null(strstr(got, row[i].op_text));
-        assert_int_equal(strstr(got, "\"after\":null") != NULL, a.op == TG_MESSAGE_DELETED);
+        snprintf(want, sizeof want, "{\"before\":%s,\"after\":%s", i % 2 ? BEFORE : "null",
+                 change == TG_ROW_DELETED ? "null," : "{\"chat_id\":-1009,\"id\":7,\"owner\":0,");
+        assert_int_equal(strncmp(got, want, strlen(want)), 0);
+        snprintf(want, sizeof want,
+                 ",\"source\":{\"version\":\"" TG_VERSION "\",\"connector\":\"tgdata\","
+                 "\"name\":\"job\",\"ts_ms\":1705314660000,\"snapshot\":\"%s\",\"db\":\"telegram\","
+                 "\"table\":\"messages\",\"chat_id\":-1009,\"owner\":0,\"id\":7,"
+                 "\"kind\":\"message\",\"seq\":12,\"pts\":345},\"op\":\"%s\","
+                 "\"ts_ms\":1705314600123,\"transaction\":null}",
+                 change == TG_ROW_READ ? "true" : "false", op[change]);
+        assert_string_equal(strstr(got, ",\"source\""), want);
+        sign = strstr(got, "\"before\"");
+        assert_null(strstr(sign + 1, "\"before\""));
+        assert_int_equal(tg_message_read(DEBEZIUM, tg_str_of(got), batch, &err), TG_OK);
         free(got);
+        got = message(JSON, &about, batch->row);
+        check(message(JSON, &about, &r), got);
+        free(got);
+        tg_batch_clear(batch);
+    }
+    tg_batch_free(batch);
+}
+
+/* By the names that readers of each protocol know. */
+static void what_is_gone_is_marked(void **state)
+{
+    static const struct {
+        int format;
+        const char *mark;
+    } row[] = { { SINGER, "\"change_date\":\"2024-01-15T10:31:00Z\","
+                          "\"_sdc_deleted_at\":\"2024-01-15T10:31:00Z\"},\"time_extracted\"" },
+                { AIRBYTE, "\"change_date\":\"2024-01-15T10:31:00Z\","
+                           "\"_ab_cdc_deleted_at\":\"2024-01-15T10:31:00Z\"},\"emitted_at\"" } };
+
+    (void)state;
+    for (int c = TG_ROW_READ; c < TG_ROW_CHANGES; c++) {
+        for (size_t i = 0; i < TG_COUNT(row); i++) {
+            const struct tg_row r = changed_row((enum tg_row_change)c, NULL);
+            char *got = message(row[i].format, &about, &r);
+
+            assert_int_equal(strstr(got, row[i].mark) != NULL, c == TG_ROW_DELETED);
+            assert_int_equal(strstr(got, "_deleted_at") != NULL, c == TG_ROW_DELETED);
+            free(got);
+        }
     }
 }
 
@@ -181,6 +228,7 @@ static void the_head_describes_all_fields(void **state)
         assert_non_null(strstr(got, "\"date\":{\"type\":[\"null\",\"string\"],"
                                     "\"format\":\"date-time\""));
         assert_non_null(strstr(got, "\"media\":{\"type\":[\"null\",\"array\",\"object\"]"));
+        assert_non_null(strstr(got, "_deleted_at\":{\"type\":[\"null\",\"string\"]"));
         free(got);
     }
     tg_message_format[SINGER].put_head(&about, &out);
@@ -216,7 +264,7 @@ static void any_text_is_one_line(void **state)
 
 static void a_full_buffer_is_told(void **state)
 {
-    const struct tg_row r = row_of("a\nb", 3);
+    const struct tg_row r = changed_row(TG_ROW_DELETED, BEFORE);
 
     (void)state;
     for (int i = 0; i < TG_MESSAGE_FORMATS; i++) {
@@ -241,7 +289,11 @@ static void a_full_buffer_is_told(void **state)
 static void a_message_gives_its_row_back(void **state)
 {
     static const char *const none[] = { "", "7", "{\"op\":\"r\"}", "{\"after\":null}",
-                                        "{\"after\":{\"id\":1}" };
+                                        "{\"after\":{\"id\":1}",
+                                        "{\"op\":\"d\",\"source\":{\"chat_id\":1}}",
+                                        "{\"op\":\"d\",\"source\":[]}",
+                                        "{\"op\":\"d\",\"source\":{\"chat_id\":1,\"id\":\"2\"}}",
+                                        "{\"op\":\"u\",\"source\":{\"chat_id\":1,\"id\":2}}" };
     struct tg_batch *batch = tg_batch_new(1);
     const struct tg_row row = row_of("a\nb", 3);
     struct tg_error err;
@@ -267,7 +319,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_in_each_format),
-        cmocka_unit_test(each_operation_has_its_sides),
+        cmocka_unit_test(each_change_has_its_sides),
+        cmocka_unit_test(what_is_gone_is_marked),
         cmocka_unit_test(a_commit_tells_how_far_it_goes),
         cmocka_unit_test(the_head_describes_all_fields),
         cmocka_unit_test(any_text_is_one_line),
