@@ -10,6 +10,7 @@
 #include "tgdata/letters.h"
 #include "tgdata/parallel.h"
 #include "tgdata/row.h"
+#include "tgdata/stage.h"
 #include "tgdata/state.h"
 #include "tgdata/transform.h"
 #include "tgdata/version.h"

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "tgdata/row.h"
+#include "tgdata/stage.h"
 
 #define TG_ROW_MEMBER_I64(name) int64_t name;
 #define TG_ROW_MEMBER_TIME(name) int64_t name;
@@ -33,6 +34,17 @@ _Static_assert(TG_FIELD_COUNT <= 64, "the presence mask has 64 bits");
 #define TG_ROW_BIT(name) (UINT64_C(1) << TG_F_##name)
 #define TG_ROW_SET(row, name, value)                                                               \
     ((row)->name = (value), (void)((row)->present |= TG_ROW_BIT(name)))
+
+/* What tells which message a row is, and which change of it. */
+#define TG_ROW_KEY                                                                                 \
+    (TG_ROW_BIT(chat_id) | TG_ROW_BIT(id) | TG_ROW_BIT(owner) | TG_ROW_BIT(change) |               \
+     TG_ROW_BIT(change_seq) | TG_ROW_BIT(change_pts) | TG_ROW_BIT(change_date))
+
+/** @return whether it tells of a deletion: it has no content, so that no condition can judge it */
+static inline bool tg_row_is_deletion(const struct tg_row *row)
+{
+    return row->present & TG_ROW_BIT(change) && tg_str_eq(row->change, TG_STR("deleted"));
+}
 
 /** Offset of each field's member, by tg_field_id. */
 extern const uint16_t tg_row_offset[TG_FIELD_COUNT];
@@ -172,6 +184,12 @@ static inline int64_t tg_row_place(const struct tg_row *row, int32_t segment)
         return row->change_seq;
     return segment == TG_SEGMENT_THREADS ? TG_THREAD_CURSOR(row->comment_of_id, row->id) : row->id;
 }
+
+/** A row of a batch in a transformation's hand; see tgdata/stage.h. */
+struct tg_row_edit {
+    struct tg_batch *batch; /* texts are copied into it */
+    struct tg_row *row;
+};
 
 /**
  * Appends owner:chat_id:message_id:version. The version is edit date and content hash; of a row

@@ -83,5 +83,6 @@ static tg_code decode_run(void *self, struct tg_batch *batch, const struct tg_st
 const struct tg_stage_ops tg_stage_decode = {
     .head = { "decode", "make rows again from what they keep in raw", NULL,
               sizeof(struct decode) },
+    .decodes = true,
     .run = decode_run,
 };

@@ -2,8 +2,9 @@
 /*
  * enrich.c - fields that are reckoned from others: extracted_timestamp, word_count, has_media
  *
- * Words are what white space parts, as Unicode has it; a row without text has none. The content
- * hash is there already: whatever makes a row from an object reckons it.
+ * Words are what white space parts, as Unicode has it; a row without text has none. A
+ * deletion has no content to reckon with. The content hash is there already: whatever makes a row
+ * from an object reckons it.
  */
 #include "stage/stage.h"
 
@@ -62,6 +63,8 @@ static tg_code enrich_run(void *self, struct tg_batch *batch, const struct tg_st
         struct tg_row *row = &batch->row[i];
 
         TG_ROW_SET(row, extracted_timestamp, env->now_us / TG_SECOND_US);
+        if (tg_row_is_deletion(row))
+            continue;
         TG_ROW_SET(row, word_count,
                    row->present & TG_ROW_BIT(text) && row->text.len ? count_words(row->text) : 0);
         row->present &= ~TG_ROW_BIT(has_media);

@@ -2,7 +2,7 @@
 /*
  * fields.c - which fields go on: `fields?keep=date,text` or `fields?drop=raw`
  *
- * What tells a row from others stays in any case: chat_id, id, owner.
+ * What tells a row from others stays in any case: chat_id, id, owner, and the change that it is.
  */
 #include "stage/stage.h"
 
@@ -31,7 +31,6 @@ static tg_code mask_of(const char *list, uint64_t *ret, struct tg_error *err)
 
 static tg_code fields_open(void *self, struct tg_error *err)
 {
-    static const uint64_t key = TG_ROW_BIT(chat_id) | TG_ROW_BIT(id) | TG_ROW_BIT(owner);
     struct fields *f = self;
     tg_code code;
 
@@ -41,7 +40,7 @@ static tg_code fields_open(void *self, struct tg_error *err)
         return tg_hint(err, "write fields?keep=NAME,... or fields?drop=NAME,...");
     }
     code = mask_of(f->keep ? f->keep : f->drop, &f->mask, err);
-    f->mask = (f->keep ? f->mask : ~f->mask) | key;
+    f->mask = (f->keep ? f->mask : ~f->mask) | TG_ROW_KEY;
     return code;
 }
 

@@ -3,7 +3,7 @@
  * filter.c - rows that meet every condition stay: `filter?since=2024-01-01&media=photo,video`
  *
  * A condition that is not given is met by every row. With `not` those rows stay that do not meet
- * all of them.
+ * all of them. Deletions always stay: they have nothing that could be judged.
  */
 #include "stage/stage.h"
 
@@ -95,7 +95,7 @@ static bool stays(const void *self, const struct tg_row *row)
 {
     const struct filter *f = self;
 
-    return meets_all(f, row) != f->not;
+    return meets_all(f, row) != f->not || tg_row_is_deletion(row);
 }
 
 static tg_code filter_run(void *self, struct tg_batch *batch, const struct tg_stage_env *env,

@@ -26,6 +26,8 @@ struct tg_stage_counts {
     uint64_t no_raw;    /* without one: as they stood */
     uint64_t undecoded; /* with one that cannot be decoded: as they stood, too */
     char why[200];      /* the first of those; "" */
+    uint64_t failed;    /* a stage failed for them: kept or dropped, as its on-error says */
+    char failed_why[200]; /* the first of those; "" */
 };
 
 struct tg_stage_env {
@@ -43,8 +45,13 @@ struct tg_stage_env {
 struct tg_stage_ops {
     struct tg_driver head; /* head.size: bytes of the instance; options fill it before open */
 
+    bool decodes; /* it wants tg_stage_env.decode */
+
     /** Checks the options and readies the instance. NULL: nothing to do. @return TG_USAGE */
     tg_code (*open)(void *self, struct tg_error *err);
+
+    /** Gives up what `open` made, also if that failed. NULL: nothing. */
+    void (*close)(void *self);
 
     /** Goes over all rows of a batch. Texts that it makes are the batch's. */
     tg_code (*run)(void *self, struct tg_batch *batch, const struct tg_stage_env *env,

@@ -61,6 +61,8 @@ void tg_stages_close(struct tg_stage_list *list)
     for (size_t i = 0; i < list->n; i++) {
         struct tg_stage *s = &list->one[i];
 
+        if (s->ops->close)
+            s->ops->close(s->self);
         tg_options_done(s->ops->head.option, s->self);
         free(s->self);
         free(s->text);
@@ -81,15 +83,22 @@ tg_code tg_stages_run(const struct tg_stage_list *list, struct tg_batch *batch,
 void tg_stage_keep(struct tg_batch *b, const struct tg_stage_env *env,
                    bool (*keep)(const void *self, const struct tg_row *row), const void *self)
 {
-    size_t n = 0;
+    size_t n = 0, n_files = 0, file = 0;
 
     for (size_t i = 0; i < b->n; i++) {
-        if (!keep(self, &b->row[i]))
-            continue;
-        if (n != i)
+        bool stays = keep(self, &b->row[i]);
+
+        for (; file < b->n_files && b->file[file].row == i; file++) {
+            if (!stays)
+                continue;
+            b->file[n_files] = b->file[file];
+            b->file[n_files++].row = n;
+        }
+        if (stays && n != i)
             b->row[n] = b->row[i];
-        n++;
+        n += stays;
     }
+    b->n_files = n_files;
     env->counts->dropped += b->n - n;
     b->n = n;
 }

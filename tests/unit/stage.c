@@ -231,6 +231,48 @@ static void keys_stay_whatever_is_dropped(void **state)
                      TG_ROW_BIT(chat_id) | TG_ROW_BIT(id) | TG_ROW_BIT(owner) | TG_ROW_BIT(views));
 }
 
+static void deletions_pass_filters_and_keep_what_they_are(void **state)
+{
+    static const char *const filter[] = { "filter?text=abc", "filter?text=abc&not", "filter?not",
+                                          "filter?min-id=1000" };
+    const uint64_t all = TG_ROW_BIT(chat_id) | TG_ROW_BIT(id) | TG_ROW_BIT(change) |
+                         TG_ROW_BIT(change_seq) | TG_ROW_BIT(extracted_timestamp);
+    struct tg_stage_env env = env_of();
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(filter); i++) {
+        struct tg_row *row;
+
+        tg_batch_clear(batch);
+        row = add_text(NULL);
+        TG_ROW_SET(row, change, TG_STR("deleted"));
+        TG_ROW_SET(row, change_seq, 9);
+        run_text(filter[i], &env);
+        run_text("enrich", &env);
+        run_text("fields?keep=extracted_timestamp", &env);
+        assert_int_equal(batch->n, 1);
+        assert_int_equal(row->present, all);
+    }
+}
+
+/* Files that are wanted stay with their rows. */
+static void files_follow_their_rows(void **state)
+{
+    struct tg_stage_env env = env_of();
+
+    (void)state;
+    for (int64_t i = 0; i < 40; i++) {
+        add_text(i % 3 ? "abc" : "x");
+        for (int64_t k = i % 4; k < 2; k++)
+            tg_batch_file(batch)->id = i;
+    }
+    run_text("filter?text=abc", &env);
+    assert_int_equal(batch->n, 26);
+    assert_int_equal(batch->n_files, 19);
+    for (size_t i = 0; i < batch->n_files; i++)
+        assert_int_equal(batch->row[batch->file[i].row].id, batch->file[i].id + 1);
+}
+
 /* ---- decode ---- */
 
 /* Of what it is given it makes a row that has the text "new" and nothing else. */
@@ -362,6 +404,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_filter_keeps_what_a_model_keeps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(words_are_what_white_space_parts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(deletions_pass_filters_and_keep_what_they_are, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(files_follow_their_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keys_stay_whatever_is_dropped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_decoded_row_keeps_what_its_message_does_not_tell, set_up,
                                         tear_down),
