@@ -208,7 +208,8 @@ static tg_code refuse_next(struct sink_duckdb *s, struct tg_held_chat *chat,
 static tg_code duckdb_commit(void *self, const struct tg_commit *commit, struct tg_error *err)
 {
     struct sink_duckdb *s = self;
-    struct duckdb_how how = { .first = UINT64_MAX };
+    struct duckdb_how how = { .first = UINT64_MAX,
+                              .replace = commit->cursor.segment == TG_SEGMENT_CHANGES };
     struct tg_held_chat *chat;
     bool ours = false;
     tg_code code = tg_held_begin_commit(&s->t.held, commit, &chat, err);
@@ -217,7 +218,7 @@ static tg_code duckdb_commit(void *self, const struct tg_commit *commit, struct 
         return code;
     s->how = &how;
     code = tg_table_put(&s->t, chat, commit, &ours, err);
-    if (code == TG_CONFLICT && ours) {
+    if (code == TG_CONFLICT && ours && !how.replace) {
         how.replace = true;
         code = tg_table_put(&s->t, chat, commit, &ours, err);
     }

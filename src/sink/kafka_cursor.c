@@ -133,6 +133,33 @@ bool tg_kafka_key_take(struct tg_str text, int64_t *ret_chat_id, int64_t *ret_id
     return true;
 }
 
+struct tg_str tg_kafka_change_key(struct tg_str row_key)
+{
+    const char *end = row_key.at;
+    uint32_t left = row_key.len;
+
+    for (int i = 0; i < 3 && end; i++) {
+        end = memchr(end, ':', left);
+        end = end ? end + 1 : NULL;
+        left = end ? row_key.len - (uint32_t)(end - row_key.at) : 0;
+    }
+    return end ? (struct tg_str){ row_key.at, (uint32_t)(end - row_key.at) - 1 } : row_key;
+}
+
+bool tg_kafka_chat_take(struct tg_str key, int64_t *ret_chat_id)
+{
+    char text[24];
+    int64_t of, id;
+
+    snprintf(text, sizeof text, "%.*s", (int)TG_MIN(key.len, 23U), key.len ? key.at : "");
+    if (key.len && key.len < sizeof text && tg_i64_parse(text, ret_chat_id))
+        return true;
+    if (!tg_kafka_key_take(key, &of, &id) || tg_kafka_change_key(key).len != key.len)
+        return false;
+    *ret_chat_id = TG_CHAT_CHANGES;
+    return true;
+}
+
 /* ---- what the topic tells ---- */
 
 static const char *const cursor_header[] = { "tgdata.cursor", NULL };
@@ -175,13 +202,9 @@ tg_code tg_kafka_recall_add(struct sink_kafka *s, int64_t chat_id,
 static tg_code on_cursor(void *ctx, const struct tg_kafka_message *m, struct tg_error *err)
 {
     struct kafka_cursor cursor;
-    char key[24];
     int64_t chat_id;
 
-    if (!m->header[0].value.at || !m->key.len || m->key.len >= sizeof key)
-        return TG_OK;
-    snprintf(key, sizeof key, "%.*s", (int)m->key.len, m->key.at);
-    if (!tg_i64_parse(key, &chat_id) ||
+    if (!m->header[0].value.at || !tg_kafka_chat_take(m->key, &chat_id) ||
         !tg_kafka_cursor_take(m->header[0].value.at, m->header[0].value.len, chat_id, &cursor))
         return TG_OK; /* not ours */
     return tg_kafka_recall_add(ctx, chat_id, &cursor, err);

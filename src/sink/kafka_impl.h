@@ -8,6 +8,10 @@
  * Both belong to topic and chat, not to the job: a chat in a topic belongs to one job, and that is
  * found out where the chat is.
  *
+ * A message's key is the chat. Of changes, whose chat is none, it is the message that a row is of,
+ * owner:chat:id, so that the last one of a key is what it has come to; a deletion as a change event
+ * is followed by a message of its key without a value, by which readers forget it.
+ *
  * Headers of messages:
  *   tgdata.key      of a row: owner:chat:id:version
  *   tgdata.commit   number of the commit that brought the row
@@ -39,6 +43,10 @@ bool tg_kafka_cursor_take(const char *text, size_t len, int64_t chat_id, struct 
 
 /** Reads "owner:chat:id:...". @return false if it is none */
 bool tg_kafka_key_take(struct tg_str text, int64_t *ret_chat_id, int64_t *ret_id);
+/** The key of a message of changes: a row's without its version. */
+struct tg_str tg_kafka_change_key(struct tg_str row_key);
+/** @return whether that is the key of a chat's messages; TG_CHAT_CHANGES: also those of changes */
+bool tg_kafka_chat_take(struct tg_str key, int64_t *ret_chat_id);
 
 static inline struct tg_str tg_kafka_view(const struct tg_buf *b)
 {

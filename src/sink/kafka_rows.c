@@ -97,17 +97,45 @@ static tg_code too_large(struct put *p, const struct tg_row *row, struct tg_erro
     return tg_held_refuse(p->chat, p->s->env, row, &why, err);
 }
 
+static bool is_changes(const struct put *p)
+{
+    return p->commit->cursor.segment == TG_SEGMENT_CHANGES;
+}
+
+static bool is_gone(const struct put *p, struct tg_str key)
+{
+    uint32_t n = tg_kafka_change_key(key).len;
+
+    return p->s->format == TG_MESSAGE_EVENT && key.len > n &&
+           tg_str_eq((struct tg_str){ key.at + n + 1, key.len - n - 1 },
+                     tg_str_of(tg_row_change_name[TG_ROW_DELETED]));
+}
+
+/* As Debezium does behind a deletion. It is no row: it tells no key of one. */
+static tg_code forget_key(const struct put *p, struct tg_error *err)
+{
+    const struct tg_kafka_message m = { .partition = p->message.partition,
+                                        .key = p->message.key,
+                                        .header = { p->message.header[0] } };
+
+    return tg_kafka_send(p->slot->writer, &m, err);
+}
+
 static tg_code send(struct put *p, struct tg_str key, struct tg_str value, bool stays,
                     struct tg_error *err)
 {
     struct tg_kafka_message *m = &p->message;
+    tg_code code;
 
     m->value = value;
     m->stays = stays;
     m->header[1].value = key;
+    if (is_changes(p))
+        m->key = tg_kafka_change_key(key);
     if (p->n == p->commit->rows)
         add_cursor(p, &m->header[2]);
-    return tg_kafka_send(p->slot->writer, m, err);
+    code = tg_kafka_send(p->slot->writer, m, err);
+    return code == TG_OK && is_changes(p) && is_gone(p, key) ? forget_key(p, err) : code;
 }
 
 static tg_code put_packed(struct put *p, const uint8_t *bytes, size_t len, struct tg_error *err)
@@ -153,6 +181,7 @@ static tg_code put_end(struct put *p, struct tg_error *err)
 
     if (!p->commit->rows || m->header[2].name)
         return TG_OK;
+    m->key = tg_str_of(p->chat_id);
     m->value = (struct tg_str){ NULL, 0 };
     add_cursor(p, &m->header[1]);
     return tg_kafka_send(p->slot->writer, m, err);

@@ -6,7 +6,6 @@
  * tells its record. A rollback leaves the rows where they are and tells that they do not count, so
  * the partition is read twice: for the commits that count, then for their rows.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "sink/kafka_impl.h"
@@ -17,7 +16,6 @@ static const char *const headers[] = { "tgdata.key", "tgdata.commit", "tgdata.cu
 
 struct reading {
     int64_t chat_id;
-    char key[24];
     struct kafka_commits *commits;
     int64_t first; /* offset of the commit in hand; -1: none yet */
     /* of the second pass */
@@ -32,15 +30,14 @@ struct reading {
 
 static struct reading reading_of(int64_t chat_id, struct kafka_commits *commits)
 {
-    struct reading r = { .chat_id = chat_id, .commits = commits, .first = -1 };
-
-    snprintf(r.key, sizeof r.key, "%lld", (long long)chat_id);
-    return r;
+    return (struct reading){ .chat_id = chat_id, .commits = commits, .first = -1 };
 }
 
 static bool is_of(const struct reading *r, const struct tg_kafka_message *m)
 {
-    return tg_str_eq(m->key, tg_str_of(r->key)) &&
+    int64_t chat_id;
+
+    return tg_kafka_chat_take(m->key, &chat_id) && chat_id == r->chat_id &&
            (m->header[COMMIT].value.at || m->header[ROLLBACK].value.at);
 }
 

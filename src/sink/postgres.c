@@ -37,7 +37,7 @@ static tg_code postgres_ask(void *self, enum tg_table_statement statement,
     struct sink_postgres *s = self;
     char sql[600];
 
-    if (statement == TG_TABLE_SCAN_OLD || statement == TG_TABLE_SCAN)
+    if (statement >= TG_TABLE_SCAN_OLD && statement <= TG_TABLE_SCAN_CHANGES)
         return tg_pg_each(s, tg_table_sql[statement], value, n, row, ctx, err);
     snprintf(sql, sizeof sql, "%s%s", tg_table_sql[statement],
              statement == TG_TABLE_WRITER ? " FOR UPDATE" : "");

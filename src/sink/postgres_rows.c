@@ -6,7 +6,10 @@
  *     |
  *     +--a row is refused--> taken back, and each half by itself, down to the row
  *
- * A key that is there already only others' hands can have brought about. A row that a constraint or
+ * A key that is there already only others' hands can have brought about; or it is a job of changes,
+ * whose rows go through the temporary table at once, the last one of each key. That table stays to
+ * the end of the session: a job of changes commits often, and each new one is some hundred rows of
+ * the catalogue. A row that a constraint or
  * a trigger refuses is looked for by halving: of n rows one costs about n more, and the rest of
  * the commit still goes in this transaction. Deferred constraints are asked at once, since at the
  * end of the transaction nobody could tell whose they are.
@@ -96,13 +99,13 @@ static tg_code copy_rows(struct copy *c, const char *into, struct tg_error *err)
     return code;
 }
 
-/* Rows with these keys are there: theirs are replaced. */
+/* Rows with these keys are there, or may be: theirs are replaced. */
 static tg_code replace_rows(struct copy *c, struct tg_error *err)
 {
     struct tg_buf sql;
     tg_code code = tg_postgres_exec(c->s->db,
                         "ROLLBACK TO SAVEPOINT rows; CREATE TEMPORARY TABLE IF NOT EXISTS"
-                        " tgdata_rows (LIKE \"@\") ON COMMIT DROP; TRUNCATE tgdata_rows",
+                        " tgdata_rows (LIKE \"@\") ON COMMIT DELETE ROWS; TRUNCATE tgdata_rows",
                         err);
 
     if (code == TG_OK)
@@ -112,9 +115,10 @@ static tg_code replace_rows(struct copy *c, struct tg_error *err)
     tg_buf_init(&sql, PG_SQL_MAX);
     tg_buf_str(&sql, "INSERT INTO \"@\"(");
     put_columns(&sql, false);
-    tg_buf_str(&sql, ") SELECT ");
+    tg_buf_str(&sql, ") SELECT DISTINCT ON (chat_id, owner, id) ");
     put_columns(&sql, false);
-    tg_buf_str(&sql, " FROM tgdata_rows ON CONFLICT(chat_id, owner, id) DO UPDATE SET ");
+    tg_buf_str(&sql, " FROM tgdata_rows ORDER BY chat_id, owner, id, ctid DESC"
+                     " ON CONFLICT(chat_id, owner, id) DO UPDATE SET ");
     put_columns(&sql, true);
     code = sql.failed ? tg_fail(err, TG_NOMEM, "no memory for a statement")
                       : tg_postgres_exec(c->s->db, tg_buf_cstr(&sql), err);
@@ -126,11 +130,12 @@ static tg_code replace_rows(struct copy *c, struct tg_error *err)
 static tg_code put_range(struct copy *c, struct tg_error *err)
 {
     struct tg_error ignored;
+    bool changes = c->commit->cursor.segment == TG_SEGMENT_CHANGES;
     tg_code code = tg_postgres_exec(c->s->db, "SAVEPOINT rows", err);
 
-    if (code == TG_OK)
+    if (code == TG_OK && !changes)
         code = copy_rows(c, "\"@\"", err);
-    if (code == TG_CONFLICT)
+    if (code == TG_CONFLICT || (code == TG_OK && changes))
         code = replace_rows(c, err);
     if (code == TG_CONFLICT)
         err->code = code = TG_DATA; /* of another key, which is not ours */

@@ -119,13 +119,14 @@ static tg_code scan_row(void *ctx, const struct tg_sql_value *v, struct tg_error
     return scan->stopped ? TG_END : TG_OK;
 }
 
-/* @return TG_CORRUPT if it is another number of rows than the last commit tells */
+/* @return TG_CORRUPT if it is another number of rows than the last commit tells; of changes the
+ *  commits tell how many there are at most, and that there is one */
 static tg_code check_rows(const struct tg_table_sink *s, uint64_t rows,
                           const struct tg_commit *last, int64_t chat_id, struct tg_error *err)
 {
     uint64_t told = last->rows_total - last->refused;
 
-    if (rows == told)
+    if (rows == told || (chat_id == TG_CHAT_CHANGES && rows && rows < told))
         return TG_OK;
     return tg_fail(err, TG_CORRUPT, "table '%s' has %llu rows of chat %lld, its commits tell %llu",
                    s->table, (unsigned long long)rows, (long long)chat_id,
@@ -137,11 +138,13 @@ static tg_code scan_chat(struct tg_table_sink *s, int64_t chat_id, struct scan *
 {
     const struct tg_sql_value chat = { .number = chat_id };
     struct tg_commit last;
+    bool changes = chat_id == TG_CHAT_CHANGES;
     tg_code code = tg_table_ask_last(s, chat_id, &last, err);
 
     if (code == TG_OK)
-        code = s->ops->ask(s, TG_TABLE_SCAN_OLD, &chat, 1, scan_row, scan, err);
-    if (code == TG_OK && !scan->stopped)
+        code = s->ops->ask(s, changes ? TG_TABLE_SCAN_CHANGES : TG_TABLE_SCAN_OLD, &chat, 1,
+                           scan_row, scan, err);
+    if (code == TG_OK && !scan->stopped && !changes)
         code = s->ops->ask(s, TG_TABLE_SCAN, &chat, 1, scan_row, scan, err);
     return code == TG_OK && !scan->stopped ? check_rows(s, scan->rows, &last, chat_id, err) : code;
 }
@@ -194,12 +197,14 @@ tg_code tg_table_take_field(struct tg_table_reading *r, int field, struct tg_str
     return TG_OK;
 }
 
-/* Rows of a chat behind an id: of the group that it was before; its own; comments. The columns that
- * are selected may have these names too. */
+/* Rows of a chat behind an id: of the group that it was before; its own; comments; changes. The
+ * columns that are selected may have these names too. */
 #define OLD_ROWS " FROM \"@\" AS m WHERE m.job_chat_id = $1 AND m.id > $2 ORDER BY m.id"
 #define BEHIND " FROM \"@\" AS m WHERE m.chat_id = $1 AND m.job_chat_id IS NULL AND m.id > $2"
 #define ROWS BEHIND " ORDER BY m.owner, m.id"
 #define ROWS_BY_POST BEHIND " ORDER BY m.comment_of_id, m.id"
+#define CHANGES                                                                                    \
+    " FROM \"@\" AS m WHERE m.job_chat_id = $1 AND m.change_seq > $2 ORDER BY m.change_seq"
 
 static tg_code read_rows(struct tg_table_sink *s, const char *of, int64_t chat_id, int64_t behind,
                          struct tg_table_reading *r, struct tg_error *err)
@@ -207,6 +212,21 @@ static tg_code read_rows(struct tg_table_sink *s, const char *of, int64_t chat_i
     const struct tg_sql_value value[] = { { .number = chat_id }, { .number = behind } };
 
     return r->ended ? TG_OK : s->ops->read_rows(s, of, value, TG_COUNT(value), r, err);
+}
+
+static tg_code read_changes(struct tg_table_sink *s, int64_t behind, struct tg_table_reading *r,
+                            struct tg_error *err)
+{
+    struct tg_commit last;
+    tg_code code = tg_table_ask_last(s, TG_CHAT_CHANGES, &last, err);
+
+    if (code == TG_OK)
+        code = read_rows(s, CHANGES, TG_CHAT_CHANGES, behind, r, err);
+    if (code == TG_OK && !r->ended)
+        code = tg_held_give(&r->back, err);
+    if (code == TG_OK && !r->ended && behind <= 0)
+        code = check_rows(s, r->rows, &last, TG_CHAT_CHANGES, err);
+    return code;
 }
 
 static tg_code read_chat(struct tg_table_sink *s, int64_t chat_id, const struct tg_cursor *behind,
@@ -246,6 +266,8 @@ tg_code tg_table_read(void *self, int64_t chat_id, const struct tg_cursor *behin
         code = s->ops->begin(s, false, err); /* all of one moment */
     if (code != TG_OK)
         return code;
-    code = s->ops->end(s, read_chat(s, chat_id, behind, &r, err), err);
+    code = chat_id == TG_CHAT_CHANGES ? read_changes(s, behind->id, &r, err)
+                                      : read_chat(s, chat_id, behind, &r, err);
+    code = s->ops->end(s, code, err);
     return code == TG_END ? TG_OK : code;
 }

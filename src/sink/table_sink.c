@@ -34,6 +34,8 @@ const char *const tg_table_sql[TG_TABLE_STATEMENTS] = {
     [TG_TABLE_SCAN_OLD] = "SELECT chat_id, id FROM \"@\" WHERE job_chat_id = $1 ORDER BY id",
     [TG_TABLE_SCAN] = "SELECT chat_id, id FROM \"@\" WHERE chat_id = $1 AND job_chat_id IS NULL"
                       " ORDER BY owner, id",
+    [TG_TABLE_SCAN_CHANGES] =
+        "SELECT chat_id, id FROM \"@\" WHERE job_chat_id = $1 ORDER BY change_seq",
 };
 
 tg_code tg_table_init(struct tg_table_sink *s, const struct tg_table_ops *ops,
@@ -198,6 +200,13 @@ tg_code tg_table_commit(void *self, const struct tg_commit *commit, struct tg_er
     return tg_held_end_commit(&s->held, chat, commit, code);
 }
 
+static tg_code merged(const struct tg_table_sink *s, struct tg_error *err)
+{
+    tg_fail(err, TG_USAGE, "table '%s' has each message as its last change left it: what it was "
+            "before is not there to go back to", s->table);
+    return tg_hint(err, "--number 0 deletes all rows of the job, to begin anew");
+}
+
 tg_code tg_table_rollback(void *self, int64_t chat_id, const struct tg_fence *fence, uint64_t seq,
                           struct tg_error *err)
 {
@@ -209,6 +218,8 @@ tg_code tg_table_rollback(void *self, int64_t chat_id, const struct tg_fence *fe
     if (code != TG_OK)
         return code;
     tg_held_leave(chat);
+    if (chat_id == TG_CHAT_CHANGES && seq && seq < chat->last.seq)
+        return merged(s, err);
     code = s->ops->begin(s, true, err);
     if (code != TG_OK)
         return code;

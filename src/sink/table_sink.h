@@ -11,7 +11,10 @@
  * transaction, so that there is each row exactly once, whenever a run is killed. The same
  * transaction looks whether the writer is still the one that the chat was taken up by.
  *
- * job_chat_id is NULL unless it differs from chat_id (the old group of a supergroup).
+ * job_chat_id is NULL unless it differs from chat_id (the old group of a supergroup; changes).
+ *
+ * Of changes the table is what they come to: a message's last row. So it has fewer rows than its
+ * commits tell, and no commit but all of them can be taken back.
  *
  * What is done is the same for all of them (table_sink.c, table_read.c), in the same statements; a
  * database tells how it is opened, how it runs one of these, and how it takes rows and gives them
@@ -46,6 +49,7 @@ enum tg_table_statement {
     TG_TABLE_CHATS,
     TG_TABLE_SCAN_OLD,
     TG_TABLE_SCAN,
+    TG_TABLE_SCAN_CHANGES,
     TG_TABLE_STATEMENTS
 };
 extern const char *const tg_table_sql[TG_TABLE_STATEMENTS];
@@ -66,7 +70,8 @@ struct tg_table_ops {
     tg_code (*ask)(void *self, enum tg_table_statement statement, const struct tg_sql_value *value,
                    size_t n, tg_sql_row row, void *ctx, struct tg_error *err);
     /** Puts the rows that wait into the table, within a transaction; one whose key is there already
-     *  takes its place. Those that it refuses go to tg_held_refuse. */
+     *  takes its place, and of changes several may have one key. Those that it refuses go to
+     *  tg_held_refuse. */
     tg_code (*put_rows)(void *self, struct tg_held_chat *chat, const struct tg_commit *commit,
                         struct tg_error *err);
     /** Reads rows, with tg_table_next_row for each, within a transaction.

@@ -14,6 +14,7 @@ struct sink_harness {
     /** Empties the destination. @return its URL */
     const char *(*fresh)(struct tg_sink_env *env);
     void (*done)(void);
+    bool merges; /* changes: of each message it has the last one */
 };
 
 extern const struct sink_harness harness;
@@ -625,6 +626,8 @@ static void a_newer_writer_shuts_the_older_one_out(void **state)
     }
 }
 
+#include "tests/unit/sink_changes.h"
+
 #define SINK_CONTRACT_TESTS                                                                        \
     cmocka_unit_test(an_empty_destination_has_no_commit),                                          \
         cmocka_unit_test(committed_rows_and_cursor_survive_reopening),                             \
@@ -641,6 +644,7 @@ static void a_newer_writer_shuts_the_older_one_out(void **state)
         cmocka_unit_test(rows_are_read_back_in_batches),                                           \
         cmocka_unit_test(every_field_is_read_back),                                                \
         cmocka_unit_test(chats_are_told_with_their_job),                                           \
-        cmocka_unit_test(a_newer_writer_shuts_the_older_one_out)
+        cmocka_unit_test(a_newer_writer_shuts_the_older_one_out),                                  \
+        cmocka_unit_test(changes_are_one_sequence)
 
 #endif

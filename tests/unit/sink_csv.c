@@ -15,7 +15,7 @@
 #define FILES_URL "csv:out"
 #include "tests/unit/sink_files.h"
 
-const struct sink_harness harness = { fresh_files, files_done };
+const struct sink_harness harness = { fresh_files, files_done, false };
 
 static void data_is_safe_before_it_gets_its_name(void **state)
 {

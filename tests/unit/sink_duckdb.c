@@ -21,7 +21,7 @@ static const char *fresh(struct tg_sink_env *env)
     return table_file_fresh("duckdb", env);
 }
 
-const struct sink_harness harness = { fresh, table_file_done };
+const struct sink_harness harness = { fresh, table_file_done, true };
 
 static const char *table_name(void)
 {

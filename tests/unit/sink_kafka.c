@@ -31,7 +31,7 @@ static void done(void)
 {
 }
 
-const struct sink_harness harness = { fresh, done };
+const struct sink_harness harness = { fresh, done, false };
 
 /* ---- what is its own ---- */
 
@@ -179,6 +179,65 @@ static void events_are_read_back_as_rows(void **state)
     assert_int_equal(c.sink.ops->read(c.sink.self, CHAT, &behind, batch, contract_taken, &all,
                                       &c.err), TG_CORRUPT);
     tg_batch_free(batch);
+    contract_end(&c);
+}
+
+struct keyed {
+    size_t step, forgotten; /* steps so far; messages without a value */
+};
+
+static tg_code check_key(void *ctx, const struct tg_kafka_message *m, struct tg_error *err)
+{
+    const struct change_step *step;
+    struct keyed *k = ctx;
+    char want[64];
+
+    (void)err;
+    k->forgotten += !m->value.at;
+    k->step += m->header[0].value.at != NULL;
+    assert_true(k->step > 0);
+    step = &change_step[k->step - 1];
+    snprintf(want, sizeof want, "%d:%lld:%lld", step->chat_id > 0 ? 5 : 0,
+             (long long)step->chat_id, (long long)step->id);
+    assert_true(tg_str_eq(m->key, tg_str_of(want))); /* also of the one behind a deletion */
+    assert_true(m->value.at || step->what == TG_ROW_DELETED);
+    return TG_OK;
+}
+
+/* Their keys are messages, and those that are gone are forgotten; they are found all the same. */
+static void changes_have_keys_of_their_own(void **state)
+{
+    static const char *const names[] = { "tgdata.key", NULL };
+    struct tg_commit last = { 0 }, got;
+    char as_events[200], group[KAFKA_NAME_MAX];
+    struct keyed keyed = { .step = 0 };
+    struct tg_kafka *k;
+    struct contract c;
+
+    (void)state;
+    contract_start(&c);
+    snprintf(as_events, sizeof as_events, "%s&format=debezium", c.url);
+    c.url = as_events;
+    contract_reopen(&c);
+    contract_attach(&c, CHANGES, &got);
+    for (uint64_t commit = 1; commit <= 4; commit++)
+        change_commit(&c, commit, &last);
+    change_check(&c, 4);
+    k = beside();
+    assert_int_equal(tg_kafka_look(k, &c.err), TG_OK);
+    for (int32_t p = 0; p < 3; p++)
+        assert_int_equal(tg_kafka_read(k, p, TG_KAFKA_NOW, names, check_key, &keyed, NULL, &c.err),
+                         TG_OK);
+    tg_kafka_free(k);
+    assert_int_equal(keyed.step, CHANGE_STEPS);
+    assert_int_equal(keyed.forgotten, 2);
+    tg_sink_close(&c.sink);
+    name_of(group, CHANGES);
+    kafka_forget(group);
+    contract_open(&c);
+    assert_int_equal(tg_sink_last(&c.sink, CHANGES, &got, &c.err), TG_OK);
+    assert_true(test_same_commit(&got, &last));
+    change_check(&c, 4);
     contract_end(&c);
 }
 
@@ -491,6 +550,7 @@ int main(void)
         cmocka_unit_test(a_row_that_is_too_large_is_refused),
         cmocka_unit_test(rows_that_went_to_a_file_are_sent),
         cmocka_unit_test(events_are_read_back_as_rows),
+        cmocka_unit_test(changes_have_keys_of_their_own),
         cmocka_unit_test(a_cursor_that_is_forgotten_is_found_in_the_topic),
         cmocka_unit_test(more_chats_than_producers),
         cmocka_unit_test(one_that_was_shut_out_without_right_goes_on),

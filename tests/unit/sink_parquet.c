@@ -16,7 +16,7 @@
 #define FILES_URL "parquet:out"
 #include "tests/unit/sink_files.h"
 
-const struct sink_harness harness = { fresh_files, files_done };
+const struct sink_harness harness = { fresh_files, files_done, false };
 
 /* Gathers rows as lines of JSON. */
 static tg_code gather(void *ctx, struct tg_batch *batch, struct tg_error *err)

@@ -29,7 +29,7 @@ static void done(void)
 {
 }
 
-const struct sink_harness harness = { fresh, done };
+const struct sink_harness harness = { fresh, done, true };
 
 /* ---- what is its own ---- */
 

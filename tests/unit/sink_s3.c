@@ -23,7 +23,7 @@ static void done(void)
 {
 }
 
-const struct sink_harness harness = { fresh, done };
+const struct sink_harness harness = { fresh, done, false };
 
 static void good(tg_code code, const struct tg_error *err)
 {

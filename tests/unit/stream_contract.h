@@ -351,6 +351,63 @@ static void a_chat_that_was_lost_is_taken_up_again(void **state)
     stream_end(&s);
 }
 
+/* Rows of two chats in one sequence, which may be cut by chat, and a message that is gone. */
+struct stream_changes {
+    int64_t seq[2]; /* of the last row of each chat */
+    size_t n;
+};
+
+static void stream_change(void *ctx, const char *key, const char *body, size_t len)
+{
+    struct tg_batch *b = tg_batch_new(1);
+    struct stream_changes *seen = ctx;
+    const struct tg_row *row = &b->row[0];
+    struct tg_error err;
+    struct tg_buf id;
+
+    assert_int_equal(tg_row_read(b, body, len, &err), TG_OK);
+    assert_true(row->change_seq > seen->seq[row->chat_id == CHAT]);
+    seen->seq[row->chat_id == CHAT] = row->change_seq;
+    assert_int_equal(row->chat_id, row->change_seq % 2 ? OTHER_CHAT : CHAT);
+    tg_buf_init(&id, 1 << 10);
+    tg_row_key(row, &id);
+    if (key)
+        assert_string_equal(tg_buf_cstr(&id), key);
+    assert_int_equal(strstr(tg_buf_cstr(&id), ":1:deleted") != NULL, row->change_seq > 8);
+    tg_buf_done(&id);
+    tg_batch_free(b);
+    seen->n++;
+}
+
+static void changes_of_many_chats_arrive(void **state)
+{
+    struct stream_changes seen = { .n = 0 };
+    struct stream s;
+
+    (void)state;
+    stream_start(&s);
+    for (int64_t commit = 0; commit < 2; commit++) {
+        test_rows(s.batch, CHAT, 1, 5);
+        s.batch->cursor = (struct tg_cursor){ .chat_id = TG_CHAT_CHANGES,
+                                              .segment = TG_SEGMENT_CHANGES,
+                                              .id = commit * 5 + 5 };
+        for (size_t i = 0; i < 5; i++) {
+            struct tg_row *row = &s.batch->row[i];
+            int64_t seq = commit * 5 + (int64_t)i + 1;
+
+            row->chat_id = seq % 2 ? OTHER_CHAT : CHAT;
+            TG_ROW_SET(row, id, 1);
+            TG_ROW_SET(row, change_seq, seq);
+            TG_ROW_SET(row, change, seq > 8 ? TG_STR("deleted") : TG_STR("edited"));
+        }
+        assert_int_equal(stream_write_from(&s, 0, 5), TG_OK);
+        stream_committed(&s, &s.last, TG_CHAT_CHANGES, 5);
+    }
+    harness.drain(stream_change, &seen);
+    assert_int_equal(seen.n, 10);
+    stream_end(&s);
+}
+
 #define STREAM_CONTRACT_TESTS                                                                      \
     cmocka_unit_test(a_stream_remembers_nothing),                                                  \
         cmocka_unit_test(rows_come_with_their_commit_in_order),                                    \
@@ -360,6 +417,7 @@ static void a_chat_that_was_lost_is_taken_up_again(void **state)
         cmocka_unit_test(chats_are_kept_apart),                                                    \
         cmocka_unit_test(what_was_not_committed_comes_again),                                      \
         cmocka_unit_test(a_chat_that_was_lost_is_taken_up_again),                                  \
-        cmocka_unit_test(nothing_is_lost_while_it_is_away), cmocka_unit_test(any_text_arrives)
+        cmocka_unit_test(nothing_is_lost_while_it_is_away), cmocka_unit_test(any_text_arrives),     \
+        cmocka_unit_test(changes_of_many_chats_arrive)
 
 #endif
