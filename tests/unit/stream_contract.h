@@ -417,7 +417,7 @@ static void changes_of_many_chats_arrive(void **state)
         cmocka_unit_test(chats_are_kept_apart),                                                    \
         cmocka_unit_test(what_was_not_committed_comes_again),                                      \
         cmocka_unit_test(a_chat_that_was_lost_is_taken_up_again),                                  \
-        cmocka_unit_test(nothing_is_lost_while_it_is_away), cmocka_unit_test(any_text_arrives),     \
+        cmocka_unit_test(nothing_is_lost_while_it_is_away), cmocka_unit_test(any_text_arrives),    \
         cmocka_unit_test(changes_of_many_chats_arrive)
 
 #endif
