@@ -9,79 +9,10 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { VERSION = 1, PREFIX = 33, RANGE = 20, SUM = 8, VARINT_MAX = 10, EDITED = 2, REACTED = 1 };
+#include "base/varint.h"
+
+enum { VERSION = 1, PREFIX = 33, RANGE = 20, SUM = 8, EDITED = 2, REACTED = 1 };
 static const char window_magic[4] = "tgsw", head_magic[4] = "tgsh";
-
-/* ---- numbers ---- */
-
-static uint8_t *put_varint(uint8_t *at, uint64_t v)
-{
-    for (; v > 127; v >>= 7)
-        *at++ = (uint8_t)(v | 128);
-    *at++ = (uint8_t)v;
-    return at;
-}
-
-static uint64_t zigzag(int64_t v)
-{
-    return (uint64_t)v << 1 ^ (uint64_t)(v >> 63);
-}
-
-static int64_t unzigzag(uint64_t v)
-{
-    return (int64_t)(v >> 1 ^ (0 - (v & 1)));
-}
-
-/* Differences wrap: of any two numbers there is one, and it leads back. */
-static int64_t minus(int64_t a, int64_t b)
-{
-    return (int64_t)((uint64_t)a - (uint64_t)b);
-}
-
-static int64_t plus(int64_t a, int64_t b)
-{
-    return (int64_t)((uint64_t)a + (uint64_t)b);
-}
-
-/* Reads with a sticky error. */
-struct reader {
-    const uint8_t *at, *end;
-    bool bad;
-};
-
-static uint64_t take_fixed(struct reader *r, size_t n)
-{
-    uint64_t v = 0;
-
-    if ((size_t)(r->end - r->at) < n) {
-        r->bad = true;
-        r->at = r->end;
-        return 0;
-    }
-    for (size_t i = n; i--;)
-        v = v << 8 | r->at[i];
-    r->at += n;
-    return v;
-}
-
-/* Only the shortest form of a number is one. */
-static uint64_t take_varint(struct reader *r)
-{
-    uint64_t v = 0;
-
-    for (int shift = 0; r->at < r->end && shift < 64; shift += 7) {
-        uint8_t byte = *r->at++;
-
-        if ((shift == 63 && byte > 1) || (shift && !byte))
-            break;
-        v |= (uint64_t)(byte & 127) << shift;
-        if (byte < 128)
-            return v;
-    }
-    r->bad = true;
-    r->at = r->end;
-    return 0;
-}
 
 /* ---- what windows and heads begin and end with ---- */
 
@@ -137,7 +68,7 @@ uint64_t tg_window_put(const struct tg_window_owner *of, struct tg_signatures w,
 {
     int64_t last_id = w.from - 1, last_edit = 0;
     size_t start = out->len;
-    uint8_t *at = tg_buf_extend(out, PREFIX + RANGE + w.n * (2 * VARINT_MAX + 12) + SUM);
+    uint8_t *at = tg_buf_extend(out, PREFIX + RANGE + w.n * (2 * TG_VARINT_MAX + 12) + SUM);
 
     assert(w.n <= TG_WINDOW_MAX && w.from >= 1 && w.from <= w.to && w.to <= TG_WINDOW_ID_MAX);
     assert(tg_signatures_valid(w));
@@ -151,11 +82,11 @@ uint64_t tg_window_put(const struct tg_window_owner *of, struct tg_signatures w,
     for (size_t i = 0; i < w.n; i++) {
         const struct tg_signature *s = &w.at[i];
 
-        at = put_varint(at, (uint64_t)(s->id - last_id - 1) << 2 | (s->edit_date ? EDITED : 0) |
+        at = tg_put_varint(at, (uint64_t)(s->id - last_id - 1) << 2 | (s->edit_date ? EDITED : 0) |
                                 (s->reactions ? REACTED : 0));
         last_id = s->id;
         if (s->edit_date) {
-            at = put_varint(at, zigzag(minus(s->edit_date, last_edit)));
+            at = tg_put_varint(at, tg_zigzag(tg_minus(s->edit_date, last_edit)));
             last_edit = s->edit_date;
         }
         tg_put_le64(at, s->content);
@@ -168,27 +99,35 @@ uint64_t tg_window_put(const struct tg_window_owner *of, struct tg_signatures w,
     return put_sum(out, start, at);
 }
 
-static bool take_signatures(struct reader *r, int64_t from, struct tg_signature *room, size_t n)
+/* The signature behind one with last_id, an edit date of last_edit. */
+static struct tg_signature take_signature(struct tg_bytes_in *r, int64_t last_id,
+                                          int64_t *last_edit)
+{
+    uint64_t first = tg_take_varint(r);
+    struct tg_signature s = { .id = tg_plus(last_id, (int64_t)(first >> 2) + 1) };
+
+    if (first & EDITED) {
+        *last_edit = s.edit_date = tg_plus(*last_edit, tg_take_zigzag(r));
+        r->bad |= !s.edit_date;
+    }
+    s.content = tg_take_le(r, 8);
+    if (first & REACTED) {
+        s.reactions = (uint32_t)tg_take_le(r, 4);
+        r->bad |= !s.reactions;
+    }
+    return s;
+}
+
+static bool take_signatures(struct tg_bytes_in *r, int64_t from, struct tg_signature *room,
+                            size_t n)
 {
     int64_t last_id = from - 1, last_edit = 0;
 
     for (size_t i = 0; i < n && !r->bad; i++) {
-        struct tg_signature *s = &room[i];
-        uint64_t first = take_varint(r);
-
-        *s = (struct tg_signature){ .id = plus(last_id, (int64_t)(first >> 2) + 1) };
-        if (s->id > TG_WINDOW_ID_MAX || s->id <= last_id)
+        room[i] = take_signature(r, last_id, &last_edit);
+        if (room[i].id > TG_WINDOW_ID_MAX || room[i].id <= last_id)
             return false;
-        last_id = s->id;
-        if (first & EDITED) {
-            last_edit = s->edit_date = plus(last_edit, unzigzag(take_varint(r)));
-            r->bad |= !s->edit_date;
-        }
-        s->content = take_fixed(r, 8);
-        if (first & REACTED) {
-            s->reactions = (uint32_t)take_fixed(r, 4);
-            r->bad |= !s->reactions;
-        }
+        last_id = room[i].id;
     }
     return !r->bad && r->at == r->end;
 }
@@ -199,22 +138,41 @@ tg_code tg_window_take(const struct tg_window_owner *of, const void *bytes, size
 {
     const uint8_t *b = bytes;
     const char *why = complaint(window_magic, of, b, len);
-    struct reader r;
+    struct tg_bytes_in r;
     struct tg_signatures w;
 
     if (why)
         return corrupt(err, of, why);
-    r = (struct reader){ b + PREFIX, b + len - SUM, false };
-    w.from = (int64_t)take_fixed(&r, 8);
-    w.to = (int64_t)take_fixed(&r, 8);
+    r = (struct tg_bytes_in){ b + PREFIX, b + len - SUM, false };
+    w.from = (int64_t)tg_take_le(&r, 8);
+    w.to = (int64_t)tg_take_le(&r, 8);
     w.at = room;
-    w.n = (size_t)take_fixed(&r, 4);
+    w.n = (size_t)tg_take_le(&r, 4);
     if (r.bad || w.n > TG_WINDOW_MAX || w.from < 1 || w.from > w.to || w.to > TG_WINDOW_ID_MAX ||
         !take_signatures(&r, w.from, room, w.n) || (w.n && room[w.n - 1].id > w.to))
         return corrupt(err, of, "contradicts itself");
     *ret = w;
     *ret_sum = tg_le64(b + len - SUM);
     return TG_OK;
+}
+
+bool tg_window_find(const void *bytes, size_t len, int64_t id, struct tg_signature *ret)
+{
+    const uint8_t *b = bytes;
+    struct tg_bytes_in r = { b + PREFIX, b + len - SUM, false };
+    int64_t last_id = (int64_t)tg_take_le(&r, 8) - 1, last_edit = 0;
+
+    r.at += RANGE - 8;
+    while (last_id < id && r.at < r.end && !r.bad) {
+        struct tg_signature s = take_signature(&r, last_id, &last_edit);
+
+        last_id = s.id;
+        if (s.id == id && !r.bad) {
+            *ret = s;
+            return true;
+        }
+    }
+    return false;
 }
 
 struct tg_signatures tg_window_first(struct tg_signatures s, size_t n)
@@ -258,18 +216,18 @@ tg_code tg_window_head_take(const struct tg_window_owner *of, const void *bytes,
     const uint8_t *b = bytes;
     const char *why = complaint(head_magic, of, b, len);
     struct tg_window_head h;
-    struct reader r;
+    struct tg_bytes_in r;
 
     if (why)
         return corrupt(err, of, why);
-    r = (struct reader){ b + PREFIX, b + len - SUM, false };
-    h.now.top = (int64_t)take_fixed(&r, 8);
-    h.now.sum = take_fixed(&r, 8);
-    h.next.top = (int64_t)take_fixed(&r, 8);
-    h.next.sum = take_fixed(&r, 8);
-    h.open_from = (int64_t)take_fixed(&r, 8);
-    h.open_to = (int64_t)take_fixed(&r, 8);
-    h.unread_to = (int64_t)take_fixed(&r, 8);
+    r = (struct tg_bytes_in){ b + PREFIX, b + len - SUM, false };
+    h.now.top = (int64_t)tg_take_le(&r, 8);
+    h.now.sum = tg_take_le(&r, 8);
+    h.next.top = (int64_t)tg_take_le(&r, 8);
+    h.next.sum = tg_take_le(&r, 8);
+    h.open_from = (int64_t)tg_take_le(&r, 8);
+    h.open_to = (int64_t)tg_take_le(&r, 8);
+    h.unread_to = (int64_t)tg_take_le(&r, 8);
     if (r.bad || r.at != r.end || h.now.top < 0 || h.now.top > TG_WINDOW_ID_MAX ||
         h.next.top < 0 || h.next.top > TG_WINDOW_ID_MAX || h.open_from < 1 ||
         h.open_to > TG_WINDOW_ID_MAX || h.open_to < h.open_from - 1 || h.unread_to < 0 ||

@@ -86,6 +86,10 @@ tg_code tg_window_take(const struct tg_window_owner *of, const void *bytes, size
                        struct tg_signature *room, struct tg_signatures *ret, uint64_t *ret_sum,
                        struct tg_error *err);
 
+/** Looks one up in bytes that tg_window_take has accepted once, without reading all of them.
+ *  @return false: it is not among them */
+bool tg_window_find(const void *bytes, size_t len, int64_t id, struct tg_signature *ret);
+
 /** The first window's worth of signatures: at most n, up to the last one's id; up to the end if
  *  there are no more. */
 struct tg_signatures tg_window_first(struct tg_signatures s, size_t n);
