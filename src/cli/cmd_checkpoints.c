@@ -48,6 +48,24 @@ struct listing {
     size_t n;
 };
 
+/* What stands in the place of a chat's id for the changes of a job's chats. */
+static const char changes[] = "changes";
+
+struct chat_text {
+    char at[24];
+};
+
+static struct chat_text text_of(int64_t chat_id)
+{
+    struct chat_text text;
+
+    if (chat_id)
+        snprintf(text.at, sizeof text.at, "%lld", (long long)chat_id);
+    else
+        snprintf(text.at, sizeof text.at, "%s", changes);
+    return text;
+}
+
 /* What a line of the table shows of a record. */
 struct record {
     int64_t last_id, rows, batches;
@@ -82,8 +100,8 @@ static void put_row(struct tg_buf *out, const struct tg_checkpoint_info *c)
     tg_buf_init(&r.at, 64);
     read_record(c->json, &r);
     cli_number(rows, (uint64_t)TG_MAX(r.rows, INT64_C(0)));
-    tg_buf_printf(out, "%-16s %16lld %8llu  %-20s %12lld %14s %9lld\n", c->job,
-                  (long long)c->chat_id, (unsigned long long)c->number, tg_buf_cstr(&r.at),
+    tg_buf_printf(out, "%-16s %16s %8llu  %-20s %12lld %14s %9lld\n", c->job,
+                  text_of(c->chat_id).at, (unsigned long long)c->number, tg_buf_cstr(&r.at),
                   (long long)r.last_id, rows, (long long)r.batches);
     tg_buf_done(&r.at);
 }
@@ -142,7 +160,9 @@ static tg_code list(const struct cli *cli, struct tg_error *err)
 
 static tg_code take_chat(const struct cli *cli, int64_t *ret, struct tg_error *err)
 {
-    if (cli->n_args == 2 && tg_i64_parse(cli->arg[1], ret))
+    *ret = 0;
+    if (cli->n_args == 2 &&
+        (tg_i64_parse(cli->arg[1], ret) || strcmp(cli->arg[1], changes) == 0))
         return TG_OK;
     if (cli->n_args == 2)
         tg_fail(err, TG_USAGE, "'%.64s' is no chat id", cli->arg[1]);
@@ -174,15 +194,16 @@ static tg_code rollback(const struct cli *cli, struct tg_error *err)
 
     if (code == TG_OK && own->to < 0) {
         tg_fail(err, TG_USAGE, "which checkpoint to go back to is missing");
-        return tg_hint(err, "pass --number N; tgdata checkpoints show %lld lists them",
-                       (long long)chat_id);
+        return tg_hint(err, "pass --number N; tgdata checkpoints show %s lists them",
+                       text_of(chat_id).at);
     }
     if (code == TG_OK)
         code = tg_checkpoints_rollback(own->state, own->job ? own->job : "default", chat_id,
                                        (uint64_t)own->to, err);
     if (code == TG_OK)
-        printf("Chat %lld stands at checkpoint %lld; the next extract goes on from there.\n",
-               (long long)chat_id, (long long)own->to);
+        printf("%s%s checkpoint %lld; the next run goes on from there.\n",
+               chat_id ? "Chat " : "The changes stand at",
+               chat_id ? text_of(chat_id).at : "", (long long)own->to);
     return code;
 }
 
@@ -206,7 +227,8 @@ const struct cli_command cmd_checkpoints = {
     .usage = "list|show CHAT_ID|rollback CHAT_ID --number N [OPTIONS]",
     .about = "list prints the newest checkpoint of every chat; show prints all that are kept of "
              "one chat, newest first; rollback goes back to one of them and removes from the "
-             "destination what came later, so that the next extract fetches it anew.",
+             "destination what came later, so that the next run fetches it anew. Those of a job of "
+             "changes, which are one sequence, have the chat id `changes`.",
     .examples = "  tgdata checkpoints list\n"
                 "  tgdata checkpoints show -1001234567890 --job nightly --json\n"
                 "  tgdata checkpoints rollback -1001234567890 --job nightly --number 12\n",

@@ -48,6 +48,7 @@ tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pip
         .unix_us = options->unix_us,
         .nonce = options->nonce,
         .by_chat = options->by_chat,
+        .journals = true,
         .circuit = { .options = options->circuit, .fails = options->circuit_fails },
         .wait = { .most_ms = options->sink_wait_ms,
                   .first_us = options->sink_pause_us,

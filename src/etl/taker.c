@@ -45,7 +45,7 @@ static tg_code keep_note(struct tg_taker *t, struct tg_taker_chat *c, struct tg_
 {
     const struct tg_change_entry entry = { c->next.seq, c->fence, c->note };
 
-    if (!is_changes(c->next.cursor.segment))
+    if (!is_changes(c->next.cursor.segment) || !t->journals)
         return TG_OK;
     return tg_change_journal_append(t->store, c->job->job, &entry, t->unix_us(), err);
 }
@@ -423,8 +423,8 @@ static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat
         code = tg_taker_note_each(c, err);
     if (code != TG_OK && code != TG_END)
         return code;
-    if (chat_id == TG_CHAT_CHANGES && tg_change_journal_cut(t->store, c->job->job, c->next.seq,
-                                                            c->fence, err) != TG_OK)
+    if (chat_id == TG_CHAT_CHANGES && t->journals &&
+        tg_change_journal_cut(t->store, c->job->job, c->next.seq, c->fence, err) != TG_OK)
         return err->code;
     moved = sink && (!stored->to || strcmp(stored->to, t->job->to) != 0);
     if (moved || !same_commit(&stored->commit, &c->next)) {

@@ -27,8 +27,8 @@
  *
  * Changes (TG_SEGMENT_CHANGES) are another matter: a batch is one commit, whatever the interval,
  * and before the destination is asked for it the batch's note goes into the journal
- * (change_journal.h) under the commit's number. So what was noted up to the destination's last
- * commit is what it has.
+ * (change_journal.h) under the commit's number, if the taker keeps one. So what was noted up to
+ * the destination's last commit is what it has.
  *
  * Threads: one at a time
  */
@@ -132,6 +132,7 @@ struct tg_taker {
     int64_t (*unix_us)(void);
     uint32_t nonce;             /* random: tells this run from others (struct tg_fence) */
     bool by_chat;               /* others work at the same job: leases are of single chats */
+    bool journals;              /* what is noted with changes is to be remembered */
     struct tg_taker_circuit circuit;
     struct tg_taker_wait wait;
 

@@ -7,6 +7,8 @@
  *   rows -> batch -> stages      rows -> ...
  *        \-> at its end: an empty batch, so that the destination covers as much
  *
+ * Changes, rows of many chats, are one segment; so are comments that were read post by post.
+ *
  * Rows up to the destination's own cursor were delivered before. Rows that go back are a damaged
  * source: which of them were delivered nobody could tell.
  */
@@ -93,7 +95,7 @@ static struct tg_cursor place_of(const struct transform_chat *c, const struct tg
 {
     int32_t segment = c->last.cursor.segment;
 
-    if (segment != TG_SEGMENT_THREADS && row->chat_id != c->id)
+    if (segment < TG_SEGMENT_THREADS && row->chat_id != c->id)
         segment = 0;
     return (struct tg_cursor){ c->id, segment, tg_row_place(row, segment), row->owner };
 }

@@ -15,7 +15,7 @@
 #include "stage/stage.h"
 #include "tgdata/transform.h"
 
-enum { TRANSFORM_SEGMENTS = TG_SEGMENT_THREADS + 1 };
+enum { TRANSFORM_SEGMENTS = TG_SEGMENT_CHANGES + 1 };
 
 /* A chat of the source. */
 struct transform_chat {

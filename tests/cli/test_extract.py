@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Extraction, kills and signals, checkpoints, verification, as scripts use them."""
+import contextlib
 import json
 import pathlib
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -256,6 +258,22 @@ class Checkpoints(Case):
         self.check_fails(tgdata("checkpoints", "show", "5", *which), 3)
         done = tgdata("verify", *self.account_args(session), *self.state(), "--job", "other")
         self.check_fails(done, 3, "other")
+
+    def test_changes_have_a_name(self):
+        """The sequence of all chats' changes is no chat: it is called by what it is."""
+        chat = self.sim.chat("supergroup")
+        self.assertEqual(tgdata(*self.extract_args(chat["id"], session=self.session())).code, 0)
+        with contextlib.closing(sqlite3.connect(f"{self.dir}/state.db")) as db, db:
+            db.execute("UPDATE doc SET key = 'job/0', bytes = CAST(replace(replace(CAST(bytes AS"
+                       " TEXT), ?, ?), '\"segment\":0', '\"segment\":3') AS BLOB) WHERE kind ="
+                       " 'checkpoint'", (f'"group_id":{chat["id"]}', '"group_id":0'))
+        listed = tgdata("checkpoints", "list", *self.state()).out.splitlines()
+        self.assertEqual(listed[1].split()[:2], ["job", "changes"])
+        shown = tgdata("checkpoints", "show", "changes", *self.state(), "--job", "job")
+        self.assertEqual(shown.code, 0, shown)
+        self.assertIn(" changes ", shown.out)
+        done = tgdata("checkpoints", "rollback", "changes", *self.state(), "--job", "job")
+        self.check_fails(done, 2, "--number N; tgdata checkpoints show changes")
 
     def test_a_job_with_other_parameters_is_refused(self):
         chat = self.sim.chat("supergroup")

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "etl/change_journal.h"
+#include "tgdata/transform.h"
 #include "tests/unit/etl_kit.h"
 
 enum { CHANGES = TG_CHAT_CHANGES, NOTE = 4000 };
@@ -292,6 +293,113 @@ static void a_callback_commits_whole_batches(void **state)
     kit_end(&k);
 }
 
+/* ---- transformed ---- */
+
+struct log {
+    char dir[64], from[96], to[96];
+    struct tg_sink_env env;
+    struct tg_commit last;
+};
+
+/* Appends n batches to a log of changes in files. */
+static void log_changes(struct log *l, int n)
+{
+    struct tg_batch *b = tg_batch_new(4);
+    struct tg_sink sink;
+    struct tg_error err;
+    tg_code code;
+
+    assert_int_equal(tg_sink_open(l->from, &l->env, &sink, &err), TG_OK);
+    code = sink.ops->attach(sink.self, CHANGES, &test_fence, &l->last, &err);
+    assert_true(code == TG_OK || code == TG_END);
+    while (n-- > 0) {
+        struct tg_commit next = l->last;
+
+        fill(b, l->last.seq + 1, l->last.cursor.id + 1);
+        next.cursor = b->cursor;
+        next.covered_from = b->covered_from;
+        next.seq++;
+        next.rows = b->n;
+        next.rows_total += b->n;
+        assert_int_equal(sink.ops->write(sink.self, b, 0, b->n, &err), TG_OK);
+        assert_int_equal(sink.ops->commit(sink.self, &next, &err), TG_OK);
+        l->last = next;
+    }
+    tg_sink_close(&sink);
+    tg_batch_free(b);
+}
+
+/* @return rows that came */
+static uint64_t transform_log(const struct log *l)
+{
+    static const char *const stage[] = { "enrich" };
+    const struct tg_transform_request request = { .from = l->from, .stage = stage, .n_stages = 1 };
+    const struct tg_transform_hooks hooks = { NULL, NULL };
+    struct tg_config *config = tg_config_new();
+    struct tg_transform_result result;
+    struct tg_transform *t;
+    struct tg_error err;
+    char state[96];
+
+    snprintf(state, sizeof state, "sqlite:%s/state", l->dir);
+    assert_int_equal(tg_config_set(config, "to", l->to, &err), TG_OK);
+    assert_int_equal(tg_config_set(config, "state", state, &err), TG_OK);
+    assert_int_equal(tg_config_set(config, "job", "world", &err), TG_OK);
+    assert_int_equal(tg_transform_new(config, &request, &t, &err), TG_OK);
+    if (tg_transform_run(t, &hooks, &result, &err) != TG_OK)
+        fail_msg("%s", err.message);
+    tg_transform_free(t);
+    tg_config_free(config);
+    return result.rows;
+}
+
+static tg_code count_enriched(void *ctx, struct tg_batch *b, struct tg_error *err)
+{
+    uint64_t *n = ctx;
+
+    (void)err;
+    for (size_t i = 0; i < b->n; i++)
+        assert_true(b->row[i].word_count > 0 && b->row[i].change_seq > 0);
+    *n += b->n;
+    return TG_OK;
+}
+
+/* Each row once into another log, each message once into a table. */
+static void a_log_of_changes_is_transformed(void **state)
+{
+    static const char *const to[] = { "ndjson", "sqlite" };
+    const struct tg_cursor start = { .chat_id = CHANGES };
+
+    (void)state;
+    for (size_t i = 0; i < TG_COUNT(to); i++) {
+        struct log l = { .env = { .job = "log", .fs = &tg_fs_system, .unix_us = test_unix_us } };
+        struct tg_batch *b = tg_batch_new(10);
+        struct tg_sink sink;
+        struct tg_error err;
+        char command[96];
+        uint64_t n = 0;
+
+        snprintf(l.dir, sizeof l.dir, "/tmp/tg_log_XXXXXX");
+        assert_non_null(mkdtemp(l.dir));
+        snprintf(l.from, sizeof l.from, "ndjson:%s/log", l.dir);
+        snprintf(l.to, sizeof l.to, "%s:%s/world", to[i], l.dir);
+        log_changes(&l, 60);
+        assert_int_equal(transform_log(&l), 140);
+        assert_int_equal(transform_log(&l), 0);
+        log_changes(&l, 30);
+        assert_int_equal(transform_log(&l), 70);
+        l.env.job = "world";
+        assert_int_equal(tg_sink_open(l.to, &l.env, &sink, &err), TG_OK);
+        assert_int_equal(sink.ops->read(sink.self, CHANGES, &start, b, count_enriched, &n, &err),
+                         TG_OK);
+        assert_int_equal(n, i ? 55 : 210); /* 5 chats, 11 ids */
+        tg_sink_close(&sink);
+        tg_batch_free(b);
+        snprintf(command, sizeof command, "rm -r %s", l.dir);
+        assert_int_equal(system(command), 0);
+    }
+}
+
 /* ---- the journal alone ---- */
 
 static void add(struct kit *k, uint64_t seq, uint64_t fence, int64_t upto)
@@ -383,6 +491,7 @@ int main(void)
         cmocka_unit_test(what_is_noted_is_what_is_there),
         cmocka_unit_test(notes_are_spilled_with_their_batches),
         cmocka_unit_test(a_callback_commits_whole_batches),
+        cmocka_unit_test(a_log_of_changes_is_transformed),
         cmocka_unit_test(of_several_entries_the_newest_writers_counts),
         cmocka_unit_test(damage_is_told_and_can_be_dropped),
     };
