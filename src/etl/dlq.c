@@ -51,18 +51,20 @@ static void texts_done(struct texts *t)
     tg_buf_done(&t->json);
 }
 
-static int64_t row_id(struct tg_json_in *in)
+/* Which message a row is of; of changes the letter does not tell the chat. */
+static void read_row(struct tg_json_in *in, struct tg_letter_info *ret)
 {
+    bool changes = ret->chat_id == TG_CHAT_CHANGES;
     struct tg_str name;
-    int64_t id = 0;
 
     for (tg_json_enter(in, '{'); tg_json_next_key(in, &name);) {
         if (tg_str_eq(name, TG_STR("id")))
-            id = tg_json_take_i64(in);
+            ret->id = tg_json_take_i64(in);
+        else if (changes && tg_str_eq(name, TG_STR("chat_id")))
+            ret->chat_id = tg_json_take_i64(in);
         else
             tg_json_skip(in);
     }
-    return id;
 }
 
 /* What letters and quarantine have in common, by their names. A damaged one is shown as it is. */
@@ -89,7 +91,7 @@ static void read_info(const char *key, const void *bytes, size_t len, struct tex
         else if (tg_str_eq(name, TG_STR("id")) && !tg_json_take_null(&in))
             ret->id = tg_json_take_i64(&in);
         else if (tg_str_eq(name, TG_STR("row")))
-            ret->id = row_id(&in);
+            read_row(&in, ret);
         else
             tg_json_skip(&in);
     }
@@ -499,6 +501,16 @@ static size_t group_of(const char *key)
     return at ? (size_t)(at - key) : strlen(key);
 }
 
+/* A message may have changed again since: what was refused would come behind what it is now. */
+static tg_code refuse_changes(struct tg_letter *letter, struct tg_error *err)
+{
+    tg_fail(err, TG_UNSUPPORTED, "letters of changes are not written again: %.80s in %.120s",
+            tg_buf_cstr(&letter->job), tg_buf_cstr(&letter->to));
+    return tg_hint(err, "mend the destination, take the job back by checkpoints rollback changes "
+                        "--number 0, so that all is read again, and drop them; --job NAME keeps "
+                        "to another job's");
+}
+
 static tg_code replay_page(void *ctx, const struct tg_store *store, struct page *p,
                            struct tg_error *err)
 {
@@ -519,6 +531,8 @@ static tg_code replay_page(void *ctx, const struct tg_store *store, struct page 
             code = tg_letter_read(e->key, e->document.data, e->document.len, &r->letter[r->n],
                                   err);
         }
+        if (code == TG_OK && r->letter[0].chat_id == TG_CHAT_CHANGES)
+            code = refuse_changes(&r->letter[0], err);
         if (code == TG_OK)
             code = tg_lease_job(store, tg_buf_cstr(&r->letter[0].job), r->letter[0].chat_id,
                                 replay_group, r, err);

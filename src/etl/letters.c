@@ -98,6 +98,7 @@ static void take_replay(struct tg_json_in *in, struct tg_letter *letter)
 tg_code tg_letter_read(const char *key, const void *bytes, size_t len, struct tg_letter *ret,
                        struct tg_error *err)
 {
+    bool has_chat = false;
     struct tg_json_in in;
     struct tg_str name;
 
@@ -115,7 +116,7 @@ tg_code tg_letter_read(const char *key, const void *bytes, size_t len, struct tg
         else if (tg_str_eq(name, TG_STR("reason")))
             tg_json_take_str(&in, &ret->reason);
         else if (tg_str_eq(name, TG_STR("chat_id")))
-            ret->chat_id = tg_json_take_i64(&in);
+            ret->chat_id = tg_json_take_i64(&in), has_chat = true;
         else if (tg_str_eq(name, TG_STR("replay")))
             take_replay(&in, ret);
         else if (tg_str_eq(name, TG_STR("at")))
@@ -125,7 +126,7 @@ tg_code tg_letter_read(const char *key, const void *bytes, size_t len, struct tg
         else
             tg_json_skip(&in);
     }
-    if (tg_json_in_done(&in) && ret->job.len && ret->to.len && ret->chat_id && ret->row.len &&
+    if (tg_json_in_done(&in) && ret->job.len && ret->to.len && has_chat && ret->row.len &&
         ret->at.len && !ret->job.failed && !ret->to.failed && !ret->reason.failed)
         return TG_OK;
     tg_fail(err, TG_CORRUPT, "dead letter '%.120s' is damaged", key);

@@ -41,7 +41,7 @@ static void a_letter_counts_once_however_often_its_commit_is_tried(void **state)
 
 /* ---- working them off ---- */
 
-static void keep_letters(struct kit *k, size_t n)
+static void keep_letters(struct kit *k, int64_t chat_id, size_t n)
 {
     struct tg_batch *b = tg_batch_new(n);
     struct tg_letters letters;
@@ -49,7 +49,7 @@ static void keep_letters(struct kit *k, size_t n)
 
     test_rows(b, CHAT, 1, n);
     tg_letters_init(&letters, &k->store, "job", kit_unix_us);
-    letters.chat_id = CHAT;
+    letters.chat_id = chat_id;
     for (size_t i = 0; i < n; i++)
         assert_int_equal(tg_letter_keep(&box, &b->row[i], "no", &k->err), TG_OK);
     tg_letters_done(&letters);
@@ -65,7 +65,7 @@ static void a_replay_leaves_a_chat_to_the_worker_that_has_it(void **state)
 
     (void)state;
     kit_start(&k, 100, 100);
-    keep_letters(&k, 3);
+    keep_letters(&k, CHAT, 3);
     tg_lease_chat_name(name, "job", CHAT);
     assert_int_equal(k.store.ops->lease(k.store.self, name, tg_clock_unix_us(), 30 * TG_SECOND_US,
                                         &lease, &k.err), TG_OK);
@@ -77,6 +77,34 @@ static void a_replay_leaves_a_chat_to_the_worker_that_has_it(void **state)
     kit_end(&k);
 }
 
+static bool count_letter(void *ctx, const struct tg_letter_info *letter)
+{
+    ++*(int *)ctx;
+    return letter->chat_id == CHAT; /* where the message is */
+}
+
+/* They can be seen and dropped, but what is newer must not be written over. */
+static void letters_of_changes_are_not_replayed(void **state)
+{
+    struct tg_letters_result result;
+    struct tg_letter_filter which;
+    uint64_t dropped;
+    struct kit k;
+    int n = 0;
+
+    (void)state;
+    kit_start(&k, 100, 100);
+    which = (struct tg_letter_filter){ .state = k.state };
+    keep_letters(&k, TG_CHAT_CHANGES, 3);
+    assert_int_equal(tg_letters_list(&which, count_letter, &n, &k.err), TG_OK);
+    assert_int_equal(n, 3);
+    assert_int_equal(tg_letters_replay(&which, &result, &k.err), TG_UNSUPPORTED);
+    assert_non_null(strstr(k.err.hint, "rollback changes --number 0"));
+    assert_int_equal(tg_letters_drop(&which, &dropped, &k.err), TG_OK);
+    assert_int_equal(dropped, 3);
+    kit_end(&k);
+}
+
 static void letters_of_many_pages_are_all_dropped(void **state)
 {
     uint64_t n;
@@ -84,7 +112,7 @@ static void letters_of_many_pages_are_all_dropped(void **state)
 
     (void)state;
     kit_start(&k, 100, 100);
-    keep_letters(&k, 1203);
+    keep_letters(&k, CHAT, 1203);
     assert_int_equal(tg_letters_drop(&(struct tg_letter_filter){ .state = k.state }, &n, &k.err),
                      TG_OK);
     assert_int_equal(n, 1203);
@@ -141,6 +169,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_letter_counts_once_however_often_its_commit_is_tried),
         cmocka_unit_test(a_replay_leaves_a_chat_to_the_worker_that_has_it),
+        cmocka_unit_test(letters_of_changes_are_not_replayed),
         cmocka_unit_test(letters_of_many_pages_are_all_dropped),
         cmocka_unit_test(what_takes_long_keeps_its_leases),
     };
