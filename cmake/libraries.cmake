@@ -12,12 +12,13 @@ foreach(library libuv libcrypto sqlite3 zlib jansson libxxhash libqrencode libde
   list(APPEND versions "\"${library} ${TG_CORE_${library}_VERSION}\"")
 endforeach()
 
-# Clients of servers are built in where their library is found; TG_<option>=OFF leaves one out.
-# `linked` is NAMED: whoever links the static library gets it by its name in tgdata.pc; or BARE: by
-# its own flags alone, since by name `pkg-config --static` would ask for all that it is built on
-# itself, which Debian does not install with it; or LOADED: not linked, the client does that itself.
+# Clients of servers, and Lua, are built in where their library is found; TG_<option>=OFF leaves one
+# out. `linked` is NAMED: whoever links the static library gets it by its name in tgdata.pc; or
+# BARE: by its own flags alone, since by name `pkg-config --static` would ask for all that it is
+# built on itself, which Debian does not install with it; or LOADED: not linked, the client does
+# that itself.
 macro(tg_client option what library least linked)
-  option(TG_${option} "build the ${what} client, if ${library} is there" ON)
+  option(TG_${option} "build with ${what}, if ${library} is there" ON)
   if(TG_${option})
     pkg_check_modules(TG_LIB_${option} IMPORTED_TARGET ${library}>=${least})
   endif()
@@ -43,6 +44,7 @@ tg_client(POSTGRES "PostgreSQL" libpq 13 BARE)
 tg_client(BSON "documents of MongoDB" libbson-1.0 1.17 BARE)
 tg_client(MONGODB "MongoDB" libmongoc-1.0 1.17 LOADED)
 tg_client(KAFKA "Kafka" rdkafka 2.0 BARE)
+tg_client(LUA "Lua" lua5.4 5.4 NAMED)
 
 list(JOIN versions ", " TG_LIBRARY_VERSIONS)
 set_source_files_properties(src/etl/version.c PROPERTIES

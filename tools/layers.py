@@ -35,6 +35,7 @@ ALLOWED = {
 # Single headers that are open to a folder besides.
 ALSO = {
     "source": {"config/settings.h"},
+    "stage": {"client/lua.h"},
     "etl": {"config/settings.h"},
     "cli": {"sim/sim.h"},
 }
@@ -42,7 +43,8 @@ ALSO = {
 OWNER = {"openssl": "crypto", "uv.h": "os", "pthread.h": "os", "sqlite3.h": "client",
          "hiredis": "client", "amqp.h": "client", "amqp_tcp_socket.h": "client",
          "amqp_ssl_socket.h": "client", "curl": "client", "libpq-fe.h": "client",
-         "librdkafka": "client", "mongoc": "client", "bson": "client"}
+         "librdkafka": "client", "mongoc": "client", "bson": "client",
+         "lua.h": "client", "lauxlib.h": "client", "lualib.h": "client"}
 # The kernel's doors: protocol and policy code gets sockets, time and threads from its caller.
 KERNEL = re.compile(r"(sys/(socket|epoll|poll|time|select)|netdb|netinet/.*|poll|threads|"
                     r"time|signal)\.h$")

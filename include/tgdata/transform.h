@@ -51,6 +51,8 @@ struct tg_transform_result {
     uint64_t no_raw;      /**< left as they stood, without one, */
     uint64_t undecoded;   /**< or with one that cannot be decoded */
     char undecoded_why[200]; /**< the first of those; "" */
+    uint64_t failed;      /**< a stage failed for them: kept or dropped as its on-error says */
+    char failed_why[200]; /**< the first of those; "" */
     uint64_t refused;     /**< by the destination for good: they are dead letters */
     uint64_t checkpoints;
     uint64_t bytes_out;
@@ -75,7 +77,8 @@ TG_API void tg_transform_free(struct tg_transform *t); /**< NULL is nothing */
 /**
  * Runs until all chats are read to their end. Once only.
  * @param ret  written also on failure: what was done until then
- * @return TG_OK; TG_NOT_FOUND: the source is not there, or lacks a chat that was named;
+ * @return TG_OK; TG_DATA: a stage failed for a row; TG_NOT_FOUND: the source is not there, or lacks
+ *         a chat that was named;
  *         TG_UNSUPPORTED: it cannot be read; TG_GAP: its commits do not meet, or the destination
  *         lacks what was delivered there; TG_CANCELLED; TG_BUSY, TG_CORRUPT, TG_SINK, TG_STATE, ...
  */

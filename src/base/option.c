@@ -347,8 +347,10 @@ tg_code tg_options_query(const struct tg_option *table, void *settings, char *qu
             continue;
         if (value)
             *value++ = 0;
-        if (value && !percent_decode(value))
-            return tg_fail(err, TG_USAGE, "option '%.64s' has a malformed %% escape", pair);
+        if (value && !percent_decode(value)) {
+            tg_fail(err, TG_USAGE, "option '%.64s' has a malformed %% escape", pair);
+            return tg_hint(err, "write a %% itself as %%25");
+        }
         code = tg_option_set(table, settings, pair, value, err);
         if (code != TG_OK)
             return code;

@@ -40,12 +40,6 @@ _Static_assert(TG_FIELD_COUNT <= 64, "the presence mask has 64 bits");
     (TG_ROW_BIT(chat_id) | TG_ROW_BIT(id) | TG_ROW_BIT(owner) | TG_ROW_BIT(change) |               \
      TG_ROW_BIT(change_seq) | TG_ROW_BIT(change_pts) | TG_ROW_BIT(change_date))
 
-/** @return whether it tells of a deletion: it has no content, so that no condition can judge it */
-static inline bool tg_row_is_deletion(const struct tg_row *row)
-{
-    return row->present & TG_ROW_BIT(change) && tg_str_eq(row->change, TG_STR("deleted"));
-}
-
 /** Offset of each field's member, by tg_field_id. */
 extern const uint16_t tg_row_offset[TG_FIELD_COUNT];
 

@@ -57,6 +57,9 @@ static void put_json(struct tg_buf *out, const struct tg_transform_result *r, tg
     tg_json_key(&j, "undecoded"), tg_json_u64(&j, r->undecoded);
     tg_json_key(&j, "undecoded_why");
     tg_json_cstr(&j, r->undecoded_why[0] ? r->undecoded_why : NULL);
+    tg_json_key(&j, "failed"), tg_json_u64(&j, r->failed);
+    tg_json_key(&j, "failed_why");
+    tg_json_cstr(&j, r->failed_why[0] ? r->failed_why : NULL);
     tg_json_key(&j, "refused"), tg_json_u64(&j, r->refused);
     tg_json_key(&j, "checkpoints"), tg_json_u64(&j, r->checkpoints);
     tg_json_key(&j, "bytes_out"), tg_json_u64(&j, r->bytes_out);
@@ -90,6 +93,7 @@ static void put_text(struct tg_buf *out, const struct tg_transform_result *r)
     put_count(out, r->decoded, "decoded anew");
     put_count(out, r->no_raw, "as they stood: they have no raw object");
     put_count(out, r->undecoded, "as they stood: their raw object cannot be decoded");
+    put_count(out, r->failed, "a stage failed for");
     put_count(out, r->dropped, "dropped");
     put_count(out, r->refused, "refused (tgdata dlq list)");
     tg_buf_printf(out, "; %llu checkpoint%s", (unsigned long long)r->checkpoints,
@@ -97,6 +101,10 @@ static void put_text(struct tg_buf *out, const struct tg_transform_result *r)
     if (r->undecoded) {
         tg_buf_str(out, "\nNot decoded, the first: ");
         cli_clean(out, r->undecoded_why, SIZE_MAX);
+    }
+    if (r->failed) {
+        tg_buf_str(out, "\nFailed, the first: ");
+        cli_clean(out, r->failed_why, SIZE_MAX);
     }
 }
 
@@ -171,8 +179,9 @@ const struct cli_command cmd_transform = {
              "named them), runs stages over the rows, and writes them to one other destination; "
              "Telegram is not asked. Commits, checkpoints and resuming are as with extract: the "
              "job of a transformation has a name of its own, and the same command goes on behind "
-             "its last commit. A STAGE is decode, filter?since=DATE&media=photo, enrich, or "
-             "fields?drop=raw: docs/transform.md has all of them.",
+             "its last commit. A STAGE is decode, filter?since=DATE&media=photo, enrich, "
+             "fields?drop=raw, where?expr=views > 100, or lua?code=row.lang = 'en': "
+             "docs/transform.md and docs/expressions.md have all of them.",
     .examples = "  tgdata transform ndjson:raw --to parquet:clean --job clean\n"
                 "  tgdata transform ndjson:raw --to sqlite:photos.db --job photos \\\n"
                 "      --stage decode --stage 'filter?media=photo&since=2024-01-01' \\\n"

@@ -324,6 +324,8 @@ static void fill_result(struct tg_transform *t)
     r->no_raw = n->no_raw;
     r->undecoded = n->undecoded;
     memcpy(r->undecoded_why, n->why, sizeof r->undecoded_why);
+    r->failed = n->failed;
+    memcpy(r->failed_why, n->failed_why, sizeof r->failed_why);
     r->refused = t->has_letters ? t->letters.n : 0;
     r->seconds = (double)(tg_clock_mono_us() - t->started_us) / 1e6;
 }

@@ -63,7 +63,7 @@ static tg_code enrich_run(void *self, struct tg_batch *batch, const struct tg_st
         struct tg_row *row = &batch->row[i];
 
         TG_ROW_SET(row, extracted_timestamp, env->now_us / TG_SECOND_US);
-        if (tg_row_is_deletion(row))
+        if (tg_row_changed(row) == TG_ROW_DELETED)
             continue;
         TG_ROW_SET(row, word_count,
                    row->present & TG_ROW_BIT(text) && row->text.len ? count_words(row->text) : 0);

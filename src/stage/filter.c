@@ -95,7 +95,7 @@ static bool stays(const void *self, const struct tg_row *row)
 {
     const struct filter *f = self;
 
-    return meets_all(f, row) != f->not || tg_row_is_deletion(row);
+    return meets_all(f, row) != f->not || tg_row_changed(row) == TG_ROW_DELETED;
 }
 
 static tg_code filter_run(void *self, struct tg_batch *batch, const struct tg_stage_env *env,
