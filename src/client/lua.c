@@ -278,8 +278,11 @@ static tg_code tell(const struct tg_lua *l, tg_code code, const char *where, con
     char line[32];
     const char *rest = mend(message, line);
 
-    return tg_fail(err, code, "%.100s: %s%s%.150s", l->o.name, where, l->o.expression ? "" : line,
-                   rest);
+    tg_fail(err, code, "%.100s: %s%s%.150s", l->o.name, where, l->o.expression ? "" : line, rest);
+    for (char *c = err->message; *c; c++)
+        if ((unsigned char)*c < ' ')
+            *c = ' '; /* one line */
+    return code;
 }
 
 struct source {

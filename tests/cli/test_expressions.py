@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: MIT
 """Expressions: each example of docs/expressions.md does what a model of it does; failures are told;
 a program in a file; a run that is killed goes on with it."""
+import datetime
 import json
 import pathlib
 import re
 
 import kit
 
+LAST_WEEK = (datetime.datetime.now(datetime.timezone.utc)
+             - datetime.timedelta(days=7)).strftime("%Y-%m-%dT%H:%M:%SZ")
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "expressions.md"
 
 
@@ -43,6 +46,8 @@ MODEL = {
         lambda r: r if "media_kind" in r and r.get("media_size", 0) < 100000 else None,
     'where?expr=date >= time("2024-03-01") and date < time("2024-04-01")':
         lambda r: r if "2024-03" <= r["date"] < "2024-04" else None,
+    "where?expr=date > now - 7 * 24 * 3600":
+        lambda r: r if r["date"] > LAST_WEEK else None,
     'where?expr=text:lower():find("hello", 1, true)':
         lambda r: r if "hello" in ascii_lower(text(r)) else None,
     'where?expr=text:find("%25d%25d+")':

@@ -305,6 +305,47 @@ static void without_steps_there_are_no_threads(void **state)
     tg_stage_pool_free(pool); /* and what was not taken */
 }
 
+/* A program of its own for each worker; rows that it fails for are counted. */
+static void programs_run_on_every_worker(void **state)
+{
+#ifdef TG_HAVE_LUA
+    static const struct tg_step steps[] = {
+        { .stage = "where?expr=id %25 2 == 1" },
+        { .stage = "lua?code=local n = 0 for w in text:gmatch('%25a+') do n = n + #w end "
+                   "row.n = n" },
+        { .stage = "where?on-error=drop&expr=id %25 5 ~= 0 or views > 1" }
+    };
+    const struct tg_stage_pool_options o = { steps, TG_COUNT(steps), 3, 4, NULL, NULL };
+    struct tg_stage_pool *pool = pool_of(&o);
+    struct tg_stage_pool_state seen;
+    size_t n = 0;
+
+    (void)state;
+    for (uint64_t i = 0; i < 200; i++)
+        put(pool, batch_of(i, ROWS));
+    for (uint64_t i = 0; i < 200; i++) {
+        struct tg_batch *b = take(pool);
+
+        assert_non_null(b);
+        assert_int_equal(b->seq, i);
+        for (size_t k = 0; k < b->n; k++, n++) {
+            assert_true(b->row[k].id % 2 == 1 && b->row[k].id % 5 != 0);
+            assert_true(tg_str_eq(b->row[k].extra, TG_STR("{\"n\":15}")));
+        }
+        tg_batch_free(b);
+    }
+    tg_stage_pool_state(pool, &seen);
+    assert_int_equal(n, 640);
+    assert_int_equal(seen.failed, 160);
+    assert_int_equal(seen.dropped, 960);
+    assert_non_null(strstr(seen.failed_why, "attempt to compare number with nil"));
+    tg_stage_pool_free(pool);
+#else
+    (void)state;
+    skip();
+#endif
+}
+
 static void wrong_steps_are_told(void **state)
 {
     static const struct {
@@ -365,6 +406,7 @@ int main(void)
         cmocka_unit_test(workers_come_with_the_load_and_go),
         cmocka_unit_test(a_failure_stops_what_is_behind_it),
         cmocka_unit_test(without_steps_there_are_no_threads),
+        cmocka_unit_test(programs_run_on_every_worker),
         cmocka_unit_test(wrong_steps_are_told),
         cmocka_unit_test(fields_are_set_by_their_type),
     };
