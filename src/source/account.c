@@ -303,6 +303,8 @@ static void on_notice(void *ctx, const struct tgc_notice *n)
         if (!a->watch)
             tg_account_note(a, TG_NOTE_WARNING, 0, "left out %s", n->err->message);
         break;
+    case TGC_UPDATES:
+    case TGC_NEW_SESSION:
     case TGC_ASKED:
     case TGC_ENDED:
         break;

@@ -207,7 +207,7 @@ static void on_full(void *ctx, const struct tg_chat_full *full, const struct tg_
                              "was a basic group once, that part of it is not read");
     if (s->bot)
         s->until_id = TG_MAX(full->pts, 1); /* a message needs a pts of its own */
-    know_segments(s, full->migrated_from);
+    know_segments(s, s->options.alone ? 0 : full->migrated_from);
     if (full->linked_chat && s->options.settings->include_replies)
         know_discussion(s, full->linked_chat);
     if (has_enough(s))

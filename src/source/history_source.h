@@ -68,6 +68,7 @@ struct tg_source_options {
                                      the client's user */
     uint64_t rows_before, batches_before;
     bool urgent;                  /* its requests go before others' */
+    bool alone;                   /* without the basic group that it grew from */
 };
 
 struct tg_history_source;

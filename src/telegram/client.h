@@ -45,6 +45,8 @@ enum tgc_notice_kind {
     TGC_TOGETHER,   /* they are shared again */
     TGC_UNREADABLE, /* bytes, err: an object of a reply is left out; see tg_reply_value */
     TGC_ASKED,      /* method: a call was taken in; one of the next follows in any case */
+    TGC_UPDATES,    /* dc, bytes: an Updates object that the server pushed */
+    TGC_NEW_SESSION, /* dc: what was pushed before may be lost */
     TGC_ENDED,      /* method, err (NULL: it was answered): how that went; took_us: since it was
                        last sent, 0 never */
 };
@@ -57,7 +59,7 @@ struct tgc_notice {
     const struct tg_error *err;
     const struct tg_circuit_change *circuit;
     int64_t rate_milli, workers;
-    const uint8_t *bytes; /* of the object, during the call */
+    const uint8_t *bytes; /* of the object, during the call; no call may be made in it */
     size_t len;
 };
 

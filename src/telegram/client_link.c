@@ -477,6 +477,20 @@ void tgc_key_unknown(struct tgc *c, struct tgc_link *link)
     tgc_requeue_link(c, link->dc);
 }
 
+/* Updates come at home. */
+static void tell_updates(const struct tgc_link *link, const struct mt_event *event)
+{
+    const bool pushed = event->kind == MT_EVENT_UPDATE;
+    struct tgc *c = link->client;
+    struct tgc_notice notice = { .kind = pushed ? TGC_UPDATES : TGC_NEW_SESSION,
+                                 .dc = link->dc,
+                                 .bytes = pushed ? event->body : NULL,
+                                 .len = pushed ? event->len : 0 };
+
+    if (link->dc == c->options.session->home_dc)
+        tgc_notify(c, &notice);
+}
+
 static void on_event(void *ctx, const struct mt_event *event)
 {
     struct tgc_link *link = ctx;
@@ -506,8 +520,10 @@ static void on_event(void *ctx, const struct mt_event *event)
         break;
     case MT_EVENT_UPDATE:
     case MT_EVENT_NEW_SESSION:
+        tell_updates(link, event);
+        break;
     case MT_EVENT_QUICK_ACK:
-        break; /* history needs no updates */
+        break;
     }
 }
 

@@ -16,7 +16,7 @@ enum { CHANGES_MAX = 100000 };
 struct reading {
     const struct tl_schema *s;
     struct tg_arena *arena;
-    struct tg_change *change;
+    struct tg_update_change *change;
     size_t n, cap;
     struct tg_error *err;
 };
@@ -35,11 +35,11 @@ static tg_code unknown(const struct reading *g, struct tl_reader r)
     return TG_PROTOCOL;
 }
 
-static struct tg_change *add(struct reading *g)
+static struct tg_update_change *add(struct reading *g)
 {
     if (g->n == g->cap) {
         size_t cap = g->cap ? 2 * g->cap : 16;
-        struct tg_change *more = g->n < CHANGES_MAX
+        struct tg_update_change *more = g->n < CHANGES_MAX
                                      ? tg_arena_alloc(g->arena, cap, sizeof *more) : NULL;
 
         if (!more) {
@@ -93,17 +93,17 @@ static int64_t chat_of_peer(const struct tl_object *o, uint32_t symbol)
 
 static const struct {
     uint16_t name;
-    enum tg_change_kind kind;
+    enum tg_update_kind kind;
     uint16_t bytes; /* field with the message, with the ids; 0: none */
 } what[] = {
-    { TLN_updateNewMessage, TG_CHANGE_NEW, TLN_message },
-    { TLN_updateNewChannelMessage, TG_CHANGE_NEW, TLN_message },
-    { TLN_updateEditMessage, TG_CHANGE_EDITED, TLN_message },
-    { TLN_updateEditChannelMessage, TG_CHANGE_EDITED, TLN_message },
-    { TLN_updateDeleteMessages, TG_CHANGE_DELETED, TLN_messages },
-    { TLN_updateDeleteChannelMessages, TG_CHANGE_DELETED, TLN_messages },
-    { TLN_updateMessageReactions, TG_CHANGE_REACTIONS, 0 },
-    { TLN_updateChannelTooLong, TG_CHANGE_BEHIND, 0 },
+    { TLN_updateNewMessage, TG_UPDATE_NEW, TLN_message },
+    { TLN_updateNewChannelMessage, TG_UPDATE_NEW, TLN_message },
+    { TLN_updateEditMessage, TG_UPDATE_EDITED, TLN_message },
+    { TLN_updateEditChannelMessage, TG_UPDATE_EDITED, TLN_message },
+    { TLN_updateDeleteMessages, TG_UPDATE_DELETED, TLN_messages },
+    { TLN_updateDeleteChannelMessages, TG_UPDATE_DELETED, TLN_messages },
+    { TLN_updateMessageReactions, TG_UPDATE_REACTIONS, 0 },
+    { TLN_updateChannelTooLong, TG_UPDATE_BEHIND, 0 },
 };
 
 /* How it is counted. */
@@ -119,7 +119,7 @@ static struct tg_update counted(const struct tl_object *o, int32_t date)
 }
 
 /* Fills id and chat from a message. */
-static void look_at_message(const struct reading *g, struct tg_change *c)
+static void look_at_message(const struct reading *g, struct tg_update_change *c)
 {
     struct tl_reader r = tl_reader_of(c->bytes.at, c->bytes.len);
     struct tl_object message;
@@ -132,7 +132,8 @@ static void look_at_message(const struct reading *g, struct tg_change *c)
 
 static tg_code read_update(struct reading *g, const struct tl_object *o, int32_t date)
 {
-    struct tg_change change = { .kind = TG_CHANGE_NOTHING, .counted = counted(o, date) }, *to;
+    struct tg_update_change change = { .kind = TG_UPDATE_NOTHING, .counted = counted(o, date) };
+    struct tg_update_change *to;
     size_t i = 0;
 
     while (i < TG_COUNT(what) && what[i].name != o->ctor->name)
@@ -183,14 +184,14 @@ static tg_code read_messages(struct reading *g, const struct tl_object *o, int64
 
     for (uint32_t n = tl_field_vector(o, TLN_new_messages, &r); n; n--) {
         const uint8_t *from = r.at;
-        struct tg_change *c;
+        struct tg_update_change *c;
 
         if (!tl_skip(g->s, &r))
             return unknown(g, r);
         c = add(g);
         if (!c)
             return TG_NOMEM;
-        c->kind = TG_CHANGE_NEW;
+        c->kind = TG_UPDATE_NEW;
         c->channel = channel;
         c->bytes = span(from, r.at);
         look_at_message(g, c);
@@ -217,7 +218,7 @@ static tg_code read_short(struct reading *g, const struct tl_object *o, int64_t 
     bool in_group = o->ctor->name == TLN_updateShortChatMessage;
     int64_t other = tl_field_i64(o, in_group ? TLN_from_id : TLN_user_id, 0);
     struct tl_value *m = tl_obj(g->arena, TLN_message);
-    struct tg_change *c = add(g);
+    struct tg_update_change *c = add(g);
     struct tg_buf bytes;
     tg_code code;
 
@@ -241,7 +242,7 @@ static tg_code read_short(struct reading *g, const struct tl_object *o, int64_t 
     tg_buf_init(&bytes, 16 << 20);
     code = tl_encode(g->s, m, &bytes, g->err);
     if (code == TG_OK) {
-        c->kind = TG_CHANGE_NEW;
+        c->kind = TG_UPDATE_NEW;
         c->counted = counted(o, tl_field_i32(o, TLN_date, 0));
         c->bytes.at = tg_arena_copy(g->arena, bytes.data, bytes.len);
         c->bytes.len = (uint32_t)bytes.len;

@@ -9,7 +9,7 @@
  * are written out as whole ones. Users and chats stand beside, for the rows of all of them.
  *
  * Updates that nobody asks for here, such as who is typing, are no change; if they are counted they
- * are one of kind TG_CHANGE_NOTHING, since a sequence must see them.
+ * are one of kind TG_UPDATE_NOTHING, since a sequence must see them.
  *
  * Source: core.telegram.org/api/updates.
  *
@@ -22,17 +22,17 @@
 #include "telegram/updates.h"
 #include "tl/walk.h"
 
-enum tg_change_kind {
-    TG_CHANGE_NOTHING,   /* counted, nothing to keep */
-    TG_CHANGE_NEW,       /* message */
-    TG_CHANGE_EDITED,    /* message; also if only reactions or counters have changed (edit_hide) */
-    TG_CHANGE_DELETED,   /* ids; of the account's box no chat is told */
-    TG_CHANGE_REACTIONS, /* of message `id`; not counted */
-    TG_CHANGE_BEHIND,    /* the chat's box must ask for its difference */
+enum tg_update_kind {
+    TG_UPDATE_NOTHING,   /* counted, nothing to keep */
+    TG_UPDATE_NEW,       /* message */
+    TG_UPDATE_EDITED,    /* message; also if only reactions or counters have changed (edit_hide) */
+    TG_UPDATE_DELETED,   /* ids; of the account's box no chat is told */
+    TG_UPDATE_REACTIONS, /* of message `id`; not counted */
+    TG_UPDATE_BEHIND,    /* the chat's box must ask for its difference */
 };
 
-struct tg_change {
-    enum tg_change_kind kind;
+struct tg_update_change {
+    enum tg_update_kind kind;
     int64_t chat;    /* marked id; 0: not told */
     int64_t channel; /* marked id of the box; 0: the account's */
     struct tg_update counted; /* but for its item; after 0: not counted */
@@ -41,7 +41,7 @@ struct tg_change {
 };
 
 struct tg_update_packet {
-    const struct tg_change *change;
+    const struct tg_update_change *change;
     size_t n;
     struct tg_update seq; /* what of a packet is counted by seq; after 0: nothing */
     bool lost;            /* updatesTooLong: the account's box must ask */

@@ -44,7 +44,8 @@ static void encode(struct fixture *f, const struct tl_value *v)
         fail_msg("encode: %s", f->err.message);
 }
 
-static const struct tg_change *read_packet(struct fixture *f, const struct tl_value *v, size_t n)
+static const struct tg_update_change *read_packet(struct fixture *f, const struct tl_value *v,
+                                                  size_t n)
 {
     encode(f, v);
     if (tg_update_packet(f->schema, f->bytes.data, f->bytes.len, SELF, &f->arena, &f->packet,
@@ -54,7 +55,7 @@ static const struct tg_change *read_packet(struct fixture *f, const struct tl_va
     return f->packet.change;
 }
 
-static const struct tg_change *read_difference(struct fixture *f, const struct tl_value *v,
+static const struct tg_update_change *read_difference(struct fixture *f, const struct tl_value *v,
                                                int64_t channel, size_t n)
 {
     const struct tg_update_state since = { { 10, 20, 30 }, 40 };
@@ -99,7 +100,7 @@ static struct tl_value *new_message(struct fixture *f, uint32_t name, struct tl_
     return pts(u, after, 1);
 }
 
-static void check(const struct tg_change *c, enum tg_change_kind kind, int64_t chat,
+static void check(const struct tg_update_change *c, enum tg_update_kind kind, int64_t chat,
                   int64_t channel, enum tg_update_seq seq, int32_t after, int32_t count)
 {
     assert_int_equal(c->kind, kind);
@@ -117,7 +118,7 @@ static void each_kind_of_update(void **state)
 
     (void)state;
     for (size_t i = 0; i < TG_COUNT(layers); i++) {
-        const struct tg_change *c;
+        const struct tg_update_change *c;
         struct tl_value *packet, *list, *u;
         struct fixture f;
 
@@ -149,19 +150,19 @@ static void each_kind_of_update(void **state)
         tl_set_int(u, TLN_qts, 50);
         tl_add_new(list, TLN_updateUserTyping); /* no change */
         c = read_packet(&f, packet, 9);
-        check(&c[0], TG_CHANGE_NEW, there, there, TG_UPDATES_PTS, 7, 1);
+        check(&c[0], TG_UPDATE_NEW, there, there, TG_UPDATES_PTS, 7, 1);
         assert_int_equal(c[0].id, 3);
-        check(&c[1], TG_CHANGE_EDITED, there, there, TG_UPDATES_PTS, 8, 1);
-        check(&c[2], TG_CHANGE_DELETED, there, there, TG_UPDATES_PTS, 10, 2);
+        check(&c[1], TG_UPDATE_EDITED, there, there, TG_UPDATES_PTS, 8, 1);
+        check(&c[2], TG_UPDATE_DELETED, there, there, TG_UPDATES_PTS, 10, 2);
         assert_int_equal(c[2].bytes.len, 16);
         assert_int_equal(tg_le32((const uint8_t *)c[2].bytes.at + 12), 4);
-        check(&c[3], TG_CHANGE_NEW, USER, 0, TG_UPDATES_PTS, 100, 1);
-        check(&c[4], TG_CHANGE_DELETED, 0, 0, TG_UPDATES_PTS, 101, 1);
-        check(&c[5], TG_CHANGE_REACTIONS, there, there, TG_UPDATES_QTS, 0, 0);
+        check(&c[3], TG_UPDATE_NEW, USER, 0, TG_UPDATES_PTS, 100, 1);
+        check(&c[4], TG_UPDATE_DELETED, 0, 0, TG_UPDATES_PTS, 101, 1);
+        check(&c[5], TG_UPDATE_REACTIONS, there, there, TG_UPDATES_QTS, 0, 0);
         assert_int_equal(c[5].id, 3);
-        check(&c[6], TG_CHANGE_BEHIND, there, there, TG_UPDATES_QTS, 0, 0);
-        check(&c[7], TG_CHANGE_NOTHING, USER, 0, TG_UPDATES_PTS, 102, 1);
-        check(&c[8], TG_CHANGE_NOTHING, 0, 0, TG_UPDATES_QTS, 50, 1);
+        check(&c[6], TG_UPDATE_BEHIND, there, there, TG_UPDATES_QTS, 0, 0);
+        check(&c[7], TG_UPDATE_NOTHING, USER, 0, TG_UPDATES_PTS, 102, 1);
+        check(&c[8], TG_UPDATE_NOTHING, 0, 0, TG_UPDATES_QTS, 50, 1);
         assert_int_equal(f.packet.seq.after, 33);
         assert_int_equal(f.packet.seq.count, 3);
         assert_int_equal(c[0].counted.date, 1234);
@@ -185,7 +186,7 @@ static void short_messages_are_written_out(void **state)
 
     (void)state;
     for (size_t i = 0; i < TG_COUNT(row); i++) {
-        const struct tg_change *c;
+        const struct tg_update_change *c;
         struct tl_value *v, *list;
         struct tl_object m, from;
         struct tl_reader r;
@@ -205,7 +206,7 @@ static void short_messages_are_written_out(void **state)
         tl_set_int(list, TLN_offset, 6);
         tl_set_int(list, TLN_length, 4);
         c = read_packet(&f, v, 1);
-        check(c, TG_CHANGE_NEW, row[i].chat, 0, TG_UPDATES_PTS, 8, 1);
+        check(c, TG_UPDATE_NEW, row[i].chat, 0, TG_UPDATES_PTS, 8, 1);
         r = tl_reader_of(c->bytes.at, c->bytes.len);
         assert_true(tl_object_open(f.schema, &r, &m));
         assert_int_equal(m.ctor->name, TLN_message);
@@ -272,7 +273,7 @@ static struct tl_value *difference(struct fixture *f, uint32_t name, uint32_t st
 
 static void differences_of_the_account(void **state)
 {
-    const struct tg_change *c;
+    const struct tg_update_change *c;
     struct fixture f;
     struct tl_value *v;
 
@@ -280,8 +281,8 @@ static void differences_of_the_account(void **state)
     begin(&f, 228);
     c = read_difference(&f, difference(&f, TLN_updates_difference, TLN_state), 0, 2);
     check_answer(&f, 12, 21, 31, true, false);
-    check(&c[0], TG_CHANGE_NEW, USER, 0, TG_UPDATES_PTS, 0, 0);
-    check(&c[1], TG_CHANGE_EDITED, USER, 0, TG_UPDATES_PTS, 12, 1);
+    check(&c[0], TG_UPDATE_NEW, USER, 0, TG_UPDATES_PTS, 0, 0);
+    check(&c[1], TG_UPDATE_EDITED, USER, 0, TG_UPDATES_PTS, 12, 1);
     read_difference(&f, difference(&f, TLN_updates_differenceSlice, TLN_intermediate_state), 0, 2);
     check_answer(&f, 12, 21, 31, false, false);
     v = tl_obj(&f.arena, TLN_updates_differenceEmpty);
@@ -299,7 +300,7 @@ static void differences_of_the_account(void **state)
 static void differences_of_a_channel(void **state)
 {
     const int64_t there = tg_mark_channel(CHANNEL);
-    const struct tg_change *c;
+    const struct tg_update_change *c;
     struct fixture f;
     struct tl_value *v, *list;
 
@@ -312,7 +313,7 @@ static void differences_of_a_channel(void **state)
     tl_add_obj(list, channel_message(&f, 9));
     c = read_difference(&f, v, there, 2);
     check_answer(&f, 19, 20, 30, false, false);
-    check(&c[1], TG_CHANGE_NEW, there, there, TG_UPDATES_PTS, 0, 0);
+    check(&c[1], TG_UPDATE_NEW, there, there, TG_UPDATES_PTS, 0, 0);
     assert_int_equal(c[1].id, 9);
     v = tl_obj(&f.arena, TLN_updates_channelDifferenceEmpty);
     tl_set_true(v, TLN_final, true);
