@@ -27,7 +27,10 @@ enum tg_scope {
     TG_SCOPE_ACCOUNT, /**< session file, data centre, transport, proxy, limits */
     TG_SCOPE_LOGIN,   /**< phone, code, password, bot token, QR */
     TG_SCOPE_JOB,     /**< destination, state, batches */
-    TG_SCOPE_EXTRACT, /**< ranges, and how Telegram is read */
+    TG_SCOPE_READ,    /**< how Telegram is read, and how much waits for the destination */
+    TG_SCOPE_EXTRACT, /**< ranges, comments, files, several accounts */
+    TG_SCOPE_WATCH,   /**< what is remembered of messages, and what is done to rows of changes */
+    TG_SCOPE_STREAM,  /**< streams without end */
     TG_SCOPE_COUNT
 };
 

@@ -12,6 +12,7 @@
 #include "tgdata/row.h"
 #include "tgdata/stage.h"
 #include "tgdata/state.h"
+#include "tgdata/stream.h"
 #include "tgdata/transform.h"
 #include "tgdata/version.h"
 #include "tgdata/worker.h"

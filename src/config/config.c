@@ -18,6 +18,7 @@
 #define ACCOUNT(...) ROW(tg_account_settings, __VA_ARGS__)
 #define LOGIN(...) ROW(tg_login_settings, __VA_ARGS__)
 #define EXTRACT(...) ROW(tg_extract_settings, __VA_ARGS__)
+#define STREAM(...) ROW(tg_stream_settings, __VA_ARGS__)
 
 static const struct tg_option account_table[] = {
     ACCOUNT(session, "session", STR, "tgdata.session", 0, 0, "FILE",
@@ -132,6 +133,19 @@ static const struct tg_option job_table[] = {
     { 0 },
 };
 
+static const struct tg_option read_table[] = {
+    EXTRACT(allow_protected, "allow-protected", BOOL, NULL, 0, 0, NULL,
+            "also read chats that forbid saving their content"),
+    EXTRACT(raw, "raw", BOOL, NULL, 0, 0, NULL, "keep each whole message object in the field raw"),
+    EXTRACT(in_flight, "in-flight", I64, "12", 1, 64, "N", "history requests on their way at once"),
+    EXTRACT(credit_bytes, "buffer", SIZE, "16MiB", 1 << 20, INT64_C(1) << 34, "SIZE",
+            "batches between network and destination at most"),
+    EXTRACT(spill_bytes, "spill", SIZE, "256MiB", 0, INT64_C(1) << 44, "SIZE",
+            "of the temporary file (TMPDIR) that takes what is read while a destination is waited "
+            "for; 0 stops reading"),
+    { 0 },
+};
+
 static const struct tg_option extract_table[] = {
     EXTRACT(since, "since", TIME, NULL, 0, INT32_MAX, "DATE",
             "only messages sent at or after that time"),
@@ -143,9 +157,6 @@ static const struct tg_option extract_table[] = {
     EXTRACT(max_id, "max-id", I64, NULL, 1, INT32_MAX, "ID", "only ids up to this one"),
     EXTRACT(takeout, "takeout", BOOL, NULL, 0, 0, NULL,
             "read inside an export session, with lower flood limits; also finds left channels"),
-    EXTRACT(allow_protected, "allow-protected", BOOL, NULL, 0, 0, NULL,
-            "also read chats that forbid saving their content"),
-    EXTRACT(raw, "raw", BOOL, NULL, 0, 0, NULL, "keep each whole message object in the field raw"),
     EXTRACT(include_replies, "include-replies", BOOL, NULL, 0, 0, NULL,
             "also read the comments on a channel's posts; rows of a discussion group tell their "
             "post"),
@@ -161,12 +172,6 @@ static const struct tg_option extract_table[] = {
     EXTRACT(reserve, "reserve", LIST, NULL, 0, 0, "SESSION",
             "read chats of high priority alone with that session, as long as others can read the "
             "rest"),
-    EXTRACT(in_flight, "in-flight", I64, "12", 1, 64, "N", "history requests on their way at once"),
-    EXTRACT(credit_bytes, "buffer", SIZE, "16MiB", 1 << 20, INT64_C(1) << 34, "SIZE",
-            "batches between network and destination at most"),
-    EXTRACT(spill_bytes, "spill", SIZE, "256MiB", 0, INT64_C(1) << 44, "SIZE",
-            "of the temporary file (TMPDIR) that takes what is read while a destination is waited "
-            "for; 0 stops reading"),
     EXTRACT(fallback, "fallback", STR, NULL, 0, 0, "LIST",
             "with --circuit-open fallback: where messages are taken from, marked in the field "
             "source, in order: archive (what other jobs have delivered), archive:JOB, or "
@@ -184,6 +189,40 @@ static const struct tg_option extract_table[] = {
     { 0 },
 };
 
+static const struct tg_option watch_table[] = {
+    STREAM(comparison_fields, "comparison-fields", STR, "id,edit_date,content_hash", 0, 0, "LIST",
+           "fields that tell whether a message has changed; reactions are looked at besides"),
+    STREAM(filter, "filter", LIST, NULL, 0, 0, "EXPR",
+           "keep rows for which a Lua expression is true, as 'word_count > 3'; deletions pass"),
+    STREAM(transform, "transform", LIST, NULL, 0, 0, "CODE",
+           "change rows with Lua statements, such as 'row.text = row.text:lower()'"),
+    STREAM(stage, "stage", LIST, NULL, 0, 0, "NAME?OPTIONS",
+           "another step that rows go through (tgdata transform --help lists them), before "
+           "filters and transformations"),
+    STREAM(enrich, "enrich", BOOL, NULL, 0, 0, NULL,
+           "fill extracted_timestamp, word_count and has_media, before all other steps"),
+    STREAM(parallel_workers, "parallel-workers", I64, "5", 1, 64, "N",
+           "threads at most that take rows through these steps; so many as there is work for"),
+    STREAM(min_workers, "min-workers", I64, "1", 1, 64, "N", "threads at least"),
+    STREAM(buffer_size, "buffer-size", I64, "10000", 1, 100000000, "N",
+           "rows on their way that count as a full buffer"),
+    STREAM(backpressure_threshold, "backpressure-threshold", I64, "80", 1, 100, "PERCENT",
+           "of that, from which on nothing more is fetched until the destination has caught up"),
+    STREAM(linger_ms, "linger", MS, "50ms", 0, 3600000, "TIME",
+           "how long rows wait for others before they are committed"),
+    STREAM(rescan, "rescan", BOOL, NULL, 0, 0, NULL,
+           "read the chats again and compare, though the server would tell what has changed"),
+    { 0 },
+};
+
+static const struct tg_option stream_table[] = {
+    STREAM(history, "history", BOOL, NULL, 0, 0, NULL,
+           "begin with the messages that are there; without it, with those that come"),
+    STREAM(idle_exit_ms, "idle-exit", MS, "0", 0, INT64_C(1) << 40, "TIME",
+           "end when nothing came for so long; 0: never"),
+    { 0 },
+};
+
 struct scope {
     const struct tg_option *table;
     size_t offset;
@@ -193,6 +232,9 @@ static const struct scope scope_table[TG_SCOPE_COUNT] = {
     [TG_SCOPE_ACCOUNT] = { account_table, offsetof(struct tg_config, account) },
     [TG_SCOPE_LOGIN] = { login_table, offsetof(struct tg_config, login) },
     [TG_SCOPE_JOB] = { job_table, offsetof(struct tg_config, extract) },
+    [TG_SCOPE_READ] = { read_table, offsetof(struct tg_config, extract) },
+    [TG_SCOPE_WATCH] = { watch_table, offsetof(struct tg_config, stream) },
+    [TG_SCOPE_STREAM] = { stream_table, offsetof(struct tg_config, stream) },
     [TG_SCOPE_EXTRACT] = { extract_table, offsetof(struct tg_config, extract) },
 };
 

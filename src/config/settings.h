@@ -100,10 +100,24 @@ struct tg_extract_settings {
     size_t n_stages;
 };
 
+struct tg_stream_settings {
+    int64_t buffer_size;            /* rows on their way */
+    int64_t backpressure_threshold; /* percent of them */
+    int64_t parallel_workers, min_workers;
+    int64_t linger_ms;
+    int64_t idle_exit_ms; /* 0: never */
+    bool history, rescan;
+    struct tg_option_list stage; /* in order, filters and transformations among them */
+    struct tg_option_list filter, transform;
+    bool enrich;
+    const char *comparison_fields;
+};
+
 struct tg_config {
     struct tg_account_settings account;
     struct tg_login_settings login;
     struct tg_extract_settings extract;
+    struct tg_stream_settings stream;
     struct tg_config_text *texts; /* values that were set, owned */
     struct tg_error broken;       /* a default or environment variable that does not fit */
 };

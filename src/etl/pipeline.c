@@ -272,6 +272,11 @@ bool tg_pipeline_chat_failed(struct tg_pipeline *p, int64_t chat_id, struct tg_e
     return failed;
 }
 
+uint64_t tg_pipeline_fence(const struct tg_pipeline *p)
+{
+    return p->taker.lease.token; /* the same from its start to its end */
+}
+
 struct tg_batch *tg_pipeline_batch(struct tg_pipeline *p)
 {
     struct tg_batch *b = NULL;

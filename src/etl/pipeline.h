@@ -128,6 +128,9 @@ bool tg_pipeline_news(struct tg_pipeline *p, struct tg_taker_news *ret);
 /** The end is near: an open breaker of the destination is not waited for. */
 void tg_pipeline_hurry(struct tg_pipeline *p);
 
+/** @return the fencing token of the job's lease */
+uint64_t tg_pipeline_fence(const struct tg_pipeline *p);
+
 /** Keeps how a chat's circuit breaker stands, for the next run. */
 void tg_pipeline_circuit(struct tg_pipeline *p, int64_t chat_id,
                          const struct tg_breaker_record *record);

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * stream_made.c - what a stream is made of, before it runs; and the steps that its rows go through
+ */
+#include <stdlib.h>
+
+#include "etl/stream_impl.h"
+
+enum { CHATS_MAX = 100000 };
+
+tg_code tg_stream_new(struct tg_account *account, const struct tg_config *config,
+                      struct tg_stream **ret, struct tg_error *err)
+{
+    struct tg_stream *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return tg_fail(err, TG_NOMEM, "no memory for a stream");
+    s->account = account;
+    s->config = config;
+    *ret = s;
+    return TG_OK;
+}
+
+void tg_stream_free(struct tg_stream *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->n_chats; i++)
+        free(s->chat[i]);
+    for (size_t i = 0; i < s->n_steps; i++)
+        free(s->text[i]);
+    free(s->chat);
+    free(s->to);
+    free(s);
+}
+
+static void no_memory(struct tg_stream *s)
+{
+    tg_fail(&s->broken, TG_NOMEM, "no memory for a stream");
+}
+
+void tg_stream_source(struct tg_stream *s, const char *const *chats, size_t n)
+{
+    char **more;
+
+    if (n > CHATS_MAX - s->n_chats) {
+        tg_fail(&s->broken, TG_LIMIT, "%d chats in a stream at most", CHATS_MAX);
+        return;
+    }
+    more = reallocarray(s->chat, s->n_chats + n + 1, sizeof *more);
+    if (!more) {
+        no_memory(s);
+        return;
+    }
+    s->chat = more;
+    for (size_t i = 0; i < n; i++) {
+        s->chat[s->n_chats] = strdup(chats[i]);
+        if (s->chat[s->n_chats])
+            s->n_chats++;
+        else
+            no_memory(s);
+    }
+}
+
+static void add_step(struct tg_stream *s, const struct tg_step *step, char *text)
+{
+    if (s->n_steps == STREAM_STEPS_MAX) {
+        tg_fail(&s->broken, TG_LIMIT, "%d steps at most", STREAM_STEPS_MAX);
+        free(text);
+        return;
+    }
+    s->text[s->n_steps] = text;
+    s->step[s->n_steps++] = *step;
+}
+
+void tg_stream_filter(struct tg_stream *s, tg_row_filter_fn filter, void *ctx)
+{
+    add_step(s, &(struct tg_step){ .filter = filter, .ctx = ctx }, NULL);
+}
+
+void tg_stream_transform(struct tg_stream *s, tg_row_transform_fn transform, void *ctx)
+{
+    add_step(s, &(struct tg_step){ .transform = transform, .ctx = ctx }, NULL);
+}
+
+void tg_stream_stage(struct tg_stream *s, const char *stage)
+{
+    char *text = strdup(stage);
+
+    if (text)
+        add_step(s, &(struct tg_step){ .stage = text }, text);
+    else
+        no_memory(s);
+}
+
+void tg_stream_batch(struct tg_stream *s, size_t size)
+{
+    if (size && size <= 100000)
+        s->batch_size = size;
+    else
+        tg_fail(&s->broken, TG_USAGE, "a batch of %zu rows: 1 to 100000", size);
+}
+
+void tg_stream_sink(struct tg_stream *s, const char *url)
+{
+    free(s->to);
+    s->to = strdup(url);
+    if (!s->to)
+        no_memory(s);
+}
+
+void tg_stream_callback(struct tg_stream *s, tg_batch_fn batch, void *ctx)
+{
+    s->callback = batch;
+    s->callback_ctx = ctx;
+}
+
+/* ---- the steps of a run ---- */
+
+tg_code stream_step_put(struct stream_run *r, const struct tg_step *step, struct tg_error *err)
+{
+    if (r->n_steps == STREAM_STEPS_MAX)
+        return tg_fail(err, TG_LIMIT, "%d steps at most that rows go through", STREAM_STEPS_MAX);
+    r->step[r->n_steps++] = *step;
+    return TG_OK;
+}
+
+/* A text that stands in the query of a URL. */
+static void put_escaped(struct tg_buf *out, const char *text)
+{
+    for (; *text; text++)
+        if (strchr("%&+", *text))
+            tg_buf_printf(out, "%%%02X", (unsigned char)*text);
+        else
+            tg_buf_add(out, text, 1);
+}
+
+tg_code stream_step_add(struct stream_run *r, const char *text, const char *form,
+                        struct tg_error *err)
+{
+    struct tg_buf url;
+    char *stage;
+
+    tg_buf_init(&url, 1 << 20);
+    if (form) {
+        tg_buf_str(&url, form);
+        put_escaped(&url, text);
+    } else {
+        tg_buf_str(&url, text);
+    }
+    stage = url.failed ? NULL : strdup(tg_buf_cstr(&url));
+    tg_buf_done(&url);
+    if (!stage)
+        return tg_fail(err, TG_NOMEM, "no memory for a step");
+    if (r->n_texts == STREAM_STEPS_MAX)
+        free(stage);
+    else
+        r->step_text[r->n_texts++] = stage;
+    return stream_step_put(r, &(struct tg_step){ .stage = stage }, err);
+}
+
+void stream_steps_free(struct stream_run *r)
+{
+    for (size_t i = 0; i < r->n_texts; i++)
+        free(r->step_text[i]);
+}
