@@ -52,7 +52,8 @@ const struct cli_command cmd_extract = {
                 "  tgdata extract @chat --to ndjson:out --circuit-failures 5 \\\n"
                 "      --circuit-open fallback --fallback archive,export:result.json\n"
                 "  tgdata extract @chat --to ndjson:out --progress json --json 2>progress.ndjson\n",
-    .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_JOB | 1u << TG_SCOPE_EXTRACT,
+    .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_JOB | 1u << TG_SCOPE_READ |
+              1u << TG_SCOPE_EXTRACT,
     .option = options,
     .size = sizeof(struct run_own),
     .args_max = SIZE_MAX,

@@ -81,7 +81,10 @@ static void put_scope_part(struct tg_buf *out, enum tg_scope scope, size_t width
         [TG_SCOPE_ACCOUNT] = "Account",
         [TG_SCOPE_LOGIN] = "Login",
         [TG_SCOPE_JOB] = "Job",
+        [TG_SCOPE_READ] = "Reading",
         [TG_SCOPE_EXTRACT] = "Extraction",
+        [TG_SCOPE_WATCH] = "Changes",
+        [TG_SCOPE_STREAM] = "Streams",
     };
 
     tg_buf_printf(out, "\n%s:\n", title[scope]);
@@ -90,7 +93,8 @@ static void put_scope_part(struct tg_buf *out, enum tg_scope scope, size_t width
 
 static void put_options(struct tg_buf *out, const struct cli_command *c, size_t width)
 {
-    static const enum tg_scope order[] = { TG_SCOPE_JOB, TG_SCOPE_EXTRACT, TG_SCOPE_LOGIN,
+    static const enum tg_scope order[] = { TG_SCOPE_JOB,     TG_SCOPE_STREAM, TG_SCOPE_WATCH,
+                                          TG_SCOPE_EXTRACT, TG_SCOPE_READ,   TG_SCOPE_LOGIN,
                                           TG_SCOPE_ACCOUNT };
     struct tg_option all[ROWS_MAX + 1] = { { 0 } };
     size_t n = add_rows(all, 0, c->option);

@@ -51,6 +51,18 @@ void progress_clear(struct cli_progress *p)
     fflush(p->to);
 }
 
+void progress_line(struct cli_progress *p, const char *text)
+{
+    size_t width = (size_t)term_width(fileno(p->to), 80);
+
+    progress_clear(p);
+    tg_buf_clear(&p->line);
+    cli_clean(&p->line, text, width ? width - 1 : 0);
+    p->drawn = true;
+    fputs(tg_buf_cstr(&p->line), p->to);
+    fflush(p->to);
+}
+
 void progress_bar(struct tg_buf *out, double share, size_t columns, bool utf8)
 {
     double full = fmin(fmax(share, 0), 1) * (double)columns;

@@ -45,6 +45,9 @@ void progress_done(struct cli_progress *p);
 /** Shows where a run is. */
 void progress_show(struct cli_progress *p, const struct tg_progress *now);
 
+/** Draws a line in the place of the one before, cut to the terminal. */
+void progress_line(struct cli_progress *p, const char *text);
+
 /** Takes the redrawn line away, so that something else can be written. */
 void progress_clear(struct cli_progress *p);
 

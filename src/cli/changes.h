@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * changes.h - what stream and delta share: how it goes, and the summary at the end
+ *
+ * Threads: main
+ */
+#ifndef TG_CLI_CHANGES_H
+#define TG_CLI_CHANGES_H
+
+#include "cli/cli.h"
+#include "cli/progress.h"
+
+/** The settings of both commands. */
+struct changes_own {
+    bool json;
+    int64_t progress; /* index into the choices */
+};
+
+/* The rows of both commands' option tables. */
+#define CHANGES_OPTIONS                                                                            \
+    CLI_PROGRESS_OPTION(struct changes_own, progress),                                             \
+    { .name = "json",                                                                              \
+      .type = TG_OPT_BOOL,                                                                         \
+      .offset = offsetof(struct changes_own, json),                                                \
+      .help = "print the summary on stdout as a JSON object (on stderr if the rows go to stdout)" }
+
+/** Runs the chats of the arguments, and tells how it ended. */
+tg_code changes_run(struct cli *cli, bool delta, struct tg_error *err) TG_MUST_CHECK;
+
+#endif
