@@ -350,7 +350,7 @@ void tg_change_set_limit(struct tg_change_state *st)
     tg_change_usage(st, &usage);
     st->journal_max = st->journal_fixed
                           ? st->journal_fixed
-                          : TG_MAX(JOURNAL_LEAST, TG_MIN(JOURNAL_MOST, usage.stored / 4));
+                          : TG_MAX(JOURNAL_LEAST, TG_MIN(JOURNAL_MOST, usage.stored / 2));
 }
 
 bool tg_change_due(const struct tg_change_state *st)
@@ -396,5 +396,8 @@ tg_code tg_change_compact(struct tg_change_state *st, int64_t unix_us, struct tg
 
 tg_code tg_change_state_close(struct tg_change_state *st, int64_t unix_us, struct tg_error *err)
 {
-    return tg_change_compact(st, unix_us, err);
+    /* A short journal is read again sooner than the windows that it touches are written. */
+    bool due = tg_change_due(st) || st->journal >= st->journal_max / 4;
+
+    return due ? tg_change_compact(st, unix_us, err) : TG_OK;
 }

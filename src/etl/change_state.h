@@ -18,7 +18,7 @@
  *                                  the k-th since the opening is that of commit n + k
  *   tg_change_committed            the destination has commit n + k
  *   tg_change_step                 now and then: a piece of compaction, when due
- *   tg_change_state_close          compacts what is committed
+ *   tg_change_state_close          the same as a whole, unless the journal is short
  *
  * What the state says of an id:
  *
@@ -163,7 +163,8 @@ void tg_change_committed(struct tg_change_state *st, uint64_t commit_seq);
 bool tg_change_due(const struct tg_change_state *st);
 /** A piece of compaction, a few calls of the store, when due. */
 tg_code tg_change_step(struct tg_change_state *st, int64_t unix_us, struct tg_error *err);
-/** A clean end: compacts all that is committed. To be freed all the same. */
+/** A clean end: compacts what is committed, unless the journal is short. To be freed all the same.
+ */
 tg_code tg_change_state_close(struct tg_change_state *st, int64_t unix_us, struct tg_error *err);
 
 /** For reports and tests. */

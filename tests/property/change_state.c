@@ -607,7 +607,7 @@ static void meanwhile(struct world *w)
 
 static void run(struct world *w, bool disturbed)
 {
-    bool ok;
+    bool ok, late = disturbed && chance(&w->r, 30); /* damage is found while it runs */
 
     w->disturbed = disturbed;
     w->m.dead = false;
@@ -620,19 +620,19 @@ static void run(struct world *w, bool disturbed)
         n_doubts++;
         REQUIRE(w->tainted, tg_change_doubt(w->st));
     }
-    ok = ok && check(w, &w->then);
+    ok = ok && (late || check(w, &w->then));
     if (ok && chance(&w->r, 20) && !w->n_flight) {
         memory_store_copy(&w->backup, &w->m);
         w->have_backup = true;
     }
     ok = ok && (!disturbed || batches(w));
     if (ok && (!disturbed || chance(&w->r, 50)))
-        ok = scan_all_doubted(w);
+        ok = check(w, &w->now) && scan_all_doubted(w);
     if (ok && chance(&w->r, 50))
         ok = check(w, &w->now);
     remember_old(w);
     if (ok && (!disturbed || chance(&w->r, 60))) {
-        ok = scan_all_doubted(w) && close_state(w);
+        ok = check(w, &w->now) && scan_all_doubted(w) && close_state(w);
         w->tainted &= !ok;
     } else {
         n_kills++;
