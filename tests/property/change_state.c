@@ -29,7 +29,7 @@
 #include "etl/change_state.h"
 #include "tests/memory_store.h"
 
-enum { SEEDS = 1000, IDS = 3000, CHATS = 4, BOXES = 2, FLIGHT = 4, OLD = 8 };
+enum { SEEDS = 500, IDS = 3000, CHATS = 4, BOXES = 2, FLIGHT = 4, OLD = 8 };
 
 static uint64_t seed;
 static uint64_t n_opens, n_kills, n_damages, n_doubts, n_chat_doubts, n_exact, n_back, n_compared;
