@@ -14,6 +14,7 @@
 
 #include "etl/change_journal.h"
 #include "tgdata/transform.h"
+#include "tests/seeds.h"
 #include "tests/unit/etl_kit.h"
 
 enum { CHANGES = TG_CHAT_CHANGES, NOTE = 4000 };
@@ -217,6 +218,109 @@ static void what_is_noted_is_what_is_there(void **state)
             if (code == TG_OK)
                 break;
         }
+    }
+}
+
+/* A store that fails at the n-th call which writes, made before it fails or not, and from then on:
+ * as if the process was killed there. */
+static struct {
+    struct tg_store_ops ops;
+    const struct tg_store_ops *inner;
+    atomic_int left;
+    bool made;
+} dying;
+
+/* @return whether the call is made */
+static bool lives(bool *ret_told)
+{
+    int left = atomic_fetch_sub(&dying.left, 1);
+
+    *ret_told = left > 1;
+    return left > 1 || (left == 1 && dying.made);
+}
+
+static tg_code dying_put(void *self, const char *kind, const char *key, uint64_t expect,
+                         const struct tg_doc *stamp, const void *bytes, size_t len,
+                         struct tg_error *err)
+{
+    bool told;
+    tg_code code = TG_OK;
+
+    if (lives(&told))
+        code = dying.inner->put(self, kind, key, expect, stamp, bytes, len, err);
+    return told ? code : tg_fail(err, TG_STATE, "killed");
+}
+
+static tg_code dying_append(void *self, const char *kind, const char *key, int64_t at_us,
+                            const void *bytes, size_t len, uint64_t *ret_n, struct tg_error *err)
+{
+    bool told;
+    tg_code code = TG_OK;
+
+    if (lives(&told))
+        code = dying.inner->append(self, kind, key, at_us, bytes, len, ret_n, err);
+    return told ? code : tg_fail(err, TG_STATE, "killed");
+}
+
+static tg_code dying_drop(void *self, const char *kind, const char *key, uint64_t from,
+                          uint64_t to, struct tg_error *err)
+{
+    bool told;
+    tg_code code = TG_OK;
+
+    if (lives(&told))
+        code = dying.inner->drop(self, kind, key, from, to, err);
+    return told ? code : tg_fail(err, TG_STATE, "killed");
+}
+
+static void make_dying(struct kit *k, int nth, bool made)
+{
+    dying.inner = k->store.ops;
+    dying.ops = *k->store.ops;
+    dying.ops.put = dying_put;
+    dying.ops.append = dying_append;
+    dying.ops.drop = dying_drop;
+    dying.made = made;
+    atomic_store(&dying.left, nth);
+    k->store.ops = &dying.ops;
+}
+
+/* Again and again, at either side; each run begins where rows and notes tell the same. */
+static void killed_again_and_again(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct random random = { seed };
+        struct tg_commit there;
+        struct kit k;
+        uint64_t before;
+
+        kit_start(&k, 10, 4);
+        for (int kill = 0; kill < 6; kill++) {
+            uint32_t nth = 1 + below(&random, 40);
+            bool store = chance(&random, 50);
+
+            if (store)
+                make_dying(&k, (int)nth, chance(&random, 50));
+            else
+                tg_fs_memory_fail(k.memory, nth, TG_IO, true);
+            run(&k, 15, &there); /* checks what it finds */
+            if (store)
+                k.store.ops = dying.inner;
+            tg_fs_memory_fail(k.memory, 0, TG_IO, false);
+            kit_close(&k);
+            if (chance(&random, 50))
+                tg_fs_memory_cut(k.memory, draw(&random));
+            kit_open(&k);
+            atomic_fetch_add(&kit_clock_us, 60 * TG_SECOND_US); /* its lease has ended */
+        }
+        if (run(&k, 10, &there) != TG_OK)
+            fail_msg("seed %d: %s", (int)seed, k.err.message);
+        before = there.seq;
+        assert_int_equal(run(&k, 0, &there), TG_OK);
+        if (there.seq != before + 10)
+            fail_msg("seed %d: commit %d", (int)seed, (int)there.seq);
+        kit_end(&k);
     }
 }
 
@@ -489,6 +593,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_is_a_commit),
         cmocka_unit_test(what_is_noted_is_what_is_there),
+        cmocka_unit_test(killed_again_and_again),
         cmocka_unit_test(notes_are_spilled_with_their_batches),
         cmocka_unit_test(a_callback_commits_whole_batches),
         cmocka_unit_test(a_log_of_changes_is_transformed),
