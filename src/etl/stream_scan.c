@@ -525,6 +525,17 @@ static void end(struct stream_chat *c)
     c->sweep = false;
 }
 
+/* Its history cannot be read. */
+static void fail(struct stream_chat *c)
+{
+    const struct tg_error why = c->scan->err;
+
+    if (why.code == TG_FORBIDDEN || why.code == TG_NOT_FOUND)
+        stream_chat_lost(c, &why);
+    else
+        stream_fail(c->run, &why);
+}
+
 void stream_scans_step(struct stream_run *r, int64_t now_us)
 {
     for (size_t i = 0; i < r->n_chats && r->code == TG_OK; i++) {
@@ -536,11 +547,8 @@ void stream_scans_step(struct stream_run *r, int64_t now_us)
         if (!c->scan)
             continue;
         tg_source_step(c->scan->source, now_us);
-        if (c->scan->failed && tg_code_type(c->scan->err.code) != TG_TYPE_AUTH &&
-            (c->scan->err.code == TG_FORBIDDEN || c->scan->err.code == TG_NOT_FOUND))
-            stream_chat_lost(c, &c->scan->err);
-        else if (c->scan->failed)
-            stream_fail(r, &c->scan->err);
+        if (c->scan->failed)
+            fail(c);
         else if (step(c->scan, now_us))
             end(c);
     }
