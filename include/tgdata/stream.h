@@ -87,7 +87,8 @@ TG_API void tg_stream_free(struct tg_stream *stream); /* NULL is nothing */
 
 /* What the run is made of. What is wrong is told by tg_stream_run. Texts are copied. */
 
-/** Chats to watch: each "@name", "name", a t.me link, or a marked id. Adds to those before. */
+/** Chats to watch: each "@name", "name", a t.me link, or a marked id. Adds to those before; without
+ *  any, all chats that the account lists when it begins are watched. */
 TG_API void tg_stream_source(struct tg_stream *stream, const char *const *chats, size_t n);
 /** Steps, in the order in which they are added; after those of the config. */
 TG_API void tg_stream_filter(struct tg_stream *stream, tg_row_filter_fn filter, void *ctx);

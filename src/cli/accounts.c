@@ -95,3 +95,15 @@ tg_code cli_add_accounts(struct cli *cli, struct tg_parallel *p, const char *lis
     free(text);
     return code;
 }
+
+tg_code cli_check_chats(const struct cli *cli, bool all, struct tg_error *err)
+{
+    if (all && cli->n_args)
+        tg_fail(err, TG_USAGE, "--all and named chats exclude each other");
+    else if (!all && !cli->n_args)
+        tg_fail(err, TG_USAGE, "no chat is named");
+    else
+        return TG_OK;
+    return tg_hint(err, "name chats by id, @username or link (tgdata chats lists them), or pass "
+                        "--all");
+}

@@ -174,8 +174,10 @@ tg_code changes_run(struct cli *cli, bool delta, struct tg_error *err)
     struct tg_stream *stream;
     struct cli_progress progress;
     struct shown shown = { .cli = cli, .progress = &progress };
-    tg_code code = cli_open_account(cli, &account, err);
+    tg_code code = cli_check_chats(cli, own->all, err);
 
+    if (code == TG_OK)
+        code = cli_open_account(cli, &account, err);
     if (code != TG_OK)
         return code;
     code = tg_stream_new(account, cli->config, &stream, err);

@@ -12,12 +12,16 @@
 
 /** The settings of both commands. */
 struct changes_own {
-    bool json;
+    bool all, json;
     int64_t progress; /* index into the choices */
 };
 
 /* The rows of both commands' option tables. */
 #define CHANGES_OPTIONS                                                                            \
+    { .name = "all",                                                                               \
+      .type = TG_OPT_BOOL,                                                                         \
+      .offset = offsetof(struct changes_own, all),                                                 \
+      .help = "all chats that the account has now, instead of named ones" },                       \
     CLI_PROGRESS_OPTION(struct changes_own, progress),                                             \
     { .name = "json",                                                                              \
       .type = TG_OPT_BOOL,                                                                         \

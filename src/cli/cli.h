@@ -131,6 +131,9 @@ tg_code cli_ask_passphrase(struct cli *cli, struct tg_error *err) TG_MUST_CHECK;
 
 /* ---- accounts.c ---- */
 
+/** @return TG_USAGE unless either all chats are wanted or some are named */
+tg_code cli_check_chats(const struct cli *cli, bool all, struct tg_error *err) TG_MUST_CHECK;
+
 /** Opens the accounts of a list "FILE,DIRECTORY,..." for a run; NULL: the one of the config. */
 tg_code cli_add_accounts(struct cli *cli, struct tg_parallel *p, const char *list,
                          struct tg_error *err) TG_MUST_CHECK;

@@ -29,7 +29,6 @@ const struct cli_command cmd_delta = {
               1u << TG_SCOPE_WATCH,
     .option = options,
     .size = sizeof(struct changes_own),
-    .args_min = 1,
     .args_max = SIZE_MAX,
     .run = run,
 };

@@ -13,23 +13,10 @@ static const struct tg_option options[] = {
     { 0 },
 };
 
-static tg_code check_chats(const struct cli *cli, struct tg_error *err)
-{
-    const struct run_own *own = cli->own;
-
-    if (own->all && cli->n_args)
-        tg_fail(err, TG_USAGE, "--all and named chats exclude each other");
-    else if (!own->all && !cli->n_args)
-        tg_fail(err, TG_USAGE, "no chat is named");
-    else
-        return TG_OK;
-    return tg_hint(err, "name chats by id, @username or link (tgdata chats lists them), or pass "
-                        "--all");
-}
-
 static tg_code run(struct cli *cli, struct tg_error *err)
 {
-    tg_code code = check_chats(cli, err);
+    const struct run_own *own = cli->own;
+    tg_code code = cli_check_chats(cli, own->all, err);
 
     return code == TG_OK ? run_extraction(cli, NULL, err) : code;
 }

@@ -22,7 +22,7 @@ const struct cli_command cmd_stream = {
              "reading down; nothing is lost, also not while the program is away: the same command "
              "goes on behind the last commit. Runs until SIGINT or SIGTERM.",
     .examples = "  tgdata stream @durov --to ndjson:out --state sqlite:state.db --job live\n"
-                "  tgdata stream @a @b --to postgres://db/tg --history --job mirror\n"
+                "  tgdata stream --all --to postgres://db/tg --history --job mirror\n"
                 "  tgdata stream @a --to kafka:localhost:9092/changes?format=debezium\n"
                 "  tgdata stream @a --to stdout: --filter 'word_count > 3' --enrich\n"
                 "  tgdata stream @a --to ndjson:out --progress json 2>statistics.ndjson\n",
@@ -30,7 +30,6 @@ const struct cli_command cmd_stream = {
               1u << TG_SCOPE_WATCH | 1u << TG_SCOPE_STREAM,
     .option = options,
     .size = sizeof(struct changes_own),
-    .args_min = 1,
     .args_max = SIZE_MAX,
     .run = run,
 };

@@ -375,11 +375,7 @@ static tg_code open_chats(struct stream_run *r, struct tg_error *err)
 {
     const struct tg_stream *s = r->made;
 
-    if (!s->n_chats) {
-        tg_fail(err, TG_USAGE, "no chat is named");
-        return tg_hint(err, "name chats by id, @username or link (tgdata chats lists them)");
-    }
-    r->chat = calloc(s->n_chats, sizeof *r->chat);
+    r->chat = calloc(s->n_chats + 1, sizeof *r->chat);
     if (!r->chat)
         return tg_fail(err, TG_NOMEM, "no memory for the chats of a stream");
     r->n_chats = s->n_chats;

@@ -43,7 +43,7 @@ void stream_chats_free(struct stream_run *r)
 
 static void warn(struct stream_run *r, const struct stream_chat *c, const struct tg_error *why)
 {
-    tg_account_note(r->account, TG_NOTE_WARNING, 0, "'%.100s' is watched no longer: %s", c->what,
+    tg_account_note(r->account, TG_NOTE_WARNING, 0, "'%.100s' is watched no longer: %s", c->title,
                     why->message);
 }
 
@@ -97,17 +97,41 @@ static void on_found(void *ctx, const struct tg_peer *peer, const struct tg_erro
         stream_fail(c->run, err);
 }
 
+/* One of all chats of the account is watched, too; its text is what is found by. */
+static bool add_chat(struct stream_run *r, const struct tg_peer *peer)
+{
+    struct stream_chat *more = reallocarray(r->chat, r->n_chats + 1, sizeof *more);
+
+    if (!more)
+        return false;
+    r->chat = more;
+    more[r->n_chats] = (struct stream_chat){ .run = r, .what = "" };
+    take_peer(&more[r->n_chats++], peer);
+    return true;
+}
+
+/* The peers are in the cache then, which is all that named chats need. */
 static bool on_dialog(void *ctx, const struct tg_dialog *dialog)
 {
-    (void)ctx, (void)dialog; /* the peers are in the cache now */
-    return true;
+    struct stream_run *r = ctx;
+    const struct tg_peer *peer = dialog->peer;
+
+    if (r->made->n_chats || dialog->unreadable || peer->left || peer->migrated_to)
+        return true;
+    if (peer->protected && !r->settings.allow_protected)
+        tg_account_note(r->account, TG_NOTE_WARNING, 0,
+                        "'%.100s' forbids saving its content and is left out", peer->name);
+    else if (!add_chat(r, peer))
+        stream_no_memory(r);
+    return r->code == TG_OK;
 }
 
 static void on_list(void *ctx, const struct tg_error *err)
 {
     struct stream_run *r = ctx;
 
-    (void)err; /* each chat that is not found tells why */
+    if (err && !r->made->n_chats)
+        stream_fail(r, err); /* else each chat that is not found tells why */
     r->listed = true;
 }
 
@@ -130,11 +154,10 @@ static bool is_known(const struct stream_run *r, const char *what)
  * @return whether that is done with */
 static bool have_list(struct stream_run *r, int64_t now_us)
 {
-    bool known = r->account->session.is_bot;
+    bool known = r->made->n_chats > 0;
 
-    if (r->list_asked || known)
-        return r->listed || known;
-    known = true;
+    if (r->list_asked || (known && r->account->session.is_bot))
+        return r->listed || r->account->session.is_bot;
     for (size_t i = 0; known && i < r->n_chats; i++)
         known = is_known(r, r->chat[i].what);
     r->list_asked = true;
@@ -162,6 +185,7 @@ static void sort(struct stream_run *r)
 bool stream_chats_find(struct stream_run *r, int64_t now_us)
 {
     size_t n_found = 0, n_finding = 0;
+    struct tg_error err;
 
     if (!have_list(r, now_us))
         return false;
@@ -176,10 +200,14 @@ bool stream_chats_find(struct stream_run *r, int64_t now_us)
         n_finding += c->phase == CHAT_FINDING;
         n_found += c->phase == CHAT_FOUND;
     }
-    if (n_found < r->n_chats)
+    if (n_found < r->n_chats || r->code != TG_OK)
         return false;
     sort(r);
-    return true;
+    if (!r->n_chats) {
+        tg_fail(&err, TG_NOT_FOUND, "this account has no chats");
+        stream_fail(r, &err);
+    }
+    return r->n_chats > 0;
 }
 
 /* ---- where they stand ---- */

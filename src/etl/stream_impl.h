@@ -79,7 +79,7 @@ enum stream_chat_phase {
 
 struct stream_chat {
     struct stream_run *run;
-    char *what; /* as given */
+    const char *what; /* as given; "": it was in the list */
     enum stream_chat_phase phase;
     struct tg_job_chat job;
     char *title;
