@@ -69,6 +69,7 @@ def rows_that_count(messages):
         if "tgdata.key" in m["headers"]:
             found.append(m)
         elif behind is not None:
-            found = [f for f in found if f["key"] != m["key"]
+            found = [f for f in found if (f["key"] != m["key"] and (m["key"], ":" in f["key"])
+                                          != ("0", True))
                      or int(f["headers"]["tgdata.commit"]) <= int(behind)]
     return found

@@ -13,6 +13,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 import sqlite3
 import subprocess
 import time
@@ -257,6 +258,7 @@ class Contract:
     default_kills = 20
     kill_within_s = 0.4
     begin_s = None  # that a run takes until it asks for messages
+    merges = False  # changes: it has one row of a message
     env = {}
 
     @classmethod
@@ -360,6 +362,68 @@ class Contract:
         self.extract(name, session=session)
         self.assertEqual(len(self.out.rows()), whole)
 
+    # ---- changes ----
+
+    def live(self):
+        """A world of this test, in which changes happen when it wants them. @return the words that
+        every run needs"""
+        self.sim = Sim(self.dir / "live", "--chats", "6", "--messages", "150", "--seed", "21",
+                       "--live", "0/burst=200,mass=3")
+        self.addCleanup(self.sim.stop)
+        session = self.dir / "live.session"
+        self.login(session)
+        return [*self.account_args(session), "--job", "job", "--lease", "1s", "--progress", "none"]
+
+    def happen(self):
+        def lines():
+            return (self.sim.dir / "changes.txt").read_text(encoding="ascii").count("\n")
+
+        before = lines()
+        self.sim.process.send_signal(signal.SIGUSR2)
+        self.assertTrue(wait_for(lambda: lines() >= before + 200))
+
+    def ask(self, *words, code=0):
+        done = tgdata(*words, env=self.env)
+        self.assertEqual(done.code, code, done)
+        return done
+
+    def check_present(self, ids, words, n):
+        """What the rows come to is what an extraction of now has."""
+        last = {}
+        for row in map(as_json_line, self.out.rows()):
+            key = row["chat_id"], row.get("owner", 0), row["id"]
+            if key not in last or last[key]["change_seq"] <= row["change_seq"]:
+                last[key] = row
+        files = f"{self.dir}/read{n}"
+        self.ask("extract", *ids, *words, "--to", f"ndjson:{files}",
+                 "--state", f"sqlite:{files}.db")
+        self.assertEqual(*[sorted((r["chat_id"], r["id"], r["content_hash"], r.get("edit_date", ""),
+                                   json.dumps(r.get("reactions"), sort_keys=True))
+                                  for r in found if r["chat_id"] in ids)
+                           for found in ([r for r in last.values() if r.get("change") != "deleted"],
+                                         rows(pathlib.Path(files)))])
+
+    def test_changes_come_to_what_is_there(self):
+        words = self.live()
+        ids = [c["id"] for c in self.all_chats()]
+        state = ["--state", f"sqlite:{self.dir}/state.db"]
+        delta = ["delta", *ids, *words, *state, "--to", self.out.url()]
+        for n in range(3):
+            self.ask(*delta)
+            self.check_present(ids, words, n)
+            self.happen()
+        of_job = [*state, "--job", "job"]
+        numbers = [c["tgdata"]["number"] for c in self.ask(
+            "checkpoints", "show", "changes", *of_job, "--json").json()]
+        back = ["checkpoints", "rollback", "changes", *of_job, "--number"]
+        self.ask(*back, numbers[-2], code=2 if self.merges else 0)
+        for n, number in ((3, None), (4, 0)):
+            if number is not None:
+                self.ask(*back, number)
+            self.ask(*delta)
+            self.check_present(ids, words, n)
+        self.ask("verify", *words[:4], *of_job)
+
     def test_another_job_is_refused(self):
         session, name = self.session(), str(self.sim.chat("channel")["id"])
         self.extract(name, session=session)
@@ -371,7 +435,7 @@ class Contract:
 
 
 class ToSqlite(Contract, Case):
-    destination = Sqlite
+    destination, merges = Sqlite, True
 
     def test_the_columns_are_useful(self):
         self.extract("--all", session=self.session())
@@ -496,7 +560,7 @@ class ToParquet(Contract, Case):
 @unittest.skipUnless(duck.there() and duck.LIBRARY.exists(),
                      "tests/interop/setup readers duckdb installs them")
 class ToDuckdb(Contract, Case):
-    destination, env = Duckdb, {"TGDATA_DUCKDB": str(duck.LIBRARY)}
+    destination, env, merges = Duckdb, {"TGDATA_DUCKDB": str(duck.LIBRARY)}, True
 
     @classmethod
     def tearDownClass(cls):
@@ -706,7 +770,7 @@ class OfAServer:
 
 
 class ToPostgres(OfAServer, Contract, Case):
-    destination, env = Postgres, PASSWORD
+    destination, env, merges = Postgres, PASSWORD, True
 
     @classmethod
     def setUpClass(cls):
