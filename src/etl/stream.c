@@ -76,6 +76,10 @@ static void watch(void *ctx, const struct tgc_notice *n)
     case TGC_NEW_SESSION:
         stream_pushed(r, n->bytes, n->len);
         break;
+    case TGC_LOST: /* nothing is pushed until somebody asks again */
+        if (n->dc == tgc_session(r->client)->home_dc)
+            stream_pushed(r, NULL, 0);
+        break;
     case TGC_ASKED:
         count_call(r->stats, n->method);
         break;
