@@ -2,7 +2,7 @@
 """
 transforms - `tgdata transform` over an extraction with raw objects, beside DuckDB
 
-Three transformations of the same NDJSON files, each a run of the program with all it does: the
+Four transformations of the same NDJSON files, each a run of the program with all it does: the
 source is checked against its digests, commits are synced and checkpointed. DuckDB, with one thread,
 does what it can: it reads the same lines and writes the same columns to Parquet; it cannot decode.
 """
@@ -13,6 +13,7 @@ from sinks import DEPS, REPO, measure
 
 TRANSFORMS = (  # name, destination, stages, what DuckDB does
     ('filter, to parquet:', 'parquet', ['filter?kind=message', 'fields?drop=raw'], 'filter'),
+    ('where, to parquet:', 'parquet', ["where?expr=kind == 'message'", 'fields?drop=raw'], 'filter'),
     ('decode, to parquet:', 'parquet', ['decode'], None),
     ('decode, enrich, to ndjson:', 'ndjson', ['decode', 'enrich', 'fields?drop=raw'], None))
 
