@@ -424,6 +424,27 @@ class Contract:
             self.check_present(ids, words, n)
         self.ask("verify", *words[:4], *of_job)
 
+    def test_changes_killed_again_and_again(self):
+        """Between the commit of a destination and what the job remembers, too."""
+        words, draw = self.live(), random.Random(SEED)
+        ids = [c["id"] for c in self.all_chats()]
+        delta = ["delta", *ids, *words, "--state", f"sqlite:{self.dir}/state.db", "--to",
+                 self.out.url(), "--batch-size", 40]
+        for kill in range(KILLS or self.default_kills // 2):
+            process = start(*delta, env=self.env, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE)
+            try:
+                err = process.communicate(timeout=draw.uniform(0, 0.2 + self.kill_within_s))[1]
+                self.assertEqual(process.returncode, 0, f"kill {kill} of seed {SEED}: {err}")
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+            if draw.random() < 0.5:
+                self.happen()
+        self.ask(*delta)
+        self.check_present(ids, words, 0)
+        self.ask("verify", *words[:4], "--state", f"sqlite:{self.dir}/state.db", "--job", "job")
+
     def test_another_job_is_refused(self):
         session, name = self.session(), str(self.sim.chat("channel")["id"])
         self.extract(name, session=session)
