@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * signature_window.c - any bytes as a window of signatures and as the head of a chain of them; with
- * the checksum put right as well, since a fuzzer does not guess it. What is taken gives the same
- * bytes again.
+ * signature_window.c - any bytes as a window of signatures; with the checksum put right as well,
+ * since a fuzzer does not guess it. What is taken gives the same bytes again, and each signature is
+ * found by its id.
  */
 #include <stdlib.h>
 
@@ -19,31 +19,15 @@ static void require(bool ok)
         abort();
 }
 
-static void take_head(const struct tg_window_owner *of, const uint8_t *bytes, size_t size)
-{
-    struct tg_window_head h;
-    struct tg_error err = { 0 };
-    struct tg_buf again;
-
-    if (tg_window_head_take(of, bytes, size, &h, &err) != TG_OK) {
-        require(err.code == TG_CORRUPT && err.message[0]);
-        return;
-    }
-    tg_buf_init(&again, TG_WINDOW_HEAD_BYTES);
-    tg_window_head_put(of, &h, &again);
-    require(again.len == size && memcmp(again.data, bytes, size) == 0);
-    tg_buf_done(&again);
-}
-
 static void take(const struct tg_window_owner *of, const uint8_t *bytes, size_t size)
 {
     static struct tg_signature room[TG_WINDOW_MAX];
     struct tg_signatures w;
+    struct tg_signature found;
     struct tg_error err = { 0 };
     struct tg_buf again;
     uint64_t sum;
 
-    take_head(of, bytes, size);
     if (tg_window_take(of, bytes, size, room, &w, &sum, &err) != TG_OK) {
         require(err.code == TG_CORRUPT && err.message[0]);
         return;
@@ -52,6 +36,10 @@ static void take(const struct tg_window_owner *of, const uint8_t *bytes, size_t 
     tg_buf_init(&again, TG_WINDOW_BYTES);
     require(tg_window_put(of, w, &again) == sum);
     require(!again.failed && again.len == size && memcmp(again.data, bytes, size) == 0);
+    for (size_t i = 0; i < w.n; i += 1 + w.n / 16)
+        require(tg_window_find(bytes, size, w.at[i].id, &found) && found.id == w.at[i].id &&
+                !tg_signature_differs(&found, &w.at[i]));
+    require(!tg_window_find(bytes, size, w.from - 1, &found));
     tg_buf_done(&again);
 }
 

@@ -326,10 +326,8 @@ static void doubt_all(struct tg_change_state *st, uint64_t commit_seq)
     tg_change_forget_boxes(st);
     if (!commit_seq)
         tg_change_forget_chats(st);
-    for (size_t i = 0; i < st->n_chats; i++) {
-        st->chat[i]->scan_seq = commit_seq;
+    for (size_t i = 0; i < st->n_chats; i++)
         tg_change_doubt_chat(st, st->chat[i]);
-    }
     st->doubt_new = true;
 }
 

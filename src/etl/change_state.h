@@ -82,7 +82,8 @@ void tg_change_state_free(struct tg_change_state *st);
 
 /** Why all chats were doubted at the opening, for the user: "its journal has a hole"; NULL. */
 const char *tg_change_doubt(const struct tg_change_state *st);
-/** How many chats are doubted; it may grow with any call that may load a window. */
+/** How many chats are doubted; it may grow with any call that may load a window, so a run without
+ *  end looks at it now and then. */
 size_t tg_change_n_doubted(const struct tg_change_state *st);
 
 /* ---- what is remembered ---- */

@@ -126,25 +126,6 @@ const struct tg_compare_item *tg_compare_confirm(struct tg_compare *c, int64_t i
     return i;
 }
 
-struct tg_signatures tg_compare_next(const struct tg_compare *c, struct tg_signatures stored,
-                                     struct tg_signature *room)
-{
-    size_t n = 0, k = 0;
-
-    for (; k < stored.n && stored.at[k].id < c->from; k++)
-        room[n++] = stored.at[k];
-    for (size_t i = 0; i < c->n; i++)
-        if (c->item[i].kind == TG_CHANGE_SUSPECTED)
-            room[n++] = c->item[i].before;
-        else if (c->item[i].kind != TG_CHANGE_DELETED)
-            room[n++] = c->item[i].after;
-    while (k < stored.n && stored.at[k].id <= c->to)
-        k++;
-    for (; k < stored.n; k++)
-        room[n++] = stored.at[k];
-    return (struct tg_signatures){ stored.from, stored.to, room, n };
-}
-
 void tg_compare_count(const struct tg_compare *c, int64_t processing_us,
                       struct tg_compare_stats *stats)
 {

@@ -16,22 +16,17 @@
  * (channels.getMessages, 100 at once), and tg_compare_confirm told the answer. What is never
  * confirmed keeps its stored signature and is suspected again by the next run.
  *
- * Ids above all that are stored were known not to exist: an empty list is stored of them. A range
- * is *unknown* if nobody can say what the destination has of it (signature_window.h): at the first
- * run, after windows that cannot be trusted, where a run was killed. Then every message is
- * delivered, and all ids of the range that come with no item do not exist: the destination deletes
- * them, if it has any. With the last range of a chat whose end was unknown, so are all ids above.
+ * A range is *unknown* if nobody can say what the destination has of it (etl/change_state.h): at
+ * the first run, after damage. Then every message is delivered, and all ids of the range that come
+ * with no item do not exist: the destination deletes them, if it has any.
  *
- * One range, cut anywhere, but within one window, or above all of them:
+ * One range, cut anywhere:
  *
- *   tg_window_take, tg_window_known   stored signatures, and whether they can be built on
- *   pages of history                  rows and their signatures, the range that is covered
- *   tg_compare_run                    items: one for each id that is there or was
- *   tg_compare_confirm                for each SUSPECTED item
- *   tg_window_open                    deliver all that tg_change_delivered() says, until the sink
- *                                     has committed
- *   tg_compare_next                   signatures to be stored from then on; not before
- *   tg_window_close                   but not of an unknown range with suspected ids left
+ *   tg_change_range       what is remembered, and whether it can be built on
+ *   pages of history      rows and their signatures, the range that is covered
+ *   tg_compare_run        items: one for each id that is there or was
+ *   tg_compare_confirm    for each SUSPECTED item; of an unknown range for all
+ *   tg_change_put, _drop  what tg_change_delivered() says, into the batch that delivers it
  *
  * Threads: one at a time      Limits: 2 * TG_WINDOW_MAX items of a range
  */
@@ -110,16 +105,6 @@ tg_code tg_compare_run(struct tg_compare *c, struct tg_signatures stored, bool k
  */
 const struct tg_compare_item *tg_compare_confirm(struct tg_compare *c, int64_t id,
                                                  const struct tg_signature *now);
-
-/**
- * What is to be stored once all that changed is committed.
- *
- * @param stored  as given to tg_compare_run: what lies outside the range stays
- * @param room    where ret points into: stored.n + c->n signatures
- * @return of the stored window's range; more than TG_WINDOW_MAX are to be cut (tg_window_first)
- */
-struct tg_signatures tg_compare_next(const struct tg_compare *c, struct tg_signatures stored,
-                                     struct tg_signature *room);
 
 /** Counts the items as they are: after the last confirmation. */
 void tg_compare_count(const struct tg_compare *c, int64_t processing_us,

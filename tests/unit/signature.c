@@ -359,97 +359,6 @@ static void contradictions_are_found(void **state)
     }
 }
 
-/* ---- the chain ---- */
-
-static void what_is_known(void **state)
-{
-    struct tg_window_head h;
-    int64_t to = 100;
-
-    (void)state;
-    tg_window_reset(&h);
-    assert_false(tg_window_known(&h, 1, &to));
-    assert_int_equal(to, 100);
-    tg_window_replace(&h, 0, 5, 50);
-    assert_true(tg_window_known(&h, 1, &to));
-    assert_int_equal(to, 50);
-    tg_window_open(&h, 20, 29);
-    tg_window_open(&h, 10, 12);
-    to = 100;
-    assert_true(tg_window_known(&h, 1, &to));
-    assert_int_equal(to, 9);
-    to = 100;
-    assert_false(tg_window_known(&h, 15, &to));
-    assert_int_equal(to, 29);
-    assert_int_equal(h.now.top, 0);
-    tg_window_close(&h, 10, 12);
-    assert_int_equal(h.now.top, 50);
-    tg_window_close(&h, 25, 40);
-    assert_int_equal(h.open_from, 13);
-    assert_int_equal(h.open_to, 24);
-    tg_window_close(&h, 1, 50);
-    to = 50;
-    assert_true(tg_window_known(&h, 1, &to));
-    assert_int_equal(to, 50);
-    h.unread_to = 0;
-    to = 99;
-    assert_true(tg_window_known(&h, 51, &to));
-    assert_int_equal(to, 99);
-}
-
-static void heads_are_taken_back(void **state)
-{
-    const struct tg_window_head h = { { 10, 11 }, { 12, UINT64_MAX }, 5, 9, TG_WINDOW_ID_MAX };
-    struct tg_window_head back = { 0 }, none = { 0 };
-    struct tg_window_owner other = of;
-    struct tg_error err = { 0 };
-    struct tg_buf out;
-
-    (void)state;
-    other.segment++;
-    tg_buf_init(&out, TG_WINDOW_HEAD_BYTES);
-    tg_window_head_put(&of, &h, &out);
-    assert_int_equal(out.len, TG_WINDOW_HEAD_BYTES);
-    assert_int_equal(tg_window_head_take(&of, out.data, out.len, &back, &err), TG_OK);
-    assert_memory_equal(&back, &h, sizeof h);
-    assert_int_equal(tg_window_head_take(&other, out.data, out.len, &none, &err), TG_CORRUPT);
-    for (size_t len = 0; len < out.len; len++)
-        assert_int_equal(tg_window_head_take(&of, out.data, len, &none, &err), TG_CORRUPT);
-    for (size_t bit = 0; bit < out.len * 8; bit++) {
-        out.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        assert_int_equal(tg_window_head_take(&of, out.data, out.len, &none, &err), TG_CORRUPT);
-        out.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-    }
-    assert_int_equal(none.unread_to, 0);
-    tg_buf_done(&out);
-}
-
-static void a_chain_is_whole_or_not(void **state)
-{
-    struct tg_window_head h;
-    struct tg_window_extent before = { 0 }, after = { 0 }, chain = { 0 };
-
-    (void)state;
-    tg_window_reset(&h);
-    assert_true(tg_window_chain_whole(&chain, &h));
-    tg_window_replace(&h, 0, 7, 10);
-    tg_window_replace(&h, 0, 8, 20);
-    tg_window_replace(&h, 7, 9, 20); /* under way */
-    assert_true(tg_window_chain_add(&before, 1, 10, 7));
-    assert_false(tg_window_chain_add(&before, 12, 20, 8));
-    assert_false(tg_window_chain_add(&before, 10, 20, 8));
-    assert_false(tg_window_chain_add(&before, 11, 10, 8));
-    assert_false(tg_window_chain_whole(&before, &h)); /* the last is lost */
-    assert_true(tg_window_chain_add(&before, 11, 20, 8));
-    assert_true(tg_window_chain_add(&after, 1, 10, 9));
-    assert_true(tg_window_chain_add(&after, 11, 20, 8));
-    assert_true(tg_window_chain_add(&chain, 1, 10, 6));
-    assert_true(tg_window_chain_add(&chain, 11, 20, 8));
-    assert_false(tg_window_chain_whole(&chain, &h)); /* stale */
-    assert_true(tg_window_chain_whole(&before, &h));
-    assert_false(tg_window_chain_whole(&after, &h)); /* that one did not come about */
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -462,9 +371,6 @@ int main(void)
         cmocka_unit_test(extremes_are_taken_back),
         cmocka_unit_test(broken_windows_are_not_trusted),
         cmocka_unit_test(contradictions_are_found),
-        cmocka_unit_test(what_is_known),
-        cmocka_unit_test(heads_are_taken_back),
-        cmocka_unit_test(a_chain_is_whole_or_not),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
