@@ -255,7 +255,7 @@ static void ready(struct stream_chat *c)
         begin_box(r, c->job.id, &state);
     }
     if (!is_known || known.doubted)
-        begin_scan(c, is_known);
+        begin_scan(c, is_known || tg_change_doubt(r->state));
     else if (r->set->rescan && r->phase == RUN_TOPS)
         stream_scan_want(c, true);
     else if (!known.scanned && stream_scan_wanted(r))

@@ -218,7 +218,9 @@ void stream_out_step(struct stream_run *r, bool flush, int64_t now_us)
 
 bool stream_out_empty(const struct stream_run *r)
 {
-    return !r->batch && !r->n_sent;
+    bool at_hand = r->batch && (r->batch->n || tg_change_entry_any(r->state));
+
+    return !at_hand && !r->n_sent;
 }
 
 tg_code stream_out_open(struct stream_run *r, struct tg_error *err)

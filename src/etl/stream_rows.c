@@ -236,6 +236,9 @@ static void add_deleted(struct stream_run *r, const struct stream_item *item)
             stream_fail(r, &err);
             return;
         }
+        for (size_t i = 0; !chat && i < r->n_chats; i++)
+            if (r->chat[i].owner) /* it may be on a page that was read before, and is to come */
+                stream_scan_passed(&r->chat[i], id);
         c = chat ? stream_chat_of(r, chat) : NULL;
         if (c)
             stream_row_deleted(r, c, id, pts_of(item), date_of(item));
