@@ -13,7 +13,8 @@ answers each with "ok":
     away        remembers where the sequences are and disconnects
     back        connects again and catches up
     ask         asks for the differences since it went away, and puts in what they tell
-    end         writes OUT and ends: {chat id: {message id: text}} and how many events there were
+    end         writes OUT and ends: {chat id: {message id: text}}, how many events there were, and
+                of each channel and of all other chats ("box") which, in their order
 """
 import argparse
 import asyncio
@@ -34,11 +35,19 @@ class Picture:
     def __init__(self):
         self.chats = collections.defaultdict(dict)
         self.counts = collections.Counter()
+        self.told_of = collections.defaultdict(list)
         self.last = time.monotonic()
 
     def note(self, kind):
         self.counts[kind] += 1
         self.last = time.monotonic()
+
+    def tell(self, kind, chat, ids):
+        where = chat if chat and chat < -10**12 else 'box'
+        self.told_of[where] += [(kind, message_id) for message_id in ids]
+
+    def tell_of(self, kind, message):
+        self.tell(kind, utils.get_peer_id(message.peer_id), [message.id])
 
     def put(self, message):
         chat = self.chats[utils.get_peer_id(message.peer_id)]
@@ -46,20 +55,24 @@ class Picture:
 
     async def new(self, event):
         self.note('new')
+        self.tell_of('new', event.message)
         self.put(event.message)
 
     async def service(self, update):
         """Those that NewMessage does not tell of."""
         if isinstance(update.message, types.MessageService):
             self.note('service')
+            self.tell_of('new', update.message)
             self.put(update.message)
 
     async def edited(self, event):
         self.note('edited')
+        self.tell_of('edited', event.message)
         self.put(event.message)
 
     async def deleted(self, event):
         self.note('deleted')
+        self.tell('deleted', event.chat_id, event.deleted_ids)
         self.remove(event.chat_id, event.deleted_ids)
 
     def told(self, difference):
@@ -177,7 +190,8 @@ async def main(args):
         line = await word()
     await client.disconnect()
     with open(args.out, 'w', encoding='utf-8') as file:
-        json.dump({'chats': picture.chats, 'counts': picture.counts}, file)
+        json.dump({'chats': picture.chats, 'counts': picture.counts, 'told': picture.told_of},
+                  file)
 
 
 if __name__ == '__main__':
