@@ -55,6 +55,9 @@ struct tg_stream_stats {
     uint64_t changes_detected;    /**< of them delivered: taken by the destination */
     uint64_t kind[TG_KIND_COUNT]; /**< of those put on their way */
     uint64_t filtered;            /**< dropped by filters */
+    uint64_t failed;              /**< a stage failed for them: kept or dropped as its on-error
+                                       says */
+    char failed_why[200];         /**< the first of those; "" */
     uint64_t commits;
     double buffer_usage;          /**< rows on their way as a share of --buffer-size; 1: full */
     double messages_per_second;   /**< committed, over the last second */

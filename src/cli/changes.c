@@ -51,10 +51,12 @@ static void put_members(struct tg_json *j, const struct tg_stream_stats *s)
         { "refused", s->refused },                 { "flood_waits", s->flood_waits },
         { "state_messages", s->state_messages },   { "state_bytes", s->state_bytes },
         { "bytes_out", s->bytes_out },             { "workers", s->workers },
+        { "failed", s->failed },
     };
 
     for (size_t i = 0; i < TG_COUNT(row); i++)
         tg_json_key(j, row[i].name), tg_json_u64(j, row[i].n);
+    tg_json_key(j, "failed_why"), tg_json_cstr(j, s->failed_why[0] ? s->failed_why : NULL);
     tg_json_key(j, "requests"), put_requests(j, s);
     tg_json_key(j, "buffer_usage"), tg_json_double(j, s->buffer_usage);
     tg_json_key(j, "messages_per_second"), tg_json_double(j, s->messages_per_second);
@@ -134,6 +136,11 @@ static void put_text(struct tg_buf *out, const struct tg_stream_stats *s, bool d
     if (s->filtered) {
         cli_number(rows, s->filtered);
         tg_buf_printf(out, "; %s filtered out", rows);
+    }
+    if (s->failed) {
+        cli_number(rows, s->failed);
+        tg_buf_printf(out, "; %s that a stage failed for, the first: ", rows);
+        cli_clean(out, s->failed_why, SIZE_MAX);
     }
     if (s->scans)
         tg_buf_printf(out, "; %llu chat%s read%s", (unsigned long long)s->scans,

@@ -270,6 +270,8 @@ static void fill(struct stream_run *r, int64_t now_us)
     s->commits = p.commits;
     s->bytes_out = p.bytes_out;
     s->filtered = pool.dropped;
+    s->failed = pool.failed;
+    memcpy(s->failed_why, pool.failed_why, sizeof s->failed_why);
     s->workers = pool.workers;
     s->buffer_usage = (double)r->rows_out / (double)r->set->buffer_size;
     s->lag_s = oldest && !stream_out_empty(r) ? (double)(now_us - oldest) / 1e6 : 0;

@@ -137,6 +137,28 @@ class Expressions(kit.Case):
         done = self.transform("where?on-error=keep&expr=forwards > 1000000", job="again")
         self.assertIn("a stage failed for", done.out)
 
+    def test_changes_go_through_them(self):
+        """The first delta reads what extract read; workers have programs of their own."""
+        words = ["delta", "--all", *self.account_args(self.session()), "--to",
+                 f"ndjson:{self.dir}/out", "--state", f"sqlite:{self.dir}/state.db", "--job", "d",
+                 "--progress", "none", "--enrich", "--min-workers", 2, "--parallel-workers", 3,
+                 "--stage", "where?on-error=drop&expr=views > 0", "--filter", "word_count > 3",
+                 "--transform", "row.n = #text"]
+        done = kit.tgdata(*words, "--json")
+        self.assertEqual(done.code, 0, done)
+        # What a supergroup was before is not watched.
+        before = [c["migrated_from"] for c in self.sim.chats(self.sim.account())]
+        rows = [r for r in self.rows if r["chat_id"] not in before]
+        viewed = [r for r in rows if r.get("views", 0) > 0]
+        found = {(r["chat_id"], r.get("owner", 0), r["id"]): r["extra"]["n"]
+                 for r in kit.rows(self.dir / "out")}
+        wanted = {(r["chat_id"], r.get("owner", 0), r["id"]): size(r)
+                  for r in viewed if len(text(r).split()) > 3}
+        self.assertEqual(found, wanted)
+        self.assertEqual(done.json()["failed"], sum("views" not in r for r in rows))
+        self.assertIn("attempt to compare", done.json()["failed_why"])
+        self.assertEqual(done.json()["filtered"], len(rows) - len(wanted))
+
     def test_a_program_in_a_file(self):
         program = self.dir / "mine.lua"
         program.write_text("#!/usr/bin/env lua\n"
