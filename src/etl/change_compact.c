@@ -16,7 +16,11 @@
 
 #include "etl/change_impl.h"
 
-enum { CALLS = 8, JOURNAL_LEAST = 1 << 20, JOURNAL_MOST = 8 << 20 };
+#define PACE_US (10 * TG_MS_US)
+#define PAUSE_MOST_US (60 * TG_SECOND_US)
+#define FAILING_MOST_US (600 * TG_SECOND_US)
+
+enum { CALLS = 4, JOURNAL_LEAST = 1 << 20, JOURNAL_MOST = 8 << 20 };
 
 /* ---- documents ---- */
 
@@ -362,19 +366,37 @@ bool tg_change_due(const struct tg_change_state *st)
             st->room.packed > st->memory_max + st->memory_max / 8);
 }
 
+/* Compaction can wait: a failure that may pass is tried again before it is told. */
+static tg_code bear(struct change_compaction *k, int64_t unix_us, tg_code code)
+{
+    k->next_us = unix_us + PACE_US;
+    if (code == TG_OK || code == TG_AGAIN) {
+        k->failing_us = k->pause_us = 0;
+        return TG_OK;
+    }
+    if (tg_code_retry(code) == TG_RETRY_NEVER)
+        return code;
+    if (!k->failing_us)
+        k->failing_us = unix_us;
+    k->pause_us = TG_MIN(TG_MAX(2 * k->pause_us, TG_SECOND_US), PAUSE_MOST_US);
+    k->next_us = unix_us + k->pause_us;
+    return unix_us - k->failing_us > FAILING_MOST_US ? code : TG_OK;
+}
+
 tg_code tg_change_step(struct tg_change_state *st, int64_t unix_us, struct tg_error *err)
 {
-    tg_code code;
+    struct change_compaction *k = &st->compaction;
+    int64_t wait_us = k->next_us - unix_us;
 
-    if (!tg_change_due(st))
+    /* a clock that was set back makes nobody wait */
+    if (!tg_change_due(st) || (wait_us > 0 && wait_us <= PAUSE_MOST_US))
         return TG_OK;
     if (st->no_memory)
         return tg_fail(err, TG_NOMEM, "what is remembered of changes");
-    if (st->compaction.phase == CHANGE_IDLE)
+    if (k->phase == CHANGE_IDLE)
         begin(st);
-    st->compaction.calls = CALLS;
-    code = go_on(st, unix_us, err);
-    return code == TG_AGAIN ? TG_OK : code;
+    k->calls = CALLS;
+    return bear(k, unix_us, go_on(st, unix_us, err));
 }
 
 tg_code tg_change_compact(struct tg_change_state *st, int64_t unix_us, struct tg_error *err)

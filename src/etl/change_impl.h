@@ -55,6 +55,8 @@ struct change_compaction {
     int64_t chat;         /* the next one with at least that id */
     size_t window;
     unsigned calls;       /* of the store, that are left of this step */
+    int64_t next_us;      /* not before, by the wall clock */
+    int64_t failing_us, pause_us; /* since when the store fails; 0: it does not */
 };
 
 struct tg_change_state {

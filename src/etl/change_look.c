@@ -94,7 +94,7 @@ tg_code tg_change_find(struct tg_change_state *st, int64_t id, int64_t *ret_chat
             size_t i;
             tg_code code;
 
-            if (!c->owner)
+            if (!c->owner || id > c->top)
                 continue;
             code = window_of(st, c, id, &i, err);
             if (code != TG_OK)

@@ -162,7 +162,8 @@ void tg_change_committed(struct tg_change_state *st, uint64_t commit_seq);
 
 /** Whether tg_change_step has something to do. */
 bool tg_change_due(const struct tg_change_state *st);
-/** A piece of compaction, a few calls of the store, when due. */
+/** A piece of compaction when due: a few calls of the store, and no more for some milliseconds. A
+ *  failure of the store that may pass is tried again for ten minutes before it is told. */
 tg_code tg_change_step(struct tg_change_state *st, int64_t unix_us, struct tg_error *err);
 /** A clean end: compacts what is committed, unless the journal is short. To be freed all the same.
  */

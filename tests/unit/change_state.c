@@ -20,6 +20,7 @@ enum { CHAT = -1001 };
 
 static struct random r;
 static struct memory_store m;
+static int64_t now_us;
 static size_t journal_max; /* 0: as it is */
 static struct tg_arena arena;
 static struct tg_error err;
@@ -327,7 +328,7 @@ static void test_doubt_while_scanning(void **state)
     assert_int_equal(look(st, CHAT, 500), TG_CHANGE_UNKNOWN);
     assert_int_equal(tg_change_n_doubted(st), 1);
     while (tg_change_due(st))
-        assert_int_equal(tg_change_step(st, 0, &err), TG_OK);
+        assert_int_equal(tg_change_step(st, now_us += TG_SECOND_US, &err), TG_OK);
     for (uint64_t n = 0; n < 2; n++) {
         assert_int_equal(tg_change_journal_append(&m.store, "job", &entry[n], 0, &err), TG_OK);
         tg_change_committed(st, 2 + n);
@@ -376,6 +377,33 @@ static void test_journal_is_short(void **state)
     tg_change_state_free(st);
 }
 
+/* A store that fails is asked again with pauses, and told of after ten minutes. */
+static void test_store_that_fails(void **state)
+{
+    struct tg_change_state *st;
+    uint64_t calls;
+    int64_t begun_us = now_us += 100 * TG_SECOND_US;
+
+    (void)state;
+    journal_max = 1;
+    st = open_at(0);
+    commit_some(st, 1, 5);
+    m.dead = true;
+    for (calls = m.n_calls; tg_change_step(st, now_us, &err) == TG_OK;)
+        now_us += TG_MS_US;
+    assert_int_equal(err.code, TG_STATE);
+    assert_true(now_us - begun_us > 600 * TG_SECOND_US);
+    assert_true(m.n_calls - calls < 30);
+    m.dead = false;
+    for (calls = m.n_calls; tg_change_due(st); now_us += TG_MS_US)
+        assert_int_equal(tg_change_step(st, now_us, &err), TG_OK);
+    tg_change_state_free(st);
+    st = open_at(5);
+    assert_null(tg_change_doubt(st));
+    assert_int_equal(look(st, CHAT, 5), TG_CHANGE_UNKNOWN);
+    tg_change_state_free(st);
+}
+
 static void test_note_has_a_limit(void **state)
 {
     struct tg_change_state *st = open_at(0);
@@ -412,7 +440,7 @@ static void fill(struct tg_change_state *st, int64_t n, uint32_t edited, uint32_
         if (id % 1000 == 0) {
             commit(st, ++seq);
             while (tg_change_due(st))
-                assert_int_equal(tg_change_step(st, 0, &err), TG_OK);
+                assert_int_equal(tg_change_step(st, now_us += TG_SECOND_US, &err), TG_OK);
         }
     }
     tg_change_put_scan(st, CHAT, 0, n, n, true);
@@ -496,7 +524,7 @@ static void test_memory_is_bounded(void **state)
         if (i % 100 == 99)
             commit(st, N / 1000 + 2 + i / 100);
         while (tg_change_due(st))
-            assert_int_equal(tg_change_step(st, 0, &err), TG_OK);
+            assert_int_equal(tg_change_step(st, now_us += TG_SECOND_US, &err), TG_OK);
         tg_change_usage(st, &u);
         most = TG_MAX(most, u.packed + u.beside);
     }
@@ -526,7 +554,7 @@ static void test_cost_of_edits(void **state)
         commit(st, ++seq);
     }
     while (tg_change_due(st))
-        assert_int_equal(tg_change_step(st, 0, &err), TG_OK);
+        assert_int_equal(tg_change_step(st, now_us += TG_SECOND_US, &err), TG_OK);
     puts = m.n_puts;
     begun = now_s(CLOCK_PROCESS_CPUTIME_ID);
     for (int i = 0; i < SECONDS * RATE; i++) {
@@ -537,7 +565,7 @@ static void test_cost_of_edits(void **state)
         if (i % 100 == 99)
             commit(st, ++seq);
         if (i % 100 == 99)
-            assert_int_equal(tg_change_step(st, 0, &err), TG_OK);
+            assert_int_equal(tg_change_step(st, now_us += TG_SECOND_US, &err), TG_OK);
     }
     tg_change_usage(st, &u);
     print_message("2,000 random edits a second over 200 chats of 10,000: %.2f %% of a core, store "
@@ -560,6 +588,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_two_ways, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_doubt_while_scanning, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_journal_is_short, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_store_that_fails, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_note_has_a_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bytes_of_a_message, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_opening_a_million, set_up, tear_down),
