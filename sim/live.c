@@ -18,7 +18,7 @@ enum { TRIES = 16, MASS_ONE_IN = 8, HUNDRED = 100 };
 struct spec {
     int64_t rate_milli; /* changes a second, times 1000 */
     int64_t edits, reactions, deletes, mass, reach, keep, early, timeout, silent, lose, repeat,
-        swap, most, burst, paused, seed;
+        swap, most, burst, paused, seed, bare;
     int64_t chat[SIM_LIVE_CHATS_MAX];
     size_t n_chats;
 };
@@ -54,6 +54,7 @@ static bool term_apply(struct spec *s, const char *name, const char *value)
         { "burst", &s->burst, 1, 1 << 20 },     { "paused", &s->paused, 0, 1 },
         { "seed", &s->seed, 0, INT64_MAX },     { "timeout", &s->timeout, 1, 3600 },
         { "repeat", &s->repeat, 0, HUNDRED },   { "swap", &s->swap, 0, HUNDRED },
+        { "bare", &s->bare, 0, 1 },
     };
     int64_t n;
 
@@ -289,16 +290,18 @@ static void count(struct sim_live *l, struct sim_change *c)
     struct sim_log *log = c->owner ? &l->account[c->owner - sim_world_account(l->w, 0)]
                                    : &l->channel[c->chat->index];
 
-    for (size_t i = 0; i < c->n; i++) {
+    c->bare = l->spec.bare && c->kind == SIM_REACTED;
+    for (size_t i = 0; i < c->n && !c->bare; i++) {
         struct sim_event e = { .id = c->id[i], .chat = c->chat->index & 0xfffffff,
                                .kind = (uint32_t)c->kind & 7, .more = i + 1 < c->n };
 
         if (!log_add(l, log, e))
             l->full = true; /* what was not noted nobody is told of: no more happens */
     }
-    log->changed_s = c->date;
+    if (!c->bare)
+        log->changed_s = c->date;
     c->pts = log->pts;
-    if (!c->owner)
+    if (!c->owner && !c->bare)
         sim_world_pts_add(l->w, c->chat, (int32_t)c->n);
     l->n_kind[c->kind]++;
 }

@@ -25,6 +25,7 @@
  *   silent=P    percent of the channels of which nothing is pushed
  *   lose=P, repeat=P, swap=P   percent of the pushes that are lost, come twice, or come after the
  *               next one on their connection
+ *   bare=1      reactions are told without the message and not counted: updateMessageReactions
  *   most=N      no more than N changes in all
  *   burst=N     N changes at once at each SIGUSR2; else SIGUSR2 stops them and lets them go on
  *   paused=1    begins stopped
@@ -74,6 +75,7 @@ struct sim_change {
     int32_t pts;  /* after it */
     int64_t date;
     bool silent;  /* it is not pushed */
+    bool bare;    /* a reaction that no sequence counts */
 };
 
 struct sim_live;

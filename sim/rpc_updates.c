@@ -311,9 +311,24 @@ static struct tl_value *short_message(const struct sim_change *change, struct tl
     return m;
 }
 
+/* What people are told of a reaction: to which message, and how many there are. */
+static struct tl_value *bare_reaction(struct sim_call *c, const struct sim_change *change)
+{
+    struct tl_value *m = sim_child(sim_update_value(c, change), TLN_message), *v;
+
+    if (!m)
+        return NULL;
+    v = tl_obj(c->arena, TLN_updateMessageReactions);
+    tl_set_obj(v, TLN_peer, sim_child(m, TLN_peer_id));
+    tl_set_int(v, TLN_msg_id, change->id[0]);
+    tl_set_obj(v, TLN_reactions, sim_child(m, TLN_reactions));
+    return v;
+}
+
 static struct tl_value *packet(struct sim_call *c, const struct sim_change *change)
 {
-    struct tl_value *update = sim_update_value(c, change);
+    struct tl_value *update = change->bare ? bare_reaction(c, change)
+                                           : sim_update_value(c, change);
     struct tl_value *v = NULL;
 
     if (update && change->kind == SIM_POSTED && change->owner)

@@ -171,7 +171,7 @@ static bool has_caught_up(const struct stream_run *r)
             return false;
     }
     return (!r->own || r->account_caught_up) && stream_scans_idle(r) && !r->n_fetches &&
-           !r->refetch.n;
+           !r->n_reacted;
 }
 
 static bool is_over(const struct stream_run *r, int64_t now_us)
@@ -192,8 +192,7 @@ static void step_watch(struct stream_run *r, int64_t now_us)
     stream_chats_tops(r, now_us);
     due = stream_boxes_step(r, now_us);
     stream_scans_step(r, now_us);
-    if (r->refetch.n)
-        stream_refetch(r);
+    stream_reacted(r, now_us);
     stream_out_step(r, false, now_us);
     if (is_over(r, now_us)) {
         r->phase = RUN_LEAVE;

@@ -34,6 +34,7 @@ void stream_chats_free(struct stream_run *r)
 {
     for (size_t i = 0; i < r->n_chats; i++) {
         stream_scan_free(r->chat[i].scan);
+        free(r->chat[i].reacted);
         free(r->chat[i].title);
     }
     free(r->chat);

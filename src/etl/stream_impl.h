@@ -88,6 +88,10 @@ struct stream_chat {
     bool moved;     /* its box has, since that was last remembered */
     int32_t top_id, pts; /* as far as it was asked for; 0 */
     bool caught_up; /* its last difference was final */
+    struct stream_reacted {
+        int32_t id[TG_MESSAGES_ASKED];
+        size_t n;
+    } *reacted; /* messages whose reactions have changed; NULL: none */
     struct stream_scan *scan; /* its history is being read */
     bool scan_due, sweep;     /* or is to be; what the destination has of it is not known */
 };
@@ -177,11 +181,8 @@ struct stream_run {
     bool pressed;      /* no more is asked for */
 
     size_t n_scans, n_fetches;
-    struct stream_refetch {
-        int64_t chat;
-        int32_t id[TG_MESSAGES_ASKED];
-        size_t n;
-    } refetch;         /* messages whose reactions have changed */
+    size_t n_reacted;  /* chats with messages whose reactions have changed */
+    int64_t react_us;  /* when those are asked for */
 
     bool stopping, left;
     int64_t told_us, started_us;
@@ -238,8 +239,8 @@ void stream_boxes_remember(struct stream_run *r);
 void stream_rows(struct stream_run *r);
 /** @return how many rows a packet makes at most */
 size_t stream_rows_of(const struct stream_packet *p);
-/** Asks for the messages whose reactions have changed. */
-void stream_refetch(struct stream_run *r);
+/** Asks for the messages whose reactions have changed, when that is due. */
+void stream_reacted(struct stream_run *r, int64_t now_us);
 /** Adds a row of a message that was read from a page.
  *  @param named  what it is said to be; what is remembered decides */
 void stream_row(struct stream_run *r, struct stream_chat *c, const struct tg_page *page, size_t i,

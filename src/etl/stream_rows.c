@@ -21,6 +21,8 @@
 #include "etl/stream_impl.h"
 #include "tl/value.h"
 
+#define REACTED_US TG_SECOND_US /* reactions wait for others, as a message costs a request */
+
 enum { PAGE_MAX = 100 }; /* messages of a page that is put together */
 
 const char *tg_change_kind_name(enum tg_change_kind kind)
@@ -245,42 +247,61 @@ static void add_deleted(struct stream_run *r, const struct stream_item *item)
     }
 }
 
-static void on_refetched(void *ctx, const struct tg_page *page, size_t n,
-                         const struct tg_error *err)
+/* ---- reactions ---- */
+
+static void on_reacted(void *ctx, const struct tg_page *page, size_t n, const struct tg_error *err)
 {
     struct stream_chat *c = ctx;
     struct stream_run *r = c->run;
 
-    if (err || !stream_room(r, n)) {
-        tg_updates_behind(r->updates, c->job.id, stream_now(r)); /* they are told again, or not */
-        return;
-    }
+    if (err || !stream_room(r, n))
+        return; /* nobody is told of them who does not listen, either */
     for (size_t i = 0; i < n && r->code == TG_OK; i++)
         stream_row(r, c, page, i, TG_KIND_REACTIONS, 0, 0);
 }
 
-void stream_refetch(struct stream_run *r)
+static void ask_reacted(struct stream_chat *c)
 {
-    struct stream_refetch *f = &r->refetch;
-    struct stream_chat *c = f->n ? stream_chat_of(r, f->chat) : NULL;
-    size_t n = f->n;
+    struct stream_reacted *a = c->reacted;
 
-    f->n = 0;
-    if (c && !stream_fetch(r, f->chat, f->id, n, on_refetched, c))
-        tg_updates_behind(r->updates, f->chat, stream_now(r));
+    if (c->phase == CHAT_READY &&
+        !stream_fetch(c->run, c->job.id, a->id, a->n, on_reacted, c))
+        stream_no_memory(c->run);
+    free(a);
+    c->reacted = NULL;
+    c->run->n_reacted--;
 }
 
-static void refetch(struct stream_run *r, struct stream_chat *c, int32_t id)
+void stream_reacted(struct stream_run *r, int64_t now_us)
 {
-    struct stream_refetch *f = &r->refetch;
+    if (!r->n_reacted || now_us < r->react_us || r->pressed)
+        return;
+    for (size_t i = 0; i < r->n_chats; i++)
+        if (r->chat[i].reacted)
+            ask_reacted(&r->chat[i]);
+}
 
-    if (f->n == TG_COUNT(f->id) || (f->n && f->chat != c->job.id))
-        stream_refetch(r);
-    f->chat = c->job.id;
-    for (size_t i = 0; i < f->n; i++)
-        if (f->id[i] == id)
+/* The message is to be asked for, together with others of its chat. */
+static void reacted(struct stream_chat *c, int32_t id)
+{
+    struct stream_run *r = c->run;
+    struct stream_reacted *a = c->reacted;
+
+    if (!a) {
+        a = c->reacted = calloc(1, sizeof *a);
+        if (!a) {
+            stream_no_memory(r);
             return;
-    f->id[f->n++] = id;
+        }
+        if (!r->n_reacted++)
+            r->react_us = stream_now(r) + REACTED_US;
+    }
+    for (size_t i = 0; i < a->n; i++)
+        if (a->id[i] == id)
+            return;
+    a->id[a->n++] = id;
+    if (a->n == TG_COUNT(a->id))
+        ask_reacted(c);
 }
 
 /* One item; `at` is the number of its message within the page. */
@@ -298,7 +319,7 @@ static void take_item(struct stream_run *r, const struct stream_item *item, size
                    change->kind == TG_UPDATE_NEW ? TG_KIND_NEW : TG_KIND_EDITED, pts_of(item),
                    date_of(item));
     else if (c && change->kind == TG_UPDATE_REACTIONS)
-        refetch(r, c, change->id);
+        reacted(c, change->id);
 }
 
 /* Whether its rows are wanted. */
