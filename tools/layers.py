@@ -25,7 +25,8 @@ ALLOWED = {
     "sink": DRIVER,
     "store": DRIVER,
     "queue": DRIVER,
-    "stage": BASE,
+    "quality": BASE | {"flow"},
+    "stage": BASE | {"flow", "quality"},
     "source": TELEGRAM | {"os", "client"},
     "etl": TELEGRAM | DRIVER | {"export", "source", "sink", "store", "queue", "stage"},
     "config": BASE,
@@ -48,7 +49,7 @@ OWNER = {"openssl": "crypto", "uv.h": "os", "pthread.h": "os", "sqlite3.h": "cli
 # The kernel's doors: protocol and policy code gets sockets, time and threads from its caller.
 KERNEL = re.compile(r"(sys/(socket|epoll|poll|time|select)|netdb|netinet/.*|poll|threads|"
                     r"time|signal)\.h$")
-PURE = {"tl", "mtproto", "telegram", "flow", "stage"}
+PURE = {"tl", "mtproto", "telegram", "flow", "quality", "stage"}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 

@@ -30,6 +30,7 @@
 #define TGDATA_STREAM_H
 
 #include "tgdata/extract.h"
+#include "tgdata/quality.h"
 #include "tgdata/stage.h"
 
 #ifdef __cplusplus
@@ -75,6 +76,7 @@ struct tg_stream_stats {
     uint64_t chats, chats_lost;   /**< watched; of them not any longer, since they became closed */
     uint64_t bytes_out;
     double seconds;
+    struct tg_quality_result quality; /**< what the stages `validate` found; at the end only */
 };
 
 /** Gets how it is going, once a second and at the end. @return false: end the run */

@@ -9,6 +9,7 @@
 #include "tgdata/extract.h"
 #include "tgdata/letters.h"
 #include "tgdata/parallel.h"
+#include "tgdata/quality.h"
 #include "tgdata/row.h"
 #include "tgdata/stage.h"
 #include "tgdata/state.h"

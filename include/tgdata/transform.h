@@ -24,6 +24,7 @@
 #define TGDATA_TRANSFORM_H
 
 #include "tgdata/extract.h"
+#include "tgdata/quality.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -57,6 +58,7 @@ struct tg_transform_result {
     uint64_t checkpoints;
     uint64_t bytes_out;
     double seconds;
+    struct tg_quality_result quality; /**< what the stages `validate` found */
 };
 
 struct tg_transform_hooks {

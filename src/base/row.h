@@ -28,7 +28,9 @@
 struct tg_row {
     uint64_t present; /* bit per tg_field_id */
     TG_FIELDS(TG_ROW_MEMBER)
+    uint8_t judged; /* by rules on its way: TG_ROW_JUDGED, TG_ROW_INVALID; is nowhere kept */
 };
+enum { TG_ROW_JUDGED = 1, TG_ROW_INVALID = 2 };
 _Static_assert(TG_FIELD_COUNT <= 64, "the presence mask has 64 bits");
 
 #define TG_ROW_BIT(name) (UINT64_C(1) << TG_F_##name)

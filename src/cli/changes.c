@@ -5,6 +5,7 @@
 #include "cli/changes.h"
 
 #include "base/json.h"
+#include "cli/quality.h"
 #include "cli/term.h"
 
 struct shown {
@@ -74,6 +75,7 @@ static void put_json(struct tg_buf *out, const struct tg_stream_stats *s, const 
     tg_json_object(&j);
     tg_json_key(&j, key), tg_json_cstr(&j, value);
     put_members(&j, s);
+    quality_json(&j, &s->quality);
     tg_json_end_object(&j);
 }
 
@@ -152,6 +154,7 @@ static void put_text(struct tg_buf *out, const struct tg_stream_stats *s, bool d
     if (s->refused)
         tg_buf_printf(out, "; %llu refused by the destination (tgdata dlq list)",
                       (unsigned long long)s->refused);
+    quality_text(out, &s->quality);
 }
 
 static tg_code tell_result(const struct cli *cli, const struct tg_stream_stats *stats, bool delta,

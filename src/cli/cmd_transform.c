@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "cli/quality.h"
 #include "cli/term.h"
 
 struct own {
@@ -60,6 +61,7 @@ static void put_json(struct tg_buf *out, const struct tg_transform_result *r, tg
     tg_json_key(&j, "failed"), tg_json_u64(&j, r->failed);
     tg_json_key(&j, "failed_why");
     tg_json_cstr(&j, r->failed_why[0] ? r->failed_why : NULL);
+    quality_json(&j, &r->quality);
     tg_json_key(&j, "refused"), tg_json_u64(&j, r->refused);
     tg_json_key(&j, "checkpoints"), tg_json_u64(&j, r->checkpoints);
     tg_json_key(&j, "bytes_out"), tg_json_u64(&j, r->bytes_out);
@@ -106,6 +108,7 @@ static void put_text(struct tg_buf *out, const struct tg_transform_result *r)
         tg_buf_str(out, "\nFailed, the first: ");
         cli_clean(out, r->failed_why, SIZE_MAX);
     }
+    quality_text(out, &r->quality);
 }
 
 static tg_code tell_result(const struct cli *cli, const struct tg_transform_result *result,
@@ -180,8 +183,9 @@ const struct cli_command cmd_transform = {
              "Telegram is not asked. Commits, checkpoints and resuming are as with extract: the "
              "job of a transformation has a name of its own, and the same command goes on behind "
              "its last commit. A STAGE is decode, filter?since=DATE&media=photo, enrich, "
+             "validate?field=text&max-length=4096, "
              "fields?drop=raw, where?expr=views > 100, or lua?code=row.lang = 'en': "
-             "docs/transform.md and docs/expressions.md have all of them.",
+             "docs/transform.md, docs/expressions.md and docs/quality.md have all of them.",
     .examples = "  tgdata transform ndjson:raw --to parquet:clean --job clean\n"
                 "  tgdata transform ndjson:raw --to sqlite:photos.db --job photos \\\n"
                 "      --stage decode --stage 'filter?media=photo&since=2024-01-01' \\\n"

@@ -150,6 +150,8 @@ static void add_counts(struct tg_stage_pool_state *s, const struct tg_stage_coun
 {
     s->dropped += n->dropped;
     s->failed += n->failed;
+    s->judged += n->judged;
+    s->invalid += n->invalid;
     if (!s->failed_why[0])
         memcpy(s->failed_why, n->failed_why, sizeof s->failed_why);
 }
@@ -276,12 +278,11 @@ tg_code tg_stage_pool_new(const struct tg_stage_pool_options *o, struct tg_stage
     return code;
 }
 
-void tg_stage_pool_free(struct tg_stage_pool *p)
+/* All workers end, after the batch in hand. Twice is once. */
+static void join_workers(struct tg_stage_pool *p)
 {
     bool join[TG_STAGE_POOL_WORKERS_MAX];
 
-    if (!p)
-        return;
     pthread_mutex_lock(&p->lock);
     p->ends = true; /* nobody is started any more */
     for (unsigned i = 0; i < p->o.max; i++)
@@ -291,8 +292,27 @@ void tg_stage_pool_free(struct tg_stage_pool *p)
     for (unsigned i = 0; i < p->o.max; i++) {
         if (join[i])
             pthread_join(p->worker[i].thread, NULL);
-        tg_stages_close(&p->worker[i].stages);
+        p->worker[i].life = FREE;
     }
+}
+
+void tg_stage_pool_end(struct tg_stage_pool *p, struct tg_quality_result *ret)
+{
+    join_workers(p);
+    for (unsigned i = 1; i < p->o.max; i++)
+        tg_stages_merge(&p->worker[0].stages, &p->worker[i].stages);
+    tg_stages_tally(&p->worker[0].stages, ret);
+    ret->rows = p->state.judged;
+    ret->invalid = p->state.invalid;
+}
+
+void tg_stage_pool_free(struct tg_stage_pool *p)
+{
+    if (!p)
+        return;
+    join_workers(p);
+    for (unsigned i = 0; i < p->o.max; i++)
+        tg_stages_close(&p->worker[i].stages);
     while (p->first) {
         struct job *next = p->first->next;
 

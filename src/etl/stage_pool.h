@@ -24,6 +24,7 @@
 #define TG_STAGE_POOL_H
 
 #include "base/row.h"
+#include "tgdata/quality.h"
 #include "tgdata/stage.h"
 
 enum { TG_STAGE_POOL_WORKERS_MAX = 64 };
@@ -50,6 +51,7 @@ struct tg_stage_pool_state {
     uint64_t dropped;    /* rows of them, by steps */
     uint64_t failed;     /* rows that a stage failed for and its on-error kept or dropped */
     char failed_why[200];/* the first of those; "" */
+    uint64_t judged, invalid; /* rows that a rule looked at; of them, that broke one */
     int64_t busy_us;     /* time that workers had a batch in hand, together */
     unsigned grown, shrunk; /* how often a worker was added, taken away */
 };
@@ -72,6 +74,10 @@ tg_code tg_stage_pool_put(struct tg_stage_pool *pool, struct tg_batch *batch,
  *  none; or what a step failed with, then and ever after: TG_DATA, TG_NOMEM, a callback's code */
 tg_code tg_stage_pool_take(struct tg_stage_pool *pool, struct tg_batch **ret,
                            struct tg_error *err);
+
+/** Ends the workers, and writes what rules found of the batches that they had. Nothing is put any
+ *  more; what is done can still be taken. */
+void tg_stage_pool_end(struct tg_stage_pool *pool, struct tg_quality_result *ret);
 
 void tg_stage_pool_state(struct tg_stage_pool *pool, struct tg_stage_pool_state *ret);
 

@@ -326,6 +326,9 @@ static void fill_result(struct tg_transform *t)
     memcpy(r->undecoded_why, n->why, sizeof r->undecoded_why);
     r->failed = n->failed;
     memcpy(r->failed_why, n->failed_why, sizeof r->failed_why);
+    tg_stages_tally(&t->stages, &r->quality);
+    r->quality.rows = n->judged;
+    r->quality.invalid = n->invalid;
     r->refused = t->has_letters ? t->letters.n : 0;
     r->seconds = (double)(tg_clock_mono_us() - t->started_us) / 1e6;
 }

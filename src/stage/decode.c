@@ -62,6 +62,7 @@ static tg_code decode_row(struct tg_row *row, const struct tg_stage_env *env, st
     if (code != TG_OK)
         return code;
     keep_untold(&fresh, row);
+    fresh.judged = row->judged;
     *row = fresh;
     counts->decoded++;
     return TG_OK;

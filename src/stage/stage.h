@@ -16,6 +16,7 @@
 
 #include "base/option.h"
 #include "base/row.h"
+#include "tgdata/quality.h"
 
 enum { TG_STAGES_MAX = 16 };
 
@@ -28,6 +29,8 @@ struct tg_stage_counts {
     char why[200];      /* the first of those; "" */
     uint64_t failed;    /* a stage failed for them: kept or dropped, as its on-error says */
     char failed_why[200]; /* the first of those; "" */
+    uint64_t judged;   /* rows that a rule looked at */
+    uint64_t invalid;  /* of them, rows that broke one; both once for each row */
 };
 
 struct tg_stage_env {
@@ -56,6 +59,13 @@ struct tg_stage_ops {
     /** Goes over all rows of a batch. Texts that it makes are the batch's. */
     tg_code (*run)(void *self, struct tg_batch *batch, const struct tg_stage_env *env,
                    struct tg_error *err);
+
+    /* Of stages that gather something; NULL: of others. */
+
+    /** Adds what another instance has gathered of other batches. */
+    void (*merge)(void *self, const void *other);
+    /** Adds its rule to those of the run. */
+    void (*tally)(const void *self, struct tg_quality_result *q);
 };
 
 extern const struct tg_stage_ops *const tg_stages[]; /* all, ended by NULL */
@@ -78,6 +88,11 @@ void tg_stages_close(struct tg_stage_list *list);
 /** Runs them all over a batch. */
 tg_code tg_stages_run(const struct tg_stage_list *list, struct tg_batch *batch,
                       const struct tg_stage_env *env, struct tg_error *err);
+
+/** Adds what other instances of the same stages have gathered. */
+void tg_stages_merge(const struct tg_stage_list *list, const struct tg_stage_list *other);
+/** Writes what rules found; `rows` and `invalid` are the counts'. */
+void tg_stages_tally(const struct tg_stage_list *list, struct tg_quality_result *ret);
 
 /** Keeps those rows of a batch that `keep` says so of, in order; the others count as dropped. */
 void tg_stage_keep(struct tg_batch *batch, const struct tg_stage_env *env,

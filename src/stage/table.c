@@ -7,11 +7,12 @@
 #include "stage/stage.h"
 
 extern const struct tg_stage_ops tg_stage_decode, tg_stage_enrich, tg_stage_fields, tg_stage_filter,
-    tg_stage_where, tg_stage_lua;
+    tg_stage_where, tg_stage_lua, tg_stage_validate;
 
 const struct tg_stage_ops *const tg_stages[] = { &tg_stage_decode, &tg_stage_filter,
                                                  &tg_stage_where,  &tg_stage_enrich,
-                                                 &tg_stage_lua,    &tg_stage_fields, NULL };
+                                                 &tg_stage_lua,    &tg_stage_fields,
+                                                 &tg_stage_validate, NULL };
 
 static const struct tg_driver *head(size_t i)
 {
@@ -80,6 +81,21 @@ tg_code tg_stages_run(const struct tg_stage_list *list, struct tg_batch *batch,
     for (size_t i = 0; code == TG_OK && i < list->n && batch->n; i++)
         code = list->one[i].ops->run(list->one[i].self, batch, env, err);
     return code;
+}
+
+void tg_stages_merge(const struct tg_stage_list *list, const struct tg_stage_list *other)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->one[i].ops->merge)
+            list->one[i].ops->merge(list->one[i].self, other->one[i].self);
+}
+
+void tg_stages_tally(const struct tg_stage_list *list, struct tg_quality_result *ret)
+{
+    ret->n_rules = 0;
+    for (size_t i = 0; i < list->n; i++)
+        if (list->one[i].ops->tally)
+            list->one[i].ops->tally(list->one[i].self, ret);
 }
 
 void tg_stage_keep(struct tg_batch *b, const struct tg_stage_env *env,

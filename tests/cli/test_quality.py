@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Rules over what was extracted: each example of docs/quality.md finds what a model of it finds,
+rows are dropped or end the run as is said, and the summary tells it."""
+import datetime
+import pathlib
+import re
+
+import kit
+
+DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "quality.md"
+NOW = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def size(row):
+    return len(row.get("text", "").encode())
+
+
+# Whether a row meets the rule.
+MODEL = {
+    "validate?field=sender_id&required": lambda r: "sender_id" in r,
+    "validate?field=id&format=positive_integer": lambda r: r["id"] > 0,
+    "validate?field=views&min=1&max=1000": lambda r: 1 <= r.get("views", 1) <= 1000,
+    "validate?field=date&min=2024-02-01": lambda r: r["date"] >= "2024-02-01",
+    "validate?field=kind&one-of=message": lambda r: r["kind"] == "message",
+    "validate?field=text&max-length=20": lambda r: len(r.get("text", "")) <= 20,
+    "validate?field=text&pattern=^%25u": lambda r: bool(re.match("[A-Z]", r.get("text", "A"))),
+    "validate?expr=date <= now and #text < 4096": lambda r: r["date"] <= NOW and size(r) < 4096,
+}
+
+
+class Quality(kit.Case):
+    rows = None # of the archive, which is made once
+
+    def setUp(self):
+        super().setUp()
+        self.archive = self.top / "archive"
+        if type(self).rows is None:
+            done = kit.tgdata("extract", "--all", *self.account_args(self.session()), "--to",
+                              f"ndjson:{self.archive}", "--state", f"sqlite:{self.top}/state.db")
+            self.assertEqual(done.code, 0, done)
+            type(self).rows = kit.rows(self.archive)
+
+    def transform(self, *stages, job="clean", more=()):
+        return kit.tgdata("transform", f"ndjson:{self.archive}", "--to", f"ndjson:{self.dir}/{job}",
+                          "--state", f"sqlite:{self.dir}/state.db", "--job", job, "--progress",
+                          "none", *[w for s in stages for w in ("--stage", s)], *more)
+
+    def examples(self):
+        found = re.findall(r"^\| `(validate\?.+?)` \| ", DOCS.read_text("utf-8"), re.M)
+        if "lua5.4" not in kit.tgdata("version").out:
+            found = [e for e in found if "expr" not in e and "pattern" not in e]
+        return found
+
+    def test_the_examples_of_the_manual(self):
+        examples, some = self.examples(), 0
+        self.assertTrue(set(examples) <= set(MODEL) and len(examples) >= len(MODEL) - 2)
+        done = self.transform(*examples, more=["--json"])
+        self.assertEqual(done.code, 0, done)
+        quality = done.json()["quality"]
+        for example, rule in zip(examples, quality["rules"]):
+            broken = [r for r in self.rows if not MODEL[example](r)]
+            self.assertEqual((rule["checked"], rule["broken"]), (len(self.rows), len(broken)),
+                             example)
+            self.assertEqual(len(rule["examples"]), min(3, len(broken)))
+            keys = {(r["chat_id"], r["id"]) for r in broken}
+            for one in rule["examples"]:
+                self.assertIn((one["chat_id"], one["id"]), keys)
+            some += 0 < len(broken) < len(self.rows)
+        self.assertGreater(some, 3, "most rules find all or nothing")
+        invalid = sum(not all(MODEL[e](r) for e in examples) for r in self.rows)
+        self.assertEqual(quality["rows"], len(self.rows))
+        self.assertEqual(quality["invalid"], invalid)
+        self.assertAlmostEqual(quality["validity_rate"], 1 - invalid / len(self.rows))
+        self.assertAlmostEqual(quality["completeness_score"],
+                               sum("sender_id" in r for r in self.rows) / len(self.rows))
+        self.assertEqual(len(kit.rows(self.dir / "clean")), len(self.rows), "warned rows stay")
+
+    def test_severities(self):
+        rule = "validate?field=text&max-length=20&severity="
+        kept = sum(len(r.get("text", "")) <= 20 for r in self.rows)
+        done = self.transform(rule + "drop", "validate?field=id&required", job="drop")
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(len(kit.rows(self.dir / "drop")), kept)
+        self.assertRegex(done.out, r"Quality: \d+\.\d\d% valid: ")
+        self.assertRegex(done.out, r"drop  text: length: broken by [\d,]+ of [\d,]+; such as ")
+        self.assertRegex(done.out, r"warn  id: completeness: broken by 0 of ")
+        done = self.transform(rule + "fail&name=short", job="fail")
+        self.assertEqual(done.code, 7, done)
+        self.assertRegex(done.err, r"message \d+ of chat -?\d+ breaks the rule 'short'")
+
+    def test_without_a_rule_there_is_no_quality(self):
+        done = self.transform("enrich", more=["--json"])
+        self.assertIsNone(done.json()["quality"])
+
+    def test_mistakes_are_told(self):
+        done = self.transform("validate?field=text&max-length=3&required")
+        self.assertEqual(done.code, 2, done)
+        self.assertIn("more than one condition is given", done.err)
+
+
+if __name__ == "__main__":
+    kit.main()
