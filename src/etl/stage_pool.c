@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "etl/stage_report.h"
 #include "flow/elastic.h"
 #include "os/loop.h"
 #include "os/queue.h"
@@ -296,14 +297,15 @@ static void join_workers(struct tg_stage_pool *p)
     }
 }
 
-void tg_stage_pool_end(struct tg_stage_pool *p, struct tg_quality_result *ret)
+tg_code tg_stage_pool_end(struct tg_stage_pool *p, const char *job, struct tg_quality_result *ret,
+                          struct tg_error *err)
 {
     join_workers(p);
     for (unsigned i = 1; i < p->o.max; i++)
         tg_stages_merge(&p->worker[0].stages, &p->worker[i].stages);
-    tg_stages_tally(&p->worker[0].stages, ret);
     ret->rows = p->state.judged;
     ret->invalid = p->state.invalid;
+    return tg_stage_report(&p->worker[0].stages, job, ret, err);
 }
 
 void tg_stage_pool_free(struct tg_stage_pool *p)

@@ -75,9 +75,10 @@ tg_code tg_stage_pool_put(struct tg_stage_pool *pool, struct tg_batch *batch,
 tg_code tg_stage_pool_take(struct tg_stage_pool *pool, struct tg_batch **ret,
                            struct tg_error *err);
 
-/** Ends the workers, and writes what rules found of the batches that they had. Nothing is put any
- *  more; what is done can still be taken. */
-void tg_stage_pool_end(struct tg_stage_pool *pool, struct tg_quality_result *ret);
+/** Ends the workers; what their stages have gathered is told (etl/stage_report.h). Once; nothing is
+ *  put any more, and what is done can still be taken. */
+tg_code tg_stage_pool_end(struct tg_stage_pool *pool, const char *job,
+                          struct tg_quality_result *ret, struct tg_error *err);
 
 void tg_stage_pool_state(struct tg_stage_pool *pool, struct tg_stage_pool_state *ret);
 

@@ -459,7 +459,7 @@ static tg_code finish(struct stream_run *r, tg_code code, struct tg_error *err)
 static tg_code run(struct stream_run *r, struct tg_error *err)
 {
     struct tg_error late;
-    tg_code code = open_all(r, err);
+    tg_code ended, code = open_all(r, err);
 
     if (code == TG_OK) {
         tgc_stats(r->client, &r->before);
@@ -468,6 +468,11 @@ static tg_code run(struct stream_run *r, struct tg_error *err)
         r->account->watch_ctx = r;
         code = tg_account_run(r->account, run_step, r, err);
         r->account->watch = NULL;
+        ended = tg_stage_pool_end(r->pool, r->settings.job, &r->stats->quality, &late);
+        if (ended != TG_OK && code == TG_OK) {
+            *err = late;
+            code = ended;
+        }
         stream_tell(r, stream_now(r), true);
         code = finish(r, code, err);
         r->account->dirty = true; /* peers were learned */

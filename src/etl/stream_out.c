@@ -292,8 +292,6 @@ void stream_tell(struct stream_run *r, int64_t now_us, bool last)
     if (!r->pipeline || !r->state || !r->pool)
         return;
     fill(r, now_us);
-    if (last)
-        tg_stage_pool_end(r->pool, &r->stats->quality);
     r->told_us = now_us;
     if (r->monitor && !r->monitor(r->monitor_ctx, r->stats))
         r->stopping = true;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "crypto/random.h"
+#include "etl/stage_report.h"
 #include "etl/transform_impl.h"
 #include "os/loop.h"
 
@@ -326,11 +327,23 @@ static void fill_result(struct tg_transform *t)
     memcpy(r->undecoded_why, n->why, sizeof r->undecoded_why);
     r->failed = n->failed;
     memcpy(r->failed_why, n->failed_why, sizeof r->failed_why);
-    tg_stages_tally(&t->stages, &r->quality);
-    r->quality.rows = n->judged;
-    r->quality.invalid = n->invalid;
     r->refused = t->has_letters ? t->letters.n : 0;
     r->seconds = (double)(tg_clock_mono_us() - t->started_us) / 1e6;
+}
+
+/* What stages have gathered; also of a run that failed. */
+static tg_code report(struct tg_transform *t, tg_code code, struct tg_error *err)
+{
+    struct tg_error late;
+    tg_code told;
+
+    t->result->quality.rows = t->counts.judged;
+    t->result->quality.invalid = t->counts.invalid;
+    told = tg_stage_report(&t->stages, t->settings.job, &t->result->quality, &late);
+    if (told == TG_OK || code != TG_OK)
+        return code;
+    *err = late;
+    return told;
 }
 
 void transform_tell(struct tg_transform *t, bool done)
@@ -376,8 +389,10 @@ tg_code tg_transform_run(struct tg_transform *t, const struct tg_transform_hooks
     if (code == TG_OK)
         code = run_chats(t, err);
     fill_result(t);
-    if (t->batch)
+    if (t->batch) {
+        code = report(t, code, err);
         transform_tell(t, true);
+    }
     return code;
 }
 

@@ -45,6 +45,17 @@ struct tg_stage_env {
     struct tg_stage_counts *counts;
 };
 
+/** For what a stage tells when the run ends. */
+struct tg_stage_end {
+    const struct tg_quality_result *quality; /* of all rules of the run */
+    const char *job;
+    int64_t now_us;
+    /** Replaces a file: as a whole, or not at all. */
+    tg_code (*write)(void *ctx, const char *path, const struct tg_buf *bytes,
+                     struct tg_error *err);
+    void *ctx;
+};
+
 struct tg_stage_ops {
     struct tg_driver head; /* head.size: bytes of the instance; options fill it before open */
 
@@ -66,6 +77,8 @@ struct tg_stage_ops {
     void (*merge)(void *self, const void *other);
     /** Adds its rule to those of the run. */
     void (*tally)(const void *self, struct tg_quality_result *q);
+    /** Tells what was gathered, once, when all rows went through. */
+    tg_code (*finish)(void *self, const struct tg_stage_end *end, struct tg_error *err);
 };
 
 extern const struct tg_stage_ops *const tg_stages[]; /* all, ended by NULL */

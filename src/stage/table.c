@@ -7,12 +7,12 @@
 #include "stage/stage.h"
 
 extern const struct tg_stage_ops tg_stage_decode, tg_stage_enrich, tg_stage_fields, tg_stage_filter,
-    tg_stage_where, tg_stage_lua, tg_stage_validate;
+    tg_stage_where, tg_stage_lua, tg_stage_validate, tg_stage_profile;
 
 const struct tg_stage_ops *const tg_stages[] = { &tg_stage_decode, &tg_stage_filter,
                                                  &tg_stage_where,  &tg_stage_enrich,
                                                  &tg_stage_lua,    &tg_stage_fields,
-                                                 &tg_stage_validate, NULL };
+                                                 &tg_stage_validate, &tg_stage_profile, NULL };
 
 static const struct tg_driver *head(size_t i)
 {

@@ -1,8 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Rules over what was extracted: each example of docs/quality.md finds what a model of it finds,
-rows are dropped or end the run as is said, and the summary tells it."""
+rows are dropped or end the run as is said, and the summary tells it; a profile tells what is
+there."""
+import bisect
+import collections
 import datetime
+import html.parser
+import json
 import pathlib
 import re
 
@@ -27,6 +32,27 @@ MODEL = {
     "validate?field=text&pattern=^%25u": lambda r: bool(re.match("[A-Z]", r.get("text", "A"))),
     "validate?expr=date <= now and #text < 4096": lambda r: r["date"] <= NOW and size(r) < 4096,
 }
+
+
+class Tags(html.parser.HTMLParser):
+    """Whether those that must be closed are, and in their order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong, self.seen = [], [], collections.Counter()
+
+    def handle_starttag(self, tag, attrs):
+        self.seen[tag] += 1
+        if tag in ("div", "span", "svg", "table", "small", "b", "main"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen[tag] += 1
+
+    def handle_endtag(self, tag):
+        if tag in ("div", "span", "svg", "table", "small", "b", "main"):
+            if not self.open or self.open.pop() != tag:
+                self.wrong.append((tag, self.getpos()))
 
 
 class Quality(kit.Case):
@@ -88,6 +114,84 @@ class Quality(kit.Case):
         done = self.transform(rule + "fail&name=short", job="fail")
         self.assertEqual(done.code, 7, done)
         self.assertRegex(done.err, r"message \d+ of chat -?\d+ breaks the rule 'short'")
+
+    def profile(self, *stages):
+        names = "to", "html", "expectations"
+        files = [self.dir / "found" / f"{n}.txt" for n in names]
+        ask = "profile?" + "&".join(f"{n}={f}" for n, f in zip(names, files))
+        done = self.transform(*stages, ask)
+        self.assertEqual(done.code, 0, done)
+        return [f.read_text("utf-8") for f in files]
+
+    def test_a_profile_tells_what_is_there(self):
+        told = json.loads(self.profile()[0])
+        self.assertEqual((told["rows"], told["deletions"]), (len(self.rows), 0))
+        for field in told["fields"]:
+            values = [r[field["name"]] for r in self.rows if field["name"] in r]
+            self.assertEqual(field["present"], len(values), field)
+            self.assertEqual(field["nulls"], len(self.rows) - len(values), field)
+            if not values:
+                continue
+            different = len({json.dumps(v) for v in values})
+            self.assertAlmostEqual(field["distinct"], different, delta=1 + different * 0.03)
+            if field["type"] in ("integer", "time"):
+                self.check_numbers(field, sorted(values))
+            elif field["type"] == "string":
+                self.check_numbers(field["characters"], sorted(map(len, values)))
+            if "top" in field:
+                self.check_top(field["top"], collections.Counter(values))
+
+    def check_numbers(self, told, values):
+        self.assertEqual((told["min"], told["max"]), (values[0], values[-1]))
+        for name, value in told["quantiles"].items():
+            rank, share = len(values), int(name[1:]) / 100
+            low, high = bisect.bisect_left(values, value), bisect.bisect_right(values, value)
+            self.assertLess(low, (share + 0.02) * rank + 1, (name, told))
+            self.assertGreater(high, (share - 0.02) * rank - 1, (name, told))
+
+    def check_top(self, told, counts):
+        for one in told:
+            if not one.get("cut"):
+                n = counts[one["value"]]
+                self.assertTrue(one["at_least"] <= n <= one["at_most"], (one, n))
+        if len(counts) <= 256:
+            self.assertEqual([t["at_least"] for t in told],
+                             [n for _, n in counts.most_common(10)])
+
+    def test_the_form_of_great_expectations(self):
+        found = json.loads(self.profile("validate?field=text&max-length=20",
+                                        "validate?field=id&required")[2])
+        self.assertFalse(found["success"])
+        self.assertEqual(found["statistics"], {
+            "evaluated_expectations": 2, "successful_expectations": 1,
+            "unsuccessful_expectations": 1, "success_percent": 50})
+        first, second = found["results"]
+        broken = sum(len(r.get("text", "")) > 20 for r in self.rows)
+        self.assertEqual(first["expectation_config"]["type"],
+                         "expect_column_value_lengths_to_be_between")
+        self.assertEqual(first["expectation_config"]["kwargs"], {"column": "text"})
+        self.assertEqual(first["result"]["element_count"], len(self.rows))
+        self.assertEqual(first["result"]["unexpected_count"], broken)
+        self.assertAlmostEqual(first["result"]["unexpected_percent"],
+                               100 * broken / len(self.rows))
+        self.assertTrue(second["success"])
+
+    def test_the_page_needs_nothing_beside_it(self):
+        page = self.profile("lua?code=row.sender_name = '<script>x&y</script>'"
+                            .replace("&", "%26"), "validate?field=text&max-length=20")[1]
+        self.assertNotRegex(page, r"<script|<link|<img|src=|url\(|https?:")
+        self.assertIn("&lt;script&gt;x&amp;y&lt;/script&gt;", page)
+        self.assertIn("prefers-color-scheme:dark", page)
+        reader = Tags()
+        reader.feed(page)
+        self.assertEqual(reader.wrong, [])
+        self.assertGreater(reader.seen["svg"], 5)
+
+    def test_a_file_that_cannot_be_written_is_told(self):
+        (self.dir / "file").write_text("")
+        done = self.transform(f"profile?to={self.dir}/file/profile.json")
+        self.assertEqual(done.code, 7, done)
+        self.assertIn("file", done.err)
 
     def test_without_a_rule_there_is_no_quality(self):
         done = self.transform("enrich", more=["--json"])

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -346,6 +347,49 @@ static void programs_run_on_every_worker(void **state)
 #endif
 }
 
+/* What each worker's stages saw is told as one, whoever saw it. */
+static void what_stages_gather_is_put_together(void **state)
+{
+    char path[] = "/tmp/tgdata-test-profile-XXXXXX", stage[80], text[200] = "";
+    int64_t most_us = 50;
+    const struct tg_step steps[] = { { .transform = dawdle, .ctx = &most_us },
+                                     { .stage = "validate?field=id&min=8&severity=drop" },
+                                     { .stage = "validate?field=views&required" },
+                                     { .stage = stage } };
+    const struct tg_stage_pool_options o = { steps, TG_COUNT(steps), 3, 3, NULL, NULL };
+    struct tg_quality_result found = { 0 };
+    struct tg_stage_pool *pool;
+    FILE *file;
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0);
+    snprintf(stage, sizeof stage, "profile?to=%s", path);
+    pool = pool_of(&o);
+    for (uint64_t i = 0; i < 40; i++)
+        put(pool, batch_of(i, 8));
+    for (uint64_t i = 0; i < 40; i++)
+        tg_batch_free(take(pool));
+    assert_int_equal(tg_stage_pool_end(pool, "some job", &found, &err), TG_OK);
+    assert_int_equal(found.n_rules, 2);
+    assert_int_equal(found.rows, 320);
+    assert_int_equal(found.invalid, 320);
+    assert_int_equal(found.rule[0].checked, 320);
+    assert_int_equal(found.rule[0].broken, 8);
+    assert_int_equal(found.rule[0].n_examples, 3);
+    assert_int_equal(found.rule[1].checked, 312);
+    assert_int_equal(found.rule[1].broken, 312);
+    file = fopen(path, "r");
+    assert_non_null(file);
+    assert_true(fread(text, 1, sizeof text - 1, file) > 100);
+    assert_non_null(strstr(text, "{\"job\":\"some job\""));
+    assert_non_null(strstr(text, "\"rows\":312,\"deletions\":0,"));
+    fclose(file);
+    close(fd);
+    unlink(path);
+    tg_stage_pool_free(pool);
+}
+
 static void wrong_steps_are_told(void **state)
 {
     static const struct {
@@ -407,6 +451,7 @@ int main(void)
         cmocka_unit_test(a_failure_stops_what_is_behind_it),
         cmocka_unit_test(without_steps_there_are_no_threads),
         cmocka_unit_test(programs_run_on_every_worker),
+        cmocka_unit_test(what_stages_gather_is_put_together),
         cmocka_unit_test(wrong_steps_are_told),
         cmocka_unit_test(fields_are_set_by_their_type),
     };
