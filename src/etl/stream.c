@@ -291,33 +291,33 @@ static int64_t sink_clock(void *ctx)
     return tg_clock_unix_us();
 }
 
-static tg_code open_sinks(struct stream_run *r, struct tg_error *err)
+/* At most one: killed between two of them, one would have changes that no run sees again. */
+static tg_code open_sink(struct stream_run *r, struct tg_error *err)
 {
     const struct tg_option_list *to = &r->settings.destinations;
-    struct tg_sink open[TG_SEVERAL_MAX] = { { 0 } };
-    tg_code code = TG_OK;
-    size_t n = 0;
 
-    if (to->n > TG_SEVERAL_MAX)
-        return tg_fail(err, TG_USAGE, "%zu destinations; %d at most", to->n, TG_SEVERAL_MAX);
     tg_letters_init(&r->letters, &r->store, r->settings.job, tg_clock_unix_us);
-    for (; code == TG_OK && n < to->n; n += code == TG_OK) {
-        r->box[n] = (struct tg_letter_box){ &r->letters, to->item[n], NULL };
-        r->env[n] = (struct tg_sink_env){ .job = r->settings.job,
-                                          .fs = &tg_fs_system,
-                                          .unix_us = sink_clock,
-                                          .refuse = tg_letter_keep,
-                                          .ctx = &r->box[n] };
-        code = tg_sink_open(to->item[n], &r->env[n], &open[n], err);
+    if (!to->n)
+        return TG_OK;
+    r->box = (struct tg_letter_box){ &r->letters, to->item[0], NULL };
+    r->env = (struct tg_sink_env){ .job = r->settings.job,
+                                   .fs = &tg_fs_system,
+                                   .unix_us = sink_clock,
+                                   .refuse = tg_letter_keep,
+                                   .ctx = &r->box };
+    return tg_sink_open(to->item[0], &r->env, &r->sink, err);
+}
+
+static tg_code check_destination(const struct stream_run *r, struct tg_error *err)
+{
+    if (r->settings.destinations.n > 1) {
+        tg_fail(err, TG_USAGE, "changes go to one destination");
+        return tg_hint(err, "run a job with a --job name of its own for each");
     }
-    while (code != TG_OK && n > 0)
-        tg_sink_close(&open[--n]);
-    if (code != TG_OK || !to->n)
-        return code;
-    if (to->n > 1)
-        return tg_several_new(open, to->item, to->n, &r->sink, err);
-    r->sink = open[0];
-    return TG_OK;
+    if (r->settings.destinations.n || r->made->callback)
+        return TG_OK;
+    tg_fail(err, TG_USAGE, "no destination is given");
+    return tg_hint(err, "say where to, such as --to ndjson:DIR");
 }
 
 /* The steps of the config, then those that were added. */
@@ -393,10 +393,8 @@ static tg_code open_all(struct stream_run *r, struct tg_error *err)
 
     if (code == TG_OK)
         code = tg_signature_fields(tg_str_of(r->set->comparison_fields), &r->fields, err);
-    if (code == TG_OK && !r->settings.destinations.n && !r->made->callback) {
-        tg_fail(err, TG_USAGE, "no destination is given");
-        code = tg_hint(err, "say where to, such as --to ndjson:DIR");
-    }
+    if (code == TG_OK)
+        code = check_destination(r, err);
     if (code == TG_OK)
         code = open_chats(r, err);
     if (code == TG_OK)
@@ -406,7 +404,7 @@ static tg_code open_all(struct stream_run *r, struct tg_error *err)
     if (code == TG_OK)
         code = tg_store_open(r->settings.state, &r->store, err);
     if (code == TG_OK)
-        code = open_sinks(r, err);
+        code = open_sink(r, err);
     if (code == TG_OK)
         code = open_pipeline(r, err);
     r->page = tg_page_new();

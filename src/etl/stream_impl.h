@@ -34,7 +34,7 @@
 #include "etl/stage_pool.h"
 #include "etl/stream_spill.h"
 #include "flow/compare.h"
-#include "sink/several.h"
+#include "sink/sink.h"
 #include "source/account_impl.h"
 #include "source/history_source.h"
 #include "telegram/message_file.h"
@@ -141,8 +141,8 @@ struct stream_run {
     struct tg_store store, change_store; /* of the taker, of the loop */
     struct tg_job_chat *list; /* of the pipeline */
     struct tg_letters letters;
-    struct tg_sink_env env[TG_SEVERAL_MAX];
-    struct tg_letter_box box[TG_SEVERAL_MAX];
+    struct tg_sink_env env;
+    struct tg_letter_box box;
     struct tg_sink sink;
     struct tg_pipeline *pipeline;
     struct tg_step step[STREAM_STEPS_MAX];

@@ -168,6 +168,14 @@ class Several(Case):
         self.assertEqual(self.found()[0], self.truth)
         self.check_fails(tgdata(*self.words(to=[self.to[0]] * 2), env=PASSWORD), 2, "given twice")
 
+    def test_changes_go_to_one(self):
+        """Killed between two, one would have changes that no run sees again."""
+        chat = self.sim.chat("supergroup")["id"]
+        for command in "delta", "stream":
+            done = tgdata(command, *self.words(chats=[chat])[1:], env=PASSWORD)
+            self.check_fails(done, 2, "to one destination")
+        self.assertFalse((self.dir / "out").exists())
+
     def test_with_a_stream_among_them(self):
         done = tgdata(*self.words(to=[self.to[1], "stdout:"]), env=PASSWORD)
         self.assertEqual(done.code, 0, done)
