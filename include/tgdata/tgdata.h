@@ -11,6 +11,7 @@
 #include "tgdata/parallel.h"
 #include "tgdata/quality.h"
 #include "tgdata/row.h"
+#include "tgdata/schedule.h"
 #include "tgdata/stage.h"
 #include "tgdata/state.h"
 #include "tgdata/stream.h"

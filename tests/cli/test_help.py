@@ -7,8 +7,8 @@ import subprocess
 
 from kit import Case, TGDATA, clean_env, main, tgdata
 
-COMMANDS = ["login", "logout", "chats", "extract", "checkpoints", "verify", "sim", "demo", "schema",
-            "export-session", "version", "help"]
+COMMANDS = ["login", "logout", "chats", "extract", "checkpoints", "verify", "sim", "demo",
+            "schedule", "schema", "export-session", "version", "help"]
 
 
 class Help(Case):

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * schedule.c - tgdata/schedule.h: a schedule is a text that was read, and its zone
+ */
+#include "tgdata/schedule.h"
+
+#include <stdlib.h>
+
+#include "flow/cron.h"
+#include "os/zoneinfo.h"
+
+struct tg_schedule {
+    struct tg_cron cron;
+    struct tg_zone zone;
+};
+
+static tg_code find_zone(struct tg_zone *z, const char *name, struct tg_error *err)
+{
+    struct tg_buf file;
+    tg_code code;
+
+    if (strcmp(name, "UTC") == 0) {
+        *z = tg_zone_utc;
+        return TG_OK;
+    }
+    tg_buf_init(&file, TG_ZONE_FILE_MAX);
+    code = tg_zoneinfo_read(name, &file, err);
+    if (code == TG_OK)
+        code = tg_zone_read(z, file.data, file.len, err);
+    if (code == TG_DATA)
+        tg_hint(err, "the file of %.64s is damaged, or not one of a zone", name);
+    tg_buf_done(&file);
+    return code;
+}
+
+tg_code tg_schedule_new(const char *text, const char *zone, struct tg_schedule **ret,
+                        struct tg_error *err)
+{
+    struct tg_schedule *s = calloc(1, sizeof *s);
+    tg_code code;
+
+    if (!s)
+        return tg_fail(err, TG_NOMEM, "no memory for a schedule");
+    code = tg_cron_parse(&s->cron, text, err);
+    if (code == TG_OK)
+        code = find_zone(&s->zone, zone, err);
+    if (code == TG_OK)
+        *ret = s;
+    else
+        free(s);
+    return code;
+}
+
+void tg_schedule_free(struct tg_schedule *s)
+{
+    free(s);
+}
+
+static bool told(const struct tg_schedule *s, int64_t unix_s, struct tg_schedule_time *ret)
+{
+    static const enum tg_schedule_why why[] = {
+        [TG_CRON_PLAIN] = TG_SCHEDULE_PLAIN,
+        [TG_CRON_MOVED] = TG_SCHEDULE_SKIPPED,
+        [TG_CRON_FIRST] = TG_SCHEDULE_FIRST,
+        [TG_CRON_SECOND] = TG_SCHEDULE_SECOND,
+    };
+    const struct tg_zone_kind *kind;
+
+    if (unix_s == TG_ZONE_NEVER || unix_s == -TG_ZONE_NEVER)
+        return false;
+    kind = tg_zone_span(&s->zone, unix_s).kind;
+    *ret = (struct tg_schedule_time){ .unix_s = unix_s, .offset_s = kind->offset_s,
+                                      .why = why[tg_cron_why(&s->cron, &s->zone, unix_s)] };
+    memcpy(ret->zone, kind->name, sizeof ret->zone);
+    return true;
+}
+
+bool tg_schedule_next(const struct tg_schedule *s, int64_t after_unix_s,
+                      struct tg_schedule_time *ret)
+{
+    return told(s, tg_cron_next(&s->cron, &s->zone, after_unix_s), ret);
+}
+
+bool tg_schedule_previous(const struct tg_schedule *s, int64_t at_unix_s,
+                          struct tg_schedule_time *ret)
+{
+    return told(s, tg_cron_previous(&s->cron, &s->zone, at_unix_s), ret);
+}
