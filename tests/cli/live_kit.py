@@ -17,6 +17,8 @@ SLICE, PAGE = 100, 100  # counts of a channel difference; messages of a page
 class World(Sim):
     """A simulator with --live."""
 
+    kept_out = ("left", "protected")
+
     def __init__(self, directory, live, *args):
         super().__init__(directory, "--live", live, *args)
         self.paused = "paused=1" in live
@@ -55,7 +57,7 @@ class World(Sim):
 
     def watchable(self, kinds=None):
         """Marked ids of the chats that change and that the account may read."""
-        chats = self.chats(self.account())
+        chats = self.chats(self.account(), self.kept_out)
         grown_from = {c["migrated_from"] for c in chats}
         return [c["id"] for c in chats
                 if c["id"] not in grown_from and (not kinds or c["kind"] in kinds)]

@@ -20,7 +20,7 @@ import unittest
 
 import change_model
 from kit import start, wait_for
-from live_kit import SEED, LiveCase, SqliteOut
+from live_kit import SEED, LiveCase, SqliteOut, World
 
 CALM_S, MEMORY_MIB, P95_MS = 60, 128, 250
 COLUMNS = "chat_id, id, change, change_seq, change_pts, text, edit_date, reactions"
@@ -77,12 +77,16 @@ class SoakOut(SqliteOut):
 
 
 class Soak(LiveCase):
-    minutes, rate = 10, 2000
-    more = ()
+    minutes, rate, watched = 10, 2000, 200
+    more = "--allow-protected",
 
     def runTest(self):
-        spec = f"{self.rate}/mass=10,silent=10,timeout=1,lose=1,repeat=1,swap=1"
+        rate = self.rate * self.chats // self.watched
+        spec = f"{rate}/mass=10,silent=10,timeout=1,lose=1,repeat=1,swap=1"
+        World.kept_out = ("left",)
         self.world(spec, "--latency-ms", "2")
+        print(f"{len(self.sim.watchable())} chats are watched, of which "
+              f"{len([c for c in self.sim.watchable() if c < -10**12])} are channels", flush=True)
         self.out = SoakOut(self.dir)
         self.witness = Witness(self.out)
         self.witness.start()
@@ -111,7 +115,7 @@ class Soak(LiveCase):
         process = self.spawn()
         self.assertTrue(wait_for(self.out.rows_any, 120))
         while time.monotonic() < until:
-            kill_at = min(until, time.monotonic() + self.random.uniform(50, 70))
+            kill_at = min(until, time.monotonic() + self.random.uniform(40, 55))
             while time.monotonic() < kill_at:
                 time.sleep(self.random.uniform(2, 15))
                 self.still(process)
@@ -216,7 +220,8 @@ class Soak(LiveCase):
 
 def main():
     words = [int(w) for w in sys.argv[1:4]] + [10, 2000, 200][len(sys.argv[1:4]):]
-    Soak.minutes, Soak.rate, Soak.chats = words
+    Soak.minutes, Soak.rate, Soak.watched = words
+    Soak.chats = words[2] * 4 // 3  # the others are private ones of other accounts
     result = unittest.TextTestRunner(verbosity=0).run(unittest.TestSuite([Soak()]))
     raise SystemExit(not result.wasSuccessful())
 
