@@ -208,8 +208,9 @@ static const struct tg_option watch_table[] = {
            "rows on their way that count as a full buffer"),
     STREAM(backpressure_threshold, "backpressure-threshold", I64, "80", 1, 100, "PERCENT",
            "of that, from which on nothing more is fetched until the destination has caught up"),
-    STREAM(linger_ms, "linger", MS, "50ms", 0, 3600000, "TIME",
-           "how long rows wait for others before they are committed"),
+    STREAM(linger_ms, "linger", MS, NULL, 1, 3600000, "TIME",
+           "how long rows wait for others before they are committed; unless given 50ms, and 5s "
+           "where each commit makes a file"),
     STREAM(rescan, "rescan", BOOL, NULL, 0, 0, NULL,
            "read the chats again and compare, though the server would tell what has changed"),
     { 0 },

@@ -104,7 +104,7 @@ struct tg_stream_settings {
     int64_t buffer_size;            /* rows on their way */
     int64_t backpressure_threshold; /* percent of them */
     int64_t parallel_workers, min_workers;
-    int64_t linger_ms;
+    int64_t linger_ms;              /* 0: as the destination is */
     int64_t idle_exit_ms; /* 0: never */
     bool history, rescan;
     struct tg_option_list stage; /* in order, filters and transformations among them */

@@ -128,6 +128,7 @@ static tg_code open_state(struct stream_run *r, struct tg_error *err)
         .fields = r->fields,
         .commit_seq = r->resume.seq,
         .fence = tg_pipeline_fence(r->pipeline),
+        .unix_us = tg_clock_unix_us(),
     };
     tg_code code = tg_store_open(r->settings.state, &r->change_store, err);
 
@@ -189,6 +190,7 @@ static void step_watch(struct stream_run *r, int64_t now_us)
     int64_t due;
 
     stream_out_step(r, false, now_us);
+    stream_chats_doubted(r);
     stream_chats_tops(r, now_us);
     due = stream_boxes_step(r, now_us);
     stream_scans_step(r, now_us);

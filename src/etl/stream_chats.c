@@ -416,3 +416,22 @@ bool stream_chats_tops(struct stream_run *r, int64_t now_us)
     }
     return n_ready == r->n_chats;
 }
+
+void stream_chats_doubted(struct stream_run *r)
+{
+    size_t n = tg_change_n_doubted(r->state);
+    struct tg_change_chat known;
+
+    for (size_t i = 0; n > r->n_doubted && i < r->n_chats; i++) {
+        struct stream_chat *c = &r->chat[i];
+
+        if (c->phase != CHAT_READY || !tg_change_chat(r->state, c->job.id, &known) ||
+            !known.doubted)
+            continue;
+        stream_scan_free(c->scan);
+        c->scan = NULL;
+        c->scan_due = false;
+        c->phase = CHAT_FOUND; /* from its newest id on, as with one that is new */
+    }
+    r->n_doubted = n;
+}

@@ -168,6 +168,7 @@ struct stream_run {
     struct tg_batch *waiting;     /* through all steps, with nowhere to go; NULL */
     struct tg_spill spill;        /* what goes before it */
     int64_t batch_us;             /* since when it has rows */
+    int64_t linger_us;            /* how long these wait for others */
     int64_t quiet_us;             /* since when nothing has come */
     uint64_t seq;                 /* last change_seq */
     uint64_t batch_seq;
@@ -180,6 +181,7 @@ struct stream_run {
     uint64_t rows_out; /* rows of those, and of the batch at hand */
     bool pressed;      /* no more is asked for */
 
+    size_t n_doubted;
     size_t n_scans, n_fetches;
     size_t n_reacted;  /* chats with messages whose reactions have changed */
     int64_t react_us;  /* when those are asked for */
@@ -216,6 +218,8 @@ struct stream_chat *stream_chat_of(const struct stream_run *r, int64_t id);
 bool stream_chats_find(struct stream_run *r, int64_t now_us);
 /** @return whether it is known of all where they stand; then their boxes have begun */
 bool stream_chats_tops(struct stream_run *r, int64_t now_us);
+/** What is remembered of some was found to be damaged meanwhile: they are read again. */
+void stream_chats_doubted(struct stream_run *r);
 /** It can be watched no longer. */
 void stream_chat_lost(struct stream_chat *c, const struct tg_error *why);
 void stream_chats_free(struct stream_run *r);

@@ -190,7 +190,7 @@ int64_t stream_out_due(const struct stream_run *r)
         return INT64_MAX;
     if (r->n_sent >= BUSY)
         return INT64_MAX; /* a commit will call */
-    return r->batch_us + (r->batch->n ? r->set->linger_ms * TG_MS_US : IDLE_NOTE_US);
+    return r->batch_us + (r->batch->n ? r->linger_us : TG_MAX(r->linger_us, IDLE_NOTE_US));
 }
 
 void stream_out_step(struct stream_run *r, bool flush, int64_t now_us)
@@ -223,8 +223,19 @@ bool stream_out_empty(const struct stream_run *r)
     return !at_hand && !r->n_sent;
 }
 
+/* Small files are a burden for whoever reads them; a delta ends soon anyway. */
+static int64_t linger_of(const struct stream_run *r)
+{
+    const struct tg_sink_ops *to = r->sink.ops;
+
+    if (r->set->linger_ms)
+        return r->set->linger_ms * TG_MS_US;
+    return to && to->parts ? 5 * TG_SECOND_US : 50 * TG_MS_US;
+}
+
 tg_code stream_out_open(struct stream_run *r, struct tg_error *err)
 {
+    r->linger_us = linger_of(r);
     tg_spill_init(&r->spill, (uint64_t)r->settings.spill_bytes);
     for (; r->n_spare < STREAM_BATCHES; r->n_spare++) {
         r->spare[r->n_spare] = tg_batch_new((size_t)r->settings.batch_size);

@@ -125,7 +125,8 @@ void tg_files_close(void *self);
 #define TG_FILES_OPS_BUT_CLOSE                                                                     \
     .attach = tg_files_attach, .write = tg_files_write, .commit = tg_files_commit,                 \
     .rollback = tg_files_rollback, .scan = tg_files_scan, .read = tg_files_read,                   \
-    .commits = tg_files_commits, .chats = tg_files_chats, .series = true, .bytes = tg_files_bytes
+    .commits = tg_files_commits, .chats = tg_files_chats, .series = true, .parts = true,           \
+    .bytes = tg_files_bytes
 #define TG_FILES_OPS TG_FILES_OPS_BUT_CLOSE, .disk = true, .close = tg_files_close
 
 #endif

@@ -162,6 +162,7 @@ struct tg_sink_ops {
     tg_code (*chats)(void *self, tg_chat_seen seen, void *ctx, struct tg_error *err);
 
     bool series; /* rows of another env.series are kept apart; else it is opened with none */
+    bool parts;  /* each commit makes a file: many small ones are a burden */
     bool disk;   /* files of this machine: of its failures none passes by itself but TG_FULL */
 
     /** Bytes of output so far, for progress and statistics. */
