@@ -27,6 +27,7 @@ enum tg_rule_kind {
     TG_RULE_VALUES,       /**< it is one of a list */
     TG_RULE_LENGTH,       /**< in characters */
     TG_RULE_EXPRESSION,   /**< an expression is true */
+    TG_RULE_UNIQUENESS,   /**< no row before had the same keys (the stage `dedup`) */
     TG_RULE_KINDS
 };
 
@@ -47,7 +48,7 @@ struct tg_rule_result {
     char name[64];
     enum tg_rule_kind kind;
     enum tg_severity severity;
-    char field[24];     /**< "": of an expression */
+    char field[24];     /**< "": of an expression, of several keys */
     uint64_t checked;   /**< rows */
     uint64_t broken;    /**< of them, rows that broke it */
     size_t n_examples;  /**< the first of those; of a run with several stage workers some of the

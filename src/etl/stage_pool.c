@@ -234,11 +234,18 @@ static tg_code open_stages(const struct tg_stage_pool_options *o, struct tg_stag
             text[n++] = step->stage;
     }
     code = tg_stages_open(text, n, ret, err);
-    for (size_t i = 0; code == TG_OK && i < n; i++)
+    for (size_t i = 0; code == TG_OK && i < n; i++) {
+        if (ret->one[i].ops->whole) {
+            tg_fail(err, TG_USAGE, "stage '%s' must see all rows, and here they go through several "
+                                   "hands",
+                    ret->one[i].ops->head.name);
+            code = tg_hint(err, "use it in a tgdata transform of what was written");
+        }
         if (ret->one[i].ops->decodes)
             code = tg_fail(err, TG_USAGE, "stage '%s' has nothing to do here: rows were made by "
                                           "this program just now",
                            ret->one[i].ops->head.name);
+    }
     return code;
 }
 

@@ -14,7 +14,8 @@
  * pool: batches before it still come out, then the failure, and nothing after it. Batches are never
  * dropped: one whose rows are all filtered out comes out empty, since its cursor counts.
  *
- * The stage `decode` is refused: what it makes rows from is not there.
+ * The stage `decode` is refused: what it makes rows from is not there. So is `dedup`, which must
+ * see all rows.
  *
  * Threads: new, put, take, state, free: one at a time. `wake` is called on a worker, with no lock
  *          held, and may only tell the loop (tg_loop_post and the like)

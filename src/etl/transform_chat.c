@@ -12,6 +12,7 @@
  * Rows up to the destination's own cursor were delivered before. Rows that go back are a damaged
  * source: which of them were delivered nobody could tell.
  */
+#include "etl/stage_disk.h"
 #include "etl/transform_impl.h"
 #include "os/loop.h"
 
@@ -137,6 +138,7 @@ static tg_code give_rows(struct tg_transform *t, struct transform_chat *c, struc
         .decode = tg_raw_decode,
         .ctx = &t->decoder,
         .counts = &t->counts,
+        .disk = &tg_stage_disk,
     };
     struct tg_cursor upto = place_of(c, &b->row[n - 1]);
     size_t rest = b->n - n;

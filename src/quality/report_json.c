@@ -128,6 +128,7 @@ static const char *const expectation[] = {
     [TG_RULE_VALUES] = "expect_column_values_to_be_in_set",
     [TG_RULE_LENGTH] = "expect_column_value_lengths_to_be_between",
     [TG_RULE_EXPRESSION] = "expect_expression_to_be_true",
+    [TG_RULE_UNIQUENESS] = "expect_column_values_to_be_unique",
 };
 _Static_assert(TG_COUNT(expectation) == TG_RULE_KINDS, "one per kind");
 
@@ -153,11 +154,14 @@ static void put_found(struct tg_json *j, const struct tg_rule_result *rule)
 
 static void put_expectation(struct tg_json *j, const struct tg_rule_result *rule)
 {
+    bool several = rule->kind == TG_RULE_UNIQUENESS && !rule->field[0];
+    const char *type = several ? "expect_compound_columns_to_be_unique" : expectation[rule->kind];
+
     tg_json_object(j);
     tg_json_key(j, "success"), tg_json_bool(j, rule->broken == 0);
     tg_json_key(j, "expectation_config");
     tg_json_object(j);
-    tg_json_key(j, "type"), tg_json_cstr(j, expectation[rule->kind]);
+    tg_json_key(j, "type"), tg_json_cstr(j, type);
     tg_json_key(j, "kwargs");
     tg_json_object(j);
     if (rule->field[0])

@@ -16,6 +16,7 @@
 
 #include "base/option.h"
 #include "base/row.h"
+#include "quality/seen.h"
 #include "tgdata/quality.h"
 
 enum { TG_STAGES_MAX = 16 };
@@ -43,6 +44,7 @@ struct tg_stage_env {
                       struct tg_error *err);
     void *ctx;
     struct tg_stage_counts *counts;
+    const struct tg_seen_disk *disk; /* quality/seen.h; NULL: none */
 };
 
 /** For what a stage tells when the run ends. */
@@ -60,6 +62,7 @@ struct tg_stage_ops {
     struct tg_driver head; /* head.size: bytes of the instance; options fill it before open */
 
     bool decodes; /* it wants tg_stage_env.decode */
+    bool whole;   /* one instance must see all rows of a run */
 
     /** Checks the options and readies the instance. NULL: nothing to do. @return TG_USAGE */
     tg_code (*open)(void *self, struct tg_error *err);
@@ -106,6 +109,10 @@ tg_code tg_stages_run(const struct tg_stage_list *list, struct tg_batch *batch,
 void tg_stages_merge(const struct tg_stage_list *list, const struct tg_stage_list *other);
 /** Writes what rules found; `rows` and `invalid` are the counts'. */
 void tg_stages_tally(const struct tg_stage_list *list, struct tg_quality_result *ret);
+
+/** Counts a row in that a rule looked at: in what it found, and among the rows. */
+void tg_stage_judge(struct tg_rule_result *found, struct tg_row *row, bool holds,
+                    const struct tg_stage_env *env);
 
 /** Keeps those rows of a batch that `keep` says so of, in order; the others count as dropped. */
 void tg_stage_keep(struct tg_batch *batch, const struct tg_stage_env *env,

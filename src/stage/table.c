@@ -4,15 +4,17 @@
  */
 #include <stdlib.h>
 
+#include "quality/rule.h"
 #include "stage/stage.h"
 
 extern const struct tg_stage_ops tg_stage_decode, tg_stage_enrich, tg_stage_fields, tg_stage_filter,
-    tg_stage_where, tg_stage_lua, tg_stage_validate, tg_stage_profile;
+    tg_stage_where, tg_stage_lua, tg_stage_validate, tg_stage_profile, tg_stage_dedup;
 
 const struct tg_stage_ops *const tg_stages[] = { &tg_stage_decode, &tg_stage_filter,
                                                  &tg_stage_where,  &tg_stage_enrich,
                                                  &tg_stage_lua,    &tg_stage_fields,
-                                                 &tg_stage_validate, &tg_stage_profile, NULL };
+                                                 &tg_stage_validate, &tg_stage_dedup,
+                                                 &tg_stage_profile, NULL };
 
 static const struct tg_driver *head(size_t i)
 {
@@ -96,6 +98,17 @@ void tg_stages_tally(const struct tg_stage_list *list, struct tg_quality_result 
     for (size_t i = 0; i < list->n; i++)
         if (list->one[i].ops->tally)
             list->one[i].ops->tally(list->one[i].self, ret);
+}
+
+void tg_stage_judge(struct tg_rule_result *found, struct tg_row *row, bool holds,
+                    const struct tg_stage_env *env)
+{
+    struct tg_stage_counts *counts = env->counts;
+
+    tg_rule_count(found, row, holds);
+    counts->judged += !(row->judged & TG_ROW_JUDGED);
+    counts->invalid += !holds && !(row->judged & TG_ROW_INVALID);
+    row->judged |= TG_ROW_JUDGED | (holds ? 0 : TG_ROW_INVALID);
 }
 
 void tg_stage_keep(struct tg_batch *b, const struct tg_stage_env *env,

@@ -215,16 +215,6 @@ static bool holds_by_lua(struct validate *v, struct tg_row *row)
     return false;
 }
 
-static void note(struct validate *v, struct tg_row *row, bool holds)
-{
-    struct tg_stage_counts *counts = v->env->counts;
-
-    tg_rule_count(&v->found, row, holds);
-    counts->judged += !(row->judged & TG_ROW_JUDGED);
-    counts->invalid += !holds && !(row->judged & TG_ROW_INVALID);
-    row->judged |= TG_ROW_JUDGED | (holds ? 0 : TG_ROW_INVALID);
-}
-
 static bool stays(const void *self, const struct tg_row *at)
 {
     struct validate *v = (struct validate *)(uintptr_t)self;
@@ -236,7 +226,7 @@ static bool stays(const void *self, const struct tg_row *at)
     holds = v->lua ? holds_by_lua(v, row) : tg_rule_holds(&v->rule, row);
     if (v->result != TG_OK)
         return true;
-    note(v, row, holds);
+    tg_stage_judge(&v->found, row, holds, v->env);
     if (!holds && v->severity == TG_SEVERITY_FAIL) {
         v->result = tg_fail(v->err, TG_DATA, "message %lld of chat %lld breaks the rule '%s'",
                             (long long)row->id, (long long)row->chat_id, v->found.name);

@@ -115,6 +115,26 @@ class Quality(kit.Case):
         self.assertEqual(done.code, 7, done)
         self.assertRegex(done.err, r"message \d+ of chat -?\d+ breaks the rule 'short'")
 
+    def test_of_rows_with_the_same_keys_the_first_stays(self):
+        """In memory and on disk; keys that some rows lack; none is there twice at last."""
+        for i, (keys, memory) in enumerate((("text", "4096"), ("text", "64MiB"),
+                                            ("sender_id,kind", "4096"), ("chat_id,id", "4096"))):
+            done = self.transform(f"dedup?keys={keys}&memory={memory}", job=f"one{i}",
+                                  more=["--json"])
+            self.assertEqual(done.code, 0, done)
+            found, before, wanted = kit.rows(self.dir / f"one{i}"), set(), 0
+            for r in self.rows:
+                key = tuple(r.get(k) for k in keys.split(","))
+                wanted += None in key or key not in before
+                before.add(key)
+            self.assertEqual(len(found), wanted, keys)
+            alike = collections.Counter(tuple(r.get(k) for k in keys.split(",")) for r in found)
+            self.assertTrue(all(n == 1 or None in k for k, n in alike.items()), keys)
+            rule, = done.json()["quality"]["rules"]
+            self.assertEqual((rule["kind"], rule["broken"]),
+                             ("uniqueness", len(self.rows) - wanted))
+            self.assertEqual(done.json()["dropped"], len(self.rows) - wanted)
+
     def profile(self, *stages):
         names = "to", "html", "expectations"
         files = [self.dir / "found" / f"{n}.txt" for n in names]

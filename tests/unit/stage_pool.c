@@ -390,6 +390,17 @@ static void what_stages_gather_is_put_together(void **state)
     tg_stage_pool_free(pool);
 }
 
+static void one_that_must_see_all_rows_is_refused(void **state)
+{
+    static const struct tg_step steps[] = { { .stage = "dedup?keys=text" } };
+    const struct tg_stage_pool_options o = { steps, 1, 1, 1, NULL, NULL };
+    struct tg_stage_pool *pool;
+
+    (void)state;
+    assert_int_equal(tg_stage_pool_new(&o, &pool, &err), TG_USAGE);
+    assert_non_null(strstr(err.message, "'dedup' must see all rows"));
+}
+
 static void wrong_steps_are_told(void **state)
 {
     static const struct {
@@ -452,6 +463,7 @@ int main(void)
         cmocka_unit_test(without_steps_there_are_no_threads),
         cmocka_unit_test(programs_run_on_every_worker),
         cmocka_unit_test(what_stages_gather_is_put_together),
+        cmocka_unit_test(one_that_must_see_all_rows_is_refused),
         cmocka_unit_test(wrong_steps_are_told),
         cmocka_unit_test(fields_are_set_by_their_type),
     };
