@@ -44,6 +44,7 @@ tg_client(POSTGRES "PostgreSQL" libpq 13 BARE)
 tg_client(BSON "documents of MongoDB" libbson-1.0 1.17 BARE)
 tg_client(MONGODB "MongoDB" libmongoc-1.0 1.17 LOADED)
 tg_client(KAFKA "Kafka" rdkafka 2.0 BARE)
+tg_client(HTTPD "metrics over HTTP" libmicrohttpd 0.9.73 BARE)
 tg_client(LUA "Lua" lua5.4 5.4 NAMED)
 
 list(JOIN versions ", " TG_LIBRARY_VERSIONS)

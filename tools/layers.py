@@ -21,6 +21,7 @@ ALLOWED = {
     "mtproto": BASE | {"tl", "crypto"},
     "telegram": TELEGRAM,
     "export": BASE,
+    "observe": {"base", "os", "crypto", "flow", "client"},
     "client": {"base", "os", "crypto"},
     "sink": DRIVER,
     "store": DRIVER,
@@ -29,7 +30,7 @@ ALLOWED = {
     "stage": BASE | {"flow", "quality"},
     "source": TELEGRAM | {"os", "client"},
     "etl": TELEGRAM | DRIVER | {"export", "source", "sink", "store", "queue", "stage",
-                              "quality"},
+                              "quality", "observe"},
     "config": BASE,
     "cli": BASE,
     "sim": {"base", "os", "export", "crypto", "tl", "mtproto"},
@@ -37,6 +38,7 @@ ALLOWED = {
 # Single headers that are open to a folder besides.
 ALSO = {
     "source": {"config/settings.h"},
+    "observe": {"config/settings.h"},
     "stage": {"client/lua.h"},
     "etl": {"config/settings.h"},
     "cli": {"sim/sim.h"},
@@ -46,7 +48,7 @@ OWNER = {"openssl": "crypto", "uv.h": "os", "pthread.h": "os", "sqlite3.h": "cli
          "hiredis": "client", "amqp.h": "client", "amqp_tcp_socket.h": "client",
          "amqp_ssl_socket.h": "client", "curl": "client", "libpq-fe.h": "client",
          "librdkafka": "client", "mongoc": "client", "bson": "client",
-         "lua.h": "client", "lauxlib.h": "client", "lualib.h": "client"}
+         "microhttpd.h": "observe", "lua.h": "client", "lauxlib.h": "client", "lualib.h": "client"}
 # The kernel's doors: protocol and policy code gets sockets, time and threads from its caller.
 KERNEL = re.compile(r"(sys/(socket|epoll|poll|time|select)|netdb|netinet/.*|poll|threads|"
                     r"time|signal)\.h$")

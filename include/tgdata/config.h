@@ -31,6 +31,7 @@ enum tg_scope {
     TG_SCOPE_EXTRACT, /**< ranges, comments, files, several accounts */
     TG_SCOPE_WATCH,   /**< what is remembered of messages, and what is done to rows of changes */
     TG_SCOPE_STREAM,  /**< streams without end */
+    TG_SCOPE_MONITOR, /**< how it is going, for others to see */
     TG_SCOPE_COUNT
 };
 

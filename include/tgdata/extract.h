@@ -19,6 +19,7 @@
 #define TGDATA_EXTRACT_H
 
 #include "tgdata/account.h"
+#include "tgdata/observe.h"
 #include "tgdata/row.h"
 
 #ifdef __cplusplus
@@ -142,6 +143,7 @@ struct tg_extract_hooks {
     tg_progress_fn progress; /**< several times a second; may be NULL */
     tg_wait_fn wait;         /**< may be NULL */
     void *ctx;
+    struct tg_observer *observer; /**< is told how it goes; may be NULL */
 };
 
 /** How often circuit breakers of one kind changed their state. */

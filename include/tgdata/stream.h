@@ -107,6 +107,8 @@ TG_API void tg_stream_batch(struct tg_stream *stream, size_t size);
 TG_API void tg_stream_sink(struct tg_stream *stream, const char *url);
 /** Gets the batches, before the destination if there is one. */
 TG_API void tg_stream_callback(struct tg_stream *stream, tg_batch_fn batch, void *ctx);
+/** Is told how it goes; borrowed until tg_stream_free. */
+TG_API void tg_stream_observe(struct tg_stream *stream, struct tg_observer *observer);
 
 /**
  * Runs until it is stopped, until nothing came for --idle-exit, or until nobody may read the chats

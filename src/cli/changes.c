@@ -181,28 +181,37 @@ tg_code changes_run(struct cli *cli, bool delta, struct tg_error *err)
     const struct changes_own *own = cli->own;
     struct tg_stream_stats stats = { 0 };
     struct tg_account *account;
+    struct tg_observer *observer = NULL;
     struct tg_stream *stream;
     struct cli_progress progress;
     struct shown shown = { .cli = cli, .progress = &progress };
     tg_code code = cli_check_chats(cli, own->all, err);
 
     if (code == TG_OK)
+        code = cli_open_observer(cli, &observer, err);
+    if (code == TG_OK)
         code = cli_open_account(cli, &account, err);
-    if (code != TG_OK)
+    if (code != TG_OK) {
+        tg_observer_free(observer);
         return code;
+    }
     code = tg_stream_new(account, cli->config, &stream, err);
     if (code != TG_OK) {
         cli_close_account(account);
+        tg_observer_free(observer);
         return code;
     }
+    tg_stream_observe(stream, observer);
     tg_stream_source(stream, cli->arg, cli->n_args);
     progress_init(&progress, progress_mode_of(own->progress), stderr);
     cli->progress = &progress;
     cli->notes_json = progress.mode == PROGRESS_JSON;
+    cli_tell_observer(cli, observer);
     code = delta ? tg_stream_delta(stream, on_stats, &shown, &stats, err)
                  : tg_stream_run(stream, on_stats, &shown, &stats, err);
     tg_stream_free(stream);
     cli_close_account(account);
+    tg_observer_free(observer);
     progress_done(&progress);
     cli->progress = NULL;
     return tell_result(cli, &stats, delta, code, err);

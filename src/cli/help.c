@@ -85,6 +85,7 @@ static void put_scope_part(struct tg_buf *out, enum tg_scope scope, size_t width
         [TG_SCOPE_EXTRACT] = "Extraction",
         [TG_SCOPE_WATCH] = "Changes",
         [TG_SCOPE_STREAM] = "Streams",
+        [TG_SCOPE_MONITOR] = "Monitoring",
     };
 
     tg_buf_printf(out, "\n%s:\n", title[scope]);
@@ -95,7 +96,7 @@ static void put_options(struct tg_buf *out, const struct cli_command *c, size_t 
 {
     static const enum tg_scope order[] = { TG_SCOPE_JOB,     TG_SCOPE_STREAM, TG_SCOPE_WATCH,
                                           TG_SCOPE_EXTRACT, TG_SCOPE_READ,   TG_SCOPE_LOGIN,
-                                          TG_SCOPE_ACCOUNT };
+                                          TG_SCOPE_ACCOUNT, TG_SCOPE_MONITOR };
     struct tg_option all[ROWS_MAX + 1] = { { 0 } };
     size_t n = add_rows(all, 0, c->option);
 

@@ -46,3 +46,20 @@ void cli_close_account(struct tg_account *account)
     term_stops(NULL, NULL);
     tg_account_close(account);
 }
+
+tg_code cli_open_observer(struct cli *cli, struct tg_observer **ret, struct tg_error *err)
+{
+    *ret = NULL;
+    return tg_config_text(cli->config, "listen") ? tg_observer_new(cli->config, ret, err) : TG_OK;
+}
+
+void cli_tell_observer(struct cli *cli, const struct tg_observer *observer)
+{
+    char text[96];
+
+    if (!observer || !tg_observer_port(observer))
+        return;
+    snprintf(text, sizeof text, "metrics are served on port %u: /metrics, /api/status",
+             tg_observer_port(observer));
+    cli_note(cli, &(struct tg_note){ .kind = TG_NOTE_INFO, .text = text });
+}

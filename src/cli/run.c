@@ -203,22 +203,27 @@ tg_code run_extraction(struct cli *cli, const struct tg_worker_options *worker,
     struct watch watch = { .cli = cli };
     struct tg_parallel_hooks hooks = { .extract = { .progress = on_progress, .ctx = &watch } };
     struct cli_progress progress;
-    tg_code code = tg_parallel_new(cli->config, &watch.parallel, err);
+    tg_code code = cli_open_observer(cli, &hooks.extract.observer, err);
 
+    if (code == TG_OK)
+        code = tg_parallel_new(cli->config, &watch.parallel, err);
     if (code == TG_OK)
         code = prepare(cli, watch.parallel, err);
     if (code != TG_OK) {
         tg_parallel_free(watch.parallel);
+        tg_observer_free(hooks.extract.observer);
         return code;
     }
     progress_init(&progress, progress_mode_of(own->progress), stderr);
     cli->progress = &progress;
     cli->notes_json = progress.mode == PROGRESS_JSON;
+    cli_tell_observer(cli, hooks.extract.observer);
     term_stops(stop_parallel, watch.parallel);
     code = worker ? tg_worker_run(watch.parallel, worker, &hooks, &result, err)
                   : tg_parallel_run(watch.parallel, &hooks, &result, err);
     term_stops(NULL, NULL);
     tg_parallel_free(watch.parallel);
+    tg_observer_free(hooks.extract.observer);
     progress_done(&progress);
     cli->progress = NULL;
     return tell_result(cli, &result, code, err);

@@ -19,6 +19,7 @@
 #define LOGIN(...) ROW(tg_login_settings, __VA_ARGS__)
 #define EXTRACT(...) ROW(tg_extract_settings, __VA_ARGS__)
 #define STREAM(...) ROW(tg_stream_settings, __VA_ARGS__)
+#define MONITOR(...) ROW(tg_monitor_settings, __VA_ARGS__)
 
 static const struct tg_option account_table[] = {
     ACCOUNT(session, "session", STR, "tgdata.session", 0, 0, "FILE",
@@ -224,6 +225,13 @@ static const struct tg_option stream_table[] = {
     { 0 },
 };
 
+static const struct tg_option monitor_table[] = {
+    MONITOR(listen, "listen", STR, NULL, 0, 0, "ADDRESS",
+            "answer GET of /metrics, /healthz, /readyz, /api/metrics and /api/status there: PORT "
+            "of this machine alone, or HOST:PORT"),
+    { 0 },
+};
+
 struct scope {
     const struct tg_option *table;
     size_t offset;
@@ -236,6 +244,7 @@ static const struct scope scope_table[TG_SCOPE_COUNT] = {
     [TG_SCOPE_READ] = { read_table, offsetof(struct tg_config, extract) },
     [TG_SCOPE_WATCH] = { watch_table, offsetof(struct tg_config, stream) },
     [TG_SCOPE_STREAM] = { stream_table, offsetof(struct tg_config, stream) },
+    [TG_SCOPE_MONITOR] = { monitor_table, offsetof(struct tg_config, monitor) },
     [TG_SCOPE_EXTRACT] = { extract_table, offsetof(struct tg_config, extract) },
 };
 

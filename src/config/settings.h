@@ -113,11 +113,16 @@ struct tg_stream_settings {
     const char *comparison_fields;
 };
 
+struct tg_monitor_settings {
+    const char *listen; /* NULL: nowhere */
+};
+
 struct tg_config {
     struct tg_account_settings account;
     struct tg_login_settings login;
     struct tg_extract_settings extract;
     struct tg_stream_settings stream;
+    struct tg_monitor_settings monitor;
     struct tg_config_text *texts; /* values that were set, owned */
     struct tg_error broken;       /* a default or environment variable that does not fit */
 };

@@ -104,6 +104,7 @@ static void watch(void *ctx, const struct tgc_notice *n)
     struct extract_account *a = ctx;
     const struct tg_extract_hooks *hooks = a->run->hooks;
 
+    tg_observed_notice(&a->observed, n);
     if (n->kind == TGC_UNREADABLE)
         unreadable(a, n->err->message, n->bytes, n->len);
     else if (n->kind == TGC_LOGGED_OUT)
@@ -344,6 +345,7 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
         .store = &r->store,
         .callback = r->hooks->batch,
         .callback_ctx = r->hooks->ctx,
+        .observer = r->hooks->observer,
         .by_chat = r->by_chat,
         .circuit = tg_account_breaker(account),
         .circuit_fails = account->circuit_open == TG_CIRCUIT_OPEN_FAIL,
@@ -401,6 +403,7 @@ static void close_all(struct extract_run *r)
 
 static tg_code begin_accounts(struct extract_run *r, struct tg_error *err)
 {
+    r->observed.to = r->hooks->observer;
     for (size_t i = 0; i < r->n_accounts; i++) {
         struct extract_account *a = &r->account[i];
 
@@ -408,6 +411,7 @@ static tg_code begin_accounts(struct extract_run *r, struct tg_error *err)
         a->account = r->accounts[i];
         a->at = (uint32_t)i;
         tgc_stats(tg_net_client(a->account->net), &a->before);
+        tg_observed_begin(&a->observed, r->hooks->observer, a->account);
         a->account->watch = watch;
         a->account->watch_ctx = a;
     }
@@ -424,6 +428,7 @@ static tg_code end_accounts(struct extract_run *r, struct tg_error *err)
         struct tg_error late;
 
         account->watch = NULL;
+        tg_observed_end(&r->account[i].observed);
         account->dirty = true; /* peers were learned */
         if (tg_account_save(account, &late) != TG_OK && code == TG_OK) {
             *err = late;

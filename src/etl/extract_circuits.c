@@ -54,7 +54,7 @@ static void keep(struct extract_run *r, int64_t chat_id)
     tg_pipeline_circuit(r->pipeline, chat_id, &record);
 }
 
-void extract_circuit_changed(struct extract_run *r, const struct tg_circuit_change *change)
+static void count(struct extract_run *r, const struct tg_circuit_change *change)
 {
     struct tg_circuit_counts *const counts[] = {
         [TG_CIRCUIT_ACCOUNT] = &r->result->account_circuits,
@@ -67,6 +67,12 @@ void extract_circuit_changed(struct extract_run *r, const struct tg_circuit_chan
     n->opened += change->to == TG_BREAKER_OPEN;
     n->half_opened += change->to == TG_BREAKER_HALF_OPEN;
     n->closed += change->to == TG_BREAKER_CLOSED;
+}
+
+void extract_circuit_changed(struct extract_run *r, const struct tg_circuit_change *change)
+{
+    count(r, change);
+    tg_observed_circuit(r->hooks->observer, change);
     if (change->kind == TG_CIRCUIT_CHAT)
         keep(r, change->number);
 }
@@ -76,27 +82,9 @@ void extract_circuit_news(struct extract_run *r)
     struct tg_taker_news news;
 
     while (tg_pipeline_news(r->pipeline, &news)) {
-        const char *gap = news.name[0] ? " " : "";
-
-        switch (news.what) {
-        case TG_TAKER_CIRCUIT:
-            r->sink_open = news.n > 0;
-            extract_circuit_changed(r, &news.change);
-            tg_account_tell_circuit(r->accounts[0], &news.change);
-            break;
-        case TG_TAKER_AWAY:
-            r->sink_away = news.n > 0;
-            tg_account_note(r->accounts[0], TG_NOTE_WARNING, 0,
-                            "the destination%s%s is waited for: %s", gap, news.name,
-                            news.err.message);
-            break;
-        case TG_TAKER_BACK:
-            r->sink_away = news.n > 0;
-            tg_account_note(r->accounts[0], TG_NOTE_INFO, 0,
-                            "the destination%s%s takes rows again, after %.3g s", gap, news.name,
-                            (double)news.away_us / 1e6);
-            break;
-        }
+        if (news.what == TG_TAKER_CIRCUIT)
+            count(r, &news.change);
+        tg_observed_news(r->accounts[0], r->hooks->observer, &news, &r->sink_away, &r->sink_open);
     }
 }
 

@@ -31,6 +31,7 @@
 
 #include "base/marks.h"
 #include "etl/letters.h"
+#include "etl/observed.h"
 #include "etl/pipeline.h"
 #include "flow/pool.h"
 #include "flow/tasks.h"
@@ -95,6 +96,7 @@ struct extract_account {
     struct tg_range *range;
     size_t n_ranges;
     struct tgc_stats before;
+    struct tg_observed_account observed;
     uint32_t n_lanes;
     uint32_t n_parts; /* of files, on their way */
     uint32_t n_on[TGC_MEDIA_LINKS]; /* of them, by connection to their media DC */
@@ -235,6 +237,7 @@ struct extract_run {
     bool falls_back; /* where a breaker is open */
     struct tg_fallbacks fallbacks;
     struct tg_pipeline *pipeline;
+    struct tg_observed_run observed;
     struct extract_media *media; /* NULL: files are not wanted */
     struct tg_marks left_out;   /* chats that were told to be left out */
     struct tg_marks unreadable; /* what of replies that belong to no chat is in quarantine */

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "etl/extract_impl.h"
 
 #define RATE_WINDOW_US (5 * TG_SECOND_US)
@@ -110,13 +111,71 @@ static void fill_first(const struct extract_run *r, struct tg_progress *p)
     }
 }
 
+/* ---- what an observer is told ---- */
+
+static void put_chat(struct tg_json *j, const struct tg_progress_chat *c)
+{
+    tg_json_object(j);
+    tg_json_key(j, "chat_id"), tg_json_i64(j, c->chat_id);
+    tg_json_key(j, "title"), tg_json_cstr(j, c->title);
+    tg_json_key(j, "account"), tg_json_cstr(j, c->account);
+    tg_json_key(j, "state"), tg_json_cstr(j, c->state);
+    tg_json_key(j, "rows"), tg_json_i64(j, c->rows);
+    tg_json_key(j, "expected"), tg_json_i64(j, c->expected);
+    tg_json_key(j, "rows_per_s"), tg_json_double(j, c->rows_per_s);
+    tg_json_key(j, "eta_s"), tg_json_double(j, c->eta_s);
+    tg_json_key(j, "flood_wait_s"), tg_json_double(j, c->flood_wait_s);
+    tg_json_key(j, "waiting_for"), tg_json_cstr(j, c->waiting_for);
+    tg_json_end_object(j);
+}
+
+static const char *why_not_ready(const struct extract_run *r, size_t n_up)
+{
+    if (!n_up)
+        return "no account is logged in";
+    if (r->phase < RUN_READ)
+        return "the accounts are being asked for their chats";
+    if (r->sink_open)
+        return "the circuit breaker of a destination is open";
+    return r->sink_away ? "a destination is waited for" : NULL;
+}
+
+static void tell_observer(struct extract_run *r, const struct tg_progress *p,
+                          const struct tg_pipeline_state *state)
+{
+    struct tg_observer *o = r->hooks->observer;
+    struct tg_json j;
+    struct tg_buf text;
+    size_t n_up = 0;
+
+    tg_observed_pipeline(&r->observed, state, r->result->quarantined, r->letters.n);
+    for (size_t i = 0; i < r->n_accounts; i++) {
+        tg_observed_look(&r->account[i].observed);
+        n_up += !r->account[i].out;
+    }
+    tg_observe_set(o, TG_METRIC_ACCOUNTS, NULL, NULL, (double)n_up);
+    tg_observe_set(o, TG_METRIC_CHATS, NULL, NULL, (double)p->n_chats);
+    tg_observe_set(o, TG_METRIC_CHATS_DONE, NULL, NULL, (double)p->n_done);
+    tg_observe_set(o, TG_METRIC_CHATS_AT_WORK, NULL, NULL, (double)p->n_at_work);
+    tg_buf_init(&text, 4 << 20);
+    tg_json_init(&j, &text);
+    tg_json_array(&j);
+    for (size_t i = 0; i < p->n_at_work; i++)
+        put_chat(&j, &p->at_work[i]);
+    tg_json_end_array(&j);
+    if (!text.failed)
+        tg_observe_chats(o, (const char *)text.data, text.len);
+    tg_buf_done(&text);
+    tg_observe_ready(o, p->done ? "the run has ended" : why_not_ready(r, n_up));
+}
+
 void extract_tell_progress(struct extract_run *r, bool done)
 {
     struct tg_progress p = { .expected = -1, .eta_s = -1, .done = done };
     struct tg_pipeline_state state;
     struct tg_progress_chat *chat;
 
-    if (!r->hooks->progress)
+    if (!r->hooks->progress && !r->hooks->observer)
         return;
     chat = calloc(r->n_lanes + 1, sizeof *chat);
     if (!chat)
@@ -135,6 +194,9 @@ void extract_tell_progress(struct extract_run *r, bool done)
     mind_takeouts(r, &p);
     if (r->sink_open || r->sink_away)
         p.waiting_for = "destination";
-    r->hooks->progress(r->hooks->ctx, &p);
+    if (r->hooks->observer)
+        tell_observer(r, &p, &state);
+    if (r->hooks->progress)
+        r->hooks->progress(r->hooks->ctx, &p);
     free(chat);
 }

@@ -37,7 +37,7 @@ struct tg_letters {
     int64_t since_us;   /* when the run began: a letter since then is its own, and counted */
     int64_t chat_id; /* job's chat that is written now: set by whoever calls the sinks */
     pthread_mutex_t lock; /* of what follows, and of the store while sinks write */
-    uint64_t n;           /* kept so far, each once however often its commit was tried again */
+    _Atomic uint64_t n;   /* kept so far, each once however often its commit was tried again */
 };
 
 /** Those of one destination: the ctx of its struct tg_sink_env. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "etl/pipeline_impl.h"
+#include "observe/observer.h"
 
 enum { BATCHES_BEHIND = 8, ITEMS_MAX = 64 };
 
@@ -43,6 +44,7 @@ tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pip
         .sink = options->sink,
         .fallback_sink = options->fallback_sink,
         .letters = options->letters,
+        .observer = options->observer,
         .callback = options->callback,
         .callback_ctx = options->callback_ctx,
         .unix_us = options->unix_us,
@@ -310,6 +312,7 @@ void tg_pipeline_put(struct tg_pipeline *p, struct tg_batch *batch)
     };
     uint64_t bytes = batch->bytes;
 
+    tg_observe_rows(p->options.observer, batch->n);
     pthread_mutex_lock(&p->lock);
     p->bytes_out += bytes;
     pthread_mutex_unlock(&p->lock);

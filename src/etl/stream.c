@@ -71,7 +71,11 @@ static void watch(void *ctx, const struct tgc_notice *n)
 {
     struct stream_run *r = ctx;
 
+    tg_observed_notice(&r->observed, n);
     switch (n->kind) {
+    case TGC_CIRCUIT:
+        tg_observed_circuit(r->made->observer, n->circuit);
+        break;
     case TGC_UPDATES:
     case TGC_NEW_SESSION:
         stream_pushed(r, n->bytes, n->len);
@@ -363,6 +367,7 @@ static tg_code open_pipeline(struct stream_run *r, struct tg_error *err)
         .letters = r->sink.ops ? &r->letters : NULL,
         .callback = r->made->callback,
         .callback_ctx = r->made->callback_ctx,
+        .observer = r->made->observer,
         .circuit = tg_account_breaker(account),
         .circuit_fails = account->circuit_open == TG_CIRCUIT_OPEN_FAIL,
         .sink_wait_ms = r->settings.destination_wait_ms,
@@ -464,6 +469,8 @@ static tg_code run(struct stream_run *r, struct tg_error *err)
     if (code == TG_OK) {
         tgc_stats(r->client, &r->before);
         r->started_us = stream_now(r);
+        tg_observed_begin(&r->observed, r->made->observer, r->account);
+        r->observed_run.to = r->made->observer;
         r->account->watch = watch;
         r->account->watch_ctx = r;
         code = tg_account_run(r->account, run_step, r, err);
@@ -475,6 +482,8 @@ static tg_code run(struct stream_run *r, struct tg_error *err)
         }
         stream_tell(r, stream_now(r), true);
         code = finish(r, code, err);
+        stream_observe(r, true);
+        tg_observed_end(&r->observed);
         r->account->dirty = true; /* peers were learned */
         if (tg_account_save(r->account, &late) != TG_OK && code == TG_OK) {
             *err = late;

@@ -30,6 +30,7 @@
 
 #include "etl/change_state.h"
 #include "etl/letters.h"
+#include "etl/observed.h"
 #include "etl/pipeline.h"
 #include "etl/stage_pool.h"
 #include "etl/stream_spill.h"
@@ -114,6 +115,7 @@ struct tg_stream {
     char *to;          /* NULL: the config's */
     tg_batch_fn callback;
     void *callback_ctx;
+    struct tg_observer *observer;
     struct tg_error broken; /* code TG_OK: nothing was wrong so far */
 };
 
@@ -190,6 +192,10 @@ struct stream_run {
     int64_t told_us, started_us;
     uint64_t told_rows;
     struct tgc_stats before;
+    struct tg_observed_account observed;
+    struct tg_observed_run observed_run;
+    uint64_t observed_pushes, observed_lost;
+    bool sink_away, sink_open; /* as far as it was told */
     tg_code code;
     struct tg_error err;
 };
@@ -272,6 +278,8 @@ bool stream_out_empty(const struct stream_run *r);
 tg_code stream_out_open(struct stream_run *r, struct tg_error *err);
 void stream_out_close(struct stream_run *r);
 void stream_tell(struct stream_run *r, int64_t now_us, bool last);
+/** The same for the observer, if there is one. @param ended  the pipeline has */
+void stream_observe(struct stream_run *r, bool ended);
 
 /* ---- stream_scan.c ---- */
 

@@ -115,6 +115,11 @@ void tg_stream_callback(struct tg_stream *s, tg_batch_fn batch, void *ctx)
     s->callback_ctx = ctx;
 }
 
+void tg_stream_observe(struct tg_stream *s, struct tg_observer *observer)
+{
+    s->observer = observer;
+}
+
 /* ---- the steps of a run ---- */
 
 tg_code stream_step_put(struct stream_run *r, const struct tg_step *step, struct tg_error *err)

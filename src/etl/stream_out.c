@@ -196,10 +196,13 @@ int64_t stream_out_due(const struct stream_run *r)
 void stream_out_step(struct stream_run *r, bool flush, int64_t now_us)
 {
     struct tg_pipeline_state p;
+    struct tg_taker_news news;
     struct tg_error err;
     double usage;
 
     move_on(r);
+    while (tg_pipeline_news(r->pipeline, &news))
+        tg_observed_news(r->account, r->made->observer, &news, &r->sink_away, &r->sink_open);
     tg_pipeline_state(r->pipeline, &p);
     if (p.failed)
         stream_fail(r, &p.err);
@@ -296,6 +299,67 @@ static void fill(struct stream_run *r, int64_t now_us)
     s->state_bytes = state.stored + state.journal;
 }
 
+static const char *why_not_ready(const struct stream_run *r)
+{
+    if (r->phase < RUN_WATCH)
+        return "it is looked where the chats stand";
+    if (r->sink_open)
+        return "the circuit breaker of a destination is open";
+    return r->sink_away ? "a destination is waited for" : NULL;
+}
+
+static void put_chats(const struct stream_run *r, struct tg_buf *out)
+{
+    struct tg_json j;
+
+    tg_json_init(&j, out);
+    tg_json_array(&j);
+    for (size_t i = 0; i < r->n_chats; i++) {
+        const struct stream_chat *c = &r->chat[i];
+
+        tg_json_object(&j);
+        tg_json_key(&j, "chat_id"), tg_json_i64(&j, c->job.id);
+        tg_json_key(&j, "title"), tg_json_cstr(&j, c->job.title);
+        tg_json_key(&j, "state");
+        tg_json_cstr(&j, c->phase == CHAT_LOST ? "lost" : "watching");
+        tg_json_end_object(&j);
+    }
+    tg_json_end_array(&j);
+}
+
+void stream_observe(struct stream_run *r, bool ended)
+{
+    const struct tg_stream_stats *s = r->stats;
+    struct tg_observer *o = r->made->observer;
+    struct tg_pipeline_state p;
+    struct tg_buf chats;
+
+    if (!o)
+        return;
+    tg_pipeline_state(r->pipeline, &p);
+    tg_observed_pipeline(&r->observed_run, &p, s->quarantined, r->letters.n);
+    tg_observed_look(&r->observed);
+    tg_observe_set(o, TG_METRIC_ACCOUNTS, NULL, NULL, 1);
+    tg_observe_set(o, TG_METRIC_CHATS, NULL, NULL, (double)r->n_chats);
+    tg_observe_set(o, TG_METRIC_CHATS_AT_WORK, NULL, NULL,
+                   ended ? 0 : (double)(r->n_chats - s->chats_lost));
+    tg_observe_set(o, TG_METRIC_QUEUE, NULL, NULL, (double)r->n_sent);
+    tg_observe_set(o, TG_METRIC_STREAM_BUFFER, NULL, NULL, s->buffer_usage);
+    tg_observe_set(o, TG_METRIC_STREAM_LAG, NULL, NULL, s->lag_s);
+    tg_observe_set(o, TG_METRIC_STREAM_WORKERS, NULL, NULL, s->workers);
+    tg_observe_add(o, TG_METRIC_PUSHES, NULL, NULL, (double)(s->pushes - r->observed_pushes));
+    tg_observe_add(o, TG_METRIC_PUSHES_LOST, NULL, NULL,
+                   (double)(s->pushes_lost - r->observed_lost));
+    r->observed_pushes = s->pushes;
+    r->observed_lost = s->pushes_lost;
+    tg_buf_init(&chats, 4 << 20);
+    put_chats(r, &chats);
+    if (!chats.failed)
+        tg_observe_chats(o, (const char *)chats.data, chats.len);
+    tg_buf_done(&chats);
+    tg_observe_ready(o, ended ? "the run has ended" : why_not_ready(r));
+}
+
 void stream_tell(struct stream_run *r, int64_t now_us, bool last)
 {
     if (!last && now_us < r->told_us + TELL_US)
@@ -304,6 +368,7 @@ void stream_tell(struct stream_run *r, int64_t now_us, bool last)
         return;
     fill(r, now_us);
     r->told_us = now_us;
+    stream_observe(r, false);
     if (r->monitor && !r->monitor(r->monitor_ctx, r->stats))
         r->stopping = true;
 }

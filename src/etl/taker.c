@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "etl/change_journal.h"
+#include "observe/observer.h"
 
 /* ---- commits ---- */
 
@@ -91,6 +92,9 @@ static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete
     t->commits++;
     *(c->fallback ? &t->fallback_rows : &t->rows) += c->next.rows;
     c->rows += (int64_t)c->next.rows;
+    if (c->oldest_us)
+        tg_observe_seconds(t->observer, TG_METRIC_LAG, (double)(t->unix_us() - c->oldest_us) / 1e6);
+    c->oldest_us = 0;
     go_on_behind(c);
     return TG_OK;
 }
@@ -114,6 +118,8 @@ static tg_code write_rows(struct tg_taker *t, struct tg_taker_chat *c, const str
     c->next.cursor.id = tg_row_place(last, b->cursor.segment);
     c->next.cursor.owner = b->cursor.owner;
     c->dirty = true;
+    if (!c->oldest_us)
+        c->oldest_us = b->started_us;
     return TG_OK;
 }
 

@@ -106,6 +106,7 @@ struct tg_taker_chat {
     struct tg_checkpoint checkpoint;
     struct tg_commit next; /* what the next commit will say; rows counts up */
     int64_t rows;          /* committed in this run */
+    int64_t oldest_us;     /* when the oldest batch was begun that is not committed; 0: none */
     uint64_t fence;        /* its writer's token */
     struct tg_lease lease; /* of the chat alone (by_chat) */
     int64_t renew_us;
@@ -127,6 +128,7 @@ struct tg_taker {
     const struct tg_sink *sink; /* NULL: a callback alone */
     const struct tg_sink *fallback_sink; /* the same place, for the rows of fallbacks */
     struct tg_letters *letters; /* of what the sinks refuse; NULL: they fail instead */
+    struct tg_observer *observer; /* is told how long rows took; NULL: nobody is */
     tg_batch_fn callback;       /* NULL: a sink alone */
     void *callback_ctx;
     int64_t (*unix_us)(void);

@@ -239,6 +239,7 @@ struct tgc_stats {
     uint64_t n_requests, n_floods, n_retries, n_reconnects, n_circuit_opened, bytes_in, bytes_out;
     int64_t flood_wait_s;
     size_t n_open; /* calls without reply */
+    size_t n_links; /* connections that stand */
     int64_t rtt_us;
 };
 void tgc_stats(const struct tgc *c, struct tgc_stats *ret);

@@ -397,6 +397,7 @@ void tgc_stats(const struct tgc *c, struct tgc_stats *ret)
         const struct tgc_link *link = c->link[i];
         struct mt_session_state state;
 
+        ret->n_links += link && link->state == TGC_READY;
         if (!link || link->dc != c->options.session->home_dc || !link->session)
             continue;
         mt_session_state(link->session, &state);

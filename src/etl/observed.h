@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * observed.h - what runs tell an observer: of an account's calls, of a pipeline, of destinations
+ *
+ * Counters that somebody keeps for a run go on from where the observer has them, so that several
+ * runs may have the same one.
+ *
+ * Threads: the loop's
+ */
+#ifndef TG_OBSERVED_H
+#define TG_OBSERVED_H
+
+#include "etl/pipeline.h"
+#include "observe/observer.h"
+#include "source/account_impl.h"
+
+/** One account of a run. */
+struct tg_observed_account {
+    struct tg_observer *to; /* NULL: nobody looks */
+    struct tg_account *account;
+    const char *method;        /* that reads history */
+    struct tg_average history; /* calls of it */
+    uint64_t bytes_in;
+    double links;
+};
+
+/** A run. */
+struct tg_observed_run {
+    struct tg_observer *to;
+    uint64_t rows, fallback_rows, batches, commits, bytes_out, quarantined, refused;
+};
+
+void tg_observed_begin(struct tg_observed_account *a, struct tg_observer *to,
+                       struct tg_account *account);
+/** What its client tells. */
+void tg_observed_notice(struct tg_observed_account *a, const struct tgc_notice *n);
+/** How it is now: connections, bytes, how much of its limit is used. */
+void tg_observed_look(struct tg_observed_account *a);
+/** It is not at work any more. */
+void tg_observed_end(struct tg_observed_account *a);
+
+void tg_observed_circuit(struct tg_observer *to, const struct tg_circuit_change *change);
+void tg_observed_pipeline(struct tg_observed_run *run, const struct tg_pipeline_state *p,
+                          uint64_t quarantined, uint64_t refused);
+
+/** Tells the user what has become of a destination. @param away  whether one is waited for,
+ *  @param open whether the breaker of one is open: written if the news is of that */
+void tg_observed_news(struct tg_account *account, struct tg_observer *to,
+                      const struct tg_taker_news *news, bool *away, bool *open);
+
+#endif

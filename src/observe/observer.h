@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * observer.h - what engines tell an observer: the registry behind a lock
+ *
+ * An observer of NULL is told nothing: engines need not ask whether there is one.
+ *
+ * Threads: any; nothing here waits for the network or a disk
+ */
+#ifndef TG_OBSERVER_H
+#define TG_OBSERVER_H
+
+#include "observe/metrics.h"
+#include "tgdata/observe.h"
+
+/* As the functions of metrics.h. */
+void tg_observe_add(struct tg_observer *o, enum tg_metric metric, const char *label0,
+                    const char *label1, double v);
+void tg_observe_set(struct tg_observer *o, enum tg_metric metric, const char *label0,
+                    const char *label1, double v);
+void tg_observe_seconds(struct tg_observer *o, enum tg_metric metric, double v);
+void tg_observe_rows(struct tg_observer *o, size_t n);
+void tg_observe_attempt(struct tg_observer *o, bool failed);
+
+/** Adds v to a gauge, which does not fall below 0. */
+void tg_observe_move(struct tg_observer *o, enum tg_metric metric, const char *label0, double v);
+
+/** Whether the run can work. @param why  if not: one line; else NULL */
+void tg_observe_ready(struct tg_observer *o, const char *why);
+
+/** The chats at work, a JSON array; what was told before is forgotten. */
+void tg_observe_chats(struct tg_observer *o, const char *json, size_t len);
+
+#endif
