@@ -28,6 +28,7 @@ enum tg_rule_kind {
     TG_RULE_LENGTH,       /**< in characters */
     TG_RULE_EXPRESSION,   /**< an expression is true */
     TG_RULE_UNIQUENESS,   /**< no row before had the same keys (the stage `dedup`) */
+    TG_RULE_REFERENCE,    /**< the message that it answers is there (the stage `replies`) */
     TG_RULE_KINDS
 };
 

@@ -129,6 +129,7 @@ static const char *const expectation[] = {
     [TG_RULE_LENGTH] = "expect_column_value_lengths_to_be_between",
     [TG_RULE_EXPRESSION] = "expect_expression_to_be_true",
     [TG_RULE_UNIQUENESS] = "expect_column_values_to_be_unique",
+    [TG_RULE_REFERENCE] = "expect_reply_target_to_exist",
 };
 _Static_assert(TG_COUNT(expectation) == TG_RULE_KINDS, "one per kind");
 

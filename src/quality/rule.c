@@ -5,7 +5,7 @@
 #include "quality/rule.h"
 
 static const char *const kind_name[] = { "completeness", "format",     "range",     "values",
-                                         "length",       "expression", "uniqueness" };
+                                         "length",       "expression", "uniqueness", "reference" };
 _Static_assert(TG_COUNT(kind_name) == TG_RULE_KINDS, "one name per kind");
 static const char *const severity_name[] = { "warn", "drop", "fail" };
 _Static_assert(TG_COUNT(severity_name) == TG_SEVERITIES, "one name per severity");

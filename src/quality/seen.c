@@ -261,31 +261,42 @@ static tg_code spill(struct tg_seen *s, struct tg_error *err)
 
 /* ---- both ---- */
 
+/* The key that stands for one that would look like an empty slot: as unlikely as any two that are
+ * one. */
+static struct tg_seen_key usable(struct tg_seen_key key)
+{
+    key.b |= is_empty(&key);
+    return key;
+}
+
+tg_code tg_seen_has(const struct tg_seen *s, struct tg_seen_key key, bool *ret,
+                    struct tg_error *err)
+{
+    tg_code code = TG_OK;
+
+    key = usable(key);
+    *ret = s->cap && !is_empty(slot_of(s, &key));
+    for (size_t i = s->n_runs; code == TG_OK && i-- > 0 && !*ret;)
+        code = find_in_run(s, &s->run[i], &key, ret, err);
+    return code;
+}
+
 tg_code tg_seen_put(struct tg_seen *s, struct tg_seen_key key, bool *ret_new, struct tg_error *err)
 {
-    struct tg_seen_key *slot;
+    bool found;
     tg_code code = TG_OK;
-    bool found = false;
 
-    if (is_empty(&key))
-        key.b = 1; /* as unlikely as any other two that are one */
     if (4 * (s->n + 1) > 3 * s->cap)
         code = grow(s, err);
-    if (code != TG_OK)
-        return code;
-    slot = slot_of(s, &key);
-    if (!is_empty(slot)) {
-        *ret_new = false;
-        return TG_OK;
-    }
-    for (size_t i = s->n_runs; code == TG_OK && i-- > 0 && !found;)
-        code = find_in_run(s, &s->run[i], &key, &found, err);
+    if (code == TG_OK)
+        code = tg_seen_has(s, key, &found, err);
     if (code != TG_OK)
         return code;
     *ret_new = !found;
     if (found)
         return TG_OK;
-    *slot = key;
+    key = usable(key);
+    *slot_of(s, &key) = key;
     s->n++;
     return s->n >= s->n_max ? spill(s, err) : TG_OK;
 }

@@ -49,6 +49,10 @@ struct tg_seen {
 void tg_seen_init(struct tg_seen *s, const struct tg_seen_disk *disk, uint64_t bytes);
 void tg_seen_done(struct tg_seen *s);
 
+/** Whether a key came before. @return as tg_seen_put */
+tg_code tg_seen_has(const struct tg_seen *s, struct tg_seen_key key, bool *ret,
+                    struct tg_error *err);
+
 /** Remembers a key. @param ret_new  whether it came for the first time
  *  @return TG_OK; TG_NOMEM; TG_IO, TG_FULL: of the disk */
 tg_code tg_seen_put(struct tg_seen *s, struct tg_seen_key key, bool *ret_new,

@@ -8,13 +8,14 @@
 #include "stage/stage.h"
 
 extern const struct tg_stage_ops tg_stage_decode, tg_stage_enrich, tg_stage_fields, tg_stage_filter,
-    tg_stage_where, tg_stage_lua, tg_stage_validate, tg_stage_profile, tg_stage_dedup;
+    tg_stage_where, tg_stage_lua, tg_stage_validate, tg_stage_profile, tg_stage_dedup,
+    tg_stage_replies;
 
 const struct tg_stage_ops *const tg_stages[] = { &tg_stage_decode, &tg_stage_filter,
                                                  &tg_stage_where,  &tg_stage_enrich,
                                                  &tg_stage_lua,    &tg_stage_fields,
                                                  &tg_stage_validate, &tg_stage_dedup,
-                                                 &tg_stage_profile, NULL };
+                                                 &tg_stage_replies, &tg_stage_profile, NULL };
 
 static const struct tg_driver *head(size_t i)
 {

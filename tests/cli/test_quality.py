@@ -135,6 +135,47 @@ class Quality(kit.Case):
                              ("uniqueness", len(self.rows) - wanted))
             self.assertEqual(done.json()["dropped"], len(self.rows) - wanted)
 
+    def test_replies_to_what_is_not_there(self):
+        """Each as a model tells it; where the targets were dropped all are broken."""
+        def answers(r):
+            return "reply_to_id" in r and r.get("reply_to_chat_id", r["chat_id"]) == r["chat_id"]
+        there = {(r["chat_id"], r.get("owner"), r["id"]) for r in self.rows}
+        replies = [r for r in self.rows if answers(r)]
+        broken = sum((r["chat_id"], r.get("owner"), r["reply_to_id"]) not in there
+                     for r in replies)
+        self.assertGreater(len(replies), 10)
+        done = self.transform("replies?memory=4096", more=["--json"])
+        self.assertEqual(done.code, 0, done)
+        rule, = done.json()["quality"]["rules"]
+        self.assertEqual((rule["kind"], rule["checked"], rule["broken"]),
+                         ("reference", len(replies), broken))
+        done = self.transform("where?expr=reply_to_id", "replies?severity=drop", job="alone",
+                              more=["--json"])
+        self.assertEqual(done.code, 0, done)
+        rule, = done.json()["quality"]["rules"]
+        chains = {(r["chat_id"], r.get("owner"), r["id"]) for r in self.rows if "reply_to_id" in r}
+        self.assertEqual(rule["broken"], sum((r["chat_id"], r.get("owner"), r["reply_to_id"])
+                                             not in chains for r in replies))
+        self.assertEqual(done.json()["rows"], sum("reply_to_id" in r for r in self.rows)
+                         - rule["broken"])
+
+    def test_a_delta_tells_what_rules_found(self):
+        """Rules over rows on several threads, told as one."""
+        chat = collections.Counter(r["chat_id"] for r in self.rows).most_common(1)[0][0]
+        done = kit.tgdata("delta", chat, *self.account_args(self.session()), "--to",
+                          f"ndjson:{self.dir}/log", "--state", f"sqlite:{self.dir}/state.db",
+                          "--job", "delta", "--batch-size", 10, "--progress", "none", "--json",
+                          "--stage", "validate?field=text&max-length=20",
+                          "--stage", f"profile?to={self.dir}/delta.json")
+        self.assertEqual(done.code, 0, done)
+        rows = kit.rows(self.dir / "log")
+        self.assertGreater(len(rows), 100)
+        rule, = done.json()["quality"]["rules"]
+        self.assertEqual((rule["checked"], rule["broken"]),
+                         (len(rows), sum(len(r.get("text", "")) > 20 for r in rows)))
+        told = json.loads((self.dir / "delta.json").read_text("utf-8"))
+        self.assertEqual((told["job"], told["rows"]), ("delta", len(rows)))
+
     def profile(self, *stages):
         names = "to", "html", "expectations"
         files = [self.dir / "found" / f"{n}.txt" for n in names]
