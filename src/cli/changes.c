@@ -51,6 +51,7 @@ static void put_members(struct tg_json *j, const struct tg_stream_stats *s)
         { "scans", s->scans },                     { "quarantined", s->quarantined },
         { "refused", s->refused },                 { "flood_waits", s->flood_waits },
         { "state_messages", s->state_messages },   { "state_bytes", s->state_bytes },
+        { "versions", s->versions },               { "version_bytes", s->version_bytes },
         { "bytes_out", s->bytes_out },             { "workers", s->workers },
         { "failed", s->failed },
     };

@@ -212,6 +212,9 @@ static const struct tg_option watch_table[] = {
     STREAM(linger_ms, "linger", MS, NULL, 1, 3600000, "TIME",
            "how long rows wait for others before they are committed; unless given 50ms, and 5s "
            "where each commit makes a file"),
+    STREAM(keep_versions, "keep-versions", BOOL, NULL, 0, 0, NULL,
+           "keep each message as it was with the job's state, so that rows of changes tell it in "
+           "`before`"),
     STREAM(rescan, "rescan", BOOL, NULL, 0, 0, NULL,
            "read the chats again and compare, though the server would tell what has changed"),
     { 0 },

@@ -106,7 +106,7 @@ struct tg_stream_settings {
     int64_t parallel_workers, min_workers;
     int64_t linger_ms;              /* 0: as the destination is */
     int64_t idle_exit_ms; /* 0: never */
-    bool history, rescan;
+    bool history, rescan, keep_versions;
     struct tg_option_list stage; /* in order, filters and transformations among them */
     struct tg_option_list filter, transform;
     bool enrich;

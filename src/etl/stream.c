@@ -138,6 +138,12 @@ static tg_code open_state(struct stream_run *r, struct tg_error *err)
 
     if (code == TG_OK)
         code = tg_change_state_open(&options, &r->state, err);
+    if (code == TG_OK && r->set->keep_versions) {
+        r->versions = tg_versions_new(&(struct tg_versions_options){
+            &r->change_store, r->settings.job, options.fence, tg_clock_unix_us });
+        if (!r->versions)
+            code = tg_fail(err, TG_NOMEM, "no memory for versions of messages");
+    }
     if (code == TG_OK && tg_change_doubt(r->state))
         tg_account_note(r->account, TG_NOTE_WARNING, 0,
                         "what job '%s' remembers is not to be trusted: %s", r->settings.job,
@@ -430,6 +436,7 @@ static void close_all(struct stream_run *r)
     stream_chats_free(r);
     tg_pipeline_free(r->pipeline);
     tg_change_state_free(r->state);
+    tg_versions_free(r->versions);
     if (r->sink.ops)
         tg_sink_close(&r->sink);
     tg_letters_done(&r->letters);

@@ -34,6 +34,7 @@
 #include "etl/pipeline.h"
 #include "etl/stage_pool.h"
 #include "etl/stream_spill.h"
+#include "etl/versions.h"
 #include "flow/compare.h"
 #include "sink/sink.h"
 #include "source/account_impl.h"
@@ -153,6 +154,7 @@ struct stream_run {
     size_t n_texts;
     struct tg_stage_pool *pool;
     struct tg_change_state *state;
+    struct tg_versions *versions; /* NULL: they are not kept */
     struct tg_commit resume;
 
     struct tg_updates *updates;
@@ -258,6 +260,11 @@ void stream_row(struct stream_run *r, struct stream_chat *c, const struct tg_pag
 /** Adds the row of a deletion. */
 void stream_row_deleted(struct stream_run *r, struct stream_chat *c, int64_t id, int32_t pts,
                         int32_t date);
+/** Gives a row of the batch at hand what is kept of the message from before; and keeps the row.
+ *  @param before  signature; id 0: it was not there   @param now  NULL: it is not there any more
+ *  @return false: it failed */
+bool stream_row_versions(struct stream_run *r, struct stream_chat *c, struct tg_row *row,
+                         const struct tg_signature *before, const struct tg_signature *now);
 /** Gives a row that stands in the batch at hand its change, and counts it. */
 void stream_row_mark(struct stream_run *r, struct tg_row *row, enum tg_change_kind kind,
                      int32_t pts, int32_t date);

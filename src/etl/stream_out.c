@@ -65,6 +65,11 @@ static void send_batch(struct stream_run *r)
         give_back(r, b);
         return;
     }
+    if (r->versions && tg_versions_flush(r->versions, &err) != TG_OK) {
+        stream_fail(r, &err);
+        give_back(r, b);
+        return;
+    }
     if (tg_change_entry_end(r->state, &b->arena, &b->note, &err) != TG_OK ||
         !remember_sent(r, b->n, r->batch_us)) {
         if (!b->note.len)
@@ -295,6 +300,13 @@ static void fill(struct stream_run *r, int64_t now_us)
     s->seconds = (double)(now_us - r->started_us) / 1e6;
     s->chats = r->n_chats;
     tg_change_usage(r->state, &state);
+    if (r->versions) {
+        struct tg_versions_usage kept;
+
+        tg_versions_usage(r->versions, &kept);
+        s->versions = kept.rows;
+        s->version_bytes = kept.document_bytes;
+    }
     s->state_messages = state.messages;
     s->state_bytes = state.stored + state.journal;
 }

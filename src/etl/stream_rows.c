@@ -51,6 +51,8 @@ size_t stream_rows_of(const struct stream_packet *p)
 void stream_row_mark(struct stream_run *r, struct tg_row *row, enum tg_change_kind kind,
                      int32_t pts, int32_t date)
 {
+    if (kind == TG_KIND_READ || kind == TG_KIND_NEW)
+        row->present &= ~TG_ROW_BIT(before); /* a hint, of what the destination may have had */
     if (kind != TG_KIND_READ)
         TG_ROW_SET(row, change, tg_str_of(tg_change_kind_name(kind)));
     TG_ROW_SET(row, change_seq, (int64_t)++r->seq);
@@ -61,6 +63,31 @@ void stream_row_mark(struct stream_run *r, struct tg_row *row, enum tg_change_ki
     r->rows_out++;
     r->quiet_us = stream_now(r);
     stream_touched(r);
+}
+
+bool stream_row_versions(struct stream_run *r, struct stream_chat *c, struct tg_row *row,
+                         const struct tg_signature *before, const struct tg_signature *now)
+{
+    struct tg_str was = { NULL, 0 };
+    struct tg_error err;
+    tg_code code = TG_OK;
+
+    if (!r->versions)
+        return true;
+    if (before->id)
+        code = tg_versions_get(r->versions, c->job.id, before, &was, &err);
+    if (code == TG_OK && was.len) {
+        was = tg_batch_text(r->batch, was.at, was.len);
+        if (was.at)
+            TG_ROW_SET(row, before, was);
+        else
+            code = tg_fail(&err, TG_NOMEM, "no memory for what a message was like");
+    }
+    if (code == TG_OK && now)
+        code = tg_versions_put(r->versions, c->job.id, now, row, &err);
+    if (code != TG_OK)
+        stream_fail(r, &err);
+    return code == TG_OK;
 }
 
 /* ---- messages ---- */
@@ -125,6 +152,10 @@ void stream_row(struct stream_run *r, struct stream_chat *c, const struct tg_pag
         b->n = at;
         return;
     }
+    if (!stream_row_versions(r, c, &b->row[at], &before, &now)) {
+        b->n = at;
+        return;
+    }
     tg_change_put(r->state, c->job.id, c->owner, &now);
     stream_row_mark(r, &b->row[at], named, pts, date);
 }
@@ -154,6 +185,8 @@ void stream_row_deleted(struct stream_run *r, struct stream_chat *c, int64_t id,
     TG_ROW_SET(row, chat_id, c->job.id);
     TG_ROW_SET(row, id, id);
     TG_ROW_SET(row, owner, c->owner);
+    if (!stream_row_versions(r, c, row, &before, NULL))
+        return;
     tg_change_drop(r->state, c->job.id, c->owner, id);
     stream_row_mark(r, row, TG_KIND_DELETED, pts, date);
 }

@@ -395,6 +395,8 @@ static void deliver_row(struct stream_scan *s, const struct tg_compare_item *ite
         stream_fail(r, &err);
         return;
     }
+    if (!stream_row_versions(r, s->chat, &b->row[at], &item->before, &item->after))
+        return;
     tg_change_put(r->state, s->chat->job.id, s->chat->owner, &item->after);
     stream_row_mark(r, &b->row[at], kind_of(item->kind), 0, 0);
 }
