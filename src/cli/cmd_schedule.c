@@ -12,8 +12,9 @@ enum { OUTPUT_MAX = 64 << 20, DAY_S = 86400, CHECK_DAYS = 366, CHECK_MAX = 60000
 
 struct own {
     bool json;
-    const char *zone;
-    int64_t from_s, count;
+    const char *zone, *name;
+    int64_t from_s, count, jitter_ms;
+    struct tg_option_list prefer, avoid, maintenance;
 };
 
 static const struct tg_option options[] = {
@@ -32,6 +33,35 @@ static const struct tg_option options[] = {
       .max = 100000,
       .value = "N",
       .help = "next: how many runs are printed" },
+    { .name = "prefer",
+      .type = TG_OPT_LIST,
+      .offset = offsetof(struct own, prefer),
+      .value = "TIMES",
+      .help = "times of day to wait for if the next run is not due before, such as 02:00,14:00" },
+    { .name = "avoid",
+      .type = TG_OPT_LIST,
+      .offset = offsetof(struct own, avoid),
+      .value = "WINDOWS",
+      .help = "times of each day to put runs off to the end of, such as 09:00-17:00" },
+    { .name = "maintenance",
+      .type = TG_OPT_LIST,
+      .offset = offsetof(struct own, maintenance),
+      .value = "FROM/UNTIL",
+      .help = "the same once, from one time to another; may be given again" },
+    { .name = "jitter",
+      .type = TG_OPT_MS,
+      .offset = offsetof(struct own, jitter_ms),
+      .min = 0,
+      .max = DAY_S * 1000,
+      .fallback = "0",
+      .value = "TIME",
+      .help = "up to that much later, drawn from --name and the run" },
+    { .name = "name",
+      .type = TG_OPT_STR,
+      .offset = offsetof(struct own, name),
+      .fallback = "default",
+      .value = "NAME",
+      .help = "the job's, for --jitter" },
     { .name = "from",
       .type = TG_OPT_TIME,
       .offset = offsetof(struct own, from_s),
@@ -51,6 +81,8 @@ static const struct {
     [TG_SCHEDULE_SKIPPED] = { "skipped", "clocks jump over its time: it runs then" },
     [TG_SCHEDULE_FIRST] = { "first", "clocks show this time twice: the first" },
     [TG_SCHEDULE_SECOND] = { "second", "clocks show this time twice: the second" },
+    [TG_SCHEDULE_PREFERRED] = { "preferred", "has waited for a preferred time" },
+    [TG_SCHEDULE_PUT_OFF] = { "put_off", "put off to the end of a time to avoid" },
 };
 
 struct stamp {
@@ -98,7 +130,7 @@ static void put_json(struct tg_json *j, const struct tg_schedule_time *t)
     tg_json_key(j, "time"), tg_json_time(j, t->unix_s);
     tg_json_key(j, "local"), tg_json_cstr(j, local_of(t, true).text);
     tg_json_key(j, "zone"), tg_json_cstr(j, t->zone);
-    tg_json_key(j, "clocks"), tg_json_cstr(j, why[t->why].name);
+    tg_json_key(j, "why"), tg_json_cstr(j, why[t->why].name);
     tg_json_end_object(j);
 }
 
@@ -137,8 +169,9 @@ static void put_next(const struct tg_schedule *s, const struct own *own, struct 
 /* What a year of runs is like. */
 struct year {
     int64_t n, shortest_s, longest_s, days;
-    struct tg_schedule_time first, last, touched[TOLD_MAX]; /* by clocks */
+    struct tg_schedule_time first, touched[TOLD_MAX]; /* by clocks */
     size_t n_touched;
+    int64_t n_preferred, n_put_off;
 };
 
 static struct year look(const struct tg_schedule *s, int64_t from_s)
@@ -156,9 +189,12 @@ static struct year look(const struct tg_schedule *s, int64_t from_s)
         } else {
             y.first = t;
         }
-        if (t.why != TG_SCHEDULE_PLAIN && y.n_touched++ < TOLD_MAX)
+        if (t.why == TG_SCHEDULE_PREFERRED)
+            y.n_preferred++;
+        else if (t.why == TG_SCHEDULE_PUT_OFF)
+            y.n_put_off++;
+        else if (t.why != TG_SCHEDULE_PLAIN && y.n_touched++ < TOLD_MAX)
             y.touched[y.n_touched - 1] = t;
-        y.last = t;
         before_s = t.unix_s;
     }
     y.days = (before_s - from_s) / DAY_S;
@@ -178,6 +214,8 @@ static void put_check_json(const struct year *y, const char *zone, struct tg_buf
         tg_json_key(&j, "shortest_pause_s"), tg_json_i64(&j, y->shortest_s);
         tg_json_key(&j, "longest_pause_s"), tg_json_i64(&j, y->longest_s);
     }
+    tg_json_key(&j, "preferred"), tg_json_i64(&j, y->n_preferred);
+    tg_json_key(&j, "put_off"), tg_json_i64(&j, y->n_put_off);
     tg_json_key(&j, "clock_changes"), tg_json_array(&j);
     for (size_t i = 0; i < TG_MIN(y->n_touched, (size_t)TOLD_MAX); i++)
         put_json(&j, &y->touched[i]);
@@ -201,6 +239,9 @@ static void put_check(const struct year *y, struct tg_buf *out)
         tg_buf_printf(out, ", %s to %s apart", wait_of(y->shortest_s).text,
                       wait_of(y->longest_s).text);
     tg_buf_byte(out, '.');
+    if (y->n_preferred || y->n_put_off)
+        tg_buf_printf(out, "\n%lld have waited for a preferred time, %lld were put off to the end "
+                      "of a time to avoid.", (long long)y->n_preferred, (long long)y->n_put_off);
     if (y->n_touched)
         tg_buf_printf(out, "\nClocks are changed at %zu of them:", y->n_touched);
     for (size_t i = 0; i < TG_MIN(y->n_touched, (size_t)TOLD_MAX); i++)
@@ -208,6 +249,46 @@ static void put_check(const struct year *y, struct tg_buf *out)
                       y->touched[i].zone, why[y->touched[i].why].meaning);
     if (y->n_touched > TOLD_MAX)
         tg_buf_printf(out, "\n  ... and %zu more", y->n_touched - TOLD_MAX);
+}
+
+static tg_code add_maintenance(struct tg_schedule *s, const char *text, struct tg_error *err)
+{
+    const char *slash = strchr(text, '/');
+    char from[32];
+    int64_t from_s, until_s;
+
+    if (slash && (size_t)(slash - text) < sizeof from) {
+        memcpy(from, text, (size_t)(slash - text));
+        from[slash - text] = 0;
+        if (tg_time_parse(from, &from_s) && tg_time_parse(slash + 1, &until_s))
+            return tg_schedule_maintenance(s, from_s, until_s, err);
+    }
+    tg_fail(err, TG_USAGE, "'%.64s' is no window of maintenance", text);
+    return tg_hint(err, "write two times in UTC: 2026-12-24T18:00/2026-12-26T06:00");
+}
+
+/* The schedule with all that it gives way to. */
+static tg_code open_schedule(const struct cli *cli, struct tg_schedule **ret, struct tg_error *err)
+{
+    const struct own *own = cli->own;
+    struct tg_schedule *s;
+    tg_code code = tg_schedule_new(cli->arg[1], own->zone, &s, err);
+
+    if (code != TG_OK)
+        return code;
+    for (size_t i = 0; i < own->prefer.n && code == TG_OK; i++)
+        code = tg_schedule_prefer(s, own->prefer.item[i], err);
+    for (size_t i = 0; i < own->avoid.n && code == TG_OK; i++)
+        code = tg_schedule_avoid(s, own->avoid.item[i], err);
+    for (size_t i = 0; i < own->maintenance.n && code == TG_OK; i++)
+        code = add_maintenance(s, own->maintenance.item[i], err);
+    if (code == TG_OK)
+        code = tg_schedule_jitter(s, own->jitter_ms / 1000, own->name, err);
+    if (code == TG_OK)
+        *ret = s;
+    else
+        tg_schedule_free(s);
+    return code;
 }
 
 static tg_code run(struct cli *cli, struct tg_error *err)
@@ -222,7 +303,7 @@ static tg_code run(struct cli *cli, struct tg_error *err)
         tg_fail(err, TG_USAGE, "schedule cannot '%.64s'", cli->arg[0]);
         return tg_hint(err, "it can next and check");
     }
-    code = tg_schedule_new(cli->arg[1], own->zone, &s, err);
+    code = open_schedule(cli, &s, err);
     if (code != TG_OK)
         return code;
     if (own->from_s == 0)
@@ -254,9 +335,10 @@ const struct cli_command cmd_schedule = {
              "at 02:00) or times of day (02:00,14:00; mon-fri 08:30). A time of day that clocks "
              "jump over runs when they have jumped; one that comes twice runs the first time. A "
              "star as minute or hour follows the wall clock; every N hours counts time that "
-             "passes.",
+             "passes. Runs wait for preferred times, and are put off while it is to be avoided.",
     .examples = "  tgdata schedule next '30 2 * * *' --tz Europe/Berlin\n"
                 "  tgdata schedule next 'every 6 hours' --count 10 --json\n"
+                "  tgdata schedule next 'every 6 hours' --avoid 09:00-17:00 --prefer 02:00\n"
                 "  tgdata schedule check 'mon-fri 02:30' --tz America/New_York\n",
     .option = options,
     .size = sizeof(struct own),

@@ -6,11 +6,11 @@
 
 #include <stdlib.h>
 
-#include "flow/cron.h"
+#include "flow/timing.h"
 #include "os/zoneinfo.h"
 
 struct tg_schedule {
-    struct tg_cron cron;
+    struct tg_timing timing;
     struct tg_zone zone;
 };
 
@@ -41,7 +41,7 @@ tg_code tg_schedule_new(const char *text, const char *zone, struct tg_schedule *
 
     if (!s)
         return tg_fail(err, TG_NOMEM, "no memory for a schedule");
-    code = tg_cron_parse(&s->cron, text, err);
+    code = tg_cron_parse(&s->timing.cron, text, err);
     if (code == TG_OK)
         code = find_zone(&s->zone, zone, err);
     if (code == TG_OK)
@@ -56,7 +56,33 @@ void tg_schedule_free(struct tg_schedule *s)
     free(s);
 }
 
-static bool told(const struct tg_schedule *s, int64_t unix_s, struct tg_schedule_time *ret)
+tg_code tg_schedule_prefer(struct tg_schedule *s, const char *times, struct tg_error *err)
+{
+    return tg_timing_prefer(&s->timing, times, err);
+}
+
+tg_code tg_schedule_avoid(struct tg_schedule *s, const char *windows, struct tg_error *err)
+{
+    return tg_timing_avoid(&s->timing, windows, err);
+}
+
+tg_code tg_schedule_maintenance(struct tg_schedule *s, int64_t from_unix_s, int64_t until_unix_s,
+                                struct tg_error *err)
+{
+    return tg_timing_block(&s->timing, from_unix_s, until_unix_s, err);
+}
+
+tg_code tg_schedule_jitter(struct tg_schedule *s, int64_t seconds, const char *name,
+                           struct tg_error *err)
+{
+    if (seconds < 0 || seconds > TG_TIMING_JITTER_MAX_S)
+        return tg_fail(err, TG_USAGE, "jitter is at most a day");
+    s->timing.jitter_s = seconds;
+    s->timing.seed = tg_timing_seed(name);
+    return TG_OK;
+}
+
+static enum tg_schedule_why why_of(const struct tg_schedule *s, const struct tg_timing_run *run)
 {
     static const enum tg_schedule_why why[] = {
         [TG_CRON_PLAIN] = TG_SCHEDULE_PLAIN,
@@ -64,13 +90,22 @@ static bool told(const struct tg_schedule *s, int64_t unix_s, struct tg_schedule
         [TG_CRON_FIRST] = TG_SCHEDULE_FIRST,
         [TG_CRON_SECOND] = TG_SCHEDULE_SECOND,
     };
+
+    if (run->why != TG_TIMING_AS_DUE)
+        return run->why == TG_TIMING_PREFERRED ? TG_SCHEDULE_PREFERRED : TG_SCHEDULE_PUT_OFF;
+    return why[tg_cron_why(&s->timing.cron, &s->zone, run->before_s)];
+}
+
+static bool told(const struct tg_schedule *s, struct tg_timing_run run,
+                 struct tg_schedule_time *ret)
+{
     const struct tg_zone_kind *kind;
 
-    if (unix_s == TG_ZONE_NEVER || unix_s == -TG_ZONE_NEVER)
+    if (run.at_s == TG_ZONE_NEVER || run.at_s == -TG_ZONE_NEVER)
         return false;
-    kind = tg_zone_span(&s->zone, unix_s).kind;
-    *ret = (struct tg_schedule_time){ .unix_s = unix_s, .offset_s = kind->offset_s,
-                                      .why = why[tg_cron_why(&s->cron, &s->zone, unix_s)] };
+    kind = tg_zone_span(&s->zone, run.at_s).kind;
+    *ret = (struct tg_schedule_time){ .unix_s = run.at_s, .offset_s = kind->offset_s,
+                                      .why = why_of(s, &run) };
     memcpy(ret->zone, kind->name, sizeof ret->zone);
     return true;
 }
@@ -78,11 +113,11 @@ static bool told(const struct tg_schedule *s, int64_t unix_s, struct tg_schedule
 bool tg_schedule_next(const struct tg_schedule *s, int64_t after_unix_s,
                       struct tg_schedule_time *ret)
 {
-    return told(s, tg_cron_next(&s->cron, &s->zone, after_unix_s), ret);
+    return told(s, tg_timing_next(&s->timing, &s->zone, after_unix_s), ret);
 }
 
 bool tg_schedule_previous(const struct tg_schedule *s, int64_t at_unix_s,
                           struct tg_schedule_time *ret)
 {
-    return told(s, tg_cron_previous(&s->cron, &s->zone, at_unix_s), ret);
+    return told(s, tg_timing_previous(&s->timing, &s->zone, at_unix_s), ret);
 }

@@ -113,9 +113,21 @@ int64_t tg_cron_next(const struct tg_cron *c, const struct tg_zone *z, int64_t a
     }
 }
 
+/* The last local time whose first instant has come: what clocks showed before they were put back
+ * counts, too. */
+static int64_t latest_wall(const struct tg_zone *z, int64_t at_s)
+{
+    struct tg_zone_span span = tg_zone_span(z, at_s);
+    int64_t wall_s = at_s + span.kind->offset_s;
+
+    if (at_s - span.from_s > 2 * TG_ZONE_OFFSET_S)
+        return wall_s;
+    return TG_MAX(wall_s, tg_zone_wall(z, span.from_s - 1));
+}
+
 int64_t tg_cron_previous(const struct tg_cron *c, const struct tg_zone *z, int64_t at_s)
 {
-    int64_t low, high, local_s;
+    int64_t local_s;
 
     if (!in_time(at_s))
         return -TG_ZONE_NEVER;
@@ -123,16 +135,7 @@ int64_t tg_cron_previous(const struct tg_cron *c, const struct tg_zone *z, int64
         return tg_floor_div(at_s, c->period_s) * c->period_s;
     if (c->follows)
         return previous_following(c, z, at_s);
-    low = tg_zone_wall(z, at_s) - 2 * TG_ZONE_OFFSET_S;
-    for (high = low + 4 * TG_ZONE_OFFSET_S; low < high;) { /* the last local time that has come */
-        int64_t middle = tg_floor_div(low + high + 1, 2);
-
-        if (first_instant(z, middle) <= at_s)
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    local_s = local_time(c, low, -1);
+    local_s = local_time(c, latest_wall(z, at_s), -1);
     return in_time(local_s) ? first_instant(z, local_s) : -TG_ZONE_NEVER;
 }
 

@@ -144,7 +144,32 @@ class Words(Case):
         self.assertEqual(done.json()["runs"], 600000)
         done = tgdata("schedule", "check", "0 0 29 2 *", "--from", "2025-01-01", "--json")
         self.assertEqual(done.json(), {"time_zone": "UTC", "days": 366, "runs": 0,
+                                       "preferred": 0, "put_off": 0,
                                        "clock_changes": [], "clock_changes_total": 0})
+
+    def test_runs_that_give_way(self):
+        begin = datetime.datetime(2026, 11, 29, tzinfo=UTC)
+        give = ["--avoid", "09:00-12:00,16:00-17:00", "--prefer", "14:00", "--maintenance",
+                "2026-11-30T00:00/2026-11-30T05:30"]
+        done = tgdata("schedule", "next", "every 6 hours", "--from", "2026-11-29", "--count", 6,
+                      "--json", *give)
+        self.assertEqual([(run["time"][5:16], run["why"]) for run in done.json()], [
+            ("11-29T06:00", None), ("11-29T14:00", "preferred"), ("11-29T18:00", None),
+            ("11-30T05:30", "put_off"), ("11-30T06:00", None), ("11-30T14:00", "preferred")])
+        done = tgdata("schedule", "check", "every 1 hour", "--from", "2026-11-29", "--json", *give)
+        self.assertEqual(done.json()["put_off"], 1)
+        seen = set()
+        for name in ("a", "b"):
+            words = ["schedule", "next", "every 1 hour", "--jitter", "10m", "--name", name,
+                     "--from", begin.strftime("%Y-%m-%d"), "--count", 50, "--json"]
+            first = [run["time"] for run in tgdata(*words).json()]
+            self.assertEqual(first, [run["time"] for run in tgdata(*words).json()])
+            late = [(datetime.datetime.fromisoformat(t.replace("Z", "+00:00")) - begin).seconds
+                    % 3600 for t in first]
+            self.assertLessEqual(max(late), 600)
+            self.assertGreater(len(set(late)), 30)
+            seen |= set(first)
+        self.assertGreater(len(seen), 90)
 
     def test_what_is_refused(self):
         damaged = self.dir / "Europe"
@@ -157,6 +182,12 @@ class Words(Case):
             (["next", "02:00", "--tz", "Europe/Atlantis"], 3, "no time zone 'Europe/Atlantis'"),
             (["next", "02:00", "--tz", "../../etc/passwd"], 3, "there is no time zone"),
             (["next", "02:00", "--tz", "Europe"], None, "Europe"),
+            (["next", "02:00", "--avoid", "09:00"], 2, "no window of time to avoid"),
+            (["next", "02:00", "--avoid", "00:00-12:00", "--avoid", "12:00-00:00"], 2,
+             "leave no time of the day"),
+            (["next", "02:00", "--prefer", "noon"], 2, "no time of day to prefer"),
+            (["next", "02:00", "--maintenance", "2026-12-24"], 2, "no window of maintenance"),
+            (["next", "02:00", "--maintenance", "2026-12-24/2026-12-23"], 2, "ends before it"),
             (["plan", "02:00"], 2, "it can next and check"),
             (["next"], 2, "an argument is missing"),
         ]
