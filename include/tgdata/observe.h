@@ -16,6 +16,8 @@
  *   /api/metrics  the JSON object of tg_metrics_json
  *   /api/status   all numbers as JSON, and the chats at work
  *
+ * With the setting `metrics-endpoint` another one pushes what /metrics has to a Pushgateway.
+ *
  * Threads: functions from any thread; tg_observer_free when no run uses it any more
  */
 #ifndef TGDATA_OBSERVE_H
@@ -37,7 +39,8 @@ struct tg_observer;
  */
 TG_API tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret,
                                struct tg_error *err) TG_MUST_CHECK;
-/** Ends what is being answered. NULL is nothing. */
+/** Ends what is being answered; what is pushed is pushed once more, which may take 10 s if nobody
+ *  answers. NULL is nothing. */
 TG_API void tg_observer_free(struct tg_observer *observer);
 
 /** @return the port that is listened on; 0: none is */

@@ -232,6 +232,10 @@ static const struct tg_option monitor_table[] = {
     MONITOR(listen, "listen", STR, NULL, 0, 0, "ADDRESS",
             "answer GET of /metrics, /healthz, /readyz, /api/metrics and /api/status there: PORT "
             "of this machine alone, or HOST:PORT"),
+    MONITOR(metrics_endpoint, "metrics-endpoint", STR, NULL, 0, 0, "URL",
+            "push metrics to that Pushgateway, again and again and at the end"),
+    MONITOR(export_interval_ms, "export-interval", MS, "30s", 100, 86400000, "TIME",
+            "from one push to the next"),
     { 0 },
 };
 

@@ -115,6 +115,8 @@ struct tg_stream_settings {
 
 struct tg_monitor_settings {
     const char *listen; /* NULL: nowhere */
+    const char *metrics_endpoint; /* URL of a Pushgateway; NULL: none */
+    int64_t export_interval_ms;
 };
 
 struct tg_config {

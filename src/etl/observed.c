@@ -81,10 +81,13 @@ static double limit_usage(struct tg_observed_account *a)
 
 void tg_observed_look(struct tg_observed_account *a)
 {
+    char news[TG_OBSERVE_NEWS];
     struct tgc_stats stats;
 
     if (!a->to)
         return;
+    if (tg_observe_news(a->to, news))
+        tg_account_note(a->account, TG_NOTE_WARNING, 0, "%s", news);
     tgc_stats(tg_net_client(a->account->net), &stats);
     tg_observe_add(a->to, TG_METRIC_BYTES_IN, NULL, NULL, (double)(stats.bytes_in - a->bytes_in));
     a->bytes_in = stats.bytes_in;

@@ -66,6 +66,8 @@ enum tg_metric_type { TG_METRIC_COUNTER, TG_METRIC_GAUGE, TG_METRIC_HISTOGRAM };
     X(CHATS, "chats", GAUGE, NULL, NULL, "Chats that are known.")                                  \
     X(ACCOUNTS, "accounts", GAUGE, NULL, NULL, "Accounts at work.")                                \
     X(READY, "ready", GAUGE, NULL, NULL, "1 if logged in and the destination takes rows.")         \
+    X(PUSH_CALLS, "metrics_pushes_total", COUNTER, "outcome", NULL,                                \
+      "Pushes of these numbers to a Pushgateway.")                                                 \
     X(STREAM_BUFFER, "stream_buffer_usage_ratio", GAUGE, NULL, NULL,                               \
       "Rows of a stream that are on their way, as a share of its buffer.")                         \
     X(STREAM_LAG, "stream_lag_seconds", GAUGE, NULL, NULL,                                         \

@@ -11,6 +11,7 @@
 
 #include "config/settings.h"
 #include "observe/httpd.h"
+#include "observe/push.h"
 #include "os/loop.h"
 #include "os/queue.h"
 
@@ -18,12 +19,15 @@ enum { TEXT_MAX = 16 << 20, CHATS_MAX = 4 << 20 };
 
 struct tg_observer {
     struct tg_httpd *httpd; /* NULL: it does not listen */
+    struct tg_push *push;   /* NULL: it does not push */
     int64_t started_us;
 
     pthread_mutex_t lock;
     struct tg_metrics *metrics;
     char why[160];          /* it is not ready; "": it is */
     struct tg_buf chats;
+    bool push_fails;
+    char news[TG_OBSERVE_NEWS];         /* a line for the user; "": none */
 };
 
 /* ---- what it is told ---- */
@@ -104,6 +108,35 @@ void tg_observe_chats(struct tg_observer *o, const char *json, size_t len)
     pthread_mutex_lock(&o->lock);
     tg_buf_clear(&o->chats);
     tg_buf_add(&o->chats, json, len);
+    pthread_mutex_unlock(&o->lock);
+}
+
+bool tg_observe_news(struct tg_observer *o, char ret[TG_OBSERVE_NEWS])
+{
+    bool found;
+
+    if (!o)
+        return false;
+    pthread_mutex_lock(&o->lock);
+    found = o->news[0] != 0;
+    memcpy(ret, o->news, TG_OBSERVE_NEWS);
+    o->news[0] = 0;
+    pthread_mutex_unlock(&o->lock);
+    return found;
+}
+
+/* A gateway that is away is told of once, until it answers again. */
+static void pushed(void *ctx, const struct tg_error *err)
+{
+    struct tg_observer *o = ctx;
+
+    pthread_mutex_lock(&o->lock);
+    tg_metrics_add(o->metrics, TG_METRIC_PUSH_CALLS, err ? "failed" : "ok", NULL, 1);
+    if (err && !o->push_fails)
+        snprintf(o->news, sizeof o->news, "metrics cannot be pushed: %.280s", err->message);
+    else if (!err && o->push_fails)
+        snprintf(o->news, sizeof o->news, "metrics are pushed again");
+    o->push_fails = err != NULL;
     pthread_mutex_unlock(&o->lock);
 }
 
@@ -207,6 +240,14 @@ tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret
         code = tg_fail(err, TG_NOMEM, "no memory for metrics");
     if (code == TG_OK && set->listen)
         code = tg_httpd_new(set->listen, pages, o, &o->httpd, err);
+    if (code == TG_OK && set->metrics_endpoint)
+        code = tg_push_new(&(struct tg_push_options){ .url = set->metrics_endpoint,
+                                                      .job = config->extract.job,
+                                                      .interval_ms = set->export_interval_ms,
+                                                      .fill = page_metrics,
+                                                      .done = pushed,
+                                                      .ctx = o },
+                           &o->push, err);
     if (code != TG_OK) {
         tg_observer_free(o);
         return code;
@@ -219,6 +260,7 @@ void tg_observer_free(struct tg_observer *o)
 {
     if (!o)
         return;
+    tg_push_free(o->push);
     tg_httpd_free(o->httpd);
     tg_metrics_free(o->metrics);
     tg_buf_done(&o->chats);

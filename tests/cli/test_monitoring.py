@@ -61,7 +61,7 @@ class Monitored(Case):
     def stream(self, *more):
         chat = self.sim.chats(self.sim.account())[0]
         return ["stream", chat["id"], *self.account_args(), "--to", f"ndjson:{self.dir}/out",
-                "--state", f"sqlite:{self.dir}/state.db", "--job", "s", "--history", *more]
+                "--state", f"sqlite:{self.dir}/state.db", "--job", "job", "--history", *more]
 
 
 class Pages(Monitored):
@@ -213,6 +213,62 @@ class Prometheus(Monitored):
         self.assertTrue(wait_for(lambda: value("tgdata_messages_committed_total") == want))
         self.assertEqual(value("up"), 1)
         self.assertEqual(value("tgdata_ready"), 1)
+
+
+class Pushgateway(Monitored):
+    def gateway(self, port):
+        server = subprocess.Popen(["prometheus-pushgateway",
+                                   f"--web.listen-address=127.0.0.1:{port}"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(server.wait, 30)
+        self.addCleanup(server.terminate)
+
+    def pushed(self, port):
+        """What the gateway has of the run's numbers: by name and instance."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            text = get(port, "/metrics")[1]
+            return {m[1]: (float(m[3]), m[2]) for m in re.finditer(
+                r'(?m)^(tgdata_\w+)\{instance="([^"]+)",job="job"\} (\S+)$', text)}
+        return {}
+
+    def setUp(self):
+        super().setUp()
+        if not shutil.which("prometheus-pushgateway"):
+            self.skipTest("no pushgateway")
+
+    def test_a_run_is_in_the_gateway_at_its_end(self):
+        port = free_ports(1)
+        self.gateway(port)
+        self.assertTrue(wait_for(lambda: self.is_up(port)))
+        done = tgdata(*self.extract_args("--all", more=[
+            "--metrics-endpoint", f"http://127.0.0.1:{port}/", "--json"]))
+        self.assertEqual(done.code, 0, done)
+        found = self.pushed(port)
+        self.assertEqual(found["tgdata_messages_committed_total"][0], done.json()["rows"])
+        self.assertEqual(found["tgdata_commits_total"][0], done.json()["checkpoints"])
+        self.assertEqual(found["tgdata_written_bytes_total"][0], done.json()["bytes_out"])
+        self.assertEqual(found["tgdata_ready"][0], 0)
+        self.assertRegex(found["tgdata_ready"][1], "^[A-Za-z0-9.-]+$")
+
+    def is_up(self, port):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return get(port, "/-/ready")[0] == 200
+
+    def test_a_gateway_that_comes_late(self):
+        port = free_ports(1)
+        self.run_one(*self.stream("--metrics-endpoint",
+                                  f"http://127.0.0.1:{port}", "--export-interval", "200ms"))
+        log = self.dir / "log"
+        self.assertTrue(wait_for(lambda: "metrics cannot be pushed" in log.read_text()))
+        time.sleep(1)
+        self.gateway(port)
+        self.assertTrue(wait_for(lambda: self.pushed(port).get("tgdata_ready", (0,))[0] == 1))
+        self.assertTrue(wait_for(lambda: "metrics are pushed again" in log.read_text()))
+        self.assertEqual(log.read_text().count("metrics cannot be pushed"), 1)
+
+    def test_what_is_no_gateway(self):
+        self.check_fails(tgdata(*self.stream("--metrics-endpoint", "prometheus:9090")), 2,
+                         "cannot be pushed")
 
 
 class Bad(Monitored):
