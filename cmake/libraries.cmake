@@ -3,12 +3,14 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(TG_CORE REQUIRED IMPORTED_TARGET
-  libuv>=1.44 libcrypto>=3.0 sqlite3>=3.40 zlib jansson libxxhash libqrencode libdeflate libzstd)
+  libuv>=1.44 libcrypto>=3.0 sqlite3>=3.40 zlib jansson libxxhash libqrencode libdeflate libzstd
+  yaml-0.1)
 set(TG_LIBRARIES PkgConfig::TG_CORE Threads::Threads m)
 
 # `tgdata version` names them.
 set(versions "")
-foreach(library libuv libcrypto sqlite3 zlib jansson libxxhash libqrencode libdeflate libzstd)
+foreach(library libuv libcrypto sqlite3 zlib jansson libxxhash libqrencode libdeflate libzstd
+        yaml-0.1)
   list(APPEND versions "\"${library} ${TG_CORE_${library}_VERSION}\"")
 endforeach()
 

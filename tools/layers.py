@@ -41,6 +41,7 @@ ALSO = {
     "observe": {"config/settings.h"},
     "stage": {"client/lua.h"},
     "etl": {"config/settings.h"},
+    "config": {"sink/sink.h", "store/store.h", "stage/stage.h"},
     "cli": {"sim/sim.h"},
 }
 # Libraries that one folder alone may see.
@@ -48,7 +49,8 @@ OWNER = {"openssl": "crypto", "uv.h": "os", "pthread.h": "os", "sqlite3.h": "cli
          "hiredis": "client", "amqp.h": "client", "amqp_tcp_socket.h": "client",
          "amqp_ssl_socket.h": "client", "curl": "client", "libpq-fe.h": "client",
          "librdkafka": "client", "mongoc": "client", "bson": "client",
-         "microhttpd.h": "observe", "lua.h": "client", "lauxlib.h": "client", "lualib.h": "client"}
+         "microhttpd.h": "observe", "yaml.h": "config", "lua.h": "client",
+         "lauxlib.h": "client", "lualib.h": "client"}
 # The kernel's doors: protocol and policy code gets sockets, time and threads from its caller.
 KERNEL = re.compile(r"(sys/(socket|epoll|poll|time|select)|netdb|netinet/.*|poll|threads|"
                     r"time|signal)\.h$")

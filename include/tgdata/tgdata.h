@@ -5,6 +5,7 @@
 
 #include "tgdata/account.h"
 #include "tgdata/config.h"
+#include "tgdata/config_file.h"
 #include "tgdata/error.h"
 #include "tgdata/extract.h"
 #include "tgdata/letters.h"

@@ -30,7 +30,8 @@ static tg_code set_workers(const struct cli *cli, struct tg_parallel *p, struct 
 {
     const struct run_own *own = cli->own;
     unsigned n;
-    tg_code code = read_workers(own->workers_from, &n, err);
+    tg_code code = own->workers_now ? own->workers_now(own->ctx, &n, err)
+                                    : read_workers(own->workers_from, &n, err);
 
     if (code == TG_OK)
         tg_parallel_workers(p, n);
@@ -177,10 +178,26 @@ static tg_code tell_result(const struct cli *cli, const struct tg_extract_result
     return ended == TG_OK ? code : ended;
 }
 
+/* Each account of a job has its own settings; its session may be a list, too. */
+static tg_code add_job_accounts(struct cli *cli, struct tg_parallel *p,
+                                const struct tg_config_job *job, struct tg_error *err)
+{
+    struct tg_config *whole = cli->config;
+    tg_code code = TG_OK;
+
+    for (size_t i = 0; i < job->n_accounts && code == TG_OK; i++) {
+        cli->config = job->accounts[i];
+        code = cli_add_accounts(cli, p, tg_config_text(cli->config, "session"), err);
+    }
+    cli->config = whole;
+    return code;
+}
+
 static tg_code prepare(struct cli *cli, struct tg_parallel *p, struct tg_error *err)
 {
     const struct run_own *own = cli->own;
-    tg_code code = cli_add_accounts(cli, p, own->accounts, err);
+    tg_code code = own->job ? add_job_accounts(cli, p, own->job, err)
+                            : cli_add_accounts(cli, p, own->accounts, err);
 
     for (size_t i = 0; code == TG_OK && i < cli->n_args; i++) {
         const struct tg_task_request task = { .chat = cli->arg[i],
@@ -188,10 +205,10 @@ static tg_code prepare(struct cli *cli, struct tg_parallel *p, struct tg_error *
 
         code = tg_parallel_add(p, &task, NULL, err);
     }
-    if (code == TG_OK && own->workers_from) {
+    if (code == TG_OK && (own->workers_from || own->job))
         term_watch_hangup();
+    if (code == TG_OK && own->workers_from)
         code = set_workers(cli, p, err);
-    }
     return code;
 }
 

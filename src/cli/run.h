@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * run.h - what extract and worker share: accounts, workers, progress, the summary at the end
+ * run.h - what extract, worker and run share: accounts, workers, progress, the summary at the end
  *
  * Threads: main
  */
@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 
-/** The settings of both commands. */
+/** The settings of these commands. */
 struct run_own {
     bool all, json;
     const char *accounts, *workers_from;
@@ -19,6 +19,11 @@ struct run_own {
     const char *queue;
     bool until_empty;
     int64_t attempts;
+    /* of a job in a configuration file, no options: it names the accounts, and tells the number of
+     * workers at SIGHUP */
+    const struct tg_config_job *job;
+    tg_code (*workers_now)(void *ctx, unsigned *ret, struct tg_error *err);
+    void *ctx;
 };
 
 /* The rows of both commands' option tables. */

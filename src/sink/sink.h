@@ -202,6 +202,8 @@ tg_code tg_sink_last(const struct tg_sink *sink, int64_t chat_id, struct tg_comm
 
 tg_code tg_sink_open(const char *url, const struct tg_sink_env *env, struct tg_sink *ret,
                      struct tg_error *err);
+/** @return TG_USAGE if a URL names no driver, or options that it has not; opens nothing */
+tg_code tg_sink_check(const char *url, struct tg_error *err);
 void tg_sink_close(struct tg_sink *sink);
 
 #endif

@@ -64,6 +64,19 @@ struct tg_sink_shown tg_sink_shown(const char *url)
     return shown;
 }
 
+tg_code tg_sink_check(const char *url, struct tg_error *err)
+{
+    struct tg_driver_made made;
+    tg_code code = tg_driver_make(head, "destination", url, &made, err);
+
+    if (code != TG_OK)
+        return code;
+    tg_options_done(tg_sinks[made.at]->head.option, made.self);
+    free(made.self);
+    free(made.url);
+    return TG_OK;
+}
+
 void tg_sink_close(struct tg_sink *sink)
 {
     if (sink->self) {

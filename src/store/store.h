@@ -159,6 +159,8 @@ struct tg_store {
 tg_code tg_store_open(const char *url, struct tg_store *ret, struct tg_error *err);
 tg_code tg_store_open_existing(const char *url, enum tg_store_use use, struct tg_store *ret,
                                struct tg_error *err);
+/** @return TG_USAGE if a URL names no driver, or options that it has not; opens nothing */
+tg_code tg_store_check(const char *url, struct tg_error *err);
 void tg_store_close(struct tg_store *store);
 
 /** A store's URL for messages: a password in it is "***". */

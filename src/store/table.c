@@ -70,6 +70,19 @@ struct tg_store_shown tg_store_shown(const char *url)
     return shown;
 }
 
+tg_code tg_store_check(const char *url, struct tg_error *err)
+{
+    struct tg_driver_made made;
+    tg_code code = tg_driver_make(head, "state store", url, &made, err);
+
+    if (code != TG_OK)
+        return code;
+    tg_options_done(tg_stores[made.at]->head.option, made.self);
+    free(made.self);
+    free(made.url);
+    return TG_OK;
+}
+
 void tg_store_close(struct tg_store *store)
 {
     if (store->self) {

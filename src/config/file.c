@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * file.c - see tgdata/config_file.h and file_impl.h
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "config/file_impl.h"
+
+/* ---- patterns ---- */
+
+static const unsigned not_taken[TG_PATTERN_COUNT] = {
+    [TG_PATTERN_BATCH] = 1u << TG_SCOPE_LOGIN | 1u << TG_SCOPE_WATCH | 1u << TG_SCOPE_STREAM,
+    [TG_PATTERN_STREAM] = 1u << TG_SCOPE_LOGIN | 1u << TG_SCOPE_EXTRACT,
+    [TG_PATTERN_DELTA] = 1u << TG_SCOPE_LOGIN | 1u << TG_SCOPE_EXTRACT | 1u << TG_SCOPE_STREAM,
+};
+
+const char *tg_pattern_name(enum tg_pattern pattern)
+{
+    static const char *const name[TG_PATTERN_COUNT] = { "batch", "stream", "delta" };
+
+    return name[pattern];
+}
+
+bool tg_pattern_takes(enum tg_pattern pattern, enum tg_scope scope)
+{
+    return !(not_taken[pattern] & 1u << scope);
+}
+
+bool tg_pattern_parse(const char *word, enum tg_pattern *ret)
+{
+    for (int p = 0; p < TG_PATTERN_COUNT; p++) {
+        if (strcmp(word, tg_pattern_name((enum tg_pattern)p)) == 0) {
+            *ret = (enum tg_pattern)p;
+            return true;
+        }
+    }
+    if (strcmp(word, "parallel_batch") != 0)
+        return false;
+    *ret = TG_PATTERN_BATCH; /* how many chats at once is told by `workers` */
+    return true;
+}
+
+/* A job is named by its key `name`, and logins are made by `tgdata login`. */
+size_t tg_settings_list(struct tg_setting out[TG_SETTINGS_MAX])
+{
+    size_t n = 0;
+
+    for (int s = 0; s < TG_SCOPE_COUNT; s++) {
+        if (s == TG_SCOPE_LOGIN)
+            continue;
+        for (const struct tg_option *row = tg_config_table((enum tg_scope)s); row->name; row++)
+            if (strcmp(row->name, "job") != 0 && n < TG_SETTINGS_MAX)
+                out[n++] = (struct tg_setting){ row, (enum tg_scope)s };
+    }
+    return n;
+}
+
+/* ---- maps of settings ---- */
+
+static bool layer_init(struct tg_config_file *f, struct tg_layer *layer)
+{
+    layer->given = tg_arena_alloc(&f->arena, f->n_settings, sizeof *layer->given);
+    f->mistakes.nomem = f->mistakes.nomem || !layer->given;
+    return layer->given != NULL;
+}
+
+/* Who takes which settings, and the keys besides. */
+struct taker {
+    const char *who; /* "a stream" */
+    unsigned scopes; /* bits */
+    const char *const *keys;
+    size_t n_keys;
+};
+
+static void unknown_setting(struct tg_config_file *f, const struct taker *t,
+                            const struct tg_yaml_node *key)
+{
+    const char *names[TG_SETTINGS_MAX + 8];
+    size_t n = 0, setting = tg_file_setting(f, key->text);
+    struct tg_mistake *m;
+
+    if (setting != SIZE_MAX) {
+        tg_file_wrong(f, key, "%s has no setting '%.64s'", t->who, key->text);
+        return;
+    }
+    if (tg_name_same(key->text, "<<")) {
+        m = tg_file_wrong(f, key, "merge keys ('<<') are not used in a configuration");
+        tg_hint(&m->err, "what several jobs share stands under defaults");
+        return;
+    }
+    for (size_t i = 0; i < t->n_keys; i++)
+        names[n++] = t->keys[i];
+    for (size_t i = 0; i < f->n_settings && n < TG_SETTINGS_MAX; i++)
+        if (t->scopes & 1u << f->setting[i].scope)
+            names[n++] = f->setting[i].row->name;
+    tg_file_unknown(f, key, names, n);
+}
+
+/* Reads all settings of a map into a layer; the taker's own keys are left to the caller. */
+static void read_settings(struct tg_config_file *f, const struct taker *t,
+                          const struct tg_yaml_node *map, struct tg_layer *layer)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        const struct tg_yaml_node *key = map->key[i];
+        size_t setting = tg_file_setting(f, key->text);
+        bool own = false;
+
+        for (size_t k = 0; k < t->n_keys; k++)
+            own = own || strcmp(key->text, t->keys[k]) == 0;
+        if (own)
+            continue;
+        if (setting == SIZE_MAX || !(t->scopes & 1u << f->setting[setting].scope))
+            unknown_setting(f, t, key);
+        else if (layer->given[setting].node)
+            tg_file_wrong(f, key, "'%.64s' is given twice", key->text);
+        else
+            tg_file_give(f, layer, setting, map->value[i]);
+    }
+}
+
+static const struct tg_yaml_node *find(const struct tg_yaml_node *map, const char *name)
+{
+    for (size_t i = 0; i < map->n; i++)
+        if (strcmp(map->key[i]->text, name) == 0)
+            return map->value[i];
+    return NULL;
+}
+
+/* ---- accounts ---- */
+
+static void read_accounts(struct tg_config_file *f, const struct tg_yaml_node *map)
+{
+    static const struct taker taker = { "an account", 1u << TG_SCOPE_ACCOUNT, NULL, 0 };
+    size_t session = tg_file_setting(f, "session");
+
+    if (map->kind != TG_YAML_MAP || !map->n || map->n > TG_FILE_ACCOUNTS) {
+        struct tg_mistake *m = tg_file_wrong(f, map, "'accounts' takes 1 to %d names, each with "
+                                             "settings", TG_FILE_ACCOUNTS);
+
+        tg_hint(&m->err, "write it as NAME: {session: FILE}");
+        return;
+    }
+    f->account = tg_arena_alloc(&f->arena, map->n, sizeof *f->account);
+    if (!f->account)
+        return;
+    for (size_t i = 0; i < map->n; i++) {
+        struct tg_file_account *a = &f->account[f->n_accounts];
+        const struct tg_yaml_node *node = map->value[i];
+
+        *a = (struct tg_file_account){ .name = map->key[i]->text, .node = map->key[i] };
+        if (!layer_init(f, &a->layer))
+            return;
+        f->n_accounts++;
+        if (node->kind != TG_YAML_MAP) {
+            tg_file_wrong(f, node, "the account '%.64s' takes settings", a->name);
+            continue;
+        }
+        read_settings(f, &taker, node, &a->layer);
+        if (!find(node, "session"))
+            tg_file_wrong(f, a->node, "the account '%.64s' has no session", a->name);
+        for (size_t k = 0; k + 1 < f->n_accounts && a->layer.given[session].n; k++)
+            if (f->account[k].layer.given[session].n &&
+                strcmp(f->account[k].layer.given[session].text[0],
+                       a->layer.given[session].text[0]) == 0)
+                tg_file_wrong(f, a->layer.given[session].node,
+                              "the accounts '%.64s' and '%.64s' have the same session",
+                              f->account[k].name, a->name);
+    }
+}
+
+/* ---- jobs ---- */
+
+static const char *const job_keys[] = { "name", "pattern", "chats", "account", "accounts" };
+
+static void read_name(struct tg_config_file *f, struct tg_file_job *job)
+{
+    const struct tg_yaml_node *name = find(job->node, "name");
+
+    if (!name) {
+        tg_file_wrong(f, job->node, "a job has no name");
+        return;
+    }
+    job->job.name = tg_file_text(f, name, "name");
+    for (size_t i = 0; job->job.name && &f->job[i] != job; i++)
+        if (f->job[i].job.name && strcmp(f->job[i].job.name, job->job.name) == 0)
+            tg_file_wrong(f, name, "there are two jobs '%.64s': line %u", job->job.name,
+                          f->job[i].node->line);
+}
+
+static void read_chats(struct tg_config_file *f, struct tg_file_job *job)
+{
+    const struct tg_yaml_node *chats = find(job->node, "chats");
+    size_t n = chats && chats->kind == TG_YAML_LIST ? chats->n : 1;
+    const char **text = tg_arena_alloc(&f->arena, n + 1, sizeof *text);
+    struct tg_mistake *m;
+
+    f->mistakes.nomem = f->mistakes.nomem || !text;
+    if (!text)
+        return;
+    if (!chats || !n) {
+        m = tg_file_wrong(f, chats ? chats : job->node, "the job has no chats");
+        tg_hint(&m->err, "name them: chats: [\"@name\", -1001234567890], or chats: all");
+        return;
+    }
+    job->chats = chats;
+    job->job.chats = text;
+    job->all = chats->kind == TG_YAML_TEXT && strcmp(chats->text, "all") == 0;
+    if (job->all && job->job.pattern != TG_PATTERN_BATCH)
+        tg_file_wrong(f, chats, "a %s names its chats", tg_pattern_name(job->job.pattern));
+    for (size_t i = 0; i < n && !job->all; i++) {
+        text[i] = tg_file_text(f, chats->kind == TG_YAML_LIST ? chats->value[i] : chats, "chats");
+        job->job.n_chats += text[i] != NULL;
+    }
+}
+
+static void read_job_accounts(struct tg_config_file *f, struct tg_file_job *job)
+{
+    const struct tg_yaml_node *one = find(job->node, "account");
+    const struct tg_yaml_node *node = one ? one : find(job->node, "accounts");
+    bool list = node && node->kind == TG_YAML_LIST;
+    size_t n = !node ? f->n_accounts : list ? node->n : 1;
+
+    if (one && find(job->node, "accounts"))
+        tg_file_wrong(f, one, "a job names its 'account' or its 'accounts', not both");
+    job->account = tg_arena_alloc(&f->arena, n + 1, sizeof(struct tg_file_account *));
+    for (size_t i = 0; i < n && job->account; i++) {
+        const struct tg_yaml_node *at = list ? node->value[i] : node;
+        const char *name = node ? tg_file_text(f, at, "account") : f->account[i].name;
+        size_t k = 0;
+
+        while (name && k < f->n_accounts && strcmp(f->account[k].name, name) != 0)
+            k++;
+        if (name && k < f->n_accounts)
+            job->account[job->n_account++] = &f->account[k];
+        else if (name)
+            tg_file_wrong(f, at, "there is no account '%.64s'", name);
+    }
+    if (node && !n)
+        tg_file_wrong(f, node, "the job has no account");
+    if (n > 1 && job->job.pattern != TG_PATTERN_BATCH) {
+        struct tg_mistake *m = tg_file_wrong(f, node ? node : job->node, "a %s takes one account",
+                                             tg_pattern_name(job->job.pattern));
+
+        tg_hint(&m->err, "name it: account: %.64s", f->n_accounts ? f->account[0].name : "NAME");
+    }
+}
+
+static void read_job(struct tg_config_file *f, struct tg_file_job *job)
+{
+    static const char *const who[TG_PATTERN_COUNT] = { "a batch", "a stream", "a delta" };
+    const struct tg_yaml_node *pattern, *session;
+    const struct tg_given *given;
+    size_t to = tg_file_setting(f, "to");
+    struct taker taker = { .keys = job_keys, .n_keys = TG_COUNT(job_keys) };
+    const char *word;
+
+    job->job.pattern = f->pattern;
+    if (job->node->kind != TG_YAML_MAP) {
+        tg_file_wrong(f, job->node, "a job takes keys with values");
+        return;
+    }
+    read_name(f, job);
+    pattern = find(job->node, "pattern");
+    word = pattern ? tg_file_text(f, pattern, "pattern") : NULL;
+    if (word && !tg_pattern_parse(word, &job->job.pattern))
+        tg_file_wrong(f, pattern, "'pattern' is one of batch|stream|delta, not '%.64s'", word);
+    taker.who = who[job->job.pattern];
+    taker.scopes = ~not_taken[job->job.pattern];
+    if (!layer_init(f, &job->layer))
+        return;
+    read_settings(f, &taker, job->node, &job->layer);
+    read_chats(f, job);
+    read_job_accounts(f, job);
+    session = find(job->node, "session");
+    if (session && job->n_account)
+        tg_file_wrong(f, session, "'session' stands with the account");
+    given = job->layer.given[to].node ? &job->layer.given[to] : &f->defaults.given[to];
+    if (!given->node && !find(job->node, "to"))
+        tg_file_wrong(f, job->node, "the job has no destination: 'to'");
+    else if (given->n > 1 && job->job.pattern != TG_PATTERN_BATCH)
+        tg_file_wrong(f, given->node, "a %s takes one destination",
+                      tg_pattern_name(job->job.pattern));
+}
+
+static void read_jobs(struct tg_config_file *f, const struct tg_yaml_node *list)
+{
+    if (list->kind != TG_YAML_LIST || list->n > TG_FILE_JOBS) {
+        struct tg_mistake *m = tg_file_wrong(f, list, "'jobs' takes a list, of %d at most",
+                                             TG_FILE_JOBS);
+
+        tg_hint(&m->err, "begin each job with a dash: - name: NAME");
+        return;
+    }
+    f->job = tg_arena_alloc(&f->arena, list->n + 1, sizeof *f->job);
+    f->mistakes.nomem = f->mistakes.nomem || !f->job;
+    for (size_t i = 0; f->job && i < list->n; i++) {
+        f->job[i].node = list->value[i];
+        f->n_jobs++;
+        read_job(f, &f->job[i]);
+    }
+}
+
+/* ---- what counts ---- */
+
+const struct tg_given *tg_file_given(const struct tg_config_file *f, const struct tg_file_job *job,
+                                     const struct tg_file_account *account, size_t setting)
+{
+    const struct tg_layer *layer[] = { &job->layer, account ? &account->layer : NULL, &f->defaults,
+                                       &f->seed };
+
+    if (!tg_pattern_takes(job->job.pattern, f->setting[setting].scope))
+        return NULL;
+    for (size_t i = 0; i < TG_COUNT(layer); i++)
+        if (layer[i] && layer[i]->given[setting].node &&
+            (layer[i]->given[setting].n || layer[i] == &f->seed))
+            return &layer[i]->given[setting];
+    return NULL;
+}
+
+static struct tg_config *make_config(struct tg_config_file *f, const struct tg_file_job *job,
+                                     const struct tg_file_account *account)
+{
+    struct tg_config *c = tg_config_new();
+    struct tg_error err;
+    tg_code code = c ? tg_config_set(c, "job", job->job.name, &err) : TG_NOMEM;
+
+    for (size_t i = 0; i < f->n_settings && code == TG_OK; i++) {
+        const struct tg_given *given = tg_file_given(f, job, account, i);
+
+        for (size_t k = 0; given && k < given->n && code == TG_OK; k++)
+            code = tg_config_set(c, f->setting[i].row->name, given->text[k], &err);
+    }
+    if (code == TG_OK && f->seed.given[tg_file_setting(f, "coordinate")].node &&
+        !f->seed.given[tg_file_setting(f, "coordinate")].n)
+        c->account.coordinate = NULL; /* coordinate_across_workers: false */
+    if (code == TG_OK)
+        return c;
+    f->mistakes.nomem = true; /* all else was tried on the scratch config */
+    tg_config_free(c);
+    return NULL;
+}
+
+static void make_job(struct tg_config_file *f, struct tg_file_job *job)
+{
+    size_t n = job->n_account ? job->n_account : 1;
+    struct tg_config **made = tg_arena_alloc(&f->arena, n, sizeof(struct tg_config *));
+
+    f->mistakes.nomem = f->mistakes.nomem || !made;
+    job->job.accounts = made;
+    for (size_t i = 0; made && i < n && !f->mistakes.nomem; i++) {
+        made[i] = make_config(f, job, job->n_account ? job->account[i] : NULL);
+        job->job.n_accounts += made[i] != NULL;
+    }
+    if (job->job.n_accounts)
+        job->job.workers = (unsigned)made[0]->extract.workers;
+}
+
+static void make_jobs(struct tg_config_file *f)
+{
+    size_t configs = 0;
+
+    for (size_t i = 0; i < f->n_jobs; i++)
+        configs += TG_MAX(f->job[i].n_account, (size_t)1);
+    if (configs > TG_FILE_CONFIGS)
+        tg_file_wrong(f, f->yaml.root, "jobs and their accounts come to more than %d",
+                      TG_FILE_CONFIGS);
+    for (size_t i = 0; i < f->n_jobs && !f->mistakes.n_errors; i++)
+        make_job(f, &f->job[i]);
+}
+
+/* ---- the file ---- */
+
+static void read_root(struct tg_config_file *f, const struct tg_yaml_node *root)
+{
+    static const struct taker taker = { "a job", ~(1u << TG_SCOPE_LOGIN), NULL, 0 };
+    static const char *const keys[] = { "extraction", "rate_limiting", "error_handling",
+                                        "monitoring", "accounts", "defaults", "jobs" };
+    const struct tg_yaml_node *defaults = find(root, "defaults"), *accounts, *jobs;
+
+    for (size_t i = 0; i < root->n; i++) {
+        const char *name = root->key[i]->text;
+
+        if (strcmp(name, "accounts") != 0 && strcmp(name, "defaults") != 0 &&
+            strcmp(name, "jobs") != 0 && !tg_file_section(f, root->key[i], root->value[i]))
+            tg_file_unknown(f, root->key[i], keys, TG_COUNT(keys));
+    }
+    tg_file_sections_end(f);
+    if (defaults && defaults->kind == TG_YAML_MAP)
+        read_settings(f, &taker, defaults, &f->defaults);
+    else if (defaults)
+        tg_file_wrong(f, defaults, "'defaults' takes settings");
+    if ((accounts = find(root, "accounts")))
+        read_accounts(f, accounts);
+    if ((jobs = find(root, "jobs")))
+        read_jobs(f, jobs);
+}
+
+struct tg_config_file *tg_config_file_read(const void *bytes, size_t len,
+                                           const struct tg_expand_from *from)
+{
+    struct tg_config_file *f = calloc(1, sizeof *f);
+    struct tg_error err;
+
+    if (!f)
+        return NULL;
+    tg_arena_init(&f->arena, 256u << 20);
+    f->from = from;
+    f->scratch = tg_config_new();
+    f->n_settings = tg_settings_list(f->setting);
+    f->mistakes.nomem = !f->scratch;
+    tg_yaml_read(bytes, len, from, &f->yaml, &f->mistakes);
+    if (f->scratch && tg_config_check(f->scratch, &err) != TG_OK)
+        tg_mistakes_take(&f->mistakes, 1, 1, &err); /* the environment */
+    if (f->yaml.root && f->yaml.root->kind != TG_YAML_MAP)
+        tg_file_wrong(f, f->yaml.root, "a configuration is made of keys with values");
+    else if (f->yaml.root && f->scratch && layer_init(f, &f->seed) && layer_init(f, &f->defaults))
+        read_root(f, f->yaml.root);
+    else if (!f->yaml.root && !f->mistakes.n)
+        tg_mistakes_add(&f->mistakes, 1, 1, "there is nothing in it");
+    make_jobs(f);
+    f->n_warnings = f->mistakes.n - TG_MIN(f->mistakes.n_errors, f->mistakes.n);
+    tg_mistakes_sort(&f->mistakes);
+    return f;
+}
+
+void tg_config_file_free(struct tg_config_file *f)
+{
+    if (!f)
+        return;
+    for (size_t i = 0; i < f->n_jobs; i++)
+        for (size_t k = 0; k < f->job[i].job.n_accounts; k++)
+            tg_config_free(f->job[i].job.accounts[k]);
+    tg_config_free(f->scratch);
+    tg_mistakes_done(&f->mistakes);
+    tg_yaml_done(&f->yaml);
+    tg_arena_done(&f->arena);
+    free(f);
+}
+
+static tg_code tell(const struct tg_config_file *f, const char *path, tg_config_mistake_fn mistake,
+                    void *ctx, struct tg_error *err)
+{
+    const struct tg_mistake *first = NULL;
+
+    for (size_t i = 0; i < f->mistakes.n; i++) {
+        const struct tg_mistake *m = &f->mistakes.item[i];
+
+        if (!first && !m->warning)
+            first = m;
+        if (mistake)
+            mistake(ctx, &(struct tg_config_mistake){ path, m->line, m->column, m->warning,
+                                                      m->err.message, m->err.hint });
+    }
+    if (f->mistakes.nomem)
+        return tg_fail(err, TG_NOMEM, "no memory for '%.200s'", path);
+    if (!first)
+        return TG_OK;
+    if (mistake) {
+        tg_fail(err, TG_USAGE, "%zu mistake%s in '%.200s'", f->mistakes.n_errors,
+                f->mistakes.n_errors == 1 ? "" : "s", path);
+        return tg_hint(err, "docs/configuration.md tells what a file can hold, and so does tgdata "
+                            "config schema");
+    }
+    tg_fail(err, TG_USAGE, "%.100s:%u:%u: %.200s", path, first->line, first->column,
+            first->err.message);
+    return first->err.hint[0] ? tg_hint(err, "%s", first->err.hint) : TG_USAGE;
+}
+
+tg_code tg_config_file_load(const char *path, tg_config_mistake_fn mistake, void *ctx,
+                            struct tg_config_file **ret, struct tg_error *err)
+{
+    struct tg_config_file *f = NULL;
+    struct tg_buf bytes;
+    tg_code code;
+
+    tg_buf_init(&bytes, TG_YAML_MAX + 1025);
+    code = tg_expand_process.file(NULL, path, &bytes, err);
+    if (code == TG_OK) {
+        f = tg_config_file_read(bytes.data, bytes.len, &tg_expand_process);
+        code = f ? tell(f, path, mistake, ctx, err)
+                 : tg_fail(err, TG_NOMEM, "no memory for '%.200s'", path);
+    }
+    tg_buf_wipe(&bytes);
+    if (code == TG_OK)
+        *ret = f;
+    else
+        tg_config_file_free(f);
+    return code;
+}
+
+const struct tg_config_job *tg_config_file_job(const struct tg_config_file *f, size_t i)
+{
+    return i < f->n_jobs ? &f->job[i].job : NULL;
+}
+
+size_t tg_config_file_warnings(const struct tg_config_file *f)
+{
+    return f->n_warnings;
+}
