@@ -490,3 +490,49 @@ tg_code tg_checkpoint_save(const struct tg_store *store, const char *kind,
         return store->ops->prune(store->self, kind, key, (uint64_t)job->keep_checkpoints, err);
     return TG_OK;
 }
+
+/* ---- patterns ---- */
+
+struct pattern {
+    const char *changes; /* key of the checkpoint of changes */
+    bool other;
+};
+
+static bool on_key(void *ctx, const char *key, const struct tg_doc *doc, const void *bytes,
+                   size_t len)
+{
+    struct pattern *p = ctx;
+
+    (void)doc, (void)bytes, (void)len;
+    p->other = strcmp(key, p->changes) != 0;
+    return !p->other;
+}
+
+tg_code tg_checkpoint_check_pattern(const struct tg_store *store, const char *job, int64_t chat_id,
+                                    struct tg_error *err)
+{
+    char key[128], prefix[80];
+    struct pattern pattern = { .changes = key };
+    struct tg_buf bytes;
+    struct tg_doc doc;
+    tg_code code;
+
+    tg_checkpoint_key(key, sizeof key, job, TG_CHAT_CHANGES);
+    if (chat_id == TG_CHAT_CHANGES) {
+        snprintf(prefix, sizeof prefix, "%s/", job);
+        code = store->ops->list(store->self, TG_CHECKPOINT_LIVE, prefix, on_key, &pattern, err);
+    } else {
+        tg_buf_init(&bytes, 2 << 20);
+        code = store->ops->get(store->self, TG_CHECKPOINT_LIVE, key, &doc, &bytes, err);
+        tg_buf_done(&bytes);
+        pattern.other = code == TG_OK;
+        code = code == TG_END ? TG_OK : code;
+    }
+    if (code != TG_OK || !pattern.other)
+        return code;
+    tg_fail(err, TG_USAGE, chat_id == TG_CHAT_CHANGES
+                               ? "job '%s' extracts histories, and cannot be a stream or delta, too"
+                               : "job '%s' is a stream or delta, and cannot extract histories, too",
+            job);
+    return tg_hint(err, "give this one a name of its own: --job NAME");
+}

@@ -80,6 +80,14 @@ tg_code tg_job_name_check(const char *job, struct tg_error *err);
 void tg_checkpoint_key(char *out, size_t n, const char *job, int64_t chat_id);
 
 /**
+ * A job has either chats or changes: each is verified and gone on with in its own way.
+ * @param chat_id  that is to be taken up
+ * @return TG_OK; TG_USAGE: the job has the other; TG_STATE, ...
+ */
+tg_code tg_checkpoint_check_pattern(const struct tg_store *store, const char *job, int64_t chat_id,
+                                    struct tg_error *err);
+
+/**
  * Reads the newest checkpoint of that kind of a chat and checks that the job's parameters are the
  * same. ret is written on TG_OK only; done with tg_checkpoint_done.
  * @return TG_OK; TG_END if there is none; TG_CORRUPT; TG_USAGE with what differs

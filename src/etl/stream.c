@@ -158,10 +158,6 @@ static void step_begin(struct stream_run *r)
 
     if (code == TG_AGAIN)
         return;
-    if (code == TG_OK && r->resume.seq && r->resume.cursor.segment != TG_SEGMENT_CHANGES) {
-        tg_fail(&err, TG_USAGE, "job '%s' is no job of changes", r->settings.job);
-        code = tg_hint(&err, "give this one a name of its own: --job NAME");
-    }
     if (code == TG_OK)
         code = open_state(r, &err);
     if (code != TG_OK) {

@@ -407,6 +407,8 @@ static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat
     }
     stored->commit.cursor.chat_id = c->next.cursor.chat_id = chat_id;
     if (code == TG_OK)
+        code = tg_checkpoint_check_pattern(t->store, c->job->job, chat_id, err);
+    if (code == TG_OK)
         code = tg_taker_lease_chat(t, c, err);
     fence = (struct tg_fence){ c->fence, t->nonce };
     if (code == TG_OK)
