@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Configuration files: what is wrong is told with its line, all at once; secrets stay secret; a
 file says what options say, and each key of the ETL design's file changes what is done."""
+import http.server
 import json
 import pathlib
 import re
 import signal
 import subprocess
+import threading
 
 import kit
 from kit import Case, main, rows, tgdata
@@ -423,6 +425,33 @@ class Runs(Case):
         self.sim.start()
         self.assertLess(took["flat"] + 2, took["steep"], took)
         self.assertLess(took["jitter"] + 0.1, took["steep"], took)
+
+    def test_metrics_are_pushed(self):
+        """To the endpoint, every interval."""
+        pushed = []
+
+        class Gateway(http.server.BaseHTTPRequestHandler):
+            def do_PUT(self):
+                pushed.append(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Gateway) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            counts = []
+            for every in (1, 60):
+                pushed.clear()
+                done = self.run_file(self.job(
+                    f"monitoring: {{metrics_endpoint: 'http://127.0.0.1:{server.server_port}', "
+                    f"export_interval: {every}}}", name=f"every{every}", rate=4, burst=1))
+                self.assertEqual(done.code, 0, done)
+                counts.append(len(pushed))
+                self.assertIn(b"tgdata_", pushed[-1])
+            server.shutdown()
+        self.assertGreater(counts[0], counts[1] + 1)
 
     def test_workers_change_at_sighup(self):
         text = self.job("", chats=self.chats, workers=1, rate=4, burst=1, batch_size=10)
