@@ -155,7 +155,7 @@ class Trouble(MediaCase):
         self.assertEqual((stats["connections"], stats["duplicated"]), (7, 0))
 
     def test_references_that_end_by_time(self):
-        sim, done = self.run_through("reference-life=2", "--media-parts", "2", "--workers", "1",
+        sim, done = self.run_through("reference-life=1", "--media-parts", "2", "--workers", "1",
                                      sim_args=("--latency-ms", "60"))
         self.check(sim.chats(sim.account()))
         self.assertEqual(done["media_missing"], 0)
