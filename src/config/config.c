@@ -116,7 +116,8 @@ static const struct tg_option login_table[] = {
 
 static const struct tg_option job_table[] = {
     EXTRACT(destinations, "to", LIST, NULL, 0, 0, "URL",
-            "destination, such as ndjson:DIR; of several each gets all messages"),
+            "destination, such as ndjson:DIR; of several each gets all messages (a stream or delta "
+            "has one)"),
     EXTRACT(state, "state", STR, "sqlite:tgdata.state", 0, 0, "URL",
             "where checkpoints are kept, such as sqlite:FILE", .env = "TGDATA_STATE"),
     EXTRACT(job, "job", STR, "default", 0, 0, "NAME",
