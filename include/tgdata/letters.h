@@ -2,10 +2,10 @@
 /*
  * letters.h - dead letters: what no destination has, and why
  *
- * A row that a destination refuses for good (a constraint of its table, too large for the broker)
- * is kept in the state store with the reason, and the run goes on. Records that could not be
- * decoded stand in the quarantine beside them, with their bytes. Neither is ever forgotten by
- * itself.
+ * A row that a destination refuses for good (a constraint of its table, too large for the broker),
+ * or that a rule of severity `quarantine` sets aside, is kept in the state store with the reason,
+ * and the run goes on. Records that could not be decoded stand in the quarantine beside them, with
+ * their bytes. Neither is ever forgotten by itself.
  *
  * Threads: calls block; one at a time for each job
  */
@@ -23,6 +23,7 @@ struct tg_letter_filter {
     const char *state;  /**< URL of the state store */
     const char *job;
     const char *to;     /**< URL of the destination */
+    const char *rule;   /**< by the name of the rule that made it */
     const char *key;    /**< one letter */
     bool quarantine;    /**< records that could not be decoded, instead of letters */
 };
@@ -32,6 +33,7 @@ struct tg_letter_info {
     const char *job;
     const char *to;     /**< the destination; NULL in quarantine */
     const char *reason;
+    const char *rule;   /**< that set the row aside; NULL: the destination refused it */
     const char *json;   /**< the whole document: of a letter with the row as `row`, of a record in
                              quarantine with its `bytes` in base64 */
     int64_t chat_id;

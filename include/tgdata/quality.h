@@ -35,13 +35,14 @@ enum tg_rule_kind {
 enum tg_severity {
     TG_SEVERITY_WARN, /**< the row stays */
     TG_SEVERITY_DROP, /**< it goes */
+    TG_SEVERITY_QUARANTINE, /**< it is kept aside, as a dead letter (tgdata/letters.h) */
     TG_SEVERITY_FAIL, /**< the run ends */
     TG_SEVERITIES
 };
 
 /** @return "completeness", "format", ... */
 TG_API const char *tg_rule_kind_name(enum tg_rule_kind kind);
-/** @return "warn", "drop", "fail" */
+/** @return "warn", "drop", "quarantine", "fail" */
 TG_API const char *tg_severity_name(enum tg_severity severity);
 
 /** A rule, and what it found. */

@@ -74,6 +74,7 @@ struct tg_stream_stats {
     uint64_t state_messages, state_bytes; /**< what is remembered of messages */
     uint64_t versions, version_bytes;     /**< kept of them in this run, and written */
     uint64_t quarantined, refused, flood_waits;
+    uint64_t set_aside; /**< rows that rules of severity `quarantine` have made dead letters */
     uint64_t chats, chats_lost;   /**< watched; of them not any longer, since they became closed */
     uint64_t bytes_out;
     double seconds;

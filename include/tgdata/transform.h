@@ -48,6 +48,7 @@ struct tg_transform_result {
     uint64_t rows_read;
     uint64_t rows;        /**< committed */
     uint64_t dropped;     /**< by stages */
+    uint64_t set_aside;   /**< by rules of severity `quarantine`: they are dead letters */
     uint64_t decoded;     /**< made again from their raw objects */
     uint64_t no_raw;      /**< left as they stood, without one, */
     uint64_t undecoded;   /**< or with one that cannot be decoded */

@@ -179,6 +179,19 @@ bool tg_batch_adopt(struct tg_batch *b, void *buffer, size_t bytes)
     return true;
 }
 
+bool tg_batch_set_aside(struct tg_batch *b, const struct tg_row *row, const char *rule,
+                        const char *why)
+{
+    struct tg_row_aside *a = tg_arena_alloc(&b->arena, 1, sizeof *a);
+    const char *copy = a ? tg_arena_copy(&b->arena, why, strlen(why)) : NULL;
+
+    if (!copy)
+        return false;
+    *a = (struct tg_row_aside){ b->aside, *row, rule, copy };
+    b->aside = a;
+    return true;
+}
+
 struct tg_str tg_batch_text(struct tg_batch *b, const void *text, size_t len)
 {
     char *copy = len > UINT32_MAX ? NULL : tg_arena_bytes(&b->arena, len ? len : 1);

@@ -90,6 +90,14 @@ struct tg_row_file {
     struct tg_str reference;   /* ends after a while: the message asked for again has another */
 };
 
+/** A row that a rule has taken out of its batch, to be kept as a dead letter. */
+struct tg_row_aside {
+    struct tg_row_aside *next;
+    struct tg_row row;
+    const char *rule; /* its name; lives as long as the stages */
+    const char *why;  /* in the batch */
+};
+
 /** Where a chat's extraction stands: all ids up to `id` of segments up to `segment` are done. */
 struct tg_cursor {
     int64_t chat_id; /* the chat that was asked for (a migrated group: the supergroup) */
@@ -107,6 +115,7 @@ struct tg_batch {
     struct tg_arena arena;
     struct tg_row_file *file; /* of its rows, in their order; filled only where asked for */
     size_t n_files, cap_files;
+    struct tg_row_aside *aside; /* newest first; etl/letters.h takes them before the rows go on */
     void **adopted; /* malloc'ed buffers that rows point into */
     size_t n_adopted, cap_adopted;
     size_t bytes; /* reckoned size of all strings: credit */
@@ -151,6 +160,10 @@ struct tg_row_file *tg_batch_file(struct tg_batch *b);
 
 /** Copies text into the batch. @return {NULL, 0} out of memory */
 struct tg_str tg_batch_text(struct tg_batch *b, const void *text, size_t len);
+
+/** Sets a row aside. @param why  copied @return false out of memory */
+bool tg_batch_set_aside(struct tg_batch *b, const struct tg_row *row, const char *rule,
+                        const char *why);
 
 /** Copies a row as the batch's next, with its texts. @return false: full, or out of memory */
 bool tg_batch_copy(struct tg_batch *b, const struct tg_row *row);

@@ -53,7 +53,7 @@ static void put_members(struct tg_json *j, const struct tg_stream_stats *s)
         { "state_messages", s->state_messages },   { "state_bytes", s->state_bytes },
         { "versions", s->versions },               { "version_bytes", s->version_bytes },
         { "bytes_out", s->bytes_out },             { "workers", s->workers },
-        { "failed", s->failed },
+        { "failed", s->failed },                   { "set_aside", s->set_aside },
     };
 
     for (size_t i = 0; i < TG_COUNT(row); i++)
@@ -152,6 +152,9 @@ static void put_text(struct tg_buf *out, const struct tg_stream_stats *s, bool d
         tg_buf_printf(out, "; %llu watched no longer", (unsigned long long)s->chats_lost);
     if (s->quarantined)
         tg_buf_printf(out, "; %llu quarantined", (unsigned long long)s->quarantined);
+    if (s->set_aside)
+        tg_buf_printf(out, "; %llu set aside by rules (tgdata dlq list)",
+                      (unsigned long long)s->set_aside);
     if (s->refused)
         tg_buf_printf(out, "; %llu refused by the destination (tgdata dlq list)",
                       (unsigned long long)s->refused);

@@ -10,7 +10,7 @@ enum { OUTPUT_MAX = 256 << 20 };
 
 struct own {
     bool json, quarantine, all;
-    const char *state, *job, *to;
+    const char *state, *job, *to, *rule;
 };
 
 static const struct tg_option options[] = {
@@ -24,6 +24,11 @@ static const struct tg_option options[] = {
       .offset = offsetof(struct own, to),
       .value = "URL",
       .help = "only letters of that destination" },
+    { .name = "rule",
+      .type = TG_OPT_STR,
+      .offset = offsetof(struct own, rule),
+      .value = "NAME",
+      .help = "only letters of rows that this rule has set aside" },
     { .name = "state",
       .type = TG_OPT_STR,
       .offset = offsetof(struct own, state),
@@ -54,6 +59,7 @@ static struct tg_letter_filter filter_of(const struct cli *cli)
         .state = own->state,
         .job = own->job,
         .to = own->to,
+        .rule = own->rule,
         .key = cli->n_args == 2 ? cli->arg[1] : NULL,
         .quarantine = own->quarantine,
     };
@@ -200,10 +206,11 @@ static tg_code run(struct cli *cli, struct tg_error *err)
 
 const struct cli_command cmd_dlq = {
     .name = "dlq",
-    .help = "rows that a destination has refused: list, show, write again or drop them",
+    .help = "rows that a destination or a rule has refused: list, show, write again or drop them",
     .usage = "list|show KEY|replay [KEY]|drop KEY|drop --all [OPTIONS]",
-    .about = "A row that a destination refuses for good, such as by a constraint of its table, is "
-             "kept as a dead letter, and the run goes on. list prints time, message, chat, "
+    .about = "A row that a destination refuses for good, such as by a constraint of its table, or "
+             "that a rule of severity quarantine sets aside, is kept as a dead letter, and the run "
+             "goes on. list prints time, message, chat, "
              "destination, reason and key of each; show prints one whole, with its row; replay "
              "writes the rows to their destinations again and takes out the letters of those that "
              "are there then; drop takes letters out for good. Records that could not be decoded "

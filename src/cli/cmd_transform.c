@@ -53,6 +53,7 @@ static void put_json(struct tg_buf *out, const struct tg_transform_result *r, tg
     tg_json_key(&j, "rows_read"), tg_json_u64(&j, r->rows_read);
     tg_json_key(&j, "rows"), tg_json_u64(&j, r->rows);
     tg_json_key(&j, "dropped"), tg_json_u64(&j, r->dropped);
+    tg_json_key(&j, "set_aside"), tg_json_u64(&j, r->set_aside);
     tg_json_key(&j, "decoded"), tg_json_u64(&j, r->decoded);
     tg_json_key(&j, "no_raw"), tg_json_u64(&j, r->no_raw);
     tg_json_key(&j, "undecoded"), tg_json_u64(&j, r->undecoded);
@@ -97,6 +98,7 @@ static void put_text(struct tg_buf *out, const struct tg_transform_result *r)
     put_count(out, r->undecoded, "as they stood: their raw object cannot be decoded");
     put_count(out, r->failed, "a stage failed for");
     put_count(out, r->dropped, "dropped");
+    put_count(out, r->set_aside, "set aside (tgdata dlq list)");
     put_count(out, r->refused, "refused (tgdata dlq list)");
     tg_buf_printf(out, "; %llu checkpoint%s", (unsigned long long)r->checkpoints,
                   r->checkpoints == 1 ? "" : "s");

@@ -40,7 +40,7 @@ struct listing {
 };
 
 struct texts {
-    struct tg_buf to, reason, json;
+    struct tg_buf to, reason, rule, json;
     char job[TG_JOB_NAME_MAX + 1];
 };
 
@@ -48,6 +48,7 @@ static void texts_done(struct texts *t)
 {
     tg_buf_done(&t->to);
     tg_buf_done(&t->reason);
+    tg_buf_done(&t->rule);
     tg_buf_done(&t->json);
 }
 
@@ -77,6 +78,7 @@ static void read_info(const char *key, const void *bytes, size_t len, struct tex
 
     tg_buf_init(&t->to, TG_LETTER_MAX);
     tg_buf_init(&t->reason, TG_LETTER_MAX);
+    tg_buf_init(&t->rule, TG_LETTER_MAX);
     tg_buf_init(&t->json, 2 * TG_LETTER_MAX);
     snprintf(t->job, sizeof t->job, "%.*s", slash ? (int)(slash - key) : 0, key);
     tg_buf_add(&t->json, bytes, len);
@@ -86,6 +88,8 @@ static void read_info(const char *key, const void *bytes, size_t len, struct tex
             tg_json_take_str(&in, &t->to);
         else if (tg_str_eq(name, TG_STR("reason")))
             tg_json_take_str(&in, &t->reason);
+        else if (tg_str_eq(name, TG_STR("rule")))
+            tg_json_take_str(&in, &t->rule);
         else if (tg_str_eq(name, TG_STR("chat_id")))
             ret->chat_id = tg_json_take_i64(&in);
         else if (tg_str_eq(name, TG_STR("id")) && !tg_json_take_null(&in))
@@ -99,12 +103,14 @@ static void read_info(const char *key, const void *bytes, size_t len, struct tex
     ret->job = t->job;
     ret->to = t->to.len ? tg_buf_cstr(&t->to) : NULL;
     ret->reason = tg_buf_cstr(&t->reason);
+    ret->rule = t->rule.len ? tg_buf_cstr(&t->rule) : NULL;
     ret->json = tg_buf_cstr(&t->json);
 }
 
 static bool wanted(const struct tg_letter_filter *which, const struct tg_letter_info *info)
 {
     return (!which->job || strcmp(which->job, info->job) == 0) &&
+           (!which->rule || (info->rule && strcmp(which->rule, info->rule) == 0)) &&
            (!which->key || strcmp(which->key, info->key) == 0) &&
            (!which->to || (info->to && strcmp(which->to, info->to) == 0));
 }

@@ -53,6 +53,8 @@ void tg_letter_write(const struct tg_letter *letter, struct tg_buf *out)
     tg_json_key(&j, "chat_id"), tg_json_i64(&j, letter->chat_id);
     write_text(&j, "series", &letter->series);
     write_text(&j, "reason", &letter->reason);
+    if (letter->rule.len)
+        write_text(&j, "rule", &letter->rule);
     tg_json_key(&j, "at"), tg_json_raw(&j, letter->at.at, letter->at.len);
     tg_json_key(&j, "replay"), tg_json_array(&j);
     tg_json_u64(&j, letter->replay_seq);
@@ -64,7 +66,8 @@ void tg_letter_write(const struct tg_letter *letter, struct tg_buf *out)
 
 static void init(struct tg_letter *letter)
 {
-    struct tg_buf *const text[] = { &letter->job, &letter->to, &letter->series, &letter->reason };
+    struct tg_buf *const text[] = { &letter->job, &letter->to, &letter->series, &letter->reason,
+                                   &letter->rule };
 
     *letter = (struct tg_letter){ 0 };
     for (size_t i = 0; i < TG_COUNT(text); i++)
@@ -115,6 +118,8 @@ tg_code tg_letter_read(const char *key, const void *bytes, size_t len, struct tg
             tg_json_take_str(&in, &ret->series);
         else if (tg_str_eq(name, TG_STR("reason")))
             tg_json_take_str(&in, &ret->reason);
+        else if (tg_str_eq(name, TG_STR("rule")))
+            tg_json_take_str(&in, &ret->rule);
         else if (tg_str_eq(name, TG_STR("chat_id")))
             ret->chat_id = tg_json_take_i64(&in), has_chat = true;
         else if (tg_str_eq(name, TG_STR("replay")))
@@ -139,6 +144,7 @@ void tg_letter_done(struct tg_letter *letter)
     tg_buf_done(&letter->to);
     tg_buf_done(&letter->series);
     tg_buf_done(&letter->reason);
+    tg_buf_done(&letter->rule);
 }
 
 tg_code tg_letter_put(const struct tg_store *store, const char *key, uint64_t expect,
@@ -166,9 +172,17 @@ tg_code tg_letter_end(const struct tg_store *store, const char *kind, const char
 
 /* ---- keeping ---- */
 
-static void name_letter(const struct tg_letter_box *box, const struct tg_row *row,
-                        char key[TG_LETTER_KEY])
+/* A row, why it is a letter, and of which chat of the job. */
+struct refused {
+    const struct tg_letter_box *box;
+    int64_t chat_id;
+    const struct tg_row *row;
+    const char *why, *rule; /* "": the destination's */
+};
+
+static void name_letter(const struct refused *r, char key[TG_LETTER_KEY])
 {
+    const struct tg_letter_box *box = r->box;
     uint8_t digest[TG_SHA256];
     char destination[2 * DESTINATION + 1];
     struct tg_buf name;
@@ -178,31 +192,31 @@ static void name_letter(const struct tg_letter_box *box, const struct tg_row *ro
     tg_sha256(digest, name.data, name.len);
     tg_hex(destination, digest, DESTINATION);
     tg_buf_clear(&name);
-    tg_row_key(row, &name);
+    tg_row_key(r->row, &name);
     snprintf(key, TG_LETTER_KEY, "%s/%s/%lld/%s", box->letters->job, destination,
-             (long long)box->letters->chat_id, tg_buf_cstr(&name));
+             (long long)r->chat_id, tg_buf_cstr(&name));
     tg_buf_done(&name);
 }
 
-static void write_letter(const struct tg_letter_box *box, const struct tg_row *row,
-                         const char *why, struct tg_buf *out)
+static void write_letter(const struct refused *r, struct tg_buf *out)
 {
-    const struct tg_letters *l = box->letters;
+    const struct tg_letters *l = r->box->letters;
     struct tg_letter letter;
     struct tg_buf at, text;
     struct tg_json j;
 
     init(&letter);
-    letter.chat_id = l->chat_id;
+    letter.chat_id = r->chat_id;
     tg_buf_init(&at, 64);
     tg_buf_init(&text, TG_LETTER_MAX);
     tg_buf_str(&letter.job, l->job);
-    tg_buf_str(&letter.to, box->to);
-    tg_buf_str(&letter.series, box->series ? box->series : "");
-    tg_buf_str(&letter.reason, why);
+    tg_buf_str(&letter.to, r->box->to);
+    tg_buf_str(&letter.series, r->box->series ? r->box->series : "");
+    tg_buf_str(&letter.reason, r->why);
+    tg_buf_str(&letter.rule, r->rule);
     tg_json_init(&j, &at);
     tg_json_time(&j, l->unix_us() / TG_SECOND_US);
-    tg_row_json(row, &text);
+    tg_row_json(r->row, &text);
     letter.at = (struct tg_str){ (const char *)at.data, (uint32_t)at.len };
     letter.row = (struct tg_str){ (const char *)text.data, (uint32_t)text.len };
     tg_letter_write(&letter, out);
@@ -212,51 +226,95 @@ static void write_letter(const struct tg_letter_box *box, const struct tg_row *r
     tg_buf_done(&text);
 }
 
-static tg_code keep(const struct tg_letter_box *box, const struct tg_row *row, const char *why,
-                    struct tg_error *err)
+static tg_code too_large(const struct tg_row *row, struct tg_error *err)
 {
-    struct tg_letters *l = box->letters;
+    return tg_fail(err, TG_LIMIT, "message %lld of chat %lld is too large to be kept as a dead "
+                   "letter", (long long)row->id, (long long)row->chat_id);
+}
+
+/* @return whether this run has kept the letter already, and no replay has it */
+static bool is_kept(const struct tg_letters *l, const struct tg_doc *before,
+                    const struct tg_buf *document)
+{
+    struct tg_error ignored;
+    struct tg_letter old;
+    bool there;
+
+    if (before->at_us < l->since_us)
+        return false;
+    there = tg_letter_read("", document->data, document->len, &old, &ignored) == TG_OK &&
+            !old.replay_seq;
+    tg_letter_done(&old);
+    return there;
+}
+
+/* Under the lock. @param counter  of the letters that are new in this run */
+static tg_code keep(const struct tg_letters *l, const char *key, const struct tg_buf *document,
+                    _Atomic uint64_t *counter, struct tg_error *err)
+{
     const struct tg_store *store = l->store;
     struct tg_doc before = { 0 };
-    struct tg_buf document;
-    struct tg_letter old;
-    char key[TG_LETTER_KEY];
+    struct tg_buf old;
     tg_code code;
 
-    name_letter(box, row, key);
-    tg_buf_init(&document, TG_LETTER_MAX);
-    code = store->ops->get(store->self, TG_LETTER_KIND, key, &before, &document, err);
-    if (code == TG_OK && before.at_us >= l->since_us) { /* this row, unless a replay has it */
-        bool there = tg_letter_read(key, document.data, document.len, &old, err) == TG_OK &&
-                     !old.replay_seq;
-
-        tg_letter_done(&old);
-        if (there) {
-            tg_buf_done(&document);
-            return TG_OK;
-        }
+    tg_buf_init(&old, TG_LETTER_MAX);
+    code = store->ops->get(store->self, TG_LETTER_KIND, key, &before, &old, err);
+    if (code == TG_END || (code == TG_OK && !is_kept(l, &before, &old))) {
+        code = tg_letter_put(store, key, before.version, l->unix_us(), document, err);
+        *counter += code == TG_OK;
     }
-    if (code == TG_OK || code == TG_END) {
-        tg_buf_clear(&document);
-        write_letter(box, row, why, &document);
-        if (document.failed)
-            code = tg_fail(err, TG_LIMIT, "message %lld of chat %lld is too large to be kept as a "
-                           "dead letter", (long long)row->id, (long long)row->chat_id);
-        else
-            code = tg_letter_put(store, key, before.version, l->unix_us(), &document, err);
-        l->n += code == TG_OK;
-    }
-    tg_buf_done(&document);
+    tg_buf_done(&old);
     return code;
 }
 
 tg_code tg_letter_keep(void *ctx, const struct tg_row *row, const char *why, struct tg_error *err)
 {
     const struct tg_letter_box *box = ctx;
+    struct tg_letters *l = box->letters;
+    struct refused r = { box, 0, row, why, "" };
+    struct tg_buf document;
+    char key[TG_LETTER_KEY];
     tg_code code;
 
-    pthread_mutex_lock(&box->letters->lock);
-    code = keep(box, row, why, err);
-    pthread_mutex_unlock(&box->letters->lock);
+    tg_buf_init(&document, TG_LETTER_MAX);
+    pthread_mutex_lock(&l->lock);
+    r.chat_id = l->chat_id;
+    name_letter(&r, key);
+    write_letter(&r, &document);
+    code = document.failed ? too_large(row, err) : keep(l, key, &document, &l->n, err);
+    pthread_mutex_unlock(&l->lock);
+    tg_buf_done(&document);
+    return code;
+}
+
+/* The key, its end, the document. */
+tg_code tg_letter_note(const struct tg_letter_box *box, int64_t chat_id,
+                       const struct tg_row_aside *aside, struct tg_buf *out, struct tg_error *err)
+{
+    const struct refused r = { box, chat_id, &aside->row, aside->why, aside->rule };
+    struct tg_buf document;
+    char key[TG_LETTER_KEY];
+    tg_code code;
+
+    tg_buf_init(&document, TG_LETTER_MAX);
+    name_letter(&r, key);
+    write_letter(&r, &document);
+    tg_buf_add(out, key, strlen(key) + 1);
+    tg_buf_add(out, document.data, document.len);
+    code = document.failed || out->failed ? too_large(&aside->row, err) : TG_OK;
+    tg_buf_done(&document);
+    return code;
+}
+
+tg_code tg_letter_post(struct tg_letters *l, const struct tg_buf *note, struct tg_error *err)
+{
+    const char *key = (const char *)note->data;
+    size_t n = strlen(key) + 1;
+    const struct tg_buf document = { .data = note->data + n, .len = note->len - n };
+    tg_code code;
+
+    pthread_mutex_lock(&l->lock);
+    code = keep(l, key, &document, &l->n_aside, err);
+    pthread_mutex_unlock(&l->lock);
     return code;
 }

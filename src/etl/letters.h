@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * letters.h - dead letters: rows that a destination refused for good, kept in the state store
+ * letters.h - dead letters: rows that a destination or a rule refused, kept in the state store
  *
  * Document kind "dead", key "job/DESTINATION/chat/ROW": DESTINATION is 16 hex digits of the SHA-256
  * of its URL and series, ROW the row's own key (tg_row_key). So the same row, refused again after a
@@ -8,6 +8,9 @@
  *
  *   { "job": "...", "to": "postgres://...", "chat_id": -100..., "series": "", "reason": "...",
  *     "at": "2024-...Z", "replay": [0, 0], "row": { as `tgdata schema` describes it } }
+ *
+ * A letter that a rule of the run has made (severity=quarantine), rather than the destination,
+ * tells the rule's name as `rule`. It is in the store before the commit that passes its row.
  *
  * `replay` is the number and the fence of the commit that a replay was about to write the row with:
  * killed right after, the next replay finds that commit at the destination and writes nothing. A
@@ -37,7 +40,8 @@ struct tg_letters {
     int64_t since_us;   /* when the run began: a letter since then is its own, and counted */
     int64_t chat_id; /* job's chat that is written now: set by whoever calls the sinks */
     pthread_mutex_t lock; /* of what follows, and of the store while sinks write */
-    _Atomic uint64_t n;   /* kept so far, each once however often its commit was tried again */
+    _Atomic uint64_t n;   /* refused so far, each once however often its commit was tried again */
+    _Atomic uint64_t n_aside; /* set aside by rules */
 };
 
 /** Those of one destination: the ctx of its struct tg_sink_env. */
@@ -56,9 +60,15 @@ void tg_letters_done(struct tg_letters *l);
 tg_code tg_letter_keep(void *box, const struct tg_row *row, const char *why,
                        struct tg_error *err);
 
+/** Writes a letter of a row that a rule has set aside, with its key, for tg_letter_post. */
+tg_code tg_letter_note(const struct tg_letter_box *box, int64_t chat_id,
+                       const struct tg_row_aside *aside, struct tg_buf *out, struct tg_error *err);
+/** Keeps what was so written, as tg_letter_keep does. */
+tg_code tg_letter_post(struct tg_letters *l, const struct tg_buf *note, struct tg_error *err);
+
 /** A letter's document. */
 struct tg_letter {
-    struct tg_buf job, to, series, reason; /* texts */
+    struct tg_buf job, to, series, reason, rule; /* texts */
     int64_t chat_id;
     uint64_t replay_seq, replay_fence;
     struct tg_str at, row; /* JSON, part of the document */

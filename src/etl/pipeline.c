@@ -416,3 +416,18 @@ tg_code tg_pipeline_quarantine(struct tg_pipeline *p, int64_t chat_id, int64_t i
     }
     return TG_OK;
 }
+
+tg_code tg_pipeline_letter(struct tg_pipeline *p, const struct tg_letter_box *box, int64_t chat_id,
+                           const struct tg_row_aside *aside, struct tg_error *err)
+{
+    struct pipeline_item item = { .kind = ITEM_LETTER, .chat_id = chat_id };
+    tg_code code;
+
+    tg_buf_init(&item.record, TG_LETTER_MAX + TG_LETTER_KEY);
+    code = tg_letter_note(box, chat_id, aside, &item.record, err);
+    if (code == TG_OK && put_item(p, &item, item.record.len) != TG_OK)
+        code = tg_fail(err, TG_NOMEM, "no memory to keep a row that breaks a rule");
+    if (code != TG_OK)
+        tg_buf_done(&item.record);
+    return code;
+}

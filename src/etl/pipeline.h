@@ -136,6 +136,11 @@ uint64_t tg_pipeline_fence(const struct tg_pipeline *p);
 void tg_pipeline_circuit(struct tg_pipeline *p, int64_t chat_id,
                          const struct tg_breaker_record *record);
 
+/** Appends a row that a rule has set aside, before the batch that it was in is put. The run has a
+ *  destination. */
+tg_code tg_pipeline_letter(struct tg_pipeline *p, const struct tg_letter_box *box, int64_t chat_id,
+                           const struct tg_row_aside *aside, struct tg_error *err);
+
 /** Appends a record that could not be decoded to the quarantine of the job and chat. */
 tg_code tg_pipeline_quarantine(struct tg_pipeline *p, int64_t chat_id, int64_t id,
                                const char *reason, const void *bytes, size_t len,

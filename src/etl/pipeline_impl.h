@@ -21,7 +21,7 @@
 #include "os/scratch.h"
 
 enum item_kind { ITEM_LIST, ITEM_CHAT, ITEM_BATCH, ITEM_LEAVE, ITEM_BAD_RECORD, ITEM_CIRCUIT,
-                 ITEM_FALLBACK };
+                 ITEM_FALLBACK, ITEM_LETTER };
 
 struct pipeline_item {
     enum item_kind kind;
@@ -33,7 +33,7 @@ struct pipeline_item {
     uint64_t bytes;                   /* of the batch, as credit counts them */
     struct pipeline_spilled *spilled; /* where its rows are, if they are not in `batch` */
     struct pipeline_item *next;       /* that is held */
-    struct tg_buf record; /* quarantine entry; a breaker's */
+    struct tg_buf record; /* quarantine entry; a breaker's; a letter's note */
     char name[TG_BAD_RECORD_NAME]; /* its key within the chat; within the job */
 };
 

@@ -137,6 +137,8 @@ static tg_code work(struct tg_pipeline *p, struct pipeline_item *item, struct tg
         return take_batch(p, item->batch, err);
     case ITEM_LEAVE:
         return leave_chat(p, item->chat_id, err);
+    case ITEM_LETTER:
+        return tg_taker_letter(&p->taker, &item->record, err);
     case ITEM_BAD_RECORD:
         return tg_taker_bad_record(&p->taker, item->chat_id, item->name, &item->record, err);
     case ITEM_CIRCUIT:

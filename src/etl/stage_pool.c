@@ -150,6 +150,7 @@ static void rest(struct tg_stage_pool *p)
 static void add_counts(struct tg_stage_pool_state *s, const struct tg_stage_counts *n)
 {
     s->dropped += n->dropped;
+    s->aside += n->aside;
     s->failed += n->failed;
     s->judged += n->judged;
     s->invalid += n->invalid;

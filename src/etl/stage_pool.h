@@ -50,6 +50,7 @@ struct tg_stage_pool_state {
     size_t done;         /* finished, not taken: behind one that is not */
     uint64_t rows_in;    /* of the batches that are finished */
     uint64_t dropped;    /* rows of them, by steps */
+    uint64_t aside;      /* of those, rows that rules have set aside (struct tg_row_aside) */
     uint64_t failed;     /* rows that a stage failed for and its on-error kept or dropped */
     char failed_why[200];/* the first of those; "" */
     uint64_t judged, invalid; /* rows that a rule looked at; of them, that broke one */

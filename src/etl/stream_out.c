@@ -172,6 +172,24 @@ static bool pass_on(struct stream_run *r, struct tg_batch *b)
     return true;
 }
 
+/* Rows that rules have set aside are kept before their batch moves anywhere. */
+static bool keep_aside(struct stream_run *r, struct tg_batch *b)
+{
+    struct tg_error err;
+    tg_code code = TG_OK;
+
+    if (b->aside && !r->sink.ops) {
+        tg_fail(&err, TG_USAGE, "severity=quarantine keeps letters to a destination, and there is "
+                                "none");
+        code = tg_hint(&err, "use severity=drop, or write to a destination");
+    }
+    for (; code == TG_OK && b->aside; b->aside = b->aside->next)
+        code = tg_pipeline_letter(r->pipeline, &r->box, b->cursor.chat_id, b->aside, &err);
+    if (code != TG_OK)
+        stream_fail(r, &err);
+    return code == TG_OK;
+}
+
 static void move_on(struct stream_run *r)
 {
     struct tg_batch *b;
@@ -181,9 +199,14 @@ static void move_on(struct stream_run *r)
     drain(r);
     if (r->waiting && pass_on(r, r->waiting))
         r->waiting = NULL;
-    while (!r->waiting && (code = tg_stage_pool_take(r->pool, &b, &err)) == TG_OK)
+    while (!r->waiting && (code = tg_stage_pool_take(r->pool, &b, &err)) == TG_OK) {
+        if (!keep_aside(r, b)) {
+            give_back(r, b);
+            return;
+        }
         if (!pass_on(r, b))
             r->waiting = b;
+    }
     if (code != TG_OK && code != TG_AGAIN)
         stream_fail(r, &err);
 }
@@ -288,7 +311,8 @@ static void fill(struct stream_run *r, int64_t now_us)
     s->changes_detected = p.rows;
     s->commits = p.commits;
     s->bytes_out = p.bytes_out;
-    s->filtered = pool.dropped;
+    s->filtered = pool.dropped - pool.aside;
+    s->set_aside = pool.aside;
     s->failed = pool.failed;
     memcpy(s->failed_why, pool.failed_why, sizeof s->failed_why);
     s->workers = pool.workers;

@@ -545,6 +545,14 @@ tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *nam
     return code;
 }
 
+tg_code tg_taker_letter(struct tg_taker *t, const struct tg_buf *note, struct tg_error *err)
+{
+    tg_code code = tg_letter_post(t->letters, note, err);
+
+    t->failed |= code != TG_OK;
+    return code;
+}
+
 tg_code tg_taker_end(struct tg_taker *t, struct tg_error *err)
 {
     tg_code code = TG_OK;

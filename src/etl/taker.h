@@ -221,6 +221,9 @@ tg_code tg_taker_fallback(struct tg_taker *t, const struct tg_fallback_request *
 tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *name,
                             const struct tg_buf *record, struct tg_error *err);
 
+/** A row that a rule has set aside (tg_letter_note), before the batch that it was in. */
+tg_code tg_taker_letter(struct tg_taker *t, const struct tg_buf *note, struct tg_error *err);
+
 /** Waits while the breaker of a destination is open, and keeps the leases meanwhile.
  *  @return TG_CIRCUIT if that is not to be waited for; TG_CONFLICT */
 tg_code tg_taker_await_sink(struct tg_taker *t, struct tg_error *err);

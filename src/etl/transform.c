@@ -320,7 +320,8 @@ static void fill_result(struct tg_transform *t)
     r->rows = t->taker.rows;
     r->checkpoints = t->taker.commits;
     r->bytes_out = t->sink.ops ? t->sink.ops->bytes(t->sink.self) : 0;
-    r->dropped = n->dropped;
+    r->dropped = n->dropped - n->aside;
+    r->set_aside = n->aside;
     r->decoded = n->decoded;
     r->no_raw = n->no_raw;
     r->undecoded = n->undecoded;

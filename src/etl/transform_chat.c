@@ -129,6 +129,26 @@ static tg_code end_segment(struct tg_transform *t, struct transform_chat *c, int
     return give(t, c, &empty, &c->segment[segment].end, err);
 }
 
+/* Before the batch that they were in can be committed. */
+static tg_code keep_aside(struct tg_transform *t, struct transform_chat *c, struct tg_batch *b,
+                          struct tg_error *err)
+{
+    struct tg_buf note;
+    tg_code code = TG_OK;
+
+    if (!b->aside)
+        return TG_OK;
+    tg_buf_init(&note, TG_LETTER_MAX + TG_LETTER_KEY);
+    for (; code == TG_OK && b->aside; b->aside = b->aside->next) {
+        tg_buf_clear(&note);
+        code = tg_letter_note(&t->letter_box, c->id, b->aside, &note, err);
+        if (code == TG_OK)
+            code = tg_taker_letter(&t->taker, &note, err);
+    }
+    tg_buf_done(&note);
+    return code;
+}
+
 /* Gives the first n rows, all of one segment, and drops them from the batch. */
 static tg_code give_rows(struct tg_transform *t, struct transform_chat *c, struct tg_batch *b,
                          size_t n, struct tg_error *err)
@@ -150,6 +170,8 @@ static tg_code give_rows(struct tg_transform *t, struct transform_chat *c, struc
     tg_raw_decoder_clear(&t->decoder);
     if (code == TG_OK)
         code = tg_stages_run(&t->stages, b, &env, err);
+    if (code == TG_OK)
+        code = keep_aside(t, c, b, err);
     if (code == TG_OK)
         code = give(t, c, b, &upto, err);
     memmove(b->row, b->row + n, rest * sizeof *b->row);

@@ -7,7 +7,7 @@
 static const char *const kind_name[] = { "completeness", "format",     "range",     "values",
                                          "length",       "expression", "uniqueness", "reference" };
 _Static_assert(TG_COUNT(kind_name) == TG_RULE_KINDS, "one name per kind");
-static const char *const severity_name[] = { "warn", "drop", "fail" };
+static const char *const severity_name[] = { "warn", "drop", "quarantine", "fail" };
 _Static_assert(TG_COUNT(severity_name) == TG_SEVERITIES, "one name per severity");
 
 const char *tg_rule_kind_name(enum tg_rule_kind kind)

@@ -121,7 +121,9 @@ static bool stays(const void *self, const struct tg_row *at)
     if (!fresh && d->severity == TG_SEVERITY_FAIL)
         d->result = tg_fail(d->err, TG_DATA, "message %lld of chat %lld is there twice by its %s",
                             (long long)row->id, (long long)row->chat_id, d->keys);
-    return fresh || d->severity != TG_SEVERITY_DROP;
+    else if (!fresh)
+        d->result = tg_stage_broken(&d->found, d->batch, row, "", d->env, d->err);
+    return fresh || !tg_stage_takes_out(&d->found);
 }
 
 static tg_code dedup_run(void *self, struct tg_batch *batch, const struct tg_stage_env *env,
@@ -151,12 +153,9 @@ static const struct tg_option dedup_option[] = {
       .offset = offsetof(struct dedup, keys),
       .value = "FIELD,...",
       .help = "rows that are equal in all of these are one" },
-    { .name = "severity",
-      .type = TG_OPT_CHOICE,
-      .offset = offsetof(struct dedup, severity),
-      .fallback = "drop",
-      .choices = "warn|drop|fail",
-      .help = "of a row that came before: count it, drop it, end the run" },
+    TG_STAGE_SEVERITY(struct dedup, "drop",
+                      "of a row that came before: count it, drop it, keep it as a dead letter, end "
+                      "the run"),
     { .name = "memory",
       .type = TG_OPT_SIZE,
       .offset = offsetof(struct dedup, memory),

@@ -79,7 +79,9 @@ static bool stays(const void *self, const struct tg_row *at)
                             "message %lld of chat %lld answers %lld, which is not there",
                             (long long)row->id, (long long)row->chat_id,
                             (long long)row->reply_to_id);
-    return there || p->severity != TG_SEVERITY_DROP;
+    else if (!there)
+        p->result = tg_stage_broken(&p->found, p->batch, row, "", p->env, p->err);
+    return there || !tg_stage_takes_out(&p->found);
 }
 
 static tg_code replies_run(void *self, struct tg_batch *batch, const struct tg_stage_env *env,
@@ -104,12 +106,9 @@ static void replies_tally(const void *self, struct tg_quality_result *q)
 }
 
 static const struct tg_option replies_option[] = {
-    { .name = "severity",
-      .type = TG_OPT_CHOICE,
-      .offset = offsetof(struct replies, severity),
-      .fallback = "warn",
-      .choices = "warn|drop|fail",
-      .help = "of a reply to what is not there: count it, drop it, end the run" },
+    TG_STAGE_SEVERITY(struct replies, "warn",
+                      "of a reply to what is not there: count it, drop it, keep it as a dead "
+                      "letter, end the run"),
     { .name = "memory",
       .type = TG_OPT_SIZE,
       .offset = offsetof(struct replies, memory),
@@ -122,7 +121,7 @@ static const struct tg_option replies_option[] = {
 };
 
 const struct tg_stage_ops tg_stage_replies = {
-    .head = { "replies", "count, drop or refuse replies to messages that are not there",
+    .head = { "replies", "count, drop, keep or refuse replies to messages that are not there",
               replies_option, sizeof(struct replies) },
     .whole = true,
     .open = replies_open,

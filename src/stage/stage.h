@@ -23,7 +23,8 @@ enum { TG_STAGES_MAX = 16 };
 
 /** What rows went through so far; stages count up. */
 struct tg_stage_counts {
-    uint64_t dropped;   /* rows that are gone */
+    uint64_t dropped;   /* rows that are gone, those that were set aside among them */
+    uint64_t aside;     /* set aside (struct tg_row_aside) */
     uint64_t decoded;   /* made again from their raw objects */
     uint64_t no_raw;    /* without one: as they stood */
     uint64_t undecoded; /* with one that cannot be decoded: as they stood, too */
@@ -109,6 +110,22 @@ tg_code tg_stages_run(const struct tg_stage_list *list, struct tg_batch *batch,
 void tg_stages_merge(const struct tg_stage_list *list, const struct tg_stage_list *other);
 /** Writes what rules found; `rows` and `invalid` are the counts'. */
 void tg_stages_tally(const struct tg_stage_list *list, struct tg_quality_result *ret);
+
+/** The option of a rule's stage that says what becomes of rows that break it. */
+#define TG_STAGE_SEVERITY(type_, fallback_, help_)                                                 \
+    { .name = "severity", .type = TG_OPT_CHOICE, .offset = offsetof(type_, severity),              \
+      .fallback = fallback_, .choices = "warn|drop|quarantine|fail", .help = help_ }
+
+/**
+ * What becomes of a row that breaks a rule: it may be set aside.
+ * @param why  more than that it broke the rule; ""
+ * @return TG_NOMEM
+ */
+tg_code tg_stage_broken(const struct tg_rule_result *found, struct tg_batch *batch,
+                        const struct tg_row *row, const char *why,
+                        const struct tg_stage_env *env, struct tg_error *err);
+/** @return whether rows that break a rule of that severity go */
+bool tg_stage_takes_out(const struct tg_rule_result *found);
 
 /** Counts a row in that a rule looked at: in what it found, and among the rows. */
 void tg_stage_judge(struct tg_rule_result *found, struct tg_row *row, bool holds,

@@ -2,6 +2,7 @@
 /*
  * table.c - the list of all stages, and lists of them at work; see stage.h
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "quality/rule.h"
@@ -110,6 +111,26 @@ void tg_stage_judge(struct tg_rule_result *found, struct tg_row *row, bool holds
     counts->judged += !(row->judged & TG_ROW_JUDGED);
     counts->invalid += !holds && !(row->judged & TG_ROW_INVALID);
     row->judged |= TG_ROW_JUDGED | (holds ? 0 : TG_ROW_INVALID);
+}
+
+tg_code tg_stage_broken(const struct tg_rule_result *found, struct tg_batch *batch,
+                        const struct tg_row *row, const char *why,
+                        const struct tg_stage_env *env, struct tg_error *err)
+{
+    char text[400];
+
+    if (found->severity != TG_SEVERITY_QUARANTINE)
+        return TG_OK;
+    snprintf(text, sizeof text, "breaks the rule '%s'%s%s", found->name, *why ? ": " : "", why);
+    if (!tg_batch_set_aside(batch, row, found->name, text))
+        return tg_fail(err, TG_NOMEM, "no memory for a row that breaks a rule");
+    env->counts->aside++;
+    return TG_OK;
+}
+
+bool tg_stage_takes_out(const struct tg_rule_result *found)
+{
+    return found->severity == TG_SEVERITY_DROP || found->severity == TG_SEVERITY_QUARANTINE;
 }
 
 void tg_stage_keep(struct tg_batch *b, const struct tg_stage_env *env,

@@ -31,6 +31,7 @@ struct validate {
     const struct tg_stage_env *env;
     struct tg_error *err;
     tg_code result;
+    char why[200]; /* an expression failed for the row in hand */
 };
 
 /* ---- options ---- */
@@ -210,8 +211,9 @@ static bool holds_by_lua(struct validate *v, struct tg_row *row)
         return true;
     }
     counts->failed++;
+    snprintf(v->why, sizeof v->why, "%.199s", err.message);
     if (!counts->failed_why[0])
-        snprintf(counts->failed_why, sizeof counts->failed_why, "%.199s", err.message);
+        memcpy(counts->failed_why, v->why, sizeof v->why);
     return false;
 }
 
@@ -223,6 +225,7 @@ static bool stays(const void *self, const struct tg_row *at)
 
     if (v->result != TG_OK || tg_row_changed(row) == TG_ROW_DELETED)
         return true;
+    v->why[0] = 0;
     holds = v->lua ? holds_by_lua(v, row) : tg_rule_holds(&v->rule, row);
     if (v->result != TG_OK)
         return true;
@@ -230,9 +233,11 @@ static bool stays(const void *self, const struct tg_row *at)
     if (!holds && v->severity == TG_SEVERITY_FAIL) {
         v->result = tg_fail(v->err, TG_DATA, "message %lld of chat %lld breaks the rule '%s'",
                             (long long)row->id, (long long)row->chat_id, v->found.name);
-        tg_hint(v->err, "severity=warn or severity=drop go on behind such messages");
+        tg_hint(v->err, "severity=warn, drop and quarantine go on behind such messages");
+    } else if (!holds) {
+        v->result = tg_stage_broken(&v->found, v->batch, row, v->why, v->env, v->err);
     }
-    return holds || v->severity != TG_SEVERITY_DROP;
+    return holds || !tg_stage_takes_out(&v->found);
 }
 
 static tg_code validate_run(void *self, struct tg_batch *batch, const struct tg_stage_env *env,
@@ -279,14 +284,15 @@ static const struct tg_option validate_option[] = {
     LENGTH(max_length, "max-length", "it has at most so many characters; -1: any"),
     OPT(pattern, "pattern", STR, "PATTERN", "a Lua pattern is found in it; % is written %25"),
     OPT(expr, "expr", STR, "EXPRESSION", "instead of a field: true of the row, in Lua"),
-    CHOICE(severity, "severity", "warn", "warn|drop|fail",
-           "of a row that breaks the rule: count it, drop it, end the run"),
+    TG_STAGE_SEVERITY(struct validate, "warn",
+                      "of a row that breaks the rule: count it, drop it, keep it as a dead letter, "
+                      "end the run"),
     OPT(name, "name", STR, "NAME", "how the rule is called in what is told"),
     { 0 },
 };
 
 const struct tg_stage_ops tg_stage_validate = {
-    .head = { "validate", "count, drop or refuse rows that break a rule", validate_option,
+    .head = { "validate", "count, drop, keep or refuse rows that break a rule", validate_option,
               sizeof(struct validate) },
     .open = validate_open,
     .close = validate_close,
