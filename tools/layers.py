@@ -41,7 +41,7 @@ ALSO = {
     "observe": {"config/settings.h"},
     "stage": {"client/lua.h"},
     "etl": {"config/settings.h"},
-    "config": {"sink/sink.h", "store/store.h", "stage/stage.h"},
+    "config": {"sink/sink.h", "store/store.h", "stage/stage.h", "queue/broker.h"},
     "cli": {"sim/sim.h"},
 }
 # Libraries that one folder alone may see.

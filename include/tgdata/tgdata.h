@@ -6,6 +6,7 @@
 #include "tgdata/account.h"
 #include "tgdata/config.h"
 #include "tgdata/config_file.h"
+#include "tgdata/describe.h"
 #include "tgdata/error.h"
 #include "tgdata/extract.h"
 #include "tgdata/letters.h"

@@ -11,6 +11,7 @@
 #define TG_OPTION_H
 
 #include "base/buf.h"
+#include "tgdata/describe.h"
 
 enum tg_option_type {
     TG_OPT_STR,      /* const char *; borrowed from the text given */
@@ -76,6 +77,9 @@ void tg_options_help(const struct tg_option *table, struct tg_buf *out, size_t w
 
 /** As tg_options_help, as they stand in a driver's URL: "name=VALUE  help". */
 void tg_options_help_url(const struct tg_option *table, struct tg_buf *out, size_t width);
+
+/** Tells of a row what others may know. */
+void tg_option_describe(const struct tg_option *row, struct tg_option_info *ret);
 
 /**
  * Sets options from the query of a URL, "name=value&flag". Values are percent-decoded in place, and

@@ -38,6 +38,28 @@ static const char *value_word(const struct tg_option *row)
     }
 }
 
+/* The default, if it is worth telling; else NULL. */
+static const char *told_fallback(const struct tg_option *row)
+{
+    bool off = row->type == TG_OPT_BOOL && row->fallback && strcmp(row->fallback, "no") == 0;
+
+    return row->fallback && *row->fallback && row->type != TG_OPT_SECRET && !off ? row->fallback
+                                                                                : NULL;
+}
+
+void tg_option_describe(const struct tg_option *row, struct tg_option_info *ret)
+{
+    *ret = (struct tg_option_info){
+        .name = row->name,
+        .value = value_word(row),
+        .choices = row->type == TG_OPT_CHOICE ? row->choices : NULL,
+        .help = row->help ? row->help : "",
+        .fallback = told_fallback(row),
+        .env = row->env,
+        .repeats = row->type == TG_OPT_LIST,
+    };
+}
+
 /* Appends an option as it is written. @return how many columns that takes */
 static size_t put_name(const struct tg_option *row, bool url, struct tg_buf *out)
 {
@@ -94,8 +116,7 @@ static void put_text(const struct tg_option *row, size_t left, size_t width, str
         tg_buf_str(&text, " (may be given again)");
     if (row->type == TG_OPT_CHOICE && row->value)
         tg_buf_printf(&text, " (%s)", row->choices);
-    if (row->fallback && row->type != TG_OPT_SECRET && *row->fallback &&
-        !(row->type == TG_OPT_BOOL && strcmp(row->fallback, "no") == 0))
+    if (told_fallback(row))
         tg_buf_printf(&text, " (default: %s)", row->fallback);
     if (row->env)
         tg_buf_printf(&text, " [$%s]", row->env);

@@ -24,7 +24,8 @@ struct cli;
 struct cli_command {
     const char *name;
     const char *help;       /* one line for the list of commands */
-    const char *usage;      /* what follows the name: "CHAT... [OPTIONS]" */
+    const char *usage;      /* what follows the name: "CHAT... [OPTIONS]"; begins with the words for
+                               what it can do, if it does several things: "list|show ID" */
     const char *about;      /* one paragraph */
     const char *examples;   /* whole lines, indented by two */
     unsigned scopes;        /* bits of 1 << enum tg_scope */
@@ -61,7 +62,7 @@ struct cli {
 extern const struct cli_command cmd_login, cmd_logout, cmd_export_session, cmd_chats, cmd_extract,
     cmd_worker, cmd_enqueue, cmd_checkpoints, cmd_state, cmd_verify, cmd_dlq, cmd_sim, cmd_demo,
     cmd_schema, cmd_version, cmd_help, cmd_transform, cmd_stream, cmd_delta, cmd_schedule,
-    cmd_run, cmd_config;
+    cmd_run, cmd_config, cmd_man, cmd_completion;
 extern const struct cli_command *const cli_commands[]; /* all, ended by NULL */
 
 /** @return the command of that name, or NULL */
@@ -86,6 +87,31 @@ const struct tg_option *cli_secret_option(unsigned scopes, const char *name);
 
 void cli_help_program(FILE *to);
 void cli_help_command(const struct cli_command *command, FILE *to);
+
+/* The tables behind help, manual pages and completion. */
+
+struct cli_exit_code {
+    int code;
+    const char *meaning;
+};
+extern const struct cli_exit_code cli_exit_codes[]; /* ended by a NULL meaning */
+
+/** A scope of settings, as a part of the help. */
+struct cli_scope_part {
+    enum tg_scope scope;
+    const char *title;
+};
+extern const struct cli_scope_part cli_scope_parts[]; /* in their order, ended by a NULL title */
+
+enum { CLI_ROWS_MAX = 128 };
+
+/** Copies the rows of a command's options without those of its scopes, ended by a NULL name. */
+void cli_command_rows(const struct cli_command *command, struct tg_option rows[CLI_ROWS_MAX + 1]);
+
+/* ---- man.c ---- */
+
+/** Appends the names of all manual pages: "tgdata-extract.1" */
+void cli_man_list(struct tg_buf *out, char between);
 
 /* ---- report.c: what is said to the user ---- */
 

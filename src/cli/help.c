@@ -7,12 +7,9 @@
 #include "cli/cli.h"
 #include "cli/term.h"
 
-enum { ROWS_MAX = 128, HELP_MAX = 1 << 20, WIDTH = 100, WIDTH_MIN = 60 };
+enum { HELP_MAX = 1 << 20, WIDTH = 100, WIDTH_MIN = 60 };
 
-static const struct {
-    int code;
-    const char *meaning;
-} exit_code[] = {
+const struct cli_exit_code cli_exit_codes[] = {
     { 0, "success" },
     { 1, "internal error, such as no memory" },
     { 2, "wrong usage: an option or argument" },
@@ -25,6 +22,15 @@ static const struct {
     { 9, "in use by another process" },
     { 10, "verify: something is missing, doubled or different" },
     { 130, "stopped by SIGINT or SIGTERM, after committing" },
+    { 0, NULL },
+};
+
+const struct cli_scope_part cli_scope_parts[] = {
+    { TG_SCOPE_JOB, "Job" },           { TG_SCOPE_STREAM, "Streams" },
+    { TG_SCOPE_WATCH, "Changes" },     { TG_SCOPE_EXTRACT, "Extraction" },
+    { TG_SCOPE_READ, "Reading" },      { TG_SCOPE_LOGIN, "Login" },
+    { TG_SCOPE_ACCOUNT, "Account" },   { TG_SCOPE_MONITOR, "Monitoring" },
+    { TG_SCOPE_COUNT, NULL },
 };
 
 static size_t help_width(FILE *to)
@@ -70,52 +76,42 @@ static void put_scope(struct tg_buf *out, enum tg_scope scope, size_t width)
 
 static size_t add_rows(struct tg_option *all, size_t n, const struct tg_option *table)
 {
-    for (; table && table->name && n < ROWS_MAX; table++)
+    for (; table && table->name && n < CLI_ROWS_MAX; table++)
         all[n++] = *table;
     return n;
 }
 
-static void put_scope_part(struct tg_buf *out, enum tg_scope scope, size_t width)
+void cli_command_rows(const struct cli_command *c, struct tg_option rows[CLI_ROWS_MAX + 1])
 {
-    static const char *const title[TG_SCOPE_COUNT] = {
-        [TG_SCOPE_ACCOUNT] = "Account",
-        [TG_SCOPE_LOGIN] = "Login",
-        [TG_SCOPE_JOB] = "Job",
-        [TG_SCOPE_READ] = "Reading",
-        [TG_SCOPE_EXTRACT] = "Extraction",
-        [TG_SCOPE_WATCH] = "Changes",
-        [TG_SCOPE_STREAM] = "Streams",
-        [TG_SCOPE_MONITOR] = "Monitoring",
-    };
+    size_t n = add_rows(rows, 0, c->option);
 
-    tg_buf_printf(out, "\n%s:\n", title[scope]);
-    put_scope(out, scope, width);
+    for (const struct tg_option *row = cli_secret_options; row->name; row++)
+        if (n < CLI_ROWS_MAX && cli_secret_option(c->scopes, row->name))
+            rows[n++] = *row;
+    n = add_rows(rows, n, cli_common_options);
+    rows[n] = (struct tg_option){ 0 };
 }
 
 static void put_options(struct tg_buf *out, const struct cli_command *c, size_t width)
 {
-    static const enum tg_scope order[] = { TG_SCOPE_JOB,     TG_SCOPE_STREAM, TG_SCOPE_WATCH,
-                                          TG_SCOPE_EXTRACT, TG_SCOPE_READ,   TG_SCOPE_LOGIN,
-                                          TG_SCOPE_ACCOUNT, TG_SCOPE_MONITOR };
-    struct tg_option all[ROWS_MAX + 1] = { { 0 } };
-    size_t n = add_rows(all, 0, c->option);
+    struct tg_option rows[CLI_ROWS_MAX + 1];
 
-    for (const struct tg_option *row = cli_secret_options; row->name; row++)
-        if (n < ROWS_MAX && cli_secret_option(c->scopes, row->name))
-            all[n++] = *row;
-    add_rows(all, n, cli_common_options);
+    cli_command_rows(c, rows);
     tg_buf_str(out, "\nOptions:\n");
-    tg_options_help(all, out, width);
-    for (size_t i = 0; i < TG_COUNT(order); i++)
-        if (c->scopes & 1u << order[i])
-            put_scope_part(out, order[i], width);
+    tg_options_help(rows, out, width);
+    for (const struct cli_scope_part *part = cli_scope_parts; part->title; part++) {
+        if (!(c->scopes & 1u << part->scope))
+            continue;
+        tg_buf_printf(out, "\n%s:\n", part->title);
+        put_scope(out, part->scope, width);
+    }
 }
 
 static void put_exit_codes(struct tg_buf *out)
 {
     tg_buf_str(out, "\nExit codes:\n");
-    for (size_t i = 0; i < TG_COUNT(exit_code); i++)
-        tg_buf_printf(out, "  %3d  %s\n", exit_code[i].code, exit_code[i].meaning);
+    for (const struct cli_exit_code *row = cli_exit_codes; row->meaning; row++)
+        tg_buf_printf(out, "  %3d  %s\n", row->code, row->meaning);
 }
 
 void cli_help_program(FILE *to)

@@ -68,6 +68,16 @@ class Install(Case):
         self.assertIn(self.flags("--modversion")[0], text)
         self.assertEqual(text, tgdata("version").out)
 
+    def test_manual_pages_and_completions_are_there(self):
+        share = self.prefix / "share"
+        self.assertEqual(sorted(p.name for p in (share / "man").glob("man*/*")),
+                         sorted(tgdata("man").out.split()))
+        for shell, file in [("bash", "bash-completion/completions/tgdata"),
+                            ("zsh", "zsh/site-functions/_tgdata"),
+                            ("fish", "fish/vendor_completions.d/tgdata.fish")]:
+            self.assertEqual((share / file).read_text(encoding="utf-8"),
+                             tgdata("completion", shell).out)
+
 
 if __name__ == "__main__":
     main()

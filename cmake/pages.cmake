@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+# Has the program write its manual pages and completions: -DTGDATA=PROGRAM -DDIR=DIR
+# Below DIR things stand as below share/.
+function(written file)
+  get_filename_component(folder ${DIR}/${file} DIRECTORY)
+  file(MAKE_DIRECTORY ${folder})
+  execute_process(COMMAND ${TGDATA} ${ARGN} OUTPUT_FILE ${DIR}/${file} RESULT_VARIABLE result)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${TGDATA} ${ARGN} ended with ${result}")
+  endif()
+endfunction()
+
+file(REMOVE_RECURSE ${DIR})
+execute_process(COMMAND ${TGDATA} man OUTPUT_VARIABLE pages RESULT_VARIABLE result)
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "${TGDATA} man ended with ${result}")
+endif()
+string(REGEX MATCHALL "[^\n]+" pages "${pages}")
+foreach(page ${pages})
+  string(REGEX REPLACE ".*\\." "" section ${page})
+  written(man/man${section}/${page} man ${page})
+endforeach()
+written(bash-completion/completions/tgdata completion bash)
+written(zsh/site-functions/_tgdata completion zsh)
+written(fish/vendor_completions.d/tgdata.fish completion fish)
+file(WRITE ${DIR}.complete "")
