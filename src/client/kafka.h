@@ -134,4 +134,8 @@ tg_code tg_kafka_send(struct tg_kafka_writer *w, const struct tg_kafka_message *
 tg_code tg_kafka_commit(struct tg_kafka_writer *w, const char *group, const char *cursor,
                         struct tg_error *err);
 
+/** Ends a transaction without what is in it, in every partition that its messages went to and in
+ *  the group; what an older writer of that id left there, and the server never ended, goes too. */
+tg_code tg_kafka_abort(struct tg_kafka_writer *w, const char *group, struct tg_error *err);
+
 #endif

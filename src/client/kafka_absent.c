@@ -133,6 +133,13 @@ tg_code tg_kafka_commit(struct tg_kafka_writer *w, const char *group, const char
     return absent(err);
 }
 
+tg_code tg_kafka_abort(struct tg_kafka_writer *w, const char *group, struct tg_error *err)
+{
+    (void)w;
+    (void)group;
+    return absent(err);
+}
+
 #else
 typedef int tg_kafka_is_present; /* a translation unit may not be empty */
 #endif

@@ -80,6 +80,12 @@ static rd_kafka_error_t *end(rd_kafka_t *rk, const struct offsets *offsets, int 
     return rd_kafka_commit_transaction(rk, wait_ms);
 }
 
+static rd_kafka_error_t *take_back(rd_kafka_t *rk, const struct offsets *offsets, int wait_ms)
+{
+    (void)offsets;
+    return rd_kafka_abort_transaction(rk, wait_ms);
+}
+
 /*
  * Only a step that goes on where it was left is waited for in slices, so that a wrong login is told
  * at once. The others may wait all the time there is: version 2.0 of the library loses count of its
@@ -229,8 +235,8 @@ tg_code tg_kafka_send(struct tg_kafka_writer *w, const struct tg_kafka_message *
     return TG_OK;
 }
 
-tg_code tg_kafka_commit(struct tg_kafka_writer *w, const char *group, const char *cursor,
-                        struct tg_error *err)
+static tg_code finish(struct tg_kafka_writer *w, const char *group, const char *cursor,
+                      const char *what, step_fn step, struct tg_error *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_consumer_group_metadata_t *of = rd_kafka_consumer_group_metadata_new(group);
@@ -246,11 +252,36 @@ tg_code tg_kafka_commit(struct tg_kafka_writer *w, const char *group, const char
     else
         tg_fail(err, TG_NOMEM, "no memory for a cursor");
     if (code == TG_OK)
-        code = run(w, "end a transaction", end, NULL, err);
+        code = run(w, what, step, NULL, err);
     if (of)
         rd_kafka_consumer_group_metadata_destroy(of);
     rd_kafka_topic_partition_list_destroy(list);
     return code;
+}
+
+tg_code tg_kafka_commit(struct tg_kafka_writer *w, const char *group, const char *cursor,
+                        struct tg_error *err)
+{
+    return finish(w, group, cursor, "end a transaction", end, err);
+}
+
+/* The library takes back what it has not sent yet without a word to the server, whose partition
+ * would not be part of it then: so it is sent first. */
+tg_code tg_kafka_abort(struct tg_kafka_writer *w, const char *group, struct tg_error *err)
+{
+    static const char what[] = "take a transaction back";
+    int64_t deadline = tg_kafka_deadline(w->k);
+    int slice;
+
+    while (rd_kafka_outq_len(w->rk) && !tg_kafka_hopeless(&w->trouble)) {
+        slice = tg_kafka_slice(deadline);
+        if (!slice)
+            break;
+        rd_kafka_flush(w->rk, slice);
+    }
+    if (rd_kafka_outq_len(w->rk))
+        return tg_kafka_timed_out(w->k, what, &w->trouble, err);
+    return finish(w, group, "", what, take_back, err);
 }
 
 #else

@@ -3,7 +3,7 @@
  * kafka.c - rows as messages of a Kafka topic: `kafka://HOST:PORT[,...]/TOPIC[?create=PARTITIONS]`
  *
  *   attach  cursor read --> producer of that chat: takes back what another left open, shuts it out
- *           --> cursor read again --> written again with this run's fence
+ *           --> cursor read again (kafka_settle.c) --> written again with this run's fence
  *   commit  begin, rows, cursor: one transaction
  *
  * Readers with isolation.level=read_committed see each row once. Rows wait in memory (kafka_rows.c)
@@ -132,15 +132,13 @@ tg_code tg_kafka_sink_put_cursor(struct sink_kafka *s, const struct kafka_slot *
 
 /* ---- taking up ---- */
 
-static tg_code read_cursor(struct sink_kafka *s, const struct tg_held_chat *chat,
-                           const struct tg_fence *fence, enum tg_kafka_open open,
-                           struct kafka_cursor *ret, struct tg_error *err)
+static tg_code may_take(const struct sink_kafka *s, const struct tg_held_chat *chat, tg_code read,
+                        const struct kafka_cursor *there, const struct tg_fence *fence,
+                        struct tg_error *err)
 {
-    tg_code code = tg_kafka_sink_cursor(s, chat->id, open, ret, err);
-
-    if (code != TG_OK && code != TG_END)
-        return code;
-    return tg_held_may_take(chat, s->env->job, &ret->writer, fence, tg_kafka_name(s->client),
+    if (read != TG_OK && read != TG_END)
+        return read;
+    return tg_held_may_take(chat, s->env->job, &there->writer, fence, tg_kafka_name(s->client),
                             "kafka://HOST:PORT/TOPIC", err);
 }
 
@@ -150,20 +148,19 @@ static tg_code take(struct sink_kafka *s, struct tg_held_chat *chat, const struc
 {
     struct kafka_cursor there;
     struct kafka_slot *slot;
-    char key[24];
-    tg_code code = read_cursor(s, chat, fence, TG_KAFKA_NOW, &there, err);
+    tg_code code = tg_kafka_sink_cursor(s, chat->id, TG_KAFKA_NOW, &there, err);
 
+    code = may_take(s, chat, code, &there, fence, err);
     if (code == TG_OK)
         code = make_slot(s, chat->id, &slot, err);
-    if (code == TG_OK)
-        code = read_cursor(s, chat, fence, TG_KAFKA_WAIT, &there, err);
     if (code != TG_OK)
         return code;
-    snprintf(key, sizeof key, "%lld", (long long)chat->id);
-    slot->partition = there.partition >= 0 ? there.partition
-                                           : tg_kafka_partition_of(s->client, key);
-    chat->fence = *fence;
-    code = tg_kafka_begin(slot->writer, err);
+    code = may_take(s, chat, tg_kafka_sink_settle(s, slot, &there, err), &there, fence, err);
+    if (code == TG_OK) {
+        slot->partition = tg_kafka_sink_partition(s, chat->id, &there);
+        chat->fence = *fence;
+        code = tg_kafka_begin(slot->writer, err);
+    }
     if (code == TG_OK)
         code = tg_kafka_sink_put_cursor(s, slot, chat, &there.last, err);
     if (code != TG_OK)
@@ -234,9 +231,9 @@ static tg_code kafka_last(void *self, int64_t chat_id, struct tg_commit *ret, st
         code = tg_kafka_sink_cursor(s, chat_id, TG_KAFKA_ASK, &cursor, err);
     if (code == TG_AGAIN) {
         code = make_slot(s, chat_id, &slot, err);
-        drop(slot);
         if (code == TG_OK)
-            code = tg_kafka_sink_cursor(s, chat_id, TG_KAFKA_WAIT, &cursor, err);
+            code = tg_kafka_sink_settle(s, slot, &cursor, err);
+        drop(slot);
     }
     if (code == TG_OK && !cursor.last.seq)
         code = TG_END;
@@ -259,14 +256,15 @@ static tg_code own_slot(struct sink_kafka *s, const struct tg_held_chat *chat,
     tg_code code = TG_OK;
 
     for (int round = 0; round < 2 && code == TG_OK && !(round == 0 && slot); round++) {
-        code = tg_kafka_sink_cursor(s, chat->id, round ? TG_KAFKA_WAIT : TG_KAFKA_NOW, &there, err);
+        code = round ? tg_kafka_sink_settle(s, slot, &there, err)
+                     : tg_kafka_sink_cursor(s, chat->id, TG_KAFKA_NOW, &there, err);
         if (code == TG_OK || code == TG_END)
             code = tg_held_still(chat, &there.writer, err);
         if (code == TG_OK && there.last.seq == commit->seq) {
             *ret = NULL;
             return TG_OK;
         }
-        if (code == TG_OK && there.last.seq != chat->last.seq)
+        if (code == TG_OK && round && there.last.seq != chat->last.seq)
             code = tg_fail(err, TG_SINK, "%.200s tells commit %llu of chat %lld as its last, not "
                            "%llu", tg_kafka_name(s->client), (unsigned long long)there.last.seq,
                            (long long)chat->id, (unsigned long long)chat->last.seq);

@@ -85,6 +85,16 @@ void tg_kafka_sink_name(const struct sink_kafka *s, int64_t chat_id, char out[KA
 tg_code tg_kafka_sink_cursor(struct sink_kafka *s, int64_t chat_id, enum tg_kafka_open open,
                              struct kafka_cursor *ret, struct tg_error *err);
 
+/** The partition of a chat's rows: its cursor's, else that of its key. */
+int32_t tg_kafka_sink_partition(const struct sink_kafka *s, int64_t chat_id,
+                                const struct kafka_cursor *cursor);
+
+/** Where a chat stands, once a producer for it was made: nothing of an older one is under way any
+ *  more, and what the server left unended is ended; see kafka_settle.c. After a failure the
+ *  producer is of no use. @return as tg_kafka_sink_cursor */
+tg_code tg_kafka_sink_settle(struct sink_kafka *s, const struct kafka_slot *slot,
+                             struct kafka_cursor *ret, struct tg_error *err);
+
 /** Reads all cursors out of the topic, unless that was done. */
 tg_code tg_kafka_recall(struct sink_kafka *s, struct tg_error *err);
 tg_code tg_kafka_recall_add(struct sink_kafka *s, int64_t chat_id,
