@@ -16,7 +16,9 @@
  *   /api/metrics  the JSON object of tg_metrics_json
  *   /api/status   all numbers as JSON, and the chats at work
  *
- * With the setting `metrics-endpoint` another one pushes what /metrics has to a Pushgateway.
+ * With the setting `metrics-endpoint` another one pushes what /metrics has to a Pushgateway. With
+ * a threshold (`alert-error-rate`, `alert-rate-drop`, `alert-anomaly`) another one looks at the
+ * numbers and tells in notes, and to `alert-webhook`, when an alert fires and is resolved.
  *
  * Threads: functions from any thread; tg_observer_free when no run uses it any more
  */
@@ -31,16 +33,20 @@ extern "C" {
 
 struct tg_observer;
 
+/** @return whether a setting asks for what an observer does */
+TG_API bool tg_observer_wanted(const struct tg_config *config);
+
 /**
  * Makes an observer, and listens if the config says so.
  * @param config  borrowed for the call
- * @return TG_OK; TG_USAGE: no such address; TG_IO: it cannot be listened there; TG_UNSUPPORTED:
+ * @return TG_OK; TG_USAGE: no such address, an alert-webhook without threshold;
+ *         TG_IO: it cannot be listened there; TG_UNSUPPORTED:
  *         this build has no HTTP server; TG_NOMEM
  */
 TG_API tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret,
                                struct tg_error *err) TG_MUST_CHECK;
-/** Ends what is being answered; what is pushed is pushed once more, which may take 10 s if nobody
- *  answers. NULL is nothing. */
+/** Ends what is being answered; what is pushed is pushed once more, and alerts that were not told
+ *  are tried three times more, which may take 25 s if nobody answers. NULL is nothing. */
 TG_API void tg_observer_free(struct tg_observer *observer);
 
 /** @return the port that is listened on; 0: none is */

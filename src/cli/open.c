@@ -50,9 +50,7 @@ void cli_close_account(struct tg_account *account)
 tg_code cli_open_observer(struct cli *cli, struct tg_observer **ret, struct tg_error *err)
 {
     *ret = NULL;
-    if (!tg_config_text(cli->config, "listen") && !tg_config_text(cli->config, "metrics-endpoint"))
-        return TG_OK;
-    return tg_observer_new(cli->config, ret, err);
+    return tg_observer_wanted(cli->config) ? tg_observer_new(cli->config, ret, err) : TG_OK;
 }
 
 void cli_tell_observer(struct cli *cli, const struct tg_observer *observer)

@@ -237,6 +237,24 @@ static const struct tg_option monitor_table[] = {
             "push metrics to that Pushgateway, again and again and at the end"),
     MONITOR(export_interval_ms, "export-interval", MS, "30s", 100, 86400000, "TIME",
             "from one push to the next"),
+    MONITOR(alert_error_rate, "alert-error-rate", I64, "0", 0, 100, "PERCENT",
+            "alert when a larger share of the attempts of calls fails; 0: never"),
+    MONITOR(alert_rate_drop, "alert-rate-drop", I64, "0", 0, 100, "PERCENT",
+            "alert when rows are read slower by more than that than in the moving average; 0: "
+            "never"),
+    MONITOR(alert_anomaly, "alert-anomaly", I64, "0", 0, 1000, "SCORE",
+            "alert when the rate is more than so many usual deviations off its median, such as 5; "
+            "0: never"),
+    MONITOR(alert_hold_ms, "alert-hold", MS, "30s", 0, 86400000, "TIME",
+            "how long it must be so until an alert fires, and over until it is resolved"),
+    MONITOR(alert_interval_ms, "alert-interval", MS, "5s", 50, 3600000, "TIME",
+            "from one look to the next; the moving average is over 60 looks, the rate over 6"),
+    MONITOR(alert_webhook, "alert-webhook", SECRET, NULL, 0, 0, "URL",
+            "post alerts there, as Alertmanager posts to webhooks; to Alertmanager itself as "
+            "http://HOST:9093/api/v2/alerts",
+            .env = "TGDATA_ALERT_WEBHOOK"),
+    MONITOR(alert_token, "alert-token", SECRET, NULL, 0, 0, "TEXT",
+            "send that along, as `authorization: Bearer`", .env = "TGDATA_ALERT_TOKEN"),
     { 0 },
 };
 

@@ -29,6 +29,11 @@ const struct tg_key tg_keys[] = {
     { "monitoring.export_interval", "export-interval", TG_KEY_SAME },
     { "monitoring.alert_threshold.error_rate", "alert-error-rate", TG_KEY_PERCENT },
     { "monitoring.alert_threshold.extraction_rate_drop", "alert-rate-drop", TG_KEY_PERCENT },
+    { "monitoring.alert_threshold.anomaly", "alert-anomaly", TG_KEY_SAME },
+    { "monitoring.alert_hold", "alert-hold", TG_KEY_SAME },
+    { "monitoring.alert_interval", "alert-interval", TG_KEY_SAME },
+    { "monitoring.alert_webhook", "alert-webhook", TG_KEY_SAME },
+    { "monitoring.alert_token", "alert-token", TG_KEY_SAME },
     { NULL, NULL, TG_KEY_SAME },
 };
 

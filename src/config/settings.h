@@ -117,6 +117,10 @@ struct tg_monitor_settings {
     const char *listen; /* NULL: nowhere */
     const char *metrics_endpoint; /* URL of a Pushgateway; NULL: none */
     int64_t export_interval_ms;
+    int64_t alert_error_rate, alert_rate_drop; /* percent; 0: not looked at */
+    int64_t alert_anomaly;                     /* score; 0: not looked at */
+    int64_t alert_hold_ms, alert_interval_ms;
+    const char *alert_webhook, *alert_token;
 };
 
 struct tg_config {

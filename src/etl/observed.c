@@ -79,15 +79,21 @@ static double limit_usage(struct tg_observed_account *a)
     return TG_MIN(tg_average_rate(&a->history, tg_clock_mono_us()) * 1000 / (double)rate_milli, 1);
 }
 
-void tg_observed_look(struct tg_observed_account *a)
+static void tell_news(struct tg_observed_account *a)
 {
     char news[TG_OBSERVE_NEWS];
+
+    while (tg_observe_news(a->to, news))
+        tg_account_note(a->account, TG_NOTE_WARNING, 0, "%s", news);
+}
+
+void tg_observed_look(struct tg_observed_account *a)
+{
     struct tgc_stats stats;
 
     if (!a->to)
         return;
-    if (tg_observe_news(a->to, news))
-        tg_account_note(a->account, TG_NOTE_WARNING, 0, "%s", news);
+    tell_news(a);
     tgc_stats(tg_net_client(a->account->net), &stats);
     tg_observe_add(a->to, TG_METRIC_BYTES_IN, NULL, NULL, (double)(stats.bytes_in - a->bytes_in));
     a->bytes_in = stats.bytes_in;
@@ -100,6 +106,7 @@ void tg_observed_end(struct tg_observed_account *a)
 {
     if (!a->to)
         return;
+    tell_news(a);
     tg_observe_move(a->to, TG_METRIC_CONNECTIONS, NULL, -a->links);
     tg_observe_set(a->to, TG_METRIC_LIMIT_USAGE, a->account->path, NULL, 0);
     a->links = 0;

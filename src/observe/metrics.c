@@ -229,14 +229,23 @@ double tg_metrics_quantile(const struct tg_metrics *m, enum tg_metric metric, do
     return from + (tg_metric_bound[i] - from) * (rank - below) / (double)h->n[i];
 }
 
-/* Those that are reckoned when they are asked for. */
-static void reckon(struct tg_metrics *m, int64_t now_us)
+double tg_metrics_attempts(struct tg_metrics *m, int64_t now_us, double *ret_error_rate)
 {
     double attempts = tg_average_sum(&m->attempts, now_us);
     double failures = tg_average_sum(&m->failures, now_us);
 
+    *ret_error_rate = attempts > 0 ? failures / attempts : 0;
+    return attempts;
+}
+
+/* Those that are reckoned when they are asked for. */
+static void reckon(struct tg_metrics *m, int64_t now_us)
+{
+    double error_rate;
+
+    tg_metrics_attempts(m, now_us, &error_rate);
     tg_metrics_set(m, TG_METRIC_RATE, NULL, NULL, tg_average_rate(&m->rows, now_us));
-    tg_metrics_set(m, TG_METRIC_ERROR_RATE, NULL, NULL, attempts > 0 ? failures / attempts : 0);
+    tg_metrics_set(m, TG_METRIC_ERROR_RATE, NULL, NULL, error_rate);
 }
 
 /* ---- text for Prometheus ---- */

@@ -68,6 +68,10 @@ enum tg_metric_type { TG_METRIC_COUNTER, TG_METRIC_GAUGE, TG_METRIC_HISTOGRAM };
     X(READY, "ready", GAUGE, NULL, NULL, "1 if logged in and the destination takes rows.")         \
     X(PUSH_CALLS, "metrics_pushes_total", COUNTER, "outcome", NULL,                                \
       "Pushes of these numbers to a Pushgateway.")                                                 \
+    X(ALERT_FIRING, "alert_firing", GAUGE, "alert", NULL, "1 while that alert fires.")             \
+    X(ALERTS, "alert_changes_total", COUNTER, "alert", "state",                                    \
+      "Changes of alerts, by the state that they came to.")                                        \
+    X(ALERT_POSTS, "alert_posts_total", COUNTER, "outcome", NULL, "Posts of alerts to a webhook.") \
     X(STREAM_BUFFER, "stream_buffer_usage_ratio", GAUGE, NULL, NULL,                               \
       "Rows of a stream that are on their way, as a share of its buffer.")                         \
     X(STREAM_LAG, "stream_lag_seconds", GAUGE, NULL, NULL,                                         \
@@ -123,6 +127,10 @@ double tg_metrics_top(const struct tg_metrics *m, enum tg_metric metric);
 /** @return the value below which the share q of the observations is, as far as the buckets tell (as
  *  Prometheus reckons it); 0 without observations */
 double tg_metrics_quantile(const struct tg_metrics *m, enum tg_metric metric, double q);
+
+/** @return attempts of calls within the moving averages' window
+ *  @param ret_error_rate  the share of them that failed */
+double tg_metrics_attempts(struct tg_metrics *m, int64_t now_us, double *ret_error_rate);
 
 /** Writes the text that Prometheus reads. */
 void tg_metrics_put_text(struct tg_metrics *m, int64_t now_us, struct tg_buf *out);

@@ -10,24 +10,27 @@
 #include <stdlib.h>
 
 #include "config/settings.h"
+#include "observe/alerts.h"
 #include "observe/httpd.h"
 #include "observe/push.h"
 #include "os/loop.h"
 #include "os/queue.h"
 
-enum { TEXT_MAX = 16 << 20, CHATS_MAX = 4 << 20 };
+enum { TEXT_MAX = 16 << 20, CHATS_MAX = 4 << 20, NEWS_MAX = 16 };
 
 struct tg_observer {
     struct tg_httpd *httpd; /* NULL: it does not listen */
     struct tg_push *push;   /* NULL: it does not push */
+    struct tg_alerts *alerts; /* NULL: there are none */
     int64_t started_us;
 
     pthread_mutex_t lock;
     struct tg_metrics *metrics;
     char why[160];          /* it is not ready; "": it is */
     struct tg_buf chats;
-    bool push_fails;
-    char news[TG_OBSERVE_NEWS];         /* a line for the user; "": none */
+    bool push_fails, alert_fails;
+    char news[NEWS_MAX][TG_OBSERVE_NEWS]; /* lines for the user, the oldest first */
+    size_t n_news;
 };
 
 /* ---- what it is told ---- */
@@ -118,26 +121,112 @@ bool tg_observe_news(struct tg_observer *o, char ret[TG_OBSERVE_NEWS])
     if (!o)
         return false;
     pthread_mutex_lock(&o->lock);
-    found = o->news[0] != 0;
-    memcpy(ret, o->news, TG_OBSERVE_NEWS);
-    o->news[0] = 0;
+    found = o->n_news > 0;
+    if (found) {
+        memcpy(ret, o->news[0], TG_OBSERVE_NEWS);
+        memmove(o->news[0], o->news[1], --o->n_news * sizeof o->news[0]);
+    }
     pthread_mutex_unlock(&o->lock);
     return found;
 }
 
-/* A gateway that is away is told of once, until it answers again. */
+/* Adds a line for the user. Of more than there is room for the newest give way. */
+static void add_news(struct tg_observer *o, const char *what, const char *text)
+{
+    if (o->n_news == NEWS_MAX)
+        o->n_news--;
+    snprintf(o->news[o->n_news++], sizeof o->news[0], "%.39s%.280s", what, text);
+}
+
+/* A service that is away is told of once, until it answers again. */
+static void told(struct tg_observer *o, enum tg_metric metric, bool *fails, const char *what,
+                 const struct tg_error *err)
+{
+    char text[64];
+
+    pthread_mutex_lock(&o->lock);
+    tg_metrics_add(o->metrics, metric, err ? "failed" : "ok", NULL, 1);
+    snprintf(text, sizeof text, "%s %s", what, err ? "cannot be pushed: " : "are pushed again");
+    if (!!err != *fails)
+        add_news(o, text, err ? err->message : "");
+    *fails = err != NULL;
+    pthread_mutex_unlock(&o->lock);
+}
+
 static void pushed(void *ctx, const struct tg_error *err)
 {
     struct tg_observer *o = ctx;
 
+    told(o, TG_METRIC_PUSH_CALLS, &o->push_fails, "metrics", err);
+}
+
+/* ---- alerts ---- */
+
+static void alert_sent(void *ctx, const struct tg_error *err)
+{
+    struct tg_observer *o = ctx;
+
+    told(o, TG_METRIC_ALERT_POSTS, &o->alert_fails, "alerts", err);
+}
+
+static void alert_changed(void *ctx, const char *alert, bool fires, const char *line)
+{
+    struct tg_observer *o = ctx;
+
     pthread_mutex_lock(&o->lock);
-    tg_metrics_add(o->metrics, TG_METRIC_PUSH_CALLS, err ? "failed" : "ok", NULL, 1);
-    if (err && !o->push_fails)
-        snprintf(o->news, sizeof o->news, "metrics cannot be pushed: %.280s", err->message);
-    else if (!err && o->push_fails)
-        snprintf(o->news, sizeof o->news, "metrics are pushed again");
-    o->push_fails = err != NULL;
+    tg_metrics_set(o->metrics, TG_METRIC_ALERT_FIRING, alert, NULL, fires);
+    tg_metrics_add(o->metrics, TG_METRIC_ALERTS, alert, fires ? "firing" : "resolved", 1);
+    add_news(o, fires ? "alert: " : "alert is over: ", line);
     pthread_mutex_unlock(&o->lock);
+}
+
+/* A stream that has all and is connected, and need not wait, has nothing to read. */
+static bool caught_up(const struct tg_metrics *m)
+{
+    return tg_metrics_sum(m, TG_METRIC_STREAM_WORKERS) > 0 &&
+           tg_metrics_sum(m, TG_METRIC_STREAM_LAG) <= 0 && tg_metrics_sum(m, TG_METRIC_READY) > 0 &&
+           tg_metrics_sum(m, TG_METRIC_CONNECTIONS) > 0 &&
+           tg_metrics_top(m, TG_METRIC_LIMIT_USAGE) < 1;
+}
+
+static void alert_look(void *ctx, struct tg_alerts_sample *ret)
+{
+    struct tg_observer *o = ctx;
+
+    pthread_mutex_lock(&o->lock);
+    ret->rows = tg_metrics_sum(o->metrics, TG_METRIC_EXTRACTED);
+    ret->attempts = tg_metrics_attempts(o->metrics, tg_clock_mono_us(), &ret->error_rate);
+    ret->caught_up = caught_up(o->metrics);
+    pthread_mutex_unlock(&o->lock);
+}
+
+static bool has_threshold(const struct tg_monitor_settings *set)
+{
+    return set->alert_error_rate || set->alert_rate_drop || set->alert_anomaly;
+}
+
+static tg_code start_alerts(struct tg_observer *o, const struct tg_config *config,
+                            struct tg_error *err)
+{
+    const struct tg_monitor_settings *set = &config->monitor;
+
+    if (!has_threshold(set)) {
+        tg_fail(err, TG_USAGE, "there is an alert-webhook, but no alert");
+        return tg_hint(err, "give alert-error-rate, alert-rate-drop or alert-anomaly");
+    }
+    return tg_alerts_new(&(struct tg_alerts_options){ .error_rate = set->alert_error_rate,
+                                                      .rate_drop = set->alert_rate_drop,
+                                                      .anomaly = set->alert_anomaly,
+                                                      .hold_ms = set->alert_hold_ms,
+                                                      .interval_ms = set->alert_interval_ms,
+                                                      .webhook = set->alert_webhook,
+                                                      .token = set->alert_token,
+                                                      .job = config->extract.job,
+                                                      .look = alert_look,
+                                                      .changed = alert_changed,
+                                                      .sent = alert_sent,
+                                                      .ctx = o },
+                         &o->alerts, err);
 }
 
 /* ---- pages ---- */
@@ -202,6 +291,7 @@ static int page_status(void *ctx, struct tg_buf *out)
         tg_json_raw(&j, (const char *)o->chats.data, o->chats.len);
     else
         tg_json_raw(&j, "[]", 2);
+    tg_json_key(&j, "alerts"), tg_alerts_put(o->alerts, &j);
     tg_json_key(&j, "metrics"), tg_metrics_put_series(o->metrics, now_us, &j);
     tg_json_end_object(&j);
     pthread_mutex_unlock(&o->lock);
@@ -218,6 +308,13 @@ static const struct tg_httpd_page pages[] = {
 };
 
 /* ---- the public side ---- */
+
+bool tg_observer_wanted(const struct tg_config *config)
+{
+    const struct tg_monitor_settings *set = &config->monitor;
+
+    return set->listen || set->metrics_endpoint || set->alert_webhook || has_threshold(set);
+}
 
 tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret,
                         struct tg_error *err)
@@ -238,6 +335,8 @@ tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret
     snprintf(o->why, sizeof o->why, "starting");
     if (!o->metrics)
         code = tg_fail(err, TG_NOMEM, "no memory for metrics");
+    if (code == TG_OK && (set->alert_webhook || has_threshold(set)))
+        code = start_alerts(o, config, err);
     if (code == TG_OK && set->listen)
         code = tg_httpd_new(set->listen, pages, o, &o->httpd, err);
     if (code == TG_OK && set->metrics_endpoint)
@@ -260,8 +359,9 @@ void tg_observer_free(struct tg_observer *o)
 {
     if (!o)
         return;
-    tg_push_free(o->push);
     tg_httpd_free(o->httpd);
+    tg_alerts_free(o->alerts);
+    tg_push_free(o->push);
     tg_metrics_free(o->metrics);
     tg_buf_done(&o->chats);
     pthread_mutex_destroy(&o->lock);

@@ -27,7 +27,7 @@ void tg_observe_move(struct tg_observer *o, enum tg_metric metric, const char *l
 /** Whether the run can work. @param why  if not: one line; else NULL */
 void tg_observe_ready(struct tg_observer *o, const char *why);
 
-/** @return whether there is a line for the user, which is told once */
+/** @return whether there is a line for the user, the oldest of those not told yet */
 enum { TG_OBSERVE_NEWS = 320 };
 bool tg_observe_news(struct tg_observer *o, char ret[TG_OBSERVE_NEWS]);
 

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * alerts.h - looks at a run's numbers again and again, and tells when one is out of bounds
+ *
+ *   numbers --every interval--> flow/trend.h, flow/alert.h --fires, is resolved--> a line for the
+ *                               user, and a post to a service over HTTP
+ *
+ * A post has all alerts that changed since the last one that was taken, as they are now, so none is
+ * lost while the service is away: it is tried again after a growing pause, 60 s at most.
+ *
+ *   URL                what is posted
+ *   .../api/v2/alerts  what Alertmanager takes, again every minute while something fires
+ *   others             what Alertmanager posts to a webhook (version 4)
+ *
+ * The URL and the token are secrets: of the URL messages show the host.
+ *
+ * Threads: one of its own, which calls the functions of the options; tg_alerts_put any
+ * Limits:  5 s for a post
+ */
+#ifndef TG_OBSERVE_ALERTS_H
+#define TG_OBSERVE_ALERTS_H
+
+#include "base/json.h"
+
+enum { TG_ALERT_LINE = 240 };
+
+struct tg_alerts;
+
+/** The numbers of a run. */
+struct tg_alerts_sample {
+    double rows;                 /* read since the beginning */
+    double attempts, error_rate; /* of calls, over the last 300 s */
+    bool caught_up;              /* there is nothing to be read: a rate of 0 is no drop */
+};
+
+struct tg_alerts_options {
+    int64_t error_rate, rate_drop; /* percent; 0: not looked at */
+    int64_t anomaly;               /* score; 0: not looked at */
+    int64_t hold_ms, interval_ms;
+    const char *webhook, *token;   /* NULL: none */
+    const char *job;
+    void (*look)(void *ctx, struct tg_alerts_sample *ret);
+    /** An alert fires, or is resolved. */
+    void (*changed)(void *ctx, const char *alert, bool fires, const char *line);
+    /** How a post went; err NULL: well. */
+    void (*sent)(void *ctx, const struct tg_error *err);
+    void *ctx;
+};
+
+/** @return TG_OK; TG_USAGE: no such URL; TG_UNSUPPORTED: this build has no HTTP client; TG_NOMEM */
+tg_code tg_alerts_new(const struct tg_alerts_options *options, struct tg_alerts **ret,
+                      struct tg_error *err);
+/** What fires is resolved, as the run is over; what was not told is tried three times more. NULL is
+ *  nothing. */
+void tg_alerts_free(struct tg_alerts *a);
+
+/** Writes all alerts that are looked at, as an array. NULL writes an empty one. */
+void tg_alerts_put(struct tg_alerts *a, struct tg_json *j);
+
+#endif

@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Alerts: each threshold fires and is resolved, in the log, at a webhook, in status and metrics,
+with the ETL design's own file; what a service is told that was away; and that secrets stay so."""
+import contextlib
+import http.client
+import http.server
+import json
+import pathlib
+import signal
+import subprocess
+import threading
+
+from kit import Case, free_ports, main, start, tgdata, wait_for
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SEED = (ROOT / "examples/etl_config.yaml").read_text(encoding="utf-8")
+SECRET = "s3cr3t-path-9f2c"
+TOKEN = "t0ken-41aa"
+QUICK = {"alert_interval": "100ms", "alert_hold": "0"}
+
+
+class Receiver:
+    """A service that keeps what it is posted; it answers with each `status`, the last for good."""
+
+    def __init__(self, *status, path=f"/hook/{SECRET}"):
+        self.status, self.posts, self.path = [*status] or [200], [], path
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status = outer.status.pop(0) if len(outer.status) > 1 else outer.status[0]
+                outer.posts.append((status, self.path, dict(self.headers), body))
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}{path}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def taken(self):
+        return [body for status, _, _, body in self.posts if status == 200]
+
+    def told(self, name, status):
+        """The alerts of that name in that status, as they were taken."""
+        return [a for body in self.taken() for a in body["alerts"]
+                if a["labels"]["alertname"] == f"tgdata_{name}" and a["status"] == status]
+
+
+def get(port, path):
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    with contextlib.closing(c):
+        c.request("GET", path)
+        return c.getresponse().read().decode()
+
+
+class Alerts(Case):
+    sim_args = ("--chats", "3", "--messages", "60000", "--seed", "5")
+
+    def receiver(self, *status, **more):
+        made = Receiver(*status, **more)
+        self.addCleanup(made.close)
+        return made
+
+    def file(self, **settings):
+        """The design's file as it is, and a job."""
+        chat = max(self.sim.chats(self.sim.account()), key=lambda c: len(self.sim.ids(c["id"])))
+        job = {"name": "nightly", "chats": [chat["id"]], "to": f"ndjson:{self.dir}/out",
+               "session": str(self.session()), "datacenter": str(self.sim.file), "lease": "1s",
+               "state": f"sqlite:{self.dir}/state.db", "burst": 1, "recovery_timeout": "100ms",
+               "batch_size": 100, "attempts": 100, "max_backoff": "50ms",
+               "metrics_endpoint": "http://127.0.0.1:9", **QUICK, **settings}
+        job = {key: value for key, value in job.items() if value is not None}
+        text = SEED + "\njobs:\n  - " + json.dumps(job) + "\n"
+        (self.dir / "etl.yaml").write_text(text, encoding="utf-8")
+        return self.dir / "etl.yaml"
+
+    def run_file(self, *more, **settings):
+        """Runs it in the background; its log is in self.log."""
+        self.log = self.dir / "log"
+        with self.log.open("wb") as log:
+            process = start("run", self.file(**settings), *more, stderr=log,
+                            stdout=subprocess.DEVNULL, cwd=self.dir)
+        self.addCleanup(self.end, process)
+        return process
+
+    def end(self, process):
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+    def restart(self, *more):
+        self.sim.stop()
+        self.sim.start(*more)
+
+    def test_error_rate(self):
+        self.restart("--faults", "500=0.5,only=messages.getHistory")
+        self.addCleanup(self.restart)
+        hook, port = self.receiver(), free_ports(1)
+        process = self.run_file(rate=20, alert_webhook=hook.url, alert_token=TOKEN,
+                                listen=str(port), metrics_endpoint=None)
+        self.assertTrue(wait_for(lambda: hook.told("error_rate", "firing")), self.log.read_text())
+        _, path, headers, body = hook.posts[0]
+        self.assertEqual((path, headers["authorization"], headers["content-type"]),
+                         (hook.path, f"Bearer {TOKEN}", "application/json"))
+        self.assertEqual((body["version"], body["status"], body["groupLabels"]),
+                         ("4", "firing", {"job": "nightly"}))
+        told = body["alerts"][0]
+        self.assertEqual(set(told), {"status", "labels", "annotations", "startsAt", "endsAt",
+                                     "generatorURL", "fingerprint"})
+        self.assertEqual((told["labels"]["job"], told["labels"]["severity"]),
+                         ("nightly", "warning"))
+        self.assertGreater(float(told["annotations"]["value"]), 0.05)
+        self.assertEqual(told["annotations"]["threshold"], "0.05")
+        self.assertRegex(told["annotations"]["summary"], "^error_rate: .*more than 5$")
+        self.assertRegex(told["startsAt"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        status = {a["name"]: a for a in json.loads(get(port, "/api/status"))["alerts"]}
+        self.assertEqual(set(status), {"error_rate", "extraction_rate_drop"})
+        self.assertEqual((status["error_rate"]["state"], status["error_rate"]["threshold"]),
+                         ("firing", 0.05))
+        self.assertIn('tgdata_alert_firing{alert="error_rate"} 1\n', get(port, "/metrics"))
+        self.assertTrue(wait_for(lambda: "alert: error_rate: " in self.log.read_text()))
+        self.end(process)  # and with it what fires
+        self.assertTrue(hook.told("error_rate", "resolved"))
+        fired, resolved = hook.told("error_rate", "firing"), hook.told("error_rate", "resolved")
+        self.assertEqual(fired[0]["fingerprint"], resolved[0]["fingerprint"])
+        self.assertLessEqual(fired[0]["startsAt"], resolved[0]["endsAt"])
+        for secret in (SECRET, TOKEN):
+            self.assertNotIn(secret, self.log.read_text())
+
+    def rows(self, port):
+        with contextlib.suppress(OSError):
+            for metric in json.loads(get(port, "/api/status"))["metrics"]:
+                if metric["name"] == "messages_extracted_total":
+                    return metric["value"]
+        return 0
+
+    def test_extraction_rate_drop(self):
+        hook, port = self.receiver(), free_ports(1)
+        self.run_file(rate=20, alert_webhook=hook.url, listen=str(port))
+        self.assertTrue(wait_for(lambda: self.rows(port) > 4000), self.log.read_text())
+        before = len(hook.told("extraction_rate_drop", "resolved"))
+        self.sim.process.send_signal(signal.SIGSTOP)
+        try:
+            self.assertTrue(wait_for(lambda: len(hook.told("extraction_rate_drop", "firing"))
+                                     > before), self.log.read_text())
+        finally:
+            self.sim.process.send_signal(signal.SIGCONT)
+        self.assertTrue(wait_for(lambda: hook.told("extraction_rate_drop", "resolved")))
+        self.assertTrue(wait_for(lambda: "alert is over: extraction_rate_drop"
+                                 in self.log.read_text()))
+        self.assertIn("alert: extraction_rate_drop: rows come slower", self.log.read_text())
+
+    def test_anomaly(self):
+        """It is off by itself."""
+        hook, port = self.receiver(), free_ports(1)
+        self.run_file(rate=20, alert_webhook=hook.url, alert_anomaly=5, listen=str(port))
+        self.assertTrue(wait_for(lambda: self.rows(port) > 6000), self.log.read_text())
+        self.sim.process.send_signal(signal.SIGSTOP)
+        try:
+            self.assertTrue(wait_for(lambda: hook.told("extraction_rate_anomaly", "firing")),
+                            self.log.read_text())
+        finally:
+            self.sim.process.send_signal(signal.SIGCONT)
+
+    def test_a_service_that_is_away_is_told_later(self):
+        self.restart("--faults", "500=0.5,only=messages.getHistory")
+        self.addCleanup(self.restart)
+        hook = self.receiver(503, 404, 200)
+        process = self.run_file(rate=20, alert_webhook=hook.url, alert_token=TOKEN)
+        self.assertTrue(wait_for(lambda: hook.told("error_rate", "firing")), self.log.read_text())
+        self.assertEqual([status for status, *_ in hook.posts[:3]], [503, 404, 200])
+        self.assertTrue(wait_for(lambda: "alerts are pushed again" in self.log.read_text()))
+        log = self.log.read_text()
+        self.assertEqual(log.count("alerts cannot be pushed"), 1)
+        self.assertIn("status 503", log)
+        for secret in (SECRET, TOKEN):
+            self.assertNotIn(secret, log)
+        self.end(process)
+
+    def test_alertmanager(self):
+        """It takes a list."""
+        self.restart("--faults", "500=0.5,only=messages.getHistory")
+        self.addCleanup(self.restart)
+        hook = self.receiver(path="/api/v2/alerts")
+        process = self.run_file(rate=20, alert_webhook=hook.url)
+        self.assertTrue(wait_for(lambda: hook.taken()), self.log.read_text())
+        self.end(process)
+        fired = hook.taken()[0][0]
+        self.assertEqual(set(fired), {"labels", "annotations", "startsAt", "endsAt",
+                                      "generatorURL"})
+        self.assertEqual(fired["labels"]["alertname"], "tgdata_error_rate")
+        self.assertLess(fired["startsAt"], fired["endsAt"])
+        self.assertLess(hook.taken()[-1][0]["endsAt"], fired["endsAt"])
+
+    def test_a_service_that_is_not_there_does_not_hold_the_end(self):
+        done = tgdata("run", self.file(rate=0, limit=500, alert_webhook="http://127.0.0.1:9/x",
+                                       alert_error_rate=100), cwd=self.dir)
+        self.assertEqual(done.code, 0, done)
+
+    def test_what_is_refused(self):
+        for words, says in [(["--alert-webhook", "http://127.0.0.1:9/x"], "no alert"),
+                            (["--alert-webhook", "localhost/" + SECRET, "--alert-error-rate", "5"],
+                             "cannot be posted"),
+                            (["--alert-error-rate", "101"], "alert-error-rate"),
+                            (["--alert-hold", "soon"], "alert-hold")]:
+            with self.subTest(says):
+                done = tgdata(*self.extract_args("--all", more=words))
+                self.check_fails(done, 2, says)
+                self.assertNotIn(SECRET, done.err)
+
+
+if __name__ == "__main__":
+    main()
