@@ -34,6 +34,9 @@ struct tg_note {
     enum tg_note_kind kind;
     const char *text; /**< NUL-terminated, no line end; never NULL; valid during the call */
     double wait_s;    /**< seconds, at least 0 */
+    const char *account; /**< its session file */
+    int64_t chat_id;     /**< marked id of the chat that it is about; 0: of none, or not known */
+    tg_code code;        /**< of the failure that it tells of; TG_OK: of none */
 };
 
 /** Gets a note: on the thread that runs a call, which waits until it returns. It must not call

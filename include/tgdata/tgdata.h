@@ -10,6 +10,7 @@
 #include "tgdata/error.h"
 #include "tgdata/extract.h"
 #include "tgdata/letters.h"
+#include "tgdata/log.h"
 #include "tgdata/observe.h"
 #include "tgdata/parallel.h"
 #include "tgdata/quality.h"

@@ -18,10 +18,11 @@
 enum { PATH_MAX_BYTES = 4096 };
 static const char suffix[] = ".session";
 
-static void left_out(const struct cli *cli, const char *path, const struct tg_error *err)
+static void left_out(struct cli *cli, const char *path, const struct tg_error *err)
 {
     if (!cli->quiet)
-        fprintf(stderr, "tgdata %s: left out '%s': %s\n", cli->command->name, path, err->message);
+        cli_tell(cli, TG_LOG_WARNING, "tgdata %s: left out '%s': %s", cli->command->name, path,
+                 err->message);
 }
 
 static tg_code add_file(struct cli *cli, struct tg_parallel *p, const char *path,

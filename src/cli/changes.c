@@ -109,7 +109,7 @@ static bool on_stats(void *ctx, const struct tg_stream_stats *stats)
         progress_line(w->progress, tg_buf_cstr(&line));
     } else if (w->progress->mode == PROGRESS_PLAIN && term_clock() >= w->due) {
         put_line(&line, stats);
-        fprintf(w->progress->to, "%s\n", tg_buf_cstr(&line));
+        progress_plain(w->progress, tg_buf_cstr(&line));
         w->due = term_clock() + PLAIN_S;
     }
     tg_buf_done(&line);
@@ -175,7 +175,7 @@ static tg_code tell_result(const struct cli *cli, const struct tg_stream_stats *
     else
         put_text(&out, stats, delta);
     if (own->json || ended == TG_OK || stats->changes_detected)
-        code = cli_print_summary(cli, &out, ended == TG_OK ? err : &ignored);
+        code = cli_print_summary(cli, &out, own->json, ended == TG_OK ? err : &ignored);
     tg_buf_done(&out);
     return ended == TG_OK ? code : ended;
 }
@@ -208,6 +208,7 @@ tg_code changes_run(struct cli *cli, bool delta, struct tg_error *err)
     tg_stream_observe(stream, observer);
     tg_stream_source(stream, cli->arg, cli->n_args);
     progress_init(&progress, progress_mode_of(own->progress), stderr);
+    progress_logs(&progress, cli->log);
     cli->progress = &progress;
     cli->notes_json = progress.mode == PROGRESS_JSON;
     cli_tell_observer(cli, observer);

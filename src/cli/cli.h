@@ -55,7 +55,8 @@ struct cli {
     bool verbose, quiet;
     bool help;
     struct cli_progress *progress; /* the line that notes must not tear; NULL none */
-    bool notes_json;         /* notes as JSON lines */
+    struct tg_log *log;      /* what is told goes there; NULL: text on stderr, of any level */
+    bool notes_json;         /* notes as JSON lines, unless the log is no text */
     struct cli_flood flood[CLI_FLOODS];
 };
 
@@ -115,7 +116,17 @@ void cli_man_list(struct tg_buf *out, char between);
 
 /* ---- report.c: what is said to the user ---- */
 
-/** "tgdata COMMAND: message" and the hint, on stderr. @return the exit code */
+/** Opens the log that a config asks for; one that is open is closed. */
+tg_code cli_open_log(struct cli *cli, const struct tg_config *config,
+                     struct tg_error *err) TG_MUST_CHECK;
+
+/** @return whether the log is for programs: nothing else belongs on stderr */
+bool cli_logs(const struct cli *cli);
+
+/** A line that is none of an account's, to the log; on stderr if that is text. */
+void cli_tell(struct cli *cli, enum tg_log_level level, const char *fmt, ...) TG_PRINTF(3, 4);
+
+/** "tgdata COMMAND: message" and the hint, on stderr; in the log. @return the exit code */
 int cli_report(const struct cli *cli, const struct tg_error *err);
 
 /** Hook for tg_account_open: ctx is the struct cli. */
@@ -127,8 +138,8 @@ tg_code cli_flush(struct tg_error *err) TG_MUST_CHECK;
 /** Writes a buffer with a line end to stdout. */
 tg_code cli_print(struct tg_buf *text, struct tg_error *err) TG_MUST_CHECK;
 
-/** The summary of a run, on stderr where the rows go to stdout. */
-tg_code cli_print_summary(const struct cli *cli, struct tg_buf *text,
+/** The summary of a run, on stderr, or in the log, where the rows go to stdout. */
+tg_code cli_print_summary(const struct cli *cli, struct tg_buf *text, bool json,
                           struct tg_error *err) TG_MUST_CHECK;
 
 /* ---- shown.c ---- */

@@ -74,13 +74,15 @@ static tg_code run_job(struct cli *cli, const struct tg_config_job *job, struct 
 {
     const struct own *own = cli->own;
     struct own now = { .job = job->name };
+    tg_code code = cli_open_log(cli, job->accounts[0], err);
     struct cli file = *cli, one = *cli;
     struct run_own batch = { .json = own->json, .progress = own->progress, .job = job,
                              .workers_now = workers_now, .ctx = &file };
     struct changes_own changes = { .json = own->json, .progress = own->progress };
     bool is_batch = job->pattern == TG_PATTERN_BATCH;
-    tg_code code;
 
+    if (code != TG_OK)
+        return code;
     file.own = &now;
     one.config = job->accounts[0];
     one.own = is_batch ? (void *)&batch : (void *)&changes;
@@ -90,7 +92,7 @@ static tg_code run_job(struct cli *cli, const struct tg_config_job *job, struct 
     for (one.n_args = 0; one.n_args < job->n_chats; one.n_args++)
         one.arg[one.n_args] = job->chats[one.n_args];
     if (!cli->quiet)
-        fprintf(stderr, "job %s (%s)\n", job->name, tg_pattern_name(job->pattern));
+        cli_tell(cli, TG_LOG_INFO, "job %s (%s)", job->name, tg_pattern_name(job->pattern));
     code = is_batch ? run_extraction(&one, NULL, err)
                     : changes_run(&one, job->pattern == TG_PATTERN_DELTA, err);
     free(one.arg);

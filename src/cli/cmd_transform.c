@@ -127,7 +127,7 @@ static tg_code tell_result(const struct cli *cli, const struct tg_transform_resu
     else
         put_text(&out, result);
     if (own->json || ended == TG_OK || result->rows)
-        code = cli_print_summary(cli, &out, ended == TG_OK ? err : &ignored);
+        code = cli_print_summary(cli, &out, own->json, ended == TG_OK ? err : &ignored);
     tg_buf_done(&out);
     return ended == TG_OK ? code : ended;
 }

@@ -87,7 +87,9 @@ static tg_code run(struct cli *cli, int argc, char **argv, struct tg_error *err)
         return code;
     if (cli->help)
         cli_help_command(cli->command, stdout);
-    else
+    else if (cli->command->scopes & 1u << TG_SCOPE_MONITOR)
+        code = cli_open_log(cli, cli->config, err);
+    if (!cli->help && code == TG_OK)
         code = cli->command->run(cli, err);
     return code == TG_OK ? cli_flush(err) : code;
 }
@@ -97,6 +99,7 @@ int main(int argc, char **argv)
     struct cli cli = { 0 };
     struct tg_error err = { 0 };
     tg_code code = TG_OK;
+    int status;
 
     term_init();
     term_signals();
@@ -119,5 +122,7 @@ int main(int argc, char **argv)
     free(cli.own);
     free(cli.arg);
     tg_config_free(cli.config);
-    return code == TG_OK ? 0 : cli_report(&cli, &err);
+    status = code == TG_OK ? 0 : cli_report(&cli, &err);
+    tg_log_close(cli.log);
+    return status;
 }

@@ -40,6 +40,40 @@ void progress_done(struct cli_progress *p)
     tg_buf_done(&p->line);
 }
 
+void progress_logs(struct cli_progress *p, struct tg_log *log)
+{
+    if (!log || tg_log_is_text(log))
+        return;
+    p->log = log;
+    if (p->mode == PROGRESS_BAR)
+        p->mode = PROGRESS_PLAIN;
+}
+
+void progress_plain(struct cli_progress *p, const char *text)
+{
+    if (p->log)
+        tg_log_write(p->log, &(struct tg_log_record){ .level = TG_LOG_INFO,
+                                                      .event = "progress",
+                                                      .message = text });
+    else
+        fprintf(p->to, "%*s%s\n", (int)p->indent, "", text);
+    fflush(p->to);
+}
+
+/* A line with its time, which a log knows by itself. */
+static void plain_now(struct cli_progress *p)
+{
+    char stamp[21];
+
+    if (p->log) {
+        progress_plain(p, tg_buf_cstr(&p->line));
+        return;
+    }
+    term_now(stamp);
+    fprintf(p->to, "%*s%s %s\n", (int)p->indent, "", stamp, tg_buf_cstr(&p->line));
+    fflush(p->to);
+}
+
 void progress_clear(struct cli_progress *p)
 {
     tg_buf_clear(&p->line);
@@ -176,22 +210,19 @@ static void show_table(struct cli_progress *p, const struct tg_progress *now)
 static void show_plain_sum(struct cli_progress *p, const struct tg_progress *now)
 {
     double at = term_clock();
-    char stamp[21];
 
     if (now->n_chats == 0 || now->done || at < p->plain_due)
         return;
     p->plain_due = at + PLAIN_EVERY_S;
-    term_now(stamp);
     tg_buf_clear(&p->line);
     table_total(&p->line, now);
-    fprintf(p->to, "%*s%s %s\n", (int)p->indent, "", stamp, tg_buf_cstr(&p->line));
-    fflush(p->to);
+    plain_now(p);
 }
 
 static void show_plain(struct cli_progress *p, const struct tg_progress *now)
 {
     double at = term_clock();
-    char stamp[21], where[48];
+    char where[48];
     struct tg_buf title;
 
     if (now->n_chats == 0)
@@ -207,10 +238,8 @@ static void show_plain(struct cli_progress *p, const struct tg_progress *now)
     tg_buf_byte(&title, ':');
     tg_buf_clear(&p->line);
     put_facts(&p->line, now, tg_buf_cstr(&title));
-    term_now(stamp);
     if (!now->done)
-        fprintf(p->to, "%*s%s %s\n", (int)p->indent, "", stamp, tg_buf_cstr(&p->line));
-    fflush(p->to);
+        plain_now(p);
     tg_buf_done(&title);
 }
 

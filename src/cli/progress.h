@@ -21,6 +21,7 @@ struct cli_progress {
     int64_t plain_chat;
     bool tabled;           /* there were several chats at work at once */
     struct cli_table table;
+    struct tg_log *log;    /* plain lines go there; NULL: to `to` */
     size_t indent;         /* columns left free at the beginning of a line */
     struct tg_buf line;
 };
@@ -41,6 +42,10 @@ enum progress_mode progress_mode_of(int64_t choice);
 /** Starts; AUTO becomes BAR on a terminal, PLAIN elsewhere. */
 void progress_init(struct cli_progress *p, enum progress_mode mode, FILE *to);
 void progress_done(struct cli_progress *p);
+/** If a log is for programs, what would be drawn or written in plain lines goes to it. */
+void progress_logs(struct cli_progress *p, struct tg_log *log);
+/** Writes a plain line. */
+void progress_plain(struct cli_progress *p, const char *text);
 
 /** Shows where a run is. */
 void progress_show(struct cli_progress *p, const struct tg_progress *now);

@@ -3,9 +3,11 @@
  * report.c - errors and notes as the user sees them
  *
  * Errors and notes go to stderr, results to stdout. Notes are shown with --verbose, or when nobody
- * watches (stderr is no terminal, so it is a log); warnings and lost connections always.
+ * watches (stderr is no terminal, so it is a log); warnings and lost connections always. With
+ * --log-format json or journald all of that goes to the log instead.
  */
 #include <errno.h>
+#include <stdarg.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -51,6 +53,47 @@ static const char *default_hint(const struct cli_command *command, tg_code code)
     }
 }
 
+tg_code cli_open_log(struct cli *cli, const struct tg_config *config, struct tg_error *err)
+{
+    tg_log_close(cli->log);
+    cli->log = NULL;
+    return tg_log_open(config, &cli->log, err);
+}
+
+bool cli_logs(const struct cli *cli)
+{
+    return cli->log && !tg_log_is_text(cli->log);
+}
+
+void cli_tell(struct cli *cli, enum tg_log_level level, const char *fmt, ...)
+{
+    char line[640];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    if (cli_logs(cli))
+        tg_log_write(cli->log, &(struct tg_log_record){ .level = level, .message = line });
+    else if (!cli->log || tg_log_wants(cli->log, level))
+        fprintf(stderr, "%s\n", line);
+}
+
+/* Where somebody looks at the terminal, an entry in the journal alone would leave him guessing. */
+static bool report_logged(const struct cli *cli, const struct tg_error *err, const char *hint)
+{
+    if (!cli_logs(cli))
+        return false;
+    tg_log_write(cli->log, &(struct tg_log_record){
+                               .level = TG_LOG_ERROR,
+                               .event = "failed",
+                               .message = err->message[0] ? err->message : tg_code_text(err->code),
+                               .hint = hint,
+                               .code = err->code,
+                               .wait_s = (double)err->retry_after_s });
+    return !term_is_tty(fileno(stderr));
+}
+
 int cli_report(const struct cli *cli, const struct tg_error *err)
 {
     const char *hint = err->hint[0] ? err->hint : default_hint(cli->command, err->code);
@@ -60,6 +103,8 @@ int cli_report(const struct cli *cli, const struct tg_error *err)
     fflush(stdout);
     if (cli->progress)
         progress_clear(cli->progress);
+    if (report_logged(cli, err, hint))
+        return tg_code_exit(err->code);
     tg_buf_init(&text, sizeof err->message * 4);
     cli_clean(&text, err->message[0] ? err->message : tg_code_text(err->code), SIZE_MAX);
     fprintf(stderr, "tgdata%s%s: %s\n", name ? " " : "", name ? name : "", tg_buf_cstr(&text));
@@ -73,26 +118,6 @@ int cli_report(const struct cli *cli, const struct tg_error *err)
     return tg_code_exit(err->code);
 }
 
-static const char *note_word(enum tg_note_kind kind)
-{
-    switch (kind) {
-    case TG_NOTE_CONNECTING:
-        return "connecting";
-    case TG_NOTE_CONNECTED:
-        return "connected";
-    case TG_NOTE_LOST:
-        return "connection lost";
-    case TG_NOTE_FLOOD:
-        return "flood wait";
-    case TG_NOTE_RETRY:
-        return "retry";
-    case TG_NOTE_WARNING:
-        return "warning";
-    default:
-        return "info";
-    }
-}
-
 static void note_json(const struct tg_note *note)
 {
     struct tg_buf line;
@@ -102,7 +127,7 @@ static void note_json(const struct tg_note *note)
     tg_json_init(&j, &line);
     tg_json_object(&j);
     tg_json_key(&j, "event"), tg_json_cstr(&j, "note");
-    tg_json_key(&j, "kind"), tg_json_cstr(&j, note_word(note->kind));
+    tg_json_key(&j, "kind"), tg_json_cstr(&j, tg_log_note_event(note->kind));
     tg_json_key(&j, "text"), tg_json_cstr(&j, note->text);
     tg_json_key(&j, "wait_s"), tg_json_double(&j, note->wait_s);
     tg_json_end_object(&j);
@@ -163,6 +188,26 @@ static bool put_note(struct cli *cli, const struct tg_note *note, struct tg_buf 
     return true;
 }
 
+/* The same text, and what is known besides. */
+static void note_logged(struct cli *cli, const struct tg_note *note)
+{
+    bool plain = note->kind == TG_NOTE_WARNING || note->kind == TG_NOTE_INFO;
+    struct tg_note whole = *note;
+    struct tg_buf text;
+
+    if (cli->quiet && tg_log_note_level(note->kind) > TG_LOG_WARNING)
+        return;
+    tg_buf_init(&text, 64 << 10);
+    tg_buf_str(&text, plain ? "" : tg_log_note_event(note->kind));
+    if (plain)
+        tg_buf_str(&text, note->text);
+    if (plain || put_note(cli, note, &text)) {
+        whole.text = tg_buf_cstr(&text);
+        tg_log_note(cli->log, &whole);
+    }
+    tg_buf_done(&text);
+}
+
 void cli_note(void *ctx, const struct tg_note *note)
 {
     struct cli *cli = ctx;
@@ -171,7 +216,11 @@ void cli_note(void *ctx, const struct tg_note *note)
     struct tg_buf text;
     char stamp[21];
 
-    if (!always && !log)
+    if (cli_logs(cli)) {
+        note_logged(cli, note);
+        return;
+    }
+    if ((!always && !log) || (cli->log && !tg_log_wants(cli->log, tg_log_note_level(note->kind))))
         return;
     if (cli->notes_json) {
         note_json(note);
@@ -183,9 +232,9 @@ void cli_note(void *ctx, const struct tg_note *note)
             progress_clear(cli->progress);
         term_now(stamp);
         if (log)
-            fprintf(stderr, "%s %s", stamp, note_word(note->kind));
+            fprintf(stderr, "%s %s", stamp, tg_log_note_event(note->kind));
         else
-            fprintf(stderr, "tgdata %s: %s", cli->command->name, note_word(note->kind));
+            fprintf(stderr, "tgdata %s: %s", cli->command->name, tg_log_note_event(note->kind));
         fprintf(stderr, "%s\n", tg_buf_cstr(&text));
     }
     tg_buf_done(&text);
@@ -208,7 +257,8 @@ tg_code cli_print(struct tg_buf *text, struct tg_error *err)
     return cli_flush(err);
 }
 
-tg_code cli_print_summary(const struct cli *cli, struct tg_buf *text, struct tg_error *err)
+tg_code cli_print_summary(const struct cli *cli, struct tg_buf *text, bool json,
+                          struct tg_error *err)
 {
     bool aside = false;
     const char *to;
@@ -217,6 +267,12 @@ tg_code cli_print_summary(const struct cli *cli, struct tg_buf *text, struct tg_
         aside |= strncmp(to, "stdout:", 7) == 0;
     if (!aside)
         return cli_print(text, err);
+    if (cli_logs(cli) && !json) {
+        tg_log_write(cli->log, &(struct tg_log_record){ .level = TG_LOG_INFO,
+                                                        .event = "summary",
+                                                        .message = tg_buf_cstr(text) });
+        return TG_OK;
+    }
     tg_buf_byte(text, '\n'); /* the rows have standard output for themselves */
     fwrite(text->data, 1, text->len, stderr);
     return TG_OK;

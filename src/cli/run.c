@@ -173,7 +173,7 @@ static tg_code tell_result(const struct cli *cli, const struct tg_extract_result
     else
         put_text(&out, result);
     if (own->json || ended == TG_OK || result->rows || result->fallback_rows)
-        code = cli_print_summary(cli, &out, ended == TG_OK ? err : &ignored);
+        code = cli_print_summary(cli, &out, own->json, ended == TG_OK ? err : &ignored);
     tg_buf_done(&out);
     return ended == TG_OK ? code : ended;
 }
@@ -232,6 +232,7 @@ tg_code run_extraction(struct cli *cli, const struct tg_worker_options *worker,
         return code;
     }
     progress_init(&progress, progress_mode_of(own->progress), stderr);
+    progress_logs(&progress, cli->log);
     cli->progress = &progress;
     cli->notes_json = progress.mode == PROGRESS_JSON;
     cli_tell_observer(cli, hooks.extract.observer);

@@ -255,6 +255,15 @@ static const struct tg_option monitor_table[] = {
             .env = "TGDATA_ALERT_WEBHOOK"),
     MONITOR(alert_token, "alert-token", SECRET, NULL, 0, 0, "TEXT",
             "send that along, as `authorization: Bearer`", .env = "TGDATA_ALERT_TOKEN"),
+    MONITOR(log_format, "log-format", CHOICE, "text", 0, 0, "FORMAT",
+            "what the log is: text on stderr, a JSON object a line there, or entries of systemd's "
+            "journal",
+            .choices = "text|json|journald"),
+    MONITOR(log_level, "log-level", CHOICE, "info", 0, 0, "LEVEL",
+            "how bad it must be to be logged",
+            .choices = "error|warning|info"),
+    MONITOR(journal_socket, "journal-socket", STR, "/run/systemd/journal/socket", 0, 0, "PATH",
+            "where the journal takes entries"),
     { 0 },
 };
 

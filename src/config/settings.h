@@ -113,6 +113,8 @@ struct tg_stream_settings {
     const char *comparison_fields;
 };
 
+enum tg_log_format { TG_LOG_TEXT, TG_LOG_JSON, TG_LOG_JOURNALD };
+
 struct tg_monitor_settings {
     const char *listen; /* NULL: nowhere */
     const char *metrics_endpoint; /* URL of a Pushgateway; NULL: none */
@@ -121,6 +123,9 @@ struct tg_monitor_settings {
     int64_t alert_anomaly;                     /* score; 0: not looked at */
     int64_t alert_hold_ms, alert_interval_ms;
     const char *alert_webhook, *alert_token;
+    int64_t log_format; /* enum tg_log_format */
+    int64_t log_level;  /* enum tg_log_level */
+    const char *journal_socket;
 };
 
 struct tg_config {

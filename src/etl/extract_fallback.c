@@ -77,21 +77,23 @@ static void tell(struct extract_lane *lane, const struct tg_fallback_result *don
     struct extract_task *t = lane->task;
     struct tg_account *account = lane->account->account;
     const char *title = *t->chat.title ? t->chat.title : t->what;
+    struct tg_note_about chat = { t->chat.id, done->trouble.code };
 
     t->fallback_rows += done->rows;
     if (done->trouble.code != TG_OK)
-        tg_account_note(account, TG_NOTE_WARNING, 0, "fallback for '%.100s': %s", title,
-                        done->trouble.message);
+        tg_account_note_of(account, TG_NOTE_WARNING, 0, chat, "fallback for '%.100s': %s", title,
+                           done->trouble.message);
+    chat.code = TG_OK;
     if (!done->rows) {
-        tg_account_note(account, TG_NOTE_INFO, 0, "no fallback has more of '%s'", title);
+        tg_account_note_of(account, TG_NOTE_INFO, 0, chat, "no fallback has more of '%s'", title);
         return;
     }
     t->fallback_last_id = done->last_id;
     lane->run->result->fallback_chats++;
-    tg_account_note(account, TG_NOTE_WARNING, 0,
-                    "'%s' from fallback (%s): %lld rows, up to id %lld",
-                    title, tg_row_source_name[done->source], (long long)done->rows,
-                    (long long)done->last_id);
+    tg_account_note_of(account, TG_NOTE_WARNING, 0, chat,
+                       "'%s' from fallback (%s): %lld rows, up to id %lld",
+                       title, tg_row_source_name[done->source], (long long)done->rows,
+                       (long long)done->last_id);
 }
 
 bool extract_fallback_step(struct extract_lane *lane)

@@ -58,7 +58,8 @@ static void warn(void *ctx, const char *line)
 {
     struct extract_lane *lane = ctx;
 
-    tg_account_note(lane->account->account, TG_NOTE_WARNING, 0, "%s", line);
+    tg_account_note_of(lane->account->account, TG_NOTE_WARNING, 0,
+                       (struct tg_note_about){ .chat_id = lane->task->chat.id }, "%s", line);
 }
 
 static void linked(void *ctx, int64_t group_id)
@@ -242,8 +243,9 @@ static void mind_empty(struct extract_lane *lane, const struct tg_source_state *
         !(set->since || set->until || set->min_id || set->max_id))
         return;
     lane->run->result->empty++;
-    tg_account_note(lane->account->account, TG_NOTE_INFO, 0, "'%s' has no message in that range",
-                    lane->task->chat.title);
+    tg_account_note_of(lane->account->account, TG_NOTE_INFO, 0,
+                       (struct tg_note_about){ .chat_id = lane->task->chat.id },
+                       "'%s' has no message in that range", lane->task->chat.title);
 }
 
 static void step_read(struct extract_lane *lane, int64_t now_us)

@@ -250,8 +250,9 @@ void extract_task_failed(struct extract_run *r, struct extract_task *t,
 {
     extract_keep_failure(r, err, false);
     if (r->all || r->n_tasks > 1)
-        tg_account_note(a->account, TG_NOTE_WARNING, 0, "left out '%s': %s",
-                        *t->chat.title ? t->chat.title : t->what, err->message);
+        tg_account_note_of(a->account, TG_NOTE_WARNING, 0,
+                           (struct tg_note_about){ t->chat.id, err->code }, "left out '%s': %s",
+                           *t->chat.title ? t->chat.title : t->what, err->message);
     extract_task_tell(r, t, a, err);
 }
 
@@ -338,8 +339,9 @@ static void lane_failed(struct extract_run *r, struct extract_lane *lane)
         delay = TG_MAX(delay, extract_circuit_wait(r, t->chat.id));
         t->priority = TG_PRIORITY_LOW;
         extract_task_queue(r, t, delay);
-        tg_account_note(a->account, TG_NOTE_RETRY, (double)delay / 1e6, "'%s' is tried again: %s",
-                        t->chat.title, err->message);
+        tg_account_note_of(a->account, TG_NOTE_RETRY, (double)delay / 1e6,
+                           (struct tg_note_about){ t->chat.id, err->code },
+                           "'%s' is tried again: %s", t->chat.title, err->message);
     } else if (own) {
         extract_task_failed(r, t, a, err);
     } else if (r->by_chat && (err->code == TG_BUSY || err->code == TG_CONFLICT ||

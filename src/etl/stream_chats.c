@@ -44,8 +44,9 @@ void stream_chats_free(struct stream_run *r)
 
 static void warn(struct stream_run *r, const struct stream_chat *c, const struct tg_error *why)
 {
-    tg_account_note(r->account, TG_NOTE_WARNING, 0, "'%.100s' is watched no longer: %s", c->title,
-                    why->message);
+    tg_account_note_of(r->account, TG_NOTE_WARNING, 0,
+                       (struct tg_note_about){ c->job.id, why->code },
+                       "'%.100s' is watched no longer: %s", c->title, why->message);
 }
 
 void stream_chat_lost(struct stream_chat *c, const struct tg_error *why)
@@ -120,8 +121,9 @@ static bool on_dialog(void *ctx, const struct tg_dialog *dialog)
     if (r->made->n_chats || dialog->unreadable || peer->left || peer->migrated_to)
         return true;
     if (peer->protected && !r->settings.allow_protected)
-        tg_account_note(r->account, TG_NOTE_WARNING, 0,
-                        "'%.100s' forbids saving its content and is left out", peer->name);
+        tg_account_note_of(r->account, TG_NOTE_WARNING, 0,
+                           (struct tg_note_about){ .chat_id = peer->id },
+                           "'%.100s' forbids saving its content and is left out", peer->name);
     else if (!add_chat(r, peer))
         stream_no_memory(r);
     return r->code == TG_OK;
@@ -230,9 +232,10 @@ static void begin_scan(struct stream_chat *c, bool doubted)
 
     if (doubted) {
         c->sweep = true;
-        tg_account_note(r->account, TG_NOTE_WARNING, 0,
-                        "what is remembered of '%.100s' is not to be trusted: it is read again",
-                        c->title);
+        tg_account_note_of(r->account, TG_NOTE_WARNING, 0,
+                           (struct tg_note_about){ .chat_id = c->job.id },
+                           "what is remembered of '%.100s' is not to be trusted: it is read again",
+                           c->title);
     }
     tg_change_put_scan(r->state, c->job.id, c->owner, 0, c->top_id, c->top_id == 0);
     if (c->top_id && (doubted || stream_scan_wanted(r)))

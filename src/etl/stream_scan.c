@@ -136,7 +136,8 @@ static void warn(void *ctx, const char *line)
 {
     const struct stream_scan *s = ctx;
 
-    tg_account_note(s->chat->run->account, TG_NOTE_WARNING, 0, "%s", line);
+    tg_account_note_of(s->chat->run->account, TG_NOTE_WARNING, 0,
+                       (struct tg_note_about){ .chat_id = s->chat->job.id }, "%s", line);
 }
 
 static void on_done(void *ctx, const struct tg_error *err)

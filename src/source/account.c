@@ -20,11 +20,11 @@
 
 enum { SESSION_MAX = 64 << 20, DATACENTER_MAX = 64 << 10 };
 
-void tg_account_note(struct tg_account *a, enum tg_note_kind kind, double wait_s, const char *fmt,
-                     ...)
+void tg_account_note_of(struct tg_account *a, enum tg_note_kind kind, double wait_s,
+                        struct tg_note_about about, const char *fmt, ...)
 {
     char text[512];
-    struct tg_note note = { kind, text, wait_s };
+    const struct tg_note note = { kind, text, wait_s, a->path, about.chat_id, about.code };
     va_list ap;
 
     if (!a->note)
@@ -242,15 +242,20 @@ void tg_account_tell_circuit(struct tg_account *a, const struct tg_circuit_chang
 {
     const char *from = tg_breaker_name(c->from), *to = tg_breaker_name(c->to);
     double wait_s = (double)c->wait_us / 1e6;
+    const struct tg_note_about about = {
+        .chat_id = c->kind == TG_CIRCUIT_CHAT ? c->number : 0,
+        .code = c->to == TG_BREAKER_OPEN && c->err ? c->err->code : TG_OK,
+    };
     char whose[160];
 
     name_circuit(a, c, whose, sizeof whose);
     if (c->to == TG_BREAKER_OPEN)
-        tg_account_note(a, TG_NOTE_WARNING, wait_s, "circuit breaker of %s: %s to %s, next try in "
-                        "%.3g s: %s", whose, from, to, wait_s, c->err ? c->err->message : "");
+        tg_account_note_of(a, TG_NOTE_WARNING, wait_s, about, "circuit breaker of %s: %s to %s, "
+                           "next try in %.3g s: %s", whose, from, to, wait_s,
+                           c->err ? c->err->message : "");
     else
-        tg_account_note(a, TG_NOTE_INFO, 0, "circuit breaker of %s: %s to %s, %s", whose, from, to,
-                        c->to == TG_BREAKER_CLOSED ? "all goes on" : "it is tried");
+        tg_account_note_of(a, TG_NOTE_INFO, 0, about, "circuit breaker of %s: %s to %s, %s", whose,
+                           from, to, c->to == TG_BREAKER_CLOSED ? "all goes on" : "it is tried");
 }
 
 static void tell_apart(struct tg_account *a, const struct tgc_notice *n)
@@ -268,6 +273,7 @@ static void on_notice(void *ctx, const struct tgc_notice *n)
 {
     struct tg_account *a = ctx;
     double wait_s = (double)n->wait_us / 1e6;
+    const struct tg_note_about failed = { .code = n->err ? n->err->code : TG_OK };
 
     if (a->watch)
         a->watch(a->watch_ctx, n);
@@ -279,13 +285,14 @@ static void on_notice(void *ctx, const struct tgc_notice *n)
         tg_account_note(a, TG_NOTE_CONNECTED, 0, "DC %d", n->dc);
         break;
     case TGC_LOST:
-        tg_account_note(a, TG_NOTE_LOST, wait_s, "%s", n->err->message);
+        tg_account_note_of(a, TG_NOTE_LOST, wait_s, failed, "%s", n->err->message);
         break;
     case TGC_FLOOD:
-        tg_account_note(a, TG_NOTE_FLOOD, wait_s, "%s", n->method);
+        tg_account_note_of(a, TG_NOTE_FLOOD, wait_s, (struct tg_note_about){ .code = TG_FLOOD },
+                           "%s", n->method);
         break;
     case TGC_RETRY:
-        tg_account_note(a, TG_NOTE_RETRY, wait_s, "%s", n->err->message);
+        tg_account_note_of(a, TG_NOTE_RETRY, wait_s, failed, "%s", n->err->message);
         break;
     case TGC_CIRCUIT:
         tg_account_tell_circuit(a, n->circuit);
@@ -297,7 +304,7 @@ static void on_notice(void *ctx, const struct tgc_notice *n)
         tg_account_note(a, TG_NOTE_INFO, 0, "limits are shared again");
         break;
     case TGC_LOGGED_OUT:
-        tg_account_note(a, TG_NOTE_WARNING, 0, "%s", n->err->message);
+        tg_account_note_of(a, TG_NOTE_WARNING, 0, failed, "%s", n->err->message);
         break;
     case TGC_UNREADABLE:
         if (!a->watch)

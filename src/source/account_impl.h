@@ -74,9 +74,17 @@ static inline bool tg_account_stopping(const struct tg_account *a)
     return atomic_load_explicit(&a->stop, memory_order_relaxed);
 }
 
+/** What a line is about. */
+struct tg_note_about {
+    int64_t chat_id; /* 0: no chat */
+    tg_code code;    /* TG_OK: no failure */
+};
+
 /** Tells a line to the account's owner. */
-void tg_account_note(struct tg_account *a, enum tg_note_kind kind, double wait_s, const char *fmt,
-                     ...) TG_PRINTF(4, 5);
+#define tg_account_note(a, kind, wait_s, ...)                                                      \
+    tg_account_note_of(a, kind, wait_s, (struct tg_note_about){ 0 }, __VA_ARGS__)
+void tg_account_note_of(struct tg_account *a, enum tg_note_kind kind, double wait_s,
+                        struct tg_note_about about, const char *fmt, ...) TG_PRINTF(5, 6);
 
 /** Tells a line about a circuit breaker that changed its state. */
 void tg_account_tell_circuit(struct tg_account *a, const struct tg_circuit_change *c);
