@@ -7,6 +7,7 @@ import http.client
 import http.server
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import threading
@@ -186,8 +187,35 @@ class Alerts(Case):
             self.assertNotIn(secret, log)
         self.end(process)
 
-    def test_alertmanager(self):
-        """It takes a list."""
+    def test_a_real_alertmanager(self):
+        if not shutil.which("prometheus-alertmanager"):
+            self.skipTest("no Alertmanager")
+        port = free_ports(1)
+        (self.dir / "am.yml").write_text("route: {receiver: none}\nreceivers: [{name: none}]\n",
+                                         encoding="ascii")
+        server = subprocess.Popen(
+            ["prometheus-alertmanager", f"--config.file={self.dir}/am.yml",
+             f"--storage.path={self.dir}/am", f"--web.listen-address=127.0.0.1:{port}",
+             "--cluster.listen-address="], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(server.wait, 30)
+        self.addCleanup(server.terminate)
+
+        def active():
+            with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+                return {a["labels"]["alertname"]: a
+                        for a in json.loads(get(port, "/api/v2/alerts"))}
+        self.assertTrue(wait_for(lambda: active() == {}))
+        self.restart("--faults", "500=0.5,only=messages.getHistory")
+        self.addCleanup(self.restart)
+        process = self.run_file(rate=20, alert_webhook=f"http://127.0.0.1:{port}/api/v2/alerts")
+        self.assertTrue(wait_for(active), self.log.read_text())
+        found = active()["tgdata_error_rate"]
+        self.assertEqual((found["labels"]["job"], found["status"]["state"]), ("nightly", "active"))
+        self.end(process)
+        self.assertTrue(wait_for(lambda: active() == {}), self.log.read_text())
+
+    def test_what_alertmanager_takes(self):
+        """A list."""
         self.restart("--faults", "500=0.5,only=messages.getHistory")
         self.addCleanup(self.restart)
         hook = self.receiver(path="/api/v2/alerts")

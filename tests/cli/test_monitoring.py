@@ -161,9 +161,11 @@ class Pages(Monitored):
 
 
 class Documented(Case):
+    """The program's table of metrics, and what is written in its names."""
     sim_args = None
 
-    def test_the_page_has_each_metric(self):
+    def rows(self):
+        """Name, type, labels, help."""
         table = (ROOT / "src/observe/metrics.h").read_text(encoding="utf-8")
         table = table.split("#define TG_METRICS")[1].split("enum tg_metric {")[0]
         table = table.replace("\\\n", "")
@@ -171,12 +173,78 @@ class Documented(Case):
                           r'((?:\s*"[^"]*")+)\s*\)', table)
         self.assertGreater(len(rows), 25)
         self.assertEqual(len(rows), table.count("X("))
-        page = (ROOT / "docs/monitoring.md").read_text(encoding="utf-8")
         for name, kind, *labels, text in rows:
-            labels = ", ".join(label.strip('"') for label in labels if label != "NULL")
-            text = "".join(re.findall(r'"([^"]*)"', text))
-            self.assertIn(f"| `tgdata_{name}` | {kind.lower()} | {labels} | {text} |\n", page)
+            yield (f"tgdata_{name}", kind.lower(),
+                   [label.strip('"') for label in labels if label != "NULL"],
+                   "".join(re.findall(r'"([^"]*)"', text)))
+
+    def test_the_page_has_each_metric(self):
+        page = (ROOT / "docs/monitoring.md").read_text(encoding="utf-8")
+        rows = [*self.rows()]
+        for name, kind, labels, text in rows:
+            self.assertIn(f"| `{name}` | {kind} | {', '.join(labels)} | {text} |\n", page)
         self.assertEqual(page.count("\n| `tgdata_"), len(rows))
+
+    def check_expression(self, text):
+        """Its metrics are the program's, and so are their labels."""
+        series = {}
+        for name, kind, labels, _ in self.rows():
+            ends = ["_bucket", "_sum", "_count"] if kind == "histogram" else [""]
+            series.update({name + end: {*labels, "job", "instance", "le"} for end in ends})
+        found = re.findall(r"\btgdata_\w+", text)
+        for name in found:
+            self.assertIn(name, series, text)
+        named = {word for words in re.findall(r"\b(?:by|on) \(([^)]*)\)", text)
+                 for word in words.split(", ")} | {*re.findall(r"(\w+)(?:=~|!~|!=|=)\"", text)}
+        for label in named:
+            self.assertTrue(any(label in series[name] for name in found) or found == [],
+                            f"{label} in {text}")
+        return found
+
+    def promtool(self, *words):
+        if not shutil.which("promtool"):
+            self.skipTest("no promtool")
+        done = subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_the_rules(self):
+        where = ROOT / "deploy/prometheus"
+        text = (where / "tgdata.rules.yml").read_text(encoding="utf-8")
+        rules = re.findall(r"(?ms)^  - alert: (\w+)\n    expr: (.*?)(?=^    (?:for|labels):)", text)
+        self.assertEqual(len(rules), text.count("- alert:"))
+        tested = (where / "tgdata_test.yml").read_text(encoding="utf-8")
+        for name, expr in rules:
+            self.assertIn(f'alertname="{name}"', tested)
+            self.assertTrue(self.check_expression(expr) or name == "TgdataDown", name)
+        self.promtool("check", "rules", where / "tgdata.rules.yml")
+        self.promtool("test", "rules", where / "tgdata_test.yml")
+
+    def test_the_dashboard(self):
+        dashboard = json.loads((ROOT / "deploy/grafana/tgdata.json").read_text(encoding="utf-8"))
+        panels, shown, rules = dashboard["panels"], set(), []
+        self.assertEqual(len({p["id"] for p in panels}), len(panels))
+        taken = set()
+        for panel in panels:
+            at = panel["gridPos"]
+            cells = {(x, y) for x in range(at["x"], at["x"] + at["w"])
+                     for y in range(at["y"], at["y"] + at["h"])}
+            self.assertFalse(cells & taken, panel["title"])
+            self.assertLessEqual(at["x"] + at["w"], 24)
+            taken |= cells
+            for target in panel.get("targets", []):
+                shown.update(self.check_expression(target["expr"]))
+                for label in re.findall(r"{{(\w+)}}", target["legendFormat"]):
+                    self.assertRegex(target["expr"], rf"by \([^)]*\b{label}\b")
+                rules.append(target["expr"].replace("$__rate_interval", "5m"))
+        for query in re.findall(r"label_values\([^)]*\)", json.dumps(dashboard)):
+            self.check_expression(query)
+        shown = {re.sub("_bucket$", "", name) for name in shown}
+        self.assertEqual(shown, {name for name, *_ in self.rows()})
+        (self.dir / "rules.yml").write_text(json.dumps({"groups": [{"name": "all", "rules": [
+            {"record": f"x{n}", "expr": expr} for n, expr in enumerate(rules)]}]}),
+            encoding="ascii")
+        self.promtool("check", "rules", self.dir / "rules.yml")
 
 
 class Prometheus(Monitored):
