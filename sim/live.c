@@ -284,6 +284,14 @@ static bool happen(const struct sim_live *l, struct sim_change *c, struct sim_rn
     return post(l, c); /* where nothing is to be changed */
 }
 
+/* A packet to each account that is told of it. */
+static void count_packet(struct sim_live *l, const struct sim_change *c)
+{
+    for (size_t i = 0; i < sim_world_accounts(l->w); i++)
+        if (!c->silent && sim_world_member(l->w, sim_world_account(l->w, i), c->chat))
+            l->account[i].seq++;
+}
+
 /* Counts the change in its sequence. */
 static void count(struct sim_live *l, struct sim_change *c)
 {
@@ -298,7 +306,9 @@ static void count(struct sim_live *l, struct sim_change *c)
         if (!log_add(l, log, e))
             l->full = true; /* what was not noted nobody is told of: no more happens */
     }
-    if (!c->bare)
+    if (c->bare)
+        count_packet(l, c);
+    else
         log->changed_s = c->date;
     c->pts = log->pts;
     if (!c->owner && !c->bare)

@@ -25,7 +25,8 @@
  *   silent=P    percent of the channels of which nothing is pushed
  *   lose=P, repeat=P, swap=P   percent of the pushes that are lost, come twice, or come after the
  *               next one on their connection
- *   bare=1      reactions are told without the message and not counted: updateMessageReactions
+ *   bare=1      reactions are told without the message, in packets that only seq counts:
+ *               updateMessageReactions
  *   most=N      no more than N changes in all
  *   burst=N     N changes at once at each SIGUSR2; else SIGUSR2 stops them and lets them go on
  *   paused=1    begins stopped
@@ -62,6 +63,7 @@ struct sim_log {
     size_t cap;
     int32_t origin;    /* pts before the first change */
     int32_t pts;
+    int32_t seq;       /* of an account: packets that were counted as wholes */
     int64_t changed_s; /* date of the last change; 0: none */
 };
 
@@ -75,7 +77,7 @@ struct sim_change {
     int32_t pts;  /* after it */
     int64_t date;
     bool silent;  /* it is not pushed */
-    bool bare;    /* a reaction that no sequence counts */
+    bool bare;    /* a reaction that no pts counts */
 };
 
 struct sim_live;

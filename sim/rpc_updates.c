@@ -8,21 +8,26 @@
  * behind is told to take the channel anew.
  *
  * Pushed are updateShort for deletions, updateShortMessage and updateShortChatMessage for plain
- * messages of private chats and basic groups, and updates with users and chats for the rest, none
- * of them counted by seq.
+ * messages of private chats and basic groups, and updates with users and chats for the rest. A
+ * packet in which no pts counts anything is counted by seq; a difference only tells where seq is.
  *
  * Threads: none
  */
 #include "sim/rpc.h"
 #include "sim/targets.h"
 
-enum { STATE_SEQ = 1, POLL_S = 30, SLICE = 200, SLICE_MAX = 1000, BOT_LIMIT = 100000 };
+enum { FIRST_SEQ = 1, POLL_S = 30, SLICE = 200, SLICE_MAX = 1000, BOT_LIMIT = 100000 };
 
 /* ---- states ---- */
 
 static int32_t account_pts(const struct sim_call *c)
 {
     return c->core->live ? sim_live_account(c->core->live, c->me)->pts : SIM_STATE_PTS;
+}
+
+static int32_t account_seq(const struct sim_call *c)
+{
+    return FIRST_SEQ + (c->core->live ? sim_live_account(c->core->live, c->me)->seq : 0);
 }
 
 static struct tl_value *state_at(struct sim_call *c, int32_t pts)
@@ -32,7 +37,7 @@ static struct tl_value *state_at(struct sim_call *c, int32_t pts)
     tl_set_int(v, TLN_pts, pts);
     tl_set_int(v, TLN_qts, 0);
     tl_set_int(v, TLN_date, (int32_t)c->now_s);
-    tl_set_int(v, TLN_seq, STATE_SEQ);
+    tl_set_int(v, TLN_seq, account_seq(c));
     tl_set_int(v, TLN_unread_count, 0);
     return v;
 }
@@ -166,7 +171,7 @@ static struct tl_value *nothing_new(struct sim_call *c)
     struct tl_value *v = tl_obj(c->arena, TLN_updates_differenceEmpty);
 
     tl_set_int(v, TLN_date, (int32_t)c->now_s);
-    tl_set_int(v, TLN_seq, STATE_SEQ);
+    tl_set_int(v, TLN_seq, account_seq(c));
     return v;
 }
 
@@ -344,7 +349,7 @@ static struct tl_value *packet(struct sim_call *c, const struct sim_change *chan
     v = tl_obj(c->arena, TLN_updates);
     tl_add_obj(tl_set_vector(v, TLN_updates), update);
     tl_set_int(v, TLN_date, (int32_t)change->date);
-    tl_set_int(v, TLN_seq, 0);
+    tl_set_int(v, TLN_seq, change->bare ? account_seq(c) : 0);
     return sim_with_peers(c, v);
 }
 

@@ -404,7 +404,7 @@ void stream_pushed(struct stream_run *r, const uint8_t *bytes, size_t len)
             free_packet(p);
         return;
     }
-    p->date = p->read.seq.date;
+    p->date = p->read.date;
     if (p->read.lost)
         tg_updates_behind(r->updates, 0, stream_now(r));
     if (p->read.n == 0) {

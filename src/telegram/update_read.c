@@ -276,6 +276,23 @@ static void put(const struct reading *g, const struct tl_object *o, struct tg_up
     ret->chats = whole_field(o, TLN_chats);
 }
 
+/* What of a packet is counted as a whole. */
+static tg_code add_seq(struct reading *g, const struct tl_object *o, int32_t date)
+{
+    int32_t seq = tl_field_i32(o, TLN_seq, 0);
+    struct tg_update_change *c;
+
+    if (seq <= 0)
+        return TG_OK;
+    c = add(g);
+    if (!c)
+        return TG_NOMEM;
+    *c = (struct tg_update_change){ .kind = TG_UPDATE_NOTHING };
+    c->counted = (struct tg_update){ .seq = TG_UPDATES_SEQ, .after = seq, .date = date };
+    c->counted.count = (int32_t)TG_MAX((int64_t)seq - tl_field_i32(o, TLN_seq_start, seq) + 1, 1);
+    return TG_OK;
+}
+
 tg_code tg_update_packet(const struct tl_schema *s, const uint8_t *body, size_t len, int64_t self,
                          struct tg_arena *arena, struct tg_update_packet *ret,
                          struct tg_error *err)
@@ -283,19 +300,19 @@ tg_code tg_update_packet(const struct tl_schema *s, const uint8_t *body, size_t 
     struct reading g = { .s = s, .arena = arena, .err = err };
     struct tl_object o, update;
     tg_code code = open_whole(&g, body, len, TLN_Updates, &o);
-    int32_t date, seq;
+    int32_t date;
 
     *ret = (struct tg_update_packet){ .n = 0 };
     if (code != TG_OK)
         return code;
     date = tl_field_i32(&o, TLN_date, 0);
-    seq = tl_field_i32(&o, TLN_seq, 0);
+    ret->date = date;
     switch (o.ctor->name) {
     case TLN_updates:
     case TLN_updatesCombined:
         code = read_updates(&g, &o, TLN_updates, date);
-        ret->seq = (struct tg_update){ .seq = TG_UPDATES_SEQ, .after = seq, .date = date,
-                                       .count = seq - tl_field_i32(&o, TLN_seq_start, seq) + 1 };
+        if (code == TG_OK)
+            code = add_seq(&g, &o, date);
         break;
     case TLN_updateShort:
         if (tl_field_object(&o, TLN_update, &update))

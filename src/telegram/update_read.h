@@ -2,14 +2,15 @@
 /*
  * update_read.h - what the server sends of updates, cut into changes and how they are counted
  *
- *   Updates (pushed, or the answer to a call)      packet: changes, each with its sequence; seq
+ *   Updates (pushed, or the answer to a call)      packet: changes, each with its sequence
  *   updates.Difference, updates.ChannelDifference  answer: changes in order, the state behind them
  *
  * A change is a view into the bytes: of a message, or of ids. Messages that come in a short form
  * are written out as whole ones. Users and chats stand beside, for the rows of all of them.
  *
  * Updates that nobody asks for here, such as who is typing, are no change; if they are counted they
- * are one of kind TG_UPDATE_NOTHING, since a sequence must see them.
+ * are one of kind TG_UPDATE_NOTHING, since a sequence must see them. So is, behind its changes, a
+ * packet that is counted as a whole, by seq.
  *
  * Source: core.telegram.org/api/updates.
  *
@@ -43,7 +44,7 @@ struct tg_update_change {
 struct tg_update_packet {
     const struct tg_update_change *change;
     size_t n;
-    struct tg_update seq; /* what of a packet is counted by seq; after 0: nothing */
+    int32_t date;
     bool lost;            /* updatesTooLong: the account's box must ask */
     struct tg_str users, chats; /* vectors with their headers; {NULL, 0}: none */
     /* of a difference */

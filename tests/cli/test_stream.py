@@ -137,6 +137,25 @@ class Stream(LiveCase):
         self.assertEqual(set(told), {"reactions"})
         self.check_is_read(state)
 
+    def test_packets_that_only_seq_counts(self):
+        """What is lost of them nobody tells; but that it is lost is noticed, and asked about."""
+        asked = {}
+        for lose in 0, 30:
+            self.world(f"0/burst=200,reactions=100,edits=0,deletes=0,bare=1,lose={lose}")
+            out, job = NdjsonOut(self.dir / f"lose{lose}"), f"lose{lose}"
+            self.catch_up(out, "--history", job=job)
+            before = len(out.rows())
+            process = self.begin(out, "--json", "--idle-exit", "3s", job=job)
+            time.sleep(1)
+            self.sim.burst(200)
+            told, _ = process.communicate(timeout=60)
+            asked[lose] = json.loads(told)["requests"]["difference"]
+            self.assertEqual({r["change"] for r in out.rows()[before:]}, {"reactions"})
+            if not lose:
+                self.check_is_world(out)
+            self.sim.stop()
+        self.assertGreater(asked[30], asked[0])
+
     def test_a_destination_that_stalls(self):
         self.world("400/mass=5")
         out = SqliteOut(self.dir)
