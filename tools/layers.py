@@ -40,7 +40,7 @@ ALSO = {
     "source": {"config/settings.h"},
     "observe": {"config/settings.h"},
     "stage": {"client/lua.h"},
-    "etl": {"config/settings.h"},
+    "etl": {"config/settings.h", "config/rules.h"},
     "config": {"sink/sink.h", "store/store.h", "stage/stage.h", "queue/broker.h"},
     "cli": {"sim/sim.h"},
 }

@@ -41,6 +41,7 @@ struct tg_config_mistake {
     const char *path;      /**< of the file, as given */
     unsigned line, column; /**< from 1 */
     bool warning;          /**< can be loaded, but not be run: what it asks for is not built in */
+    bool advice;           /**< with `warning`: can be run as well, but is seldom what was meant */
     const char *message;   /**< one line */
     const char *hint;      /**< may be "" */
 };
@@ -76,7 +77,7 @@ TG_API void tg_config_file_free(struct tg_config_file *file); /* NULL is nothing
 /** @return job number i of a file, from 0; NULL past the last */
 TG_API const struct tg_config_job *tg_config_file_job(const struct tg_config_file *file, size_t i);
 
-/** @return how many warnings there were */
+/** @return how many warnings there were that are no advice */
 TG_API size_t tg_config_file_warnings(const struct tg_config_file *file);
 
 /**

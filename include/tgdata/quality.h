@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-enum { TG_RULES_MAX = 16, TG_RULE_EXAMPLES = 3 };
+enum { TG_RULES_MAX = 64, TG_RULE_EXAMPLES = 3 };
 
 enum tg_rule_kind {
     TG_RULE_COMPLETENESS, /**< the field has a value */

@@ -18,7 +18,7 @@
  *   tg_transform_free(t);
  *
  * Threads: one, but for tg_transform_stop
- * Limits:  16 stages, 100000 chats; a batch of rows and what stages add to it in memory
+ * Limits:  64 stages, 100000 chats; a batch of rows and what stages add to it in memory
  */
 #ifndef TGDATA_TRANSFORM_H
 #define TGDATA_TRANSFORM_H

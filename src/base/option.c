@@ -315,8 +315,7 @@ void tg_options_done(const struct tg_option *table, void *settings)
     }
 }
 
-/* Decodes %XX in place. @return false if malformed, or if it would hide a NUL in the text */
-static bool percent_decode(char *text)
+bool tg_percent_decode(char *text)
 {
     char *out = text;
 
@@ -347,7 +346,7 @@ tg_code tg_options_query(const struct tg_option *table, void *settings, char *qu
             continue;
         if (value)
             *value++ = 0;
-        if (value && !percent_decode(value)) {
+        if (value && !tg_percent_decode(value)) {
             tg_fail(err, TG_USAGE, "option '%.64s' has a malformed %% escape", pair);
             return tg_hint(err, "write a %% itself as %%25");
         }

@@ -81,6 +81,9 @@ void tg_options_help_url(const struct tg_option *table, struct tg_buf *out, size
 /** Tells of a row what others may know. */
 void tg_option_describe(const struct tg_option *row, struct tg_option_info *ret);
 
+/** Decodes %XX in place. @return false if malformed, or if it would hide a NUL in the text */
+bool tg_percent_decode(char *text);
+
 /**
  * Sets options from the query of a URL, "name=value&flag". Values are percent-decoded in place, and
  * the members point into the text, which must live as long.

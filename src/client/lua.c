@@ -165,6 +165,20 @@ static int utc_of(lua_State *L)
     return 1;
 }
 
+/* Characters, where # counts bytes; a byte that belongs to none counts as one. */
+static int characters_of(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_optlstring(L, 1, "", &len);
+    lua_Integer n = 0;
+
+    lua_spend(L, (int64_t)(len / 16));
+    for (size_t i = 0; i < len; i++)
+        n += ((uint8_t)text[i] & 0xc0) != 0x80;
+    lua_pushinteger(L, n);
+    return 1;
+}
+
 /* From where, what. Before the name of what is weighed: '*' always, '3' and '2' with so many
  * arguments, '!' as what sorts. */
 static const struct {
@@ -251,6 +265,8 @@ static void open_library(lua_State *L)
     lua_setfield(L, -2, "time");
     lua_pushcfunction(L, utc_of);
     lua_setfield(L, -2, "utc");
+    lua_pushcfunction(L, characters_of);
+    lua_setfield(L, -2, "len");
 }
 
 /* ---- making one ---- */

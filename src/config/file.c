@@ -319,6 +319,13 @@ const struct tg_given *tg_file_given(const struct tg_config_file *f, const struc
     return NULL;
 }
 
+bool tg_file_rules(const struct tg_config_file *f, const struct tg_file_job *job)
+{
+    size_t stage = tg_file_setting(f, "stage");
+
+    return f->rules.section && tg_pattern_takes(job->job.pattern, f->setting[stage].scope);
+}
+
 static struct tg_config *make_config(struct tg_config_file *f, const struct tg_file_job *job,
                                      const struct tg_file_account *account)
 {
@@ -332,6 +339,8 @@ static struct tg_config *make_config(struct tg_config_file *f, const struct tg_f
         for (size_t k = 0; given && k < given->n && code == TG_OK; k++)
             code = tg_config_set(c, f->setting[i].row->name, given->text[k], &err);
     }
+    for (size_t i = 0; tg_file_rules(f, job) && i < f->rules.n && code == TG_OK; i++)
+        code = tg_config_set(c, "stage", f->rules.stage[i].text, &err);
     if (code == TG_OK && f->seed.given[tg_file_setting(f, "coordinate")].node &&
         !f->seed.given[tg_file_setting(f, "coordinate")].n)
         c->account.coordinate = NULL; /* coordinate_across_workers: false */
@@ -372,18 +381,46 @@ static void make_jobs(struct tg_config_file *f)
 
 /* ---- the file ---- */
 
+/* Rules are stages of the jobs that take stages. */
+static void read_quality(struct tg_config_file *f, const struct tg_yaml_node *section)
+{
+    const struct tg_file_job *taker = NULL;
+    struct tg_mistake *m;
+
+    tg_rules_read(f, section, &f->rules);
+    for (size_t i = 0; i < f->n_jobs && !taker; i++)
+        if (tg_file_rules(f, &f->job[i]))
+            taker = &f->job[i];
+    if (f->n_jobs && !taker) {
+        m = tg_file_advise(f, section, "no job here meets 'quality': its rules are for streams and "
+                                       "deltas");
+        tg_hint(&m->err, "what a batch has written meets them by tgdata transform --stage "
+                         "'validate?rules=FILE'");
+    }
+    for (size_t i = 0; taker && i < f->rules.n; i++) {
+        if (!f->rules.stage[i].whole)
+            continue;
+        m = tg_file_wrong(f, f->rules.stage[i].node, "this rule must see all rows of a run, and a "
+                          "%s has them in several hands", tg_pattern_name(taker->job.pattern));
+        tg_hint(&m->err, "use it in a file of rules for tgdata transform");
+    }
+}
+
 static void read_root(struct tg_config_file *f, const struct tg_yaml_node *root)
 {
     static const struct taker taker = { "a job", ~(1u << TG_SCOPE_LOGIN), NULL, 0 };
     static const char *const keys[] = { "extraction", "rate_limiting", "error_handling",
-                                        "monitoring", "accounts", "defaults", "jobs" };
-    const struct tg_yaml_node *defaults = find(root, "defaults"), *accounts, *jobs;
+                                        "monitoring", "quality", "accounts", "defaults",
+                                        "jobs" };
+    const struct tg_yaml_node *defaults = find(root, "defaults"), *accounts, *jobs,
+                              *quality;
 
     for (size_t i = 0; i < root->n; i++) {
         const char *name = root->key[i]->text;
 
         if (strcmp(name, "accounts") != 0 && strcmp(name, "defaults") != 0 &&
-            strcmp(name, "jobs") != 0 && !tg_file_section(f, root->key[i], root->value[i]))
+            strcmp(name, "jobs") != 0 && strcmp(name, "quality") != 0 &&
+            !tg_file_section(f, root->key[i], root->value[i]))
             tg_file_unknown(f, root->key[i], keys, TG_COUNT(keys));
     }
     tg_file_sections_end(f);
@@ -395,6 +432,8 @@ static void read_root(struct tg_config_file *f, const struct tg_yaml_node *root)
         read_accounts(f, accounts);
     if ((jobs = find(root, "jobs")))
         read_jobs(f, jobs);
+    if ((quality = find(root, "quality")))
+        read_quality(f, quality);
 }
 
 struct tg_config_file *tg_config_file_read(const void *bytes, size_t len,
@@ -420,7 +459,7 @@ struct tg_config_file *tg_config_file_read(const void *bytes, size_t len,
     else if (!f->yaml.root && !f->mistakes.n)
         tg_mistakes_add(&f->mistakes, 1, 1, "there is nothing in it");
     make_jobs(f);
-    f->n_warnings = f->mistakes.n - TG_MIN(f->mistakes.n_errors, f->mistakes.n);
+    f->n_warnings = f->mistakes.n - TG_MIN(f->mistakes.n_errors + f->n_advice, f->mistakes.n);
     tg_mistakes_sort(&f->mistakes);
     return f;
 }
@@ -451,7 +490,8 @@ static tg_code tell(const struct tg_config_file *f, const char *path, tg_config_
             first = m;
         if (mistake)
             mistake(ctx, &(struct tg_config_mistake){ path, m->line, m->column, m->warning,
-                                                      m->err.message, m->err.hint });
+                                                      m->advice, m->err.message,
+                                                      m->err.hint });
     }
     if (f->mistakes.nomem)
         return tg_fail(err, TG_NOMEM, "no memory for '%.200s'", path);

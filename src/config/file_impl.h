@@ -16,6 +16,7 @@
 #ifndef TG_CONFIG_FILE_IMPL_H
 #define TG_CONFIG_FILE_IMPL_H
 
+#include "config/rules.h"
 #include "config/settings.h"
 #include "config/yaml.h"
 #include "tgdata/config_file.h"
@@ -71,7 +72,8 @@ struct tg_config_file {
     struct tg_file_account *account;
     size_t n_accounts;
     struct tg_file_job *job;
-    size_t n_jobs, n_warnings;
+    size_t n_jobs, n_warnings, n_advice;
+    struct tg_rules rules; /* the section `quality` */
 };
 
 /* ---- file.c ---- */
@@ -95,6 +97,9 @@ const struct tg_given *tg_file_given(const struct tg_config_file *file,
                                      const struct tg_file_job *job,
                                      const struct tg_file_account *account, size_t setting);
 
+/** @return whether a job's rows meet the rules of the section `quality` */
+bool tg_file_rules(const struct tg_config_file *file, const struct tg_file_job *job);
+
 /** Copies a text out, as snprintf; used by show and schema. */
 size_t tg_text_out(struct tg_buf *text, char *out, size_t n);
 
@@ -103,6 +108,10 @@ size_t tg_text_out(struct tg_buf *text, char *out, size_t n);
 /** The mistake at a node. */
 struct tg_mistake *tg_file_wrong(struct tg_config_file *file, const struct tg_yaml_node *node,
                                  const char *fmt, ...) TG_PRINTF(3, 4);
+
+/** As tg_file_wrong, but the file can be run. */
+struct tg_mistake *tg_file_advise(struct tg_config_file *file, const struct tg_yaml_node *node,
+                                  const char *text);
 
 /** An unknown key, with the most similar of n names. */
 void tg_file_unknown(struct tg_config_file *file, const struct tg_yaml_node *key,

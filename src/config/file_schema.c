@@ -198,6 +198,99 @@ static void put_section(struct tg_json *j, const struct tg_key **at, size_t pref
     }
 }
 
+/* ---- quality ---- */
+
+/* The options of a stage, as keys. */
+static void put_options(struct tg_json *j, const char *stage)
+{
+    char name[NAME_BYTES];
+    size_t at = 0;
+
+    while (strcmp(tg_stages[at]->head.name, stage) != 0)
+        at++;
+    for (const struct tg_option *row = tg_stages[at]->head.option; row->name; row++) {
+        if (strcmp(row->name, "rules") == 0)
+            continue;
+        snprintf(name, sizeof name, "%s", row->name);
+        for (char *c = name; *c; c++)
+            *c = (char)(*c == '-' ? '_' : *c);
+        tg_json_key(j, name), tg_json_object(j);
+        put_pair(j, "description", row->help);
+        if (row->type == TG_OPT_STR)
+            put_types(j, text_or_list, 4);
+        else
+            put_type(j, row);
+        tg_json_end_object(j);
+    }
+}
+
+static void put_stage(struct tg_json *j, const char *key, const char *description,
+                      const char *stage)
+{
+    open_map(j, key, description);
+    put_options(j, stage);
+    close_map(j);
+}
+
+static void put_flag(struct tg_json *j, const char *key, const char *description)
+{
+    tg_json_key(j, key), tg_json_object(j);
+    put_pair(j, "description", description);
+    put_or_filled(j, "boolean", NULL);
+    tg_json_end_object(j);
+}
+
+static void put_texts(struct tg_json *j, const char *key, const char *description)
+{
+    tg_json_key(j, key), tg_json_object(j);
+    put_pair(j, "description", description), put_pair(j, "type", "array");
+    tg_json_key(j, "items"), tg_json_object(j), put_pair(j, "type", "string");
+    tg_json_end_object(j);
+    tg_json_end_object(j);
+}
+
+static void put_rules(struct tg_json *j)
+{
+    tg_json_key(j, "rules"), tg_json_object(j);
+    put_pair(j, "type", "array"), put_pair(j, "description", "what rows are to meet, in order");
+    tg_json_key(j, "items");
+    open_map(j, NULL, NULL);
+    put_options(j, "validate");
+    tg_json_key(j, "unique"), tg_json_object(j);
+    put_pair(j, "description", "instead of a field: rows differ in one of these fields");
+    put_types(j, text_or_list, 4);
+    tg_json_end_object(j);
+    put_flag(j, "replies", "instead of a field: the message that a reply answers is there");
+    tg_json_key(j, "memory"), tg_json_object(j);
+    put_pair(j, "description", "of unique and replies: what they may take");
+    put_types(j, text_or_list, 2);
+    tg_json_end_object(j);
+    close_map(j);
+    tg_json_end_object(j);
+}
+
+static void put_quality(struct tg_json *j)
+{
+    open_map(j, "quality", "rules for the rows of streams and deltas, and of tgdata transform");
+    tg_json_key(j, "severity"), tg_json_object(j);
+    put_pair(j, "description", "of rules that name none");
+    put_choices(j, "warn|drop|quarantine|fail");
+    tg_json_end_object(j);
+    put_flag(j, "stop_on_error", "rules that name no severity end the run");
+    put_rules(j);
+    open_map(j, "validation_rules", "the same, as the ETL design writes them");
+    put_texts(j, "completeness", "fields that have a value");
+    tg_json_key(j, "format"), tg_json_object(j);
+    put_pair(j, "type", "object"), put_pair(j, "description", "fields with their formats");
+    tg_json_end_object(j);
+    put_texts(j, "business_rules", "Lua expressions that are true");
+    close_map(j);
+    put_flag(j, "enrich_metadata", "fill extracted_timestamp, word_count and has_media");
+    put_stage(j, "deduplicate", "of rows with the same keys the first stays", "dedup");
+    put_stage(j, "profile", "what values are like is told at the end", "profile");
+    close_map(j);
+}
+
 /* ---- jobs ---- */
 
 static void put_names(struct tg_json *j, const char *key, const char *description)
@@ -251,6 +344,7 @@ size_t tg_config_schema(char *out, size_t n)
     tg_json_key(&j, "additionalProperties"), tg_json_bool(&j, false);
     tg_json_key(&j, "properties"), tg_json_object(&j);
     put_section(&j, &at, 0);
+    put_quality(&j);
     tg_json_key(&j, "accounts"), tg_json_object(&j);
     put_pair(&j, "type", "object"), put_pair(&j, "description", "accounts by name");
     tg_json_key(&j, "additionalProperties");

@@ -101,8 +101,9 @@ static void put_key(struct tg_buf *out, const char *indent, const char *name)
     tg_buf_str(out, ": ");
 }
 
+/* @param rules  what stands behind the values of the setting `stage`; NULL */
 static void put_given(struct tg_buf *out, const char *indent, const struct tg_option *row,
-                      const struct tg_given *given)
+                      const struct tg_given *given, const struct tg_rules *rules)
 {
     struct tg_json j;
 
@@ -110,11 +111,25 @@ static void put_given(struct tg_buf *out, const char *indent, const struct tg_op
     tg_json_init(&j, out);
     if (row->type == TG_OPT_LIST)
         tg_json_array(&j);
-    for (size_t i = 0; i < given->n; i++)
+    for (size_t i = 0; given && i < given->n; i++)
         put_text(&j, row, given->shown[i]);
+    for (size_t i = 0; rules && i < rules->n; i++)
+        tg_json_cstr(&j, rules->stage[i].text);
     if (row->type == TG_OPT_LIST)
         tg_json_end_array(&j);
-    tg_buf_printf(out, "  # line %u\n", given->node->line);
+    tg_buf_printf(out, "  # line %u\n", given ? given->node->line : rules->section->line);
+}
+
+/* What a setting is, the section `quality` among the stages. */
+static void put_setting(struct tg_buf *out, const char *indent, const struct tg_config_file *f,
+                        size_t i, const struct tg_given *given, bool has_rules)
+{
+    bool rules = has_rules && f->rules.n && strcmp(f->setting[i].row->name, "stage") == 0;
+
+    if (given && !given->n)
+        given = NULL;
+    if (given || rules)
+        put_given(out, indent, f->setting[i].row, given, rules ? &f->rules : NULL);
 }
 
 static void put_names(struct tg_buf *out, const char *key, const char *const *name, size_t n)
@@ -152,8 +167,7 @@ static void show_job(struct tg_buf *out, const struct tg_config_file *f,
     for (size_t i = 0; i < f->n_settings; i++) {
         const struct tg_given *given = tg_file_given(f, job, NULL, i);
 
-        if (given && given->n)
-            put_given(out, "    ", f->setting[i].row, given);
+        put_setting(out, "    ", f, i, given, tg_file_rules(f, job));
     }
 }
 
@@ -166,8 +180,7 @@ static void show_defaults(struct tg_buf *out, const struct tg_config_file *f)
 
         if (given && !given->n)
             given = &f->seed.given[i];
-        if (given && given->n)
-            put_given(out, "  ", f->setting[i].row, given);
+        put_setting(out, "  ", f, i, given, f->rules.section != NULL);
     }
 }
 
@@ -187,7 +200,8 @@ size_t tg_config_file_show(const struct tg_config_file *f, char *out, size_t n)
         tg_buf_str(&text, ":\n");
         for (size_t i = 0; i < f->n_settings; i++)
             if (f->account[a].layer.given[i].node)
-                put_given(&text, "    ", f->setting[i].row, &f->account[a].layer.given[i]);
+                put_given(&text, "    ", f->setting[i].row, &f->account[a].layer.given[i],
+                          NULL);
     }
     if (!f->n_jobs)
         show_defaults(&text, f);

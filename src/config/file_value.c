@@ -23,6 +23,17 @@ struct tg_mistake *tg_file_wrong(struct tg_config_file *f, const struct tg_yaml_
     return tg_mistakes_add(&f->mistakes, node->line, node->column, "%s", text);
 }
 
+struct tg_mistake *tg_file_advise(struct tg_config_file *f, const struct tg_yaml_node *node,
+                                  const char *text)
+{
+    struct tg_mistake *m = tg_file_wrong(f, node, "%s", text);
+
+    m->warning = m->advice = true;
+    f->mistakes.n_errors--;
+    f->n_advice++;
+    return m;
+}
+
 bool tg_name_same(const char *a, const char *b)
 {
     for (; *a && (*a == *b || (*a == '_' && *b == '-') || (*a == '-' && *b == '_')); a++)
@@ -146,7 +157,8 @@ bool tg_file_bool(struct tg_config_file *f, const struct tg_yaml_node *node, con
 /* A step that rows go through: the text behind `form`, encoded as in a URL; form NULL: as it is. */
 static tg_code check_stage(const char *form, const char *text, struct tg_error *err)
 {
-    struct tg_stage_list stages;
+    struct tg_stage_list stages = { .n = 0 };
+    struct tg_stage_texts all = { .n = 0 };
     struct tg_buf url;
     const char *one = text;
     tg_code code;
@@ -159,9 +171,11 @@ static tg_code check_stage(const char *form, const char *text, struct tg_error *
         one = tg_buf_cstr(&url);
     }
     code = url.failed ? tg_fail(err, TG_USAGE, "the program is too long")
-                      : tg_stages_open(&one, 1, &stages, err);
-    if (!url.failed)
-        tg_stages_close(&stages);
+                      : tg_stages_expand(&one, 1, &all, err);
+    if (code == TG_OK)
+        code = tg_stages_open(all.text, all.n, &stages, err);
+    tg_stages_close(&stages);
+    tg_stage_texts_done(&all);
     tg_buf_done(&url);
     return code;
 }

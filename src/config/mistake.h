@@ -15,7 +15,8 @@ enum { TG_MISTAKES_MAX = 1000 };
 /** One mistake: where, and what a struct tg_error says of it. Lines and columns count from 1. */
 struct tg_mistake {
     unsigned line, column;
-    bool warning; /* the file can be loaded all the same */
+    bool warning; /* the file can be loaded all the same, */
+    bool advice;  /* and be run as well */
     struct tg_error err;
 };
 

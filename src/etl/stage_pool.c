@@ -217,7 +217,7 @@ static void *work(void *arg)
 static tg_code open_stages(const struct tg_stage_pool_options *o, struct tg_stage_list *ret,
                            struct tg_error *err)
 {
-    const char *text[TG_STAGES_MAX];
+    const char *text[TG_STAGES_MAX] = { NULL };
     size_t n = 0;
     tg_code code;
 

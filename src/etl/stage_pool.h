@@ -19,7 +19,7 @@
  *
  * Threads: new, put, take, state, free: one at a time. `wake` is called on a worker, with no lock
  *          held, and may only tell the loop (tg_loop_post and the like)
- * Limits:  64 workers, 16 steps
+ * Limits:  64 workers, 64 steps
  */
 #ifndef TG_STAGE_POOL_H
 #define TG_STAGE_POOL_H

@@ -352,7 +352,9 @@ static tg_code open_pool(struct stream_run *r, struct tg_error *err)
         for (size_t k = 0; code == TG_OK && k < from[i].list->n; k++)
             code = stream_step_add(r, from[i].list->item[k], from[i].form, err);
     for (size_t i = 0; code == TG_OK && i < r->made->n_steps; i++)
-        code = stream_step_put(r, &r->made->step[i], err);
+        code = r->made->step[i].stage
+                   ? stream_step_add(r, r->made->step[i].stage, NULL, err)
+                   : stream_step_put(r, &r->made->step[i], err);
     options.n_steps = r->n_steps;
     return code == TG_OK ? tg_stage_pool_new(&options, &r->pool, err) : code;
 }

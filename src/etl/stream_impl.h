@@ -48,7 +48,7 @@ enum {
     STREAM_BATCHES = 16, /* at hand, and in the stage workers' */
     STREAM_FIND_MAX = 8,
     STREAM_SCANS_MAX = 4,
-    STREAM_STEPS_MAX = 16
+    STREAM_STEPS_MAX = 64
 };
 
 struct stream_run;

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "config/rules.h"
 #include "etl/stream_impl.h"
 
 enum { CHATS_MAX = 100000 };
@@ -140,21 +141,10 @@ static void put_escaped(struct tg_buf *out, const char *text)
             tg_buf_add(out, text, 1);
 }
 
-tg_code stream_step_add(struct stream_run *r, const char *text, const char *form,
-                        struct tg_error *err)
+static tg_code add_text(struct stream_run *r, const char *text, struct tg_error *err)
 {
-    struct tg_buf url;
-    char *stage;
+    char *stage = strdup(text);
 
-    tg_buf_init(&url, 1 << 20);
-    if (form) {
-        tg_buf_str(&url, form);
-        put_escaped(&url, text);
-    } else {
-        tg_buf_str(&url, text);
-    }
-    stage = url.failed ? NULL : strdup(tg_buf_cstr(&url));
-    tg_buf_done(&url);
     if (!stage)
         return tg_fail(err, TG_NOMEM, "no memory for a step");
     if (r->n_texts == STREAM_STEPS_MAX)
@@ -162,6 +152,29 @@ tg_code stream_step_add(struct stream_run *r, const char *text, const char *form
     else
         r->step_text[r->n_texts++] = stage;
     return stream_step_put(r, &(struct tg_step){ .stage = stage }, err);
+}
+
+tg_code stream_step_add(struct stream_run *r, const char *text, const char *form,
+                        struct tg_error *err)
+{
+    struct tg_stage_texts all = { .n = 0 };
+    struct tg_buf url;
+    const char *one = text;
+    tg_code code;
+
+    tg_buf_init(&url, 1 << 20);
+    if (form) {
+        tg_buf_str(&url, form);
+        put_escaped(&url, text);
+        one = tg_buf_cstr(&url);
+    }
+    code = url.failed ? tg_fail(err, TG_NOMEM, "no memory for a step")
+                      : tg_stages_expand(&one, 1, &all, err);
+    for (size_t i = 0; code == TG_OK && i < all.n; i++)
+        code = add_text(r, all.text[i], err);
+    tg_stage_texts_done(&all);
+    tg_buf_done(&url);
+    return code;
 }
 
 void stream_steps_free(struct stream_run *r)

@@ -102,6 +102,10 @@ tg_code tg_transform_new(const struct tg_config *config,
     if (code == TG_OK)
         code = check(t, err);
     if (code == TG_OK)
+        code = tg_stages_expand(t->settings.stage, t->settings.n_stages, &t->stage_text, err);
+    t->settings.stage = t->stage_text.text;
+    t->settings.n_stages = t->stage_text.n;
+    if (code == TG_OK)
         code = tg_stages_open(t->settings.stage, t->settings.n_stages, &t->stages, err);
     if (code == TG_OK)
         *ret = t;
@@ -405,6 +409,7 @@ void tg_transform_free(struct tg_transform *t)
         free(t->chat[i].job);
     free(t->chat);
     tg_stages_close(&t->stages);
+    tg_stage_texts_done(&t->stage_text);
     if (t->source.ops)
         tg_sink_close(&t->source);
     if (t->sink.ops)

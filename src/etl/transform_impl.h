@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "config/rules.h"
 #include "etl/raw_decoder.h"
 #include "etl/taker_impl.h"
 #include "stage/stage.h"
@@ -39,6 +40,7 @@ struct transform_chat {
 struct tg_transform {
     const struct tg_transform_request *request;
     struct tg_extract_settings settings; /* of the job */
+    struct tg_stage_texts stage_text; /* what the settings name */
     struct tg_stage_list stages;
     atomic_bool stop;
 

@@ -9,7 +9,7 @@
  * "NAME?option=value&...". A stage sees neither clock nor files nor network: what it needs of them
  * comes with struct tg_stage_env, so that the same rows give the same rows.
  *
- * Threads: one at a time for a list of stages      Limits: 16 stages in a list
+ * Threads: one at a time for a list of stages      Limits: 64 stages in a list
  */
 #ifndef TG_STAGE_H
 #define TG_STAGE_H
@@ -19,7 +19,7 @@
 #include "quality/seen.h"
 #include "tgdata/quality.h"
 
-enum { TG_STAGES_MAX = 16 };
+enum { TG_STAGES_MAX = 64 };
 
 /** What rows went through so far; stages count up. */
 struct tg_stage_counts {

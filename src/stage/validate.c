@@ -17,7 +17,7 @@
 enum { PATTERN_MAX = 1000 };
 
 struct validate {
-    const char *field, *name, *min, *max, *pattern, *expr; /* options */
+    const char *rules, *field, *name, *min, *max, *pattern, *expr; /* options */
     bool required;
     int64_t format, min_length, max_length, severity;
     const char *one_of;
@@ -74,6 +74,10 @@ static tg_code find_kind(struct validate *v, struct tg_error *err)
         n += row[i].given;
         if (row[i].given)
             v->rule.kind = v->found.kind = row[i].kind;
+    }
+    if (v->rules) {
+        tg_fail(err, TG_USAGE, "validate: a file of rules stands alone");
+        return tg_hint(err, "write validate?rules=FILE; each rule has its options in the file");
     }
     if (n == 1)
         return TG_OK;
@@ -274,6 +278,7 @@ static void validate_tally(const void *self, struct tg_quality_result *q)
       .fallback = "-1", .min = -1, .max = INT32_MAX, .value = "N", .help = help_ }
 
 static const struct tg_option validate_option[] = {
+    OPT(rules, "rules", STR, "FILE", "instead of all else: the rules of a YAML file"),
     OPT(field, "field", STR, "NAME", "the field that is looked at"),
     OPT(required, "required", BOOL, NULL, "it has a value"),
     CHOICE(format, "format", "any", "any|datetime|positive_integer|hex", "what its value is"),

@@ -198,9 +198,13 @@ jobs:
                   "v = jsonschema.Draft202012Validator(schema)\n"
                   "for text in json.load(sys.stdin):\n"
                   "    print(len(list(v.iter_errors(yaml.safe_load(text)))))\n")
-        good = [SEED, EXAMPLE, "defaults: {batch_size: '${N}', batch-size: 5, to: 'stdout:'}"]
+        good = [SEED, EXAMPLE, "defaults: {batch_size: '${N}', batch-size: 5, to: 'stdout:'}",
+                "quality: {severity: drop, rules: [{field: text, max_length: 9}, {unique: [id]}],"
+                " validation_rules: {completeness: [id], format: {date: datetime}},"
+                " profile: {to: p.json}, enrich_metadata: yes}"]
         bad = ["jobs: [{name: x}]", "defaults: {bach_size: 5}", "extraction: {workers: -1}",
-               "error_handling: {retry: {jitter: 7}}", "defaults: {rate_strategy: x}"]
+               "error_handling: {retry: {jitter: 7}}", "defaults: {rate_strategy: x}",
+               "quality: {ruls: []}", "quality: {rules: [{feild: text}]}"]
         ran = subprocess.run(["/usr/bin/python3", "-c", script], cwd=self.dir, check=False,
                              input=json.dumps(good + bad), capture_output=True, text=True)
         if "No module named" in ran.stderr:

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Rows that rules set aside: each is kept once, with its reason and its row, before the commit that
-passes it, however often runs and replays are killed; it is shown, written again, dropped."""
+"""Rules in files: each finds what a model of it finds, mistakes are told with their lines, and what
+looks like a good rule and is none is warned of. Rows that rules set aside: each is kept once, with
+its reason and its row, before the commit that passes it, however often runs and replays are killed;
+it is shown, written again, dropped."""
 import collections
+import json
 import os
 import random
+import re
 import signal
 import time
 
@@ -137,6 +141,146 @@ class Quarantine(Rules):
         self.assertEqual({f["letter"]["row"]["id"] for f in self.letters()}, broken)
         self.assertEqual({r["id"] for r in kit.rows(self.dir / "log")},
                          {r["id"] for r in rows} - broken)
+
+
+# A rule of a file, and whether a row meets it.
+IN_FILES = [
+    ("{field: sender_id, required: yes}", lambda r: "sender_id" in r),
+    ("{field: text, pattern: \"^%u\"}", lambda r: bool(re.match("[A-Z]", r.get("text", "A")))),
+    ("{field: views, min: 1, max: 1000}", lambda r: 1 <= r.get("views", 1) <= 1000),
+    ("{field: date, min: 2024-02-01}", lambda r: r["date"] >= "2024-02-01"),
+    ("{field: kind, one_of: [message, other]}", lambda r: r["kind"] == "message"),
+    ("{field: text, max_length: 20}", lambda r: not long(r)),
+    ("{expr: \"len(text) <= 20 and id % 2 == 0\"}", lambda r: not long(r) and r["id"] % 2 == 0),
+]
+
+# Lines of a file, and what is told of them; None: the line is in order.
+MISTAKES = [
+    ("quality:", None),
+    ("  severity: quaratine", "'severity' is one of warn|drop|quarantine|fail"),
+    ("  stop_on_error: yes", "exclude each other"),
+    ("  ruls: []", "did you mean 'rules'?"),
+    ("  rules:", None),
+    ("  - {feild: date, required: yes}", "did you mean 'field'?"),
+    ("  - {field: dat, required: yes}", "there is no field 'dat'"),
+    ("  - {field: text, max_length: x}", "takes a number"),
+    ("  - {expr: \"date <=\"}", "unexpected symbol"),
+    ("  - {field: views, pattern: x}", "is no text"),
+    ("  - text", "a rule takes keys with values"),
+    ("  - {unique: []}", "'unique' has no value"),
+    ("  - {field: text, required: yes, max_length: 3}", "more than one condition"),
+    ("  - {field: sender_id, required: yes}", "warning: posts of channels have no sender_id"),
+    ("  validation_rules:", None),
+    ("    completeness: id", "takes a list of fields"),
+    ("    formats: {}", "did you mean 'format'?"),
+    ("    business_rules:", None),
+    ("      - date <= now", None),
+    ("      - len(text or '') < 4096", "warning: texts of 4096 characters are legal"),
+    ("  profile: {ot: x}", "did you mean 'to'?"),
+]
+
+
+class Files(Rules):
+    def write(self, text, name="rules.yaml"):
+        (self.dir / name).write_text(text, encoding="utf-8")
+        return self.dir / name
+
+    def with_file(self, text, job="clean"):
+        return self.transform(f"validate?rules={self.write(text)}", job=job, more=["--json"])
+
+    def test_each_kind_finds_what_a_model_finds(self):
+        done = self.with_file("rules:\n" + "".join(f"  - {rule}\n" for rule, _ in IN_FILES) +
+                              "  - {unique: [text, kind], severity: warn}\n"
+                              "  - {replies: yes, memory: 1MiB}\n")
+        self.assertEqual(done.code, 0, done)
+        rules = done.json()["quality"]["rules"]
+        self.assertEqual(len(rules), len(IN_FILES) + 2)
+        for (text, meets), rule in zip(IN_FILES, rules):
+            broken = sum(not meets(r) for r in self.rows)
+            self.assertTrue(0 < broken < len(self.rows), text)
+            self.assertEqual((rule["severity"], rule["broken"]), ("warn", broken), text)
+        self.assertEqual([r["kind"] for r in rules[-2:]], ["uniqueness", "reference"])
+        texts = [(r["text"], r["kind"]) for r in self.rows if "text" in r]
+        self.assertEqual(rules[-2]["broken"], len(texts) - len(set(texts)))
+
+    def test_the_rules_of_the_design(self):
+        """Pattern 7 of the ETL design; `len` counts characters, as there."""
+        design = ("quality:\n  severity: quarantine\n  validation_rules:\n"
+                  "    completeness: [id, date, sender_id]\n"
+                  "    format: {date: datetime, id: positive_integer}\n"
+                  "    business_rules: [\"date <= now\", \"len(text or '') < 21\"]\n"
+                  f"  profile: {{to: {self.dir}/p.json}}\n  enrich_metadata: yes\n"
+                  "  deduplicate: {keys: [id, content_hash]}\n")
+        done = self.with_file(design)
+        self.assertEqual(done.code, 0, done)
+        good = [r for r in self.rows if "sender_id" in r and not long(r)]
+        kept, seen = [], set()
+        for r in good:
+            if (r["id"], r["content_hash"]) not in seen:
+                kept.append(r)
+            seen.add((r["id"], r["content_hash"]))
+        self.assertEqual(done.json()["set_aside"], len(self.rows) - len(good))
+        self.assertEqual([key(r) for r in kit.rows(self.dir / "clean")], [key(r) for r in kept])
+        self.assertTrue(all("word_count" in r for r in kit.rows(self.dir / "clean")))
+        self.assertEqual(json.loads((self.dir / "p.json").read_text("utf-8"))["rows"], len(kept))
+
+    def test_stop_on_error(self):
+        rules = "rules: [{field: text, max_length: 20, name: short}]\nstop_on_error: "
+        done = self.with_file(rules + "yes")
+        self.assertEqual(done.code, 7, done)
+        self.assertIn("breaks the rule 'short'", done.err)
+        self.assertEqual(self.with_file(rules + "no", job="on").code, 0)
+
+    def test_mistakes_each_with_its_line(self):
+        file = self.write("\n".join(line for line, _ in MISTAKES) + "\n")
+        done = kit.tgdata("config", "check", file)
+        self.assertEqual(done.code, 2, done)
+        told = re.findall(r"rules\.yaml:(\d+):\d+: (.*)$", done.err, flags=re.M)
+        wrong = [(n, says) for n, (_, says) in enumerate(MISTAKES, 1) if says]
+        for n, says in wrong:
+            self.assertTrue([t for line, t in told if int(line) == n and says in t],
+                            f"line {n}: {says}\n{done}")
+        self.assertEqual([int(line) for line, _ in told], [n for n, _ in wrong], done)
+        done = self.transform(f"validate?rules={file}")
+        self.check_fails(done, 2, "rules.yaml:2:")
+        done = self.transform(f"validate?rules={self.dir}/none.yaml")
+        self.check_fails(done, 2, "none.yaml")
+
+    def test_traps_are_told_and_stop_nothing(self):
+        for rule, told in (("{field: text, max_length: 4095}", True),
+                           ("{field: text, max_length: 4096}", False),
+                           ("{expr: \"#text < 4096\"}", True),
+                           ("{expr: utf8.len(text) <= 4095}", True),
+                           ("{expr: len(text) <= 4096}", False),
+                           ("{expr: len(text) < 40960}", False),
+                           ("{expr: post or sender_id ~= nil}", False)):
+            file = self.write(f"quality: {{rules: [{rule}]}}\n")
+            done = kit.tgdata("config", "check", file)
+            self.assertEqual((done.code, "warning" in done.err), (0, told), (rule, done))
+
+    def test_a_job_of_a_file_meets_them(self):
+        """Behind its own stages; `show` tells them as such, and can be read again."""
+        chat = collections.Counter(r["chat_id"] for r in self.rows).most_common(1)[0][0]
+        head = (f"defaults: {{session: {self.session()}, datacenter: {self.sim.file}, state: "
+                f"'sqlite:{self.dir}/state.db'}}\n"
+                "jobs:\n  - {name: delta, pattern: delta, chats: ["
+                f"{chat}], to: 'ndjson:{self.dir}/log', stage: enrich}}\n")
+        file = self.write(head + "quality:\n  rules:\n  - {field: sender_id, required: yes}\n"
+                          "  - {expr: word_count < 3, severity: quarantine, name: few}\n")
+        shown = kit.tgdata("config", "show", file).out
+        again = kit.tgdata("config", "show", self.write(shown, "again.yaml")).out
+        self.assertIn('["enrich","validate?field=sender_id&required",', shown)
+        self.assertEqual(*(re.sub("  # line.*", "", s) for s in (shown, again)))
+        done = kit.tgdata("run", file, "--json", "--progress", "none")
+        self.assertEqual(done.code, 0, done)
+        self.assertIn("warning: posts of channels", done.err)
+        rows = [r for r in self.rows if r["chat_id"] == chat]
+        few = {r["id"] for r in rows if len(r.get("text", "").split()) < 3}
+        self.assertTrue(0 < len(few) < len(rows))
+        self.assertEqual({r["id"] for r in kit.rows(self.dir / "log")}, few)
+        self.assertEqual(len(self.letters("--rule", "few")), len(rows) - len(few))
+        file = self.write(head + "quality: {rules: [{unique: id}]}\n")
+        self.check_fails(kit.tgdata("run", file), 2, "must see all rows of a run")
 
 
 if __name__ == "__main__":
