@@ -10,6 +10,7 @@
  *
  * With the setting `listen` a thread of the observer answers GET requests:
  *
+ *   /             a page for people; what it shows comes from /api (docs/monitoring.md)
  *   /metrics      text for Prometheus: all that is counted, each with its help
  *   /healthz      200 while the process lives
  *   /readyz       200 while a run is logged in and its destination takes rows, else 503 and why
@@ -39,9 +40,9 @@ TG_API bool tg_observer_wanted(const struct tg_config *config);
 /**
  * Makes an observer, and listens if the config says so.
  * @param config  borrowed for the call
- * @return TG_OK; TG_USAGE: no such address, an alert-webhook without threshold;
- *         TG_IO: it cannot be listened there; TG_UNSUPPORTED:
- *         this build has no HTTP server; TG_NOMEM
+ * @return TG_OK; TG_USAGE: no such address, no token where one is needed, an alert-webhook without
+ *         threshold; TG_IO: it cannot be listened there; TG_UNSUPPORTED: this build has no HTTP
+ *         server; TG_NOMEM
  */
 TG_API tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret,
                                struct tg_error *err) TG_MUST_CHECK;

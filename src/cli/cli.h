@@ -63,7 +63,7 @@ struct cli {
 extern const struct cli_command cmd_login, cmd_logout, cmd_export_session, cmd_chats, cmd_extract,
     cmd_worker, cmd_enqueue, cmd_checkpoints, cmd_state, cmd_verify, cmd_dlq, cmd_sim, cmd_demo,
     cmd_schema, cmd_version, cmd_help, cmd_transform, cmd_stream, cmd_delta, cmd_schedule,
-    cmd_run, cmd_config, cmd_man, cmd_completion;
+    cmd_run, cmd_config, cmd_dashboard, cmd_man, cmd_completion;
 extern const struct cli_command *const cli_commands[]; /* all, ended by NULL */
 
 /** @return the command of that name, or NULL */

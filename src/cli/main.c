@@ -13,7 +13,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_login,       &cmd_logout, &cmd_chats,  &cmd_extract, &cmd_stream,    &cmd_delta,
     &cmd_enqueue,     &cmd_worker, &cmd_verify, &cmd_dlq,     &cmd_transform, &cmd_checkpoints,
     &cmd_state,       &cmd_schedule, &cmd_sim,    &cmd_demo,   &cmd_schema,  &cmd_export_session,
-    &cmd_run, &cmd_config, &cmd_man, &cmd_completion, &cmd_version,     &cmd_help,   NULL,
+    &cmd_run, &cmd_config, &cmd_dashboard, &cmd_man, &cmd_completion, &cmd_version, &cmd_help, NULL,
 };
 
 const struct cli_command *cli_find(const char *name)

@@ -59,7 +59,7 @@ void cli_tell_observer(struct cli *cli, const struct tg_observer *observer)
 
     if (!observer || !tg_observer_port(observer))
         return;
-    snprintf(text, sizeof text, "metrics are served on port %u: /metrics, /api/status",
+    snprintf(text, sizeof text, "port %u serves a page at /, /metrics, /api/status",
              tg_observer_port(observer));
     cli_note(cli, &(struct tg_note){ .kind = TG_NOTE_INFO, .text = text });
 }

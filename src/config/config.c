@@ -231,8 +231,13 @@ static const struct tg_option stream_table[] = {
 
 static const struct tg_option monitor_table[] = {
     MONITOR(listen, "listen", STR, NULL, 0, 0, "ADDRESS",
-            "answer GET of /metrics, /healthz, /readyz, /api/metrics and /api/status there: PORT "
-            "of this machine alone, or HOST:PORT"),
+            "serve a page to look at the run, /metrics, /healthz, /readyz and /api there: PORT of "
+            "this machine alone, or HOST:PORT"),
+    MONITOR(listen_token_file, "listen-token-file", STR, NULL, 0, 0, "FILE",
+            "file with the token that reading then needs, and that allows to roll back; or set "
+            "TGDATA_LISTEN_TOKEN to the token itself"),
+    MONITOR(listen_open, "listen-open", BOOL, NULL, 0, 0, NULL,
+            "let everybody read who reaches the address, without a token"),
     MONITOR(metrics_endpoint, "metrics-endpoint", STR, NULL, 0, 0, "URL",
             "push metrics to that Pushgateway, again and again and at the end"),
     MONITOR(export_interval_ms, "export-interval", MS, "30s", 100, 86400000, "TIME",

@@ -117,6 +117,8 @@ enum tg_log_format { TG_LOG_TEXT, TG_LOG_JSON, TG_LOG_JOURNALD };
 
 struct tg_monitor_settings {
     const char *listen; /* NULL: nowhere */
+    const char *listen_token_file; /* NULL: TGDATA_LISTEN_TOKEN has the token, or there is none */
+    bool listen_open;
     const char *metrics_endpoint; /* URL of a Pushgateway; NULL: none */
     int64_t export_interval_ms;
     int64_t alert_error_rate, alert_rate_drop; /* percent; 0: not looked at */

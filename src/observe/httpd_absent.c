@@ -6,10 +6,10 @@
 
 #include "observe/httpd.h"
 
-tg_code tg_httpd_new(const char *where, const struct tg_httpd_page *pages, void *ctx,
-                     struct tg_httpd **ret, struct tg_error *err)
+tg_code tg_httpd_new(const struct tg_httpd_options *options, struct tg_httpd **ret,
+                     struct tg_error *err)
 {
-    (void)where, (void)pages, (void)ctx, (void)ret;
+    (void)options, (void)ret;
     tg_fail(err, TG_UNSUPPORTED, "this build has no HTTP server");
     return tg_hint(err, "build it with libmicrohttpd-dev installed");
 }

@@ -229,6 +229,12 @@ double tg_metrics_quantile(const struct tg_metrics *m, enum tg_metric metric, do
     return from + (tg_metric_bound[i] - from) * (rank - below) / (double)h->n[i];
 }
 
+double tg_metrics_count(const struct tg_metrics *m, enum tg_metric metric)
+{
+    assert(tg_metric_info[metric].type == TG_METRIC_HISTOGRAM);
+    return (double)m->first[metric]->buckets.all;
+}
+
 double tg_metrics_attempts(struct tg_metrics *m, int64_t now_us, double *ret_error_rate)
 {
     double attempts = tg_average_sum(&m->attempts, now_us);

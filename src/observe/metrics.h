@@ -120,7 +120,9 @@ void tg_metrics_attempt(struct tg_metrics *m, bool failed, int64_t now_us);
 /** @return the value of one series; 0 if there is none */
 double tg_metrics_get(const struct tg_metrics *m, enum tg_metric metric, const char *label0,
                       const char *label1);
-/** @return the sum, and the largest, of all series */
+/** @return of a histogram: how many observations it has */
+double tg_metrics_count(const struct tg_metrics *m, enum tg_metric metric);
+/** @return the sum, and the largest, of all series; of a histogram, of what was observed */
 double tg_metrics_sum(const struct tg_metrics *m, enum tg_metric metric);
 double tg_metrics_top(const struct tg_metrics *m, enum tg_metric metric);
 

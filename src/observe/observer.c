@@ -9,9 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "config/settings.h"
+#include "crypto/ct.h"
 #include "observe/alerts.h"
-#include "observe/httpd.h"
+#include "observe/api.h"
+#include "observe/guard.h"
+#include "observe/history.h"
+#include "observe/page.h"
 #include "observe/push.h"
 #include "os/loop.h"
 #include "os/queue.h"
@@ -23,9 +28,12 @@ struct tg_observer {
     struct tg_push *push;   /* NULL: it does not push */
     struct tg_alerts *alerts; /* NULL: there are none */
     int64_t started_us;
+    char *state, *job;     /* the run's */
+    bool writable;         /* a token is set */
 
     pthread_mutex_t lock;
     struct tg_metrics *metrics;
+    struct tg_history history;
     char why[160];          /* it is not ready; "": it is */
     struct tg_buf chats;
     bool push_fails, alert_fails;
@@ -231,7 +239,7 @@ static tg_code start_alerts(struct tg_observer *o, const struct tg_config *confi
 
 /* ---- pages ---- */
 
-static int page_metrics(void *ctx, struct tg_buf *out)
+static int put_text(void *ctx, struct tg_buf *out)
 {
     struct tg_observer *o = ctx;
 
@@ -241,18 +249,25 @@ static int page_metrics(void *ctx, struct tg_buf *out)
     return 200;
 }
 
-static int page_health(void *ctx, struct tg_buf *out)
+static int page_metrics(void *ctx, const struct tg_httpd_request *r, struct tg_buf *out)
 {
-    (void)ctx;
+    (void)r;
+    return put_text(ctx, out);
+}
+
+static int page_health(void *ctx, const struct tg_httpd_request *r, struct tg_buf *out)
+{
+    (void)ctx, (void)r;
     tg_buf_str(out, "ok\n");
     return 200;
 }
 
-static int page_ready(void *ctx, struct tg_buf *out)
+static int page_ready(void *ctx, const struct tg_httpd_request *r, struct tg_buf *out)
 {
     struct tg_observer *o = ctx;
     bool ready;
 
+    (void)r;
     pthread_mutex_lock(&o->lock);
     ready = !o->why[0];
     tg_buf_printf(out, "%s\n", ready ? "ready" : o->why);
@@ -260,7 +275,7 @@ static int page_ready(void *ctx, struct tg_buf *out)
     return ready ? 200 : 503;
 }
 
-static int page_summary(void *ctx, struct tg_buf *out)
+static int put_summary(void *ctx, struct tg_buf *out)
 {
     struct tg_observer *o = ctx;
     struct tg_json j;
@@ -272,16 +287,25 @@ static int page_summary(void *ctx, struct tg_buf *out)
     return 200;
 }
 
-static int page_status(void *ctx, struct tg_buf *out)
+static int page_summary(void *ctx, const struct tg_httpd_request *r, struct tg_buf *out)
+{
+    (void)r;
+    return put_summary(ctx, out);
+}
+
+static int page_status(void *ctx, const struct tg_httpd_request *r, struct tg_buf *out)
 {
     struct tg_observer *o = ctx;
     int64_t now_us = tg_clock_mono_us();
     struct tg_json j;
 
+    (void)r;
     tg_json_init(&j, out);
     pthread_mutex_lock(&o->lock);
     tg_json_object(&j);
     tg_json_key(&j, "version"), tg_json_cstr(&j, TG_VERSION);
+    tg_json_key(&j, "job"), tg_json_cstr(&j, o->job);
+    tg_json_key(&j, "writable"), tg_json_bool(&j, o->writable);
     tg_json_key(&j, "uptime_s"), tg_json_double(&j, (double)(now_us - o->started_us) / 1e6);
     tg_json_key(&j, "ready"), tg_json_bool(&j, !o->why[0]);
     tg_json_key(&j, "reason"), tg_json_cstr(&j, o->why[0] ? o->why : NULL);
@@ -298,14 +322,96 @@ static int page_status(void *ctx, struct tg_buf *out)
     return 200;
 }
 
+static int page_history(void *ctx, const struct tg_httpd_request *r, struct tg_buf *out)
+{
+    struct tg_observer *o = ctx;
+    int64_t from = 0;
+    struct tg_json j;
+
+    if (r->arg[0][0] && (!tg_i64_parse(r->arg[0], &from) || from < 0)) {
+        tg_buf_str(out, "{\"error\":\"from is the number of a sample\"}");
+        return 400;
+    }
+    tg_json_init(&j, out);
+    pthread_mutex_lock(&o->lock);
+    tg_history_put(&o->history, (uint64_t)from, tg_clock_mono_us(),
+                   tg_clock_unix_us() / TG_SECOND_US, &j);
+    pthread_mutex_unlock(&o->lock);
+    return 200;
+}
+
+static int page_jobs(void *ctx, const struct tg_httpd_request *r, struct tg_buf *out)
+{
+    (void)r;
+    return tg_api_jobs(((struct tg_observer *)ctx)->state, out);
+}
+
+static int page_checkpoints(void *ctx, const struct tg_httpd_request *r, struct tg_buf *out)
+{
+    return tg_api_checkpoints(((struct tg_observer *)ctx)->state, r, out);
+}
+
+static int page_letters(void *ctx, const struct tg_httpd_request *r, struct tg_buf *out)
+{
+    return tg_api_letters(((struct tg_observer *)ctx)->state, r, out);
+}
+
+static int page_rollback(void *ctx, const struct tg_httpd_request *r, struct tg_buf *out)
+{
+    return tg_api_rollback(((struct tg_observer *)ctx)->state, r, out);
+}
+
+/* The files of the page, each as it is. */
+#define FILE_PAGE(name)                                                                            \
+    static int page_##name(void *ctx, const struct tg_httpd_request *r, struct tg_buf *out)       \
+    {                                                                                              \
+        (void)ctx, (void)r;                                                                        \
+        tg_buf_add(out, tg_page_##name.bytes, tg_page_##name.len);                                 \
+        return 200;                                                                                \
+    }
+FILE_PAGE(html)
+FILE_PAGE(css)
+FILE_PAGE(js)
+FILE_PAGE(parts)
+FILE_PAGE(chart)
+FILE_PAGE(state)
+FILE_PAGE(icon)
+
+#define PLAIN "text/plain; charset=utf-8"
+#define JSON "application/json"
+#define SCRIPT "text/javascript; charset=utf-8"
+
 static const struct tg_httpd_page pages[] = {
-    { "/metrics", "text/plain; version=0.0.4; charset=utf-8", page_metrics },
-    { "/healthz", "text/plain; charset=utf-8", page_health },
-    { "/readyz", "text/plain; charset=utf-8", page_ready },
-    { "/api/metrics", "application/json", page_summary },
-    { "/api/status", "application/json", page_status },
+    { "/", "text/html; charset=utf-8", page_html, TG_HTTPD_OPEN, { NULL } },
+    { "/page.css", "text/css; charset=utf-8", page_css, TG_HTTPD_OPEN, { NULL } },
+    { "/page.js", SCRIPT, page_js, TG_HTTPD_OPEN, { NULL } },
+    { "/parts.js", SCRIPT, page_parts, TG_HTTPD_OPEN, { NULL } },
+    { "/chart.js", SCRIPT, page_chart, TG_HTTPD_OPEN, { NULL } },
+    { "/state.js", SCRIPT, page_state, TG_HTTPD_OPEN, { NULL } },
+    { "/icon.svg", "image/svg+xml", page_icon, TG_HTTPD_OPEN, { NULL } },
+    { "/metrics", "text/plain; version=0.0.4; charset=utf-8", page_metrics, 0, { NULL } },
+    { "/healthz", PLAIN, page_health, TG_HTTPD_OPEN, { NULL } },
+    { "/readyz", PLAIN, page_ready, TG_HTTPD_OPEN, { NULL } },
+    { "/api/metrics", JSON, page_summary, 0, { NULL } },
+    { "/api/status", JSON, page_status, 0, { NULL } },
+    { "/api/history", JSON, page_history, 0, { "from" } },
+    { "/api/jobs", JSON, page_jobs, TG_HTTPD_SLOW, { NULL } },
+    { "/api/checkpoints", JSON, page_checkpoints, TG_HTTPD_SLOW, { "job", "chat" } },
+    { "/api/letters", JSON, page_letters, TG_HTTPD_SLOW, { "job" } },
+    { "/api/rollback", JSON, page_rollback, TG_HTTPD_SLOW | TG_HTTPD_CHANGES,
+      { "job", "chat", "number" } },
     { 0 },
 };
+
+/* On the server's thread, again and again. */
+static void tick(void *ctx)
+{
+    struct tg_observer *o = ctx;
+
+    pthread_mutex_lock(&o->lock);
+    tg_history_look(&o->history, o->metrics, tg_clock_mono_us());
+    pthread_mutex_unlock(&o->lock);
+}
 
 /* ---- the public side ---- */
 
@@ -314,6 +420,25 @@ bool tg_observer_wanted(const struct tg_config *config)
     const struct tg_monitor_settings *set = &config->monitor;
 
     return set->listen || set->metrics_endpoint || set->alert_webhook || has_threshold(set);
+}
+
+static tg_code begin_listening(struct tg_observer *o, const struct tg_monitor_settings *set,
+                               struct tg_error *err)
+{
+    char token[TG_TOKEN_MAX + 1];
+    tg_code code = tg_token_read(set->listen_token_file, token, err);
+
+    o->writable = token[0] != 0;
+    if (code == TG_OK)
+        code = tg_httpd_new(&(struct tg_httpd_options){ .where = set->listen,
+                                                        .token = o->writable ? token : NULL,
+                                                        .open = set->listen_open,
+                                                        .pages = pages,
+                                                        .tick = tick,
+                                                        .ctx = o },
+                            &o->httpd, err);
+    tg_wipe(token, sizeof token);
+    return code;
 }
 
 tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret,
@@ -331,19 +456,22 @@ tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret
     pthread_mutex_init(&o->lock, NULL);
     o->started_us = tg_clock_mono_us();
     o->metrics = tg_metrics_new(o->started_us);
+    tg_history_init(&o->history, o->started_us);
+    o->state = strdup(config->extract.state);
+    o->job = strdup(config->extract.job);
     tg_buf_init(&o->chats, CHATS_MAX);
-    snprintf(o->why, sizeof o->why, "starting");
-    if (!o->metrics)
+    snprintf(o->why, sizeof o->why, "no run has begun");
+    if (!o->metrics || !o->state || !o->job)
         code = tg_fail(err, TG_NOMEM, "no memory for metrics");
     if (code == TG_OK && (set->alert_webhook || has_threshold(set)))
         code = start_alerts(o, config, err);
     if (code == TG_OK && set->listen)
-        code = tg_httpd_new(set->listen, pages, o, &o->httpd, err);
+        code = begin_listening(o, set, err);
     if (code == TG_OK && set->metrics_endpoint)
         code = tg_push_new(&(struct tg_push_options){ .url = set->metrics_endpoint,
                                                       .job = config->extract.job,
                                                       .interval_ms = set->export_interval_ms,
-                                                      .fill = page_metrics,
+                                                      .fill = put_text,
                                                       .done = pushed,
                                                       .ctx = o },
                            &o->push, err);
@@ -363,6 +491,10 @@ void tg_observer_free(struct tg_observer *o)
     tg_alerts_free(o->alerts);
     tg_push_free(o->push);
     tg_metrics_free(o->metrics);
+    if (o->state)
+        tg_wipe(o->state, strlen(o->state));
+    free(o->state);
+    free(o->job);
     tg_buf_done(&o->chats);
     pthread_mutex_destroy(&o->lock);
     free(o);
@@ -393,10 +525,10 @@ static size_t write_page(struct tg_observer *o, int (*fill)(void *ctx, struct tg
 
 size_t tg_metrics_json(struct tg_observer *o, char *out, size_t n)
 {
-    return write_page(o, page_summary, out, n);
+    return write_page(o, put_summary, out, n);
 }
 
 size_t tg_metrics_text(struct tg_observer *o, char *out, size_t n)
 {
-    return write_page(o, page_metrics, out, n);
+    return write_page(o, put_text, out, n);
 }
