@@ -17,7 +17,7 @@
  *   /api/metrics  the JSON object of tg_metrics_json
  *   /api/status   all numbers as JSON, and the chats at work
  *
- * With the setting `metrics-endpoint` another one pushes what /metrics has to a Pushgateway. With
+ * With the settings `metrics-endpoint`, `statsd` and `cloudwatch` others push the numbers. With
  * a threshold (`alert-error-rate`, `alert-rate-drop`, `alert-anomaly`) another one looks at the
  * numbers and tells in notes, and to `alert-webhook`, when an alert fires and is resolved.
  *
@@ -47,7 +47,7 @@ TG_API bool tg_observer_wanted(const struct tg_config *config);
 TG_API tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret,
                                struct tg_error *err) TG_MUST_CHECK;
 /** Ends what is being answered; what is pushed is pushed once more, and alerts that were not told
- *  are tried three times more, which may take 25 s if nobody answers. NULL is nothing. */
+ *  are tried three times more, which may take a minute if nobody answers. NULL is nothing. */
 TG_API void tg_observer_free(struct tg_observer *observer);
 
 /** @return the port that is listened on; 0: none is */

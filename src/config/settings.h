@@ -31,6 +31,11 @@ enum tg_setting_strategy {
     TG_STRATEGY_SERVER_WAIT,  /* no pace; floods are waited for as the server says */
 };
 
+enum tg_setting_statsd {
+    TG_STATSD_PLAIN,     /* labels are parts of the name */
+    TG_STATSD_DOGSTATSD, /* labels are tags */
+};
+
 struct tg_account_settings {
     const char *session;
     const char *passphrase;
@@ -120,6 +125,9 @@ struct tg_monitor_settings {
     const char *listen_token_file; /* NULL: TGDATA_LISTEN_TOKEN has the token, or there is none */
     bool listen_open;
     const char *metrics_endpoint; /* URL of a Pushgateway; NULL: none */
+    const char *statsd;           /* address; NULL: none */
+    int64_t statsd_format;        /* enum tg_setting_statsd */
+    const char *cloudwatch;       /* namespace; NULL: none */
     int64_t export_interval_ms;
     int64_t alert_error_rate, alert_rate_drop; /* percent; 0: not looked at */
     int64_t alert_anomaly;                     /* score; 0: not looked at */

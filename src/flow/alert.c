@@ -11,7 +11,8 @@ void tg_alert_init(struct tg_alert *a, const struct tg_alert_options *options, i
 {
     assert(options->clear <= options->raise);
     assert(options->hold_us >= 0);
-    *a = (struct tg_alert){ .options = *options, .since_us = now_us, .seen_us = now_us };
+    *a = (struct tg_alert){ .options = *options, .value = -INFINITY, .since_us = now_us,
+                            .seen_us = now_us };
 }
 
 static void turn(struct tg_alert *a, int64_t now_us)

@@ -27,7 +27,7 @@ struct tg_alert_options {
 struct tg_alert {
     struct tg_alert_options options;
     enum tg_alert_state state;
-    double value;     /* at the last look */
+    double value;     /* at the last look; -infinity: nothing to complain of */
     bool turning;     /* the looks since turning_us speak for the other state */
     int64_t turning_us;
     int64_t since_us; /* when this state began */

@@ -29,8 +29,15 @@ struct labels {
     char text[2][TG_METRIC_LABEL]; /* "": the metric has none */
 };
 
+/* What a reader has, and would have if it took what it was given. */
+struct read {
+    double v, v_given;
+    struct histogram buckets, buckets_given;
+};
+
 struct series {
     struct series *next;
+    struct read read[TG_METRIC_READERS];
     struct labels labels;
     double v;                 /* of a histogram: the sum */
     struct histogram buckets; /* of a histogram */
@@ -252,6 +259,54 @@ static void reckon(struct tg_metrics *m, int64_t now_us)
     tg_metrics_attempts(m, now_us, &error_rate);
     tg_metrics_set(m, TG_METRIC_RATE, NULL, NULL, tg_average_rate(&m->rows, now_us));
     tg_metrics_set(m, TG_METRIC_ERROR_RATE, NULL, NULL, error_rate);
+}
+
+/* ---- readers ---- */
+
+static struct tg_metric_sample sample_of(const struct tg_metrics *m, enum tg_metric metric,
+                                         const struct series *s, const struct read *read)
+{
+    const struct tg_metric_info *info = &tg_metric_info[metric];
+    struct tg_metric_sample ret = { .info = info, .v = s->v };
+
+    for (int i = 0; i < 2 && info->label[i]; i++)
+        ret.label[i] = s->labels.text[i];
+    if (info->type != TG_METRIC_GAUGE)
+        ret.v -= read->v;
+    if (info->type != TG_METRIC_HISTOGRAM)
+        return ret;
+    ret.all = s->buckets.all - read->buckets.all;
+    for (size_t i = 0; i < TG_METRIC_BUCKETS; i++)
+        ret.n[i] = s->buckets.n[i] - read->buckets.n[i];
+    ret.p95 = tg_metrics_quantile(m, metric, 0.95);
+    return ret;
+}
+
+void tg_metrics_read(struct tg_metrics *m, unsigned reader, int64_t now_us,
+                     void (*put)(void *ctx, const struct tg_metric_sample *sample), void *ctx)
+{
+    assert(reader < TG_METRIC_READERS);
+    reckon(m, now_us);
+    for (int i = 0; i < TG_METRIC_COUNT; i++) {
+        for (struct series *s = m->first[i]; s; s = s->next) {
+            struct tg_metric_sample sample = sample_of(m, (enum tg_metric)i, s, &s->read[reader]);
+
+            s->read[reader].v_given = s->v;
+            s->read[reader].buckets_given = s->buckets;
+            put(ctx, &sample);
+        }
+    }
+}
+
+void tg_metrics_take(struct tg_metrics *m, unsigned reader)
+{
+    assert(reader < TG_METRIC_READERS);
+    for (int i = 0; i < TG_METRIC_COUNT; i++) {
+        for (struct series *s = m->first[i]; s; s = s->next) {
+            s->read[reader].v = s->read[reader].v_given;
+            s->read[reader].buckets = s->read[reader].buckets_given;
+        }
+    }
 }
 
 /* ---- text for Prometheus ---- */

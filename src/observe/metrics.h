@@ -18,7 +18,12 @@
 #include "base/json.h"
 #include "observe/average.h"
 
-enum { TG_METRIC_SERIES_MAX = 128, TG_METRIC_LABEL = 96, TG_METRIC_BUCKETS = 16 };
+enum {
+    TG_METRIC_SERIES_MAX = 128,
+    TG_METRIC_LABEL = 96,
+    TG_METRIC_BUCKETS = 16,
+    TG_METRIC_READERS = 2, /* that are told what is new */
+};
 
 enum tg_metric_type { TG_METRIC_COUNTER, TG_METRIC_GAUGE, TG_METRIC_HISTOGRAM };
 
@@ -66,8 +71,8 @@ enum tg_metric_type { TG_METRIC_COUNTER, TG_METRIC_GAUGE, TG_METRIC_HISTOGRAM };
     X(CHATS, "chats", GAUGE, NULL, NULL, "Chats that are known.")                                  \
     X(ACCOUNTS, "accounts", GAUGE, NULL, NULL, "Accounts at work.")                                \
     X(READY, "ready", GAUGE, NULL, NULL, "1 if logged in and the destination takes rows.")         \
-    X(PUSH_CALLS, "metrics_pushes_total", COUNTER, "outcome", NULL,                                \
-      "Pushes of these numbers to a Pushgateway.")                                                 \
+    X(PUSH_CALLS, "metrics_pushes_total", COUNTER, "to", "outcome",                                \
+      "Pushes of these numbers, by where to.")                                                     \
     X(ALERT_FIRING, "alert_firing", GAUGE, "alert", NULL, "1 while that alert fires.")             \
     X(ALERTS, "alert_changes_total", COUNTER, "alert", "state",                                    \
       "Changes of alerts, by the state that they came to.")                                        \
@@ -136,6 +141,21 @@ double tg_metrics_attempts(struct tg_metrics *m, int64_t now_us, double *ret_err
 
 /** Writes the text that Prometheus reads. */
 void tg_metrics_put_text(struct tg_metrics *m, int64_t now_us, struct tg_buf *out);
+/** A series for a reader that adds up itself: what is new since it took something. */
+struct tg_metric_sample {
+    const struct tg_metric_info *info;
+    const char *label[2];          /* NULL: it has none */
+    double v;                      /* of a counter: what came; of a gauge: as it is */
+    uint64_t n[TG_METRIC_BUCKETS]; /* of a histogram: what came into each bucket, and all */
+    uint64_t all;
+    double p95;                    /* of a histogram, since the beginning */
+};
+
+/** Gives all series to a reader (0..TG_METRIC_READERS - 1), the same again until it takes them. */
+void tg_metrics_read(struct tg_metrics *m, unsigned reader, int64_t now_us,
+                     void (*put)(void *ctx, const struct tg_metric_sample *sample), void *ctx);
+void tg_metrics_take(struct tg_metrics *m, unsigned reader);
+
 /** Writes all series as an array of objects: name, labels, value. */
 void tg_metrics_put_series(struct tg_metrics *m, int64_t now_us, struct tg_json *j);
 /** Writes throughput and health in one object. */

@@ -25,7 +25,7 @@ enum { TEXT_MAX = 16 << 20, CHATS_MAX = 4 << 20, NEWS_MAX = 16 };
 
 struct tg_observer {
     struct tg_httpd *httpd; /* NULL: it does not listen */
-    struct tg_push *push;   /* NULL: it does not push */
+    struct tg_push *push[TG_PUSH_KINDS]; /* NULL: it does not push there */
     struct tg_alerts *alerts; /* NULL: there are none */
     int64_t started_us;
     char *state, *job;     /* the run's */
@@ -36,7 +36,7 @@ struct tg_observer {
     struct tg_history history;
     char why[160];          /* it is not ready; "": it is */
     struct tg_buf chats;
-    bool push_fails, alert_fails;
+    bool push_fails[TG_PUSH_KINDS], alert_fails;
     char news[NEWS_MAX][TG_OBSERVE_NEWS]; /* lines for the user, the oldest first */
     size_t n_news;
 };
@@ -147,25 +147,45 @@ static void add_news(struct tg_observer *o, const char *what, const char *text)
 }
 
 /* A service that is away is told of once, until it answers again. */
-static void told(struct tg_observer *o, enum tg_metric metric, bool *fails, const char *what,
-                 const struct tg_error *err)
+static void told(struct tg_observer *o, bool *fails, const char *what, const struct tg_error *err)
 {
     char text[64];
 
-    pthread_mutex_lock(&o->lock);
-    tg_metrics_add(o->metrics, metric, err ? "failed" : "ok", NULL, 1);
     snprintf(text, sizeof text, "%s %s", what, err ? "cannot be pushed: " : "are pushed again");
     if (!!err != *fails)
         add_news(o, text, err ? err->message : "");
     *fails = err != NULL;
-    pthread_mutex_unlock(&o->lock);
 }
 
-static void pushed(void *ctx, const struct tg_error *err)
+/* ---- pushes ---- */
+
+static void pushed(void *ctx, enum tg_push_kind kind, const struct tg_error *err)
 {
     struct tg_observer *o = ctx;
 
-    told(o, TG_METRIC_PUSH_CALLS, &o->push_fails, "metrics", err);
+    pthread_mutex_lock(&o->lock);
+    tg_metrics_add(o->metrics, TG_METRIC_PUSH_CALLS, tg_push_name(kind), err ? "failed" : "ok", 1);
+    told(o, &o->push_fails[kind], "metrics", err);
+    pthread_mutex_unlock(&o->lock);
+}
+
+static void push_read(void *ctx, unsigned reader,
+                      void (*put)(void *ctx, const struct tg_metric_sample *sample), void *arg)
+{
+    struct tg_observer *o = ctx;
+
+    pthread_mutex_lock(&o->lock);
+    tg_metrics_read(o->metrics, reader, tg_clock_mono_us(), put, arg);
+    pthread_mutex_unlock(&o->lock);
+}
+
+static void push_take(void *ctx, unsigned reader)
+{
+    struct tg_observer *o = ctx;
+
+    pthread_mutex_lock(&o->lock);
+    tg_metrics_take(o->metrics, reader);
+    pthread_mutex_unlock(&o->lock);
 }
 
 /* ---- alerts ---- */
@@ -174,7 +194,10 @@ static void alert_sent(void *ctx, const struct tg_error *err)
 {
     struct tg_observer *o = ctx;
 
-    told(o, TG_METRIC_ALERT_POSTS, &o->alert_fails, "alerts", err);
+    pthread_mutex_lock(&o->lock);
+    tg_metrics_add(o->metrics, TG_METRIC_ALERT_POSTS, err ? "failed" : "ok", NULL, 1);
+    told(o, &o->alert_fails, "alerts", err);
+    pthread_mutex_unlock(&o->lock);
 }
 
 static void alert_changed(void *ctx, const char *alert, bool fires, const char *line)
@@ -415,11 +438,44 @@ static void tick(void *ctx)
 
 /* ---- the public side ---- */
 
+/* Where numbers are pushed, by kind; NULL: not there. */
+static void push_targets(const struct tg_monitor_settings *set, const char *ret[TG_PUSH_KINDS])
+{
+    ret[TG_PUSH_GATEWAY] = set->metrics_endpoint;
+    ret[TG_PUSH_STATSD] = set->statsd;
+    ret[TG_PUSH_CLOUDWATCH] = set->cloudwatch;
+}
+
+static tg_code start_pushes(struct tg_observer *o, const struct tg_config *config,
+                            struct tg_error *err)
+{
+    const struct tg_monitor_settings *set = &config->monitor;
+    struct tg_push_options options = { .job = config->extract.job,
+                                       .tags = set->statsd_format == TG_STATSD_DOGSTATSD,
+                                       .interval_ms = set->export_interval_ms,
+                                       .fill = put_text,
+                                       .read = push_read,
+                                       .take = push_take,
+                                       .done = pushed,
+                                       .ctx = o };
+    const char *where[TG_PUSH_KINDS];
+    tg_code code = TG_OK;
+
+    push_targets(set, where);
+    for (enum tg_push_kind i = 0; code == TG_OK && i < TG_PUSH_KINDS; i++) {
+        options.where = where[i];
+        if (where[i])
+            code = tg_push_new(i, &options, &o->push[i], err);
+    }
+    return code;
+}
+
 bool tg_observer_wanted(const struct tg_config *config)
 {
     const struct tg_monitor_settings *set = &config->monitor;
 
-    return set->listen || set->metrics_endpoint || set->alert_webhook || has_threshold(set);
+    return set->listen || set->metrics_endpoint || set->statsd || set->cloudwatch ||
+           set->alert_webhook || has_threshold(set);
 }
 
 static tg_code begin_listening(struct tg_observer *o, const struct tg_monitor_settings *set,
@@ -467,14 +523,8 @@ tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret
         code = start_alerts(o, config, err);
     if (code == TG_OK && set->listen)
         code = begin_listening(o, set, err);
-    if (code == TG_OK && set->metrics_endpoint)
-        code = tg_push_new(&(struct tg_push_options){ .url = set->metrics_endpoint,
-                                                      .job = config->extract.job,
-                                                      .interval_ms = set->export_interval_ms,
-                                                      .fill = put_text,
-                                                      .done = pushed,
-                                                      .ctx = o },
-                           &o->push, err);
+    if (code == TG_OK)
+        code = start_pushes(o, config, err);
     if (code != TG_OK) {
         tg_observer_free(o);
         return code;
@@ -489,7 +539,8 @@ void tg_observer_free(struct tg_observer *o)
         return;
     tg_httpd_free(o->httpd);
     tg_alerts_free(o->alerts);
-    tg_push_free(o->push);
+    for (enum tg_push_kind i = 0; i < TG_PUSH_KINDS; i++)
+        tg_push_free(o->push[i]);
     tg_metrics_free(o->metrics);
     if (o->state)
         tg_wipe(o->state, strlen(o->state));
