@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The page that a run serves: who may ask it for what, what its API says, and how it is in a real
 browser. Screenshots of it go to TG_BUILD/screenshots."""
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -239,6 +240,30 @@ class Api(Served):
         self.assertEqual((status, json.loads(body)["code"]), (409, "BUSY"), body)
         got = self.json(port, "/api/history", token=TOKEN)
         self.assertEqual(got["next"] - got["first"], len(got["read_per_s"]))
+
+
+    def test_a_state_that_does_not_answer_holds_nothing_up(self):
+        if "hiredis" not in tgdata("version").out:
+            self.skipTest("no client of Redis")
+        with contextlib.closing(socket.create_server(("127.0.0.1", 0), backlog=64)) as hole:
+            port = self.serve("dashboard", "--state",
+                              f"redis://127.0.0.1:{hole.getsockname()[1]}/0")
+            with concurrent.futures.ThreadPoolExecutor(12) as pool:
+                asked = [pool.submit(self.get, port, "/api/jobs") for _ in range(12)]
+                # One is being made, eight wait.
+                self.assertTrue(wait_for(lambda: sum(a.done() for a in asked) == 3))
+                self.assertEqual({a.result()[0] for a in asked if a.done()}, {503})
+                for path in ("/", "/healthz", "/metrics", "/api/status", "/api/history"):
+                    self.assertEqual(self.get(port, path)[0], 200)
+                self.assertEqual(sum(a.done() for a in asked), 3)
+                self.process.send_signal(signal.SIGTERM)
+                hole.settimeout(0.05)
+                while self.process.poll() is None:  # each connection to the state is cut
+                    with contextlib.suppress(OSError):
+                        hole.accept()[0].close()
+                self.assertEqual(self.process.returncode, 0)
+                late = [a for a in asked if not a.exception() and a.result()[0] != 503]
+                self.assertTrue(all(a.result()[0] == 500 for a in late))
 
 
 @unittest.skipUnless(PROGRAM, "no chromium")

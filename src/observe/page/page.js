@@ -84,7 +84,7 @@ function show_tiles(status, n, newest) {
     ["Reading", small(newest?.read ?? t.messages_per_minute / 60), "/s",
       `${small(t.messages_per_minute / 60)}/s over 5 min`],
     ["Committed", count(n.get("messages_committed_total")), "",
-      `${count(n.get("messages_extracted_total"))} read, ${size} ${unit}`],
+      `${count(n.get("messages_extracted_total"))} read`],
     ["Lag, p95", lag?.count ? duration(t.p95_latency) : "–", "",
       streams ? `now ${duration(n.get("stream_lag_seconds"))}`
         : several(n.get("commits_total"), "commit"), t.p95_latency > 60 && "warn"],
@@ -96,7 +96,8 @@ function show_tiles(status, n, newest) {
     ["Connections", count(h.active_connections), "", several(n.get("accounts"), "account"),
       status.ready && !h.active_connections && "bad"],
     ["Queue", count(h.queue_depth), "batches",
-      streams ? `buffer ${percent(n.get("stream_buffer_usage_ratio"))}` : ""],
+      streams ? `buffer ${percent(n.get("stream_buffer_usage_ratio"))}`
+        : `${size} ${unit} written`],
     ["Set aside", count(aside), "", "dead letters, quarantine", aside > 0 && "warn"],
   ].map((row) => tile(...row)));
 }
@@ -149,11 +150,11 @@ function progress(c) {
   const share = Math.min(1, c.rows / c.expected);
   const fill = make("span");
   fill.style.width = `${100 * share}%`;
-  return make("div", {}, make("span", { class: "sub" },
-    `${count(c.rows)} of ${count(c.expected)}, ${Math.floor(100 * share)} %`),
-  make("div", { class: "bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": 100,
-    "aria-valuenow": Math.floor(100 * share), "aria-label": `Progress of ${c.title || c.chat_id}` },
-  fill));
+  const whole = Math.floor(100 * share);
+  return make("div", { class: "progress" }, make("div", { class: "bar", role: "progressbar",
+    "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": whole, "aria-label":
+    `Progress of ${c.title || c.chat_id}` }, fill), make("span", { class: "sub" },
+  `${whole} % of ${count(c.expected)}`));
 }
 
 const CHATS = [
@@ -197,13 +198,14 @@ function show_chats(status, n) {
   bar.setAttribute("aria-valuemax", all);
   bar.setAttribute("aria-valuenow", done);
   bar.firstChild.style.width = `${all ? 100 * done / all : 0}%`;
+  const columns = CHATS.filter((c) => c.title !== "Account" || n.get("accounts") > 1);
   put("chats", [rows, sorted.title, sorted.direction, rows_shown], () => {
     if (!rows.length)
       return make("p", { class: "empty" }, find ? "No chat matches." : status.reason ===
         "the run has ended" ? "The run has ended." : "No chat is being read now.");
     const more = rows.length - rows_shown;
     return [make("div", { class: "scroll", tabindex: "0", role: "region",
-      "aria-label": "Chats at work" }, table(CHATS, rows.slice(0, rows_shown), null,
+      "aria-label": "Chats at work" }, table(columns, rows.slice(0, rows_shown), null,
       { sort: sort_by, sorted: sorted.title, direction: sorted.direction })),
     more > 0 ? make("button", { type: "button", class: "more-rows", onclick: () => {
       rows_shown += 10 * ROWS;
@@ -307,8 +309,9 @@ function show_range(value) {
 }
 
 function draw_charts() {
-  if (history)
-    for (const c of charts) c.update(history, minutes * 60 / history.step_s);
+  if (!history) return;
+  const slots = Math.min(minutes * 60 / history.step_s, Math.max(24, history.lag_s.length));
+  for (const c of charts) c.update(history, slots);
 }
 
 // ---- turns ----
