@@ -32,6 +32,7 @@ enum tg_scope {
     TG_SCOPE_WATCH,   /**< what is remembered of messages, and what is done to rows of changes */
     TG_SCOPE_STREAM,  /**< streams without end */
     TG_SCOPE_MONITOR, /**< how it is going, for others to see */
+    TG_SCOPE_SCHEDULE, /**< when `tgdata schedule run` runs a job of a file, and how */
     TG_SCOPE_COUNT
 };
 

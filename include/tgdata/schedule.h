@@ -70,6 +70,11 @@ TG_API tg_code tg_schedule_avoid(struct tg_schedule *s, const char *windows,
 TG_API tg_code tg_schedule_maintenance(struct tg_schedule *s, int64_t from_unix_s,
                                        int64_t until_unix_s, struct tg_error *err) TG_MUST_CHECK;
 
+/** The same of a text, "2026-12-24T18:00/2026-12-26T06:00", in UTC or with offsets.
+ *  @return TG_USAGE */
+TG_API tg_code tg_schedule_maintenance_text(struct tg_schedule *s, const char *window,
+                                            struct tg_error *err) TG_MUST_CHECK;
+
 /** Runs up to so many seconds later, never into times to avoid nor up to the next run: how much is
  *  drawn from the name and the run, and stays. @return TG_USAGE if that is more than a day */
 TG_API tg_code tg_schedule_jitter(struct tg_schedule *s, int64_t seconds, const char *name,

@@ -16,6 +16,7 @@
 #include "tgdata/quality.h"
 #include "tgdata/row.h"
 #include "tgdata/schedule.h"
+#include "tgdata/scheduler.h"
 #include "tgdata/stage.h"
 #include "tgdata/state.h"
 #include "tgdata/stream.h"

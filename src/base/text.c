@@ -336,6 +336,19 @@ bool tg_size_parse(const char *text, int64_t *ret)
     return true;
 }
 
+int64_t tg_name_count(const char *text, char *name, size_t room)
+{
+    const char *is = strchr(text, '=');
+    size_t len = is ? (size_t)(is - text) : strlen(text);
+    int64_t n = 1;
+
+    if (!len || len >= room || (is && (!tg_i64_parse(is + 1, &n) || n < 1 || n > 1000000)))
+        return 0;
+    memcpy(name, text, len);
+    name[len] = 0;
+    return n;
+}
+
 bool tg_duration_parse(const char *text, int64_t *ret_ms)
 {
     static const struct unit unit[] = {

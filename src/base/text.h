@@ -60,6 +60,10 @@ bool tg_size_parse(const char *text, int64_t *ret);
 /** Reads "250ms", "30s", "5m", "2h", "1d"; a bare number is seconds. Result in milliseconds. */
 bool tg_duration_parse(const char *text, int64_t *ret_ms);
 
+/** Reads "NAME=N", or "NAME" for one, N up to a million. @return N, and the name written; 0 if it
+ *  is neither or the name finds no room */
+int64_t tg_name_count(const char *text, char *name, size_t room);
+
 /** @return whether the bytes are well-formed UTF-8 (no surrogates, nothing above U+10FFFF) */
 bool tg_utf8_valid(const void *bytes, size_t n);
 

@@ -26,7 +26,8 @@ static void redirect(enum child_pipe how, int to, int pipe_fd)
         _exit(127);
 }
 
-static void become(const char *const *arg, const enum child_pipe how[2], int pipe_fd, pid_t parent)
+static void become(const char *program, const char *const *arg, const enum child_pipe how[2],
+                   const int to[2], pid_t parent)
 {
     char *word[ARGS_MAX + 2] = { (char[]){ "tgdata" } };
 
@@ -37,35 +38,69 @@ static void become(const char *const *arg, const enum child_pipe how[2], int pip
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(127);
-    redirect(how[0], 1, pipe_fd);
-    redirect(how[1], 2, pipe_fd);
-    execv("/proc/self/exe", word);
+    redirect(how[0], 1, to[0]);
+    redirect(how[1], 2, to[1]);
+    execv(program, word);
     _exit(127);
+}
+
+static tg_code start(struct child *c, const char *program, const char *const *arg,
+                     const enum child_pipe how[2], struct tg_error *err)
+{
+    pid_t parent = getpid();
+    int from[2] = { -1, -1 }, to[2] = { -1, -1 };
+
+    *c = (struct child){ .fd = -1, .fd_err = -1 };
+    tg_buf_init(&c->line, LINE_BYTES_MAX);
+    for (int i = 0; i < 2; i++) {
+        int end[2];
+
+        if (how[i] != CHILD_READ)
+            continue;
+        if (pipe2(end, O_CLOEXEC) < 0) {
+            tg_fail(err, TG_INTERNAL, "could not make a pipe: %s", strerror(errno));
+            break;
+        }
+        from[i] = end[0];
+        to[i] = end[1];
+    }
+    if ((how[0] == CHILD_READ) <= (from[0] >= 0) && (how[1] == CHILD_READ) <= (from[1] >= 0)) {
+        c->pid = fork();
+        if (c->pid == 0)
+            become(program, arg, how, to, parent);
+        if (c->pid < 0)
+            tg_fail(err, TG_INTERNAL, "could not start a process: %s", strerror(errno));
+    }
+    for (int i = 0; i < 2; i++)
+        if (to[i] >= 0)
+            close(to[i]);
+    c->fd = from[0] >= 0 ? from[0] : from[1];
+    c->fd_err = from[0] >= 0 ? from[1] : -1;
+    if (c->pid > 0)
+        return TG_OK;
+    c->pid = 0;
+    return err->code;
 }
 
 tg_code child_start(struct child *c, const char *const *arg, enum child_pipe out,
                     enum child_pipe err_out, struct tg_error *err)
 {
-    const enum child_pipe how[2] = { out, err_out };
-    bool reads = out == CHILD_READ || err_out == CHILD_READ;
-    pid_t parent = getpid();
-    int end[2] = { -1, -1 };
+    return start(c, "/proc/self/exe", arg, (enum child_pipe[]){ out, err_out }, err);
+}
 
-    assert(!(out == CHILD_READ && err_out == CHILD_READ));
-    *c = (struct child){ .fd = -1 };
-    tg_buf_init(&c->line, LINE_BYTES_MAX);
-    if (reads && pipe2(end, O_CLOEXEC) < 0)
-        return tg_fail(err, TG_INTERNAL, "could not make a pipe: %s", strerror(errno));
-    c->pid = fork();
-    if (c->pid == 0)
-        become(arg, how, end[1], parent);
-    if (end[1] >= 0)
-        close(end[1]);
-    c->fd = end[0];
-    if (c->pid > 0)
-        return TG_OK;
-    c->pid = 0;
-    return tg_fail(err, TG_INTERNAL, "could not start a process: %s", strerror(errno));
+tg_code child_shell(struct child *c, const char *command, struct tg_error *err)
+{
+    const char *const arg[] = { "-c", command, NULL };
+
+    return start(c, "/bin/sh", arg, (enum child_pipe[]){ CHILD_INHERIT, CHILD_INHERIT }, err);
+}
+
+bool child_ended(const struct child *c)
+{
+    siginfo_t info = { 0 };
+
+    return !c->pid || (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+                       info.si_pid == c->pid);
 }
 
 const char *child_line(struct child *c)
@@ -122,6 +157,8 @@ void child_done(struct child *c)
     child_wait(c);
     if (c->fd >= 0)
         close(c->fd);
-    c->fd = -1;
+    if (c->fd_err >= 0)
+        close(c->fd_err);
+    c->fd = c->fd_err = -1;
     tg_buf_done(&c->line);
 }

@@ -1,56 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cmd_schedule.c - tgdata schedule next, check: when a schedule runs, before work depends on it
+ * cmd_schedule.c - tgdata schedule: when a schedule runs, before work depends on it (next, check);
+ * the words that take a file are in schedule_run.c and schedule_show.c
  */
 #include <time.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/text.h"
-#include "cli/cli.h"
+#include "cli/schedule.h"
 
 enum { OUTPUT_MAX = 64 << 20, DAY_S = 86400, CHECK_DAYS = 366, CHECK_MAX = 600000, TOLD_MAX = 12 };
-
-struct own {
-    bool json;
-    const char *zone, *name;
-    int64_t from_s, count, jitter_ms;
-    struct tg_option_list prefer, avoid, maintenance;
-};
 
 static const struct tg_option options[] = {
     { .name = "tz",
       .type = TG_OPT_STR,
-      .offset = offsetof(struct own, zone),
+      .offset = offsetof(struct schedule_own, zone),
       .fallback = "UTC",
       .value = "ZONE",
       .help = "the time zone whose clocks are meant, such as Europe/Berlin",
       .env = "TGDATA_TZ" },
     { .name = "count",
       .type = TG_OPT_I64,
-      .offset = offsetof(struct own, count),
+      .offset = offsetof(struct schedule_own, count),
       .fallback = "5",
       .min = 1,
       .max = 100000,
       .value = "N",
-      .help = "next: how many runs are printed" },
+      .help = "next: how many runs are printed; history: entries" },
     { .name = "prefer",
       .type = TG_OPT_LIST,
-      .offset = offsetof(struct own, prefer),
+      .offset = offsetof(struct schedule_own, prefer),
       .value = "TIMES",
       .help = "times of day to wait for if the next run is not due before, such as 02:00,14:00" },
     { .name = "avoid",
       .type = TG_OPT_LIST,
-      .offset = offsetof(struct own, avoid),
+      .offset = offsetof(struct schedule_own, avoid),
       .value = "WINDOWS",
       .help = "times of each day to put runs off to the end of, such as 09:00-17:00" },
     { .name = "maintenance",
       .type = TG_OPT_LIST,
-      .offset = offsetof(struct own, maintenance),
+      .offset = offsetof(struct schedule_own, maintenance),
       .value = "FROM/UNTIL",
       .help = "the same once, from one time to another; may be given again" },
     { .name = "jitter",
       .type = TG_OPT_MS,
-      .offset = offsetof(struct own, jitter_ms),
+      .offset = offsetof(struct schedule_own, jitter_ms),
       .min = 0,
       .max = DAY_S * 1000,
       .fallback = "0",
@@ -58,19 +53,33 @@ static const struct tg_option options[] = {
       .help = "up to that much later, drawn from --name and the run" },
     { .name = "name",
       .type = TG_OPT_STR,
-      .offset = offsetof(struct own, name),
+      .offset = offsetof(struct schedule_own, name),
       .fallback = "default",
       .value = "NAME",
       .help = "the job's, for --jitter" },
     { .name = "from",
       .type = TG_OPT_TIME,
-      .offset = offsetof(struct own, from_s),
+      .offset = offsetof(struct schedule_own, from_s),
       .value = "TIME",
       .help = "begin there in place of now" },
+    { .name = "until",
+      .type = TG_OPT_TIME,
+      .offset = offsetof(struct schedule_own, until_s),
+      .value = "TIME",
+      .help = "backfill: up to that time, in place of now" },
+    { .name = "job",
+      .type = TG_OPT_STR,
+      .offset = offsetof(struct schedule_own, job),
+      .value = "NAME",
+      .help = "list, next, history, pause, resume, backfill: the job of that name" },
+    { .name = "all",
+      .type = TG_OPT_BOOL,
+      .offset = offsetof(struct schedule_own, all),
+      .help = "backfill: also runs that went well" },
     { .name = "json",
       .type = TG_OPT_BOOL,
-      .offset = offsetof(struct own, json),
-      .help = "print JSON" },
+      .offset = offsetof(struct schedule_own, json),
+      .help = "print JSON; run and backfill: each event as a line of it" },
     { 0 },
 };
 
@@ -144,7 +153,8 @@ static void put_line(struct tg_buf *out, const struct tg_schedule_time *t, int64
         out->len--;
 }
 
-static void put_next(const struct tg_schedule *s, const struct own *own, struct tg_buf *out)
+static void put_next(const struct tg_schedule *s, const struct schedule_own *own,
+                     struct tg_buf *out)
 {
     struct tg_schedule_time t = { .unix_s = own->from_s };
     struct tg_json j;
@@ -251,26 +261,10 @@ static void put_check(const struct year *y, struct tg_buf *out)
         tg_buf_printf(out, "\n  ... and %zu more", y->n_touched - TOLD_MAX);
 }
 
-static tg_code add_maintenance(struct tg_schedule *s, const char *text, struct tg_error *err)
-{
-    const char *slash = strchr(text, '/');
-    char from[32];
-    int64_t from_s, until_s;
-
-    if (slash && (size_t)(slash - text) < sizeof from) {
-        memcpy(from, text, (size_t)(slash - text));
-        from[slash - text] = 0;
-        if (tg_time_parse(from, &from_s) && tg_time_parse(slash + 1, &until_s))
-            return tg_schedule_maintenance(s, from_s, until_s, err);
-    }
-    tg_fail(err, TG_USAGE, "'%.64s' is no window of maintenance", text);
-    return tg_hint(err, "write two times in UTC: 2026-12-24T18:00/2026-12-26T06:00");
-}
-
 /* The schedule with all that it gives way to. */
 static tg_code open_schedule(const struct cli *cli, struct tg_schedule **ret, struct tg_error *err)
 {
-    const struct own *own = cli->own;
+    const struct schedule_own *own = cli->own;
     struct tg_schedule *s;
     tg_code code = tg_schedule_new(cli->arg[1], own->zone, &s, err);
 
@@ -281,7 +275,7 @@ static tg_code open_schedule(const struct cli *cli, struct tg_schedule **ret, st
     for (size_t i = 0; i < own->avoid.n && code == TG_OK; i++)
         code = tg_schedule_avoid(s, own->avoid.item[i], err);
     for (size_t i = 0; i < own->maintenance.n && code == TG_OK; i++)
-        code = add_maintenance(s, own->maintenance.item[i], err);
+        code = tg_schedule_maintenance_text(s, own->maintenance.item[i], err);
     if (code == TG_OK)
         code = tg_schedule_jitter(s, own->jitter_ms / 1000, own->name, err);
     if (code == TG_OK)
@@ -291,23 +285,15 @@ static tg_code open_schedule(const struct cli *cli, struct tg_schedule **ret, st
     return code;
 }
 
-static tg_code run(struct cli *cli, struct tg_error *err)
+static tg_code next_or_check(struct cli *cli, bool next, struct tg_error *err)
 {
-    struct own *own = cli->own;
-    bool next = strcmp(cli->arg[0], "next") == 0;
+    struct schedule_own *own = cli->own;
     struct tg_schedule *s;
     struct tg_buf out;
-    tg_code code;
+    tg_code code = open_schedule(cli, &s, err);
 
-    if (!next && strcmp(cli->arg[0], "check") != 0) {
-        tg_fail(err, TG_USAGE, "schedule cannot '%.64s'", cli->arg[0]);
-        return tg_hint(err, "it can next and check");
-    }
-    code = open_schedule(cli, &s, err);
     if (code != TG_OK)
         return code;
-    if (own->from_s == 0)
-        own->from_s = (int64_t)time(NULL);
     tg_buf_init(&out, OUTPUT_MAX);
     if (next) {
         put_next(s, own, &out);
@@ -325,23 +311,74 @@ static tg_code run(struct cli *cli, struct tg_error *err)
     return code;
 }
 
+static tg_code next(struct cli *cli, struct tg_error *err)
+{
+    return access(cli->arg[1], R_OK) == 0 ? schedule_next(cli, err)
+                                          : next_or_check(cli, true, err);
+}
+
+static tg_code check(struct cli *cli, struct tg_error *err)
+{
+    return next_or_check(cli, false, err);
+}
+
+static tg_code run(struct cli *cli, struct tg_error *err)
+{
+    static const struct {
+        const char *word;
+        tg_code (*run)(struct cli *cli, struct tg_error *err);
+    } word[] = { { "next", next },
+                 { "check", check },
+                 { "run", schedule_run },
+                 { "list", schedule_list },
+                 { "history", schedule_history },
+                 { "pause", schedule_pause },
+                 { "resume", schedule_resume },
+                 { "backfill", schedule_backfill } };
+    struct schedule_own *own = cli->own;
+    int64_t now_s = (int64_t)time(NULL);
+
+    for (size_t i = 0; i < TG_COUNT(word); i++) {
+        if (strcmp(cli->arg[0], word[i].word) != 0)
+            continue;
+        if (own->from_s == 0 && word[i].run != schedule_backfill)
+            own->from_s = now_s;
+        if (own->until_s == 0)
+            own->until_s = now_s;
+        return word[i].run(cli, err);
+    }
+    tg_fail(err, TG_USAGE, "schedule cannot '%.64s'", cli->arg[0]);
+    return tg_hint(err, "it can next, check, run, list, history, pause, resume and backfill");
+}
+
 const struct cli_command cmd_schedule = {
     .name = "schedule",
-    .help = "when a schedule runs, clock changes included",
-    .usage = "next|check 'SCHEDULE' [--tz ZONE] [OPTIONS]",
-    .about = "next prints the next runs of a schedule; check looks at a year of it: how many runs, "
-             "how far apart, and those that fall on a change of clocks. A schedule is a line of "
-             "cron (30 2 * * mon-fri), a macro (@daily), a period (every 15 minutes, every 2 days "
-             "at 02:00) or times of day (02:00,14:00; mon-fri 08:30). A time of day that clocks "
-             "jump over runs when they have jumped; one that comes twice runs the first time. A "
-             "star as minute or hour follows the wall clock; every N hours counts time that "
-             "passes. Runs wait for preferred times, and are put off while it is to be avoided.",
-    .examples = "  tgdata schedule next '30 2 * * *' --tz Europe/Berlin\n"
+    .help = "run the jobs of a file when they are due, or see when that is",
+    .usage = "run|list|next|history|pause|resume|backfill FILE | next|check 'SCHEDULE'",
+    .about = "run runs the jobs of a configuration file that have a schedule, each run as a "
+             "process of its own, until it is sent SIGTERM; at SIGHUP the file is read again. "
+             "Several can run, on several machines: a job is run by one. What a job says of "
+             "when and how it is run is told in docs/scheduling.md and tgdata-config(5). list "
+             "tells how the jobs stand, next when they run, history what came of it. A job "
+             "that is paused is not run until it is resumed. backfill runs now what did not go"
+             " well of a time. Of a schedule itself, next prints the next runs; check looks at"
+             " a year of it: how many runs, how far apart, and those that fall on a change of "
+             "clocks. A schedule is a line of cron (30 2 * * mon-fri), a macro (@daily), a "
+             "period (every 15 minutes, every 2 days at 02:00) or times of day (02:00,14:00; "
+             "mon-fri 08:30). A time of day that clocks jump over runs when they have jumped; "
+             "one that comes twice runs the first time. A star as minute or hour follows the "
+             "wall clock; every N hours counts time that passes. Runs wait for preferred "
+             "times, and are put off while it is to be avoided.",
+    .examples = "  tgdata schedule run etl.yaml\n"
+                "  tgdata schedule list etl.yaml\n"
+                "  tgdata schedule pause etl.yaml --job nightly\n"
+                "  tgdata schedule backfill etl.yaml --job nightly --from 2026-11-01\n"
+                "  tgdata schedule next '30 2 * * *' --tz Europe/Berlin\n"
                 "  tgdata schedule next 'every 6 hours' --count 10 --json\n"
                 "  tgdata schedule next 'every 6 hours' --avoid 09:00-17:00 --prefer 02:00\n"
                 "  tgdata schedule check 'mon-fri 02:30' --tz America/New_York\n",
     .option = options,
-    .size = sizeof(struct own),
+    .size = sizeof(struct schedule_own),
     .args_min = 2,
     .args_max = 2,
     .run = run,

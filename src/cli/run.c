@@ -87,13 +87,16 @@ static void put_circuits(struct tg_json *j, const struct tg_extract_result *r)
     tg_json_end_object(j);
 }
 
-static void put_json(struct tg_buf *out, const struct tg_extract_result *r, tg_code code)
+static void put_json(struct tg_buf *out, const struct tg_extract_result *r, tg_code code,
+                     const struct tg_error *err)
 {
     struct tg_json j;
 
     tg_json_init(&j, out);
     tg_json_object(&j);
     tg_json_key(&j, "status"), tg_json_cstr(&j, tg_code_name(code));
+    if (code == TG_FLOOD)
+        tg_json_key(&j, "retry_after_s"), tg_json_i64(&j, err->retry_after_s);
     tg_json_key(&j, "chats"), tg_json_u64(&j, r->chats);
     tg_json_key(&j, "rows"), tg_json_u64(&j, r->rows);
     tg_json_key(&j, "batches"), tg_json_u64(&j, r->batches);
@@ -169,7 +172,7 @@ static tg_code tell_result(const struct cli *cli, const struct tg_extract_result
 
     tg_buf_init(&out, 64 << 10);
     if (own->json)
-        put_json(&out, result, ended);
+        put_json(&out, result, ended, err);
     else
         put_text(&out, result);
     if (own->json || ended == TG_OK || result->rows || result->fallback_rows)

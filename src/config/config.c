@@ -20,6 +20,7 @@
 #define EXTRACT(...) ROW(tg_extract_settings, __VA_ARGS__)
 #define STREAM(...) ROW(tg_stream_settings, __VA_ARGS__)
 #define MONITOR(...) ROW(tg_monitor_settings, __VA_ARGS__)
+#define SCHEDULE(...) ROW(tg_schedule_settings, __VA_ARGS__)
 
 static const struct tg_option account_table[] = {
     ACCOUNT(session, "session", STR, "tgdata.session", 0, 0, "FILE",
@@ -122,7 +123,8 @@ static const struct tg_option job_table[] = {
             "where checkpoints are kept, such as sqlite:FILE", .env = "TGDATA_STATE"),
     EXTRACT(job, "job", STR, "default", 0, 0, "NAME",
             "name of the job: its checkpoints and parameters belong together"),
-    EXTRACT(batch_size, "batch-size", I64, "1000", 1, 100000, "N", "messages in a batch"),
+    EXTRACT(batch_size, "batch-size", I64, "1000", 1, 100000, "N", "messages in a batch",
+            .env = "TGDATA_BATCH_SIZE"),
     EXTRACT(checkpoint_interval, "checkpoint-interval", I64, "10000", 1, INT64_C(1) << 40, "N",
             "messages from one commit and checkpoint to the next"),
     EXTRACT(lease_ms, "lease", MS, "30s", 1000, 3600000, "TIME",
@@ -280,6 +282,60 @@ static const struct tg_option monitor_table[] = {
     { 0 },
 };
 
+static const struct tg_option schedule_table[] = {
+    SCHEDULE(schedule, "schedule", STR, NULL, 0, 0, "WHEN",
+             "when the job is run, such as 'every 1 hour' or '30 2 * * mon-fri'"),
+    SCHEDULE(zone, "time-zone", STR, "UTC", 0, 0, "ZONE", "the time zone whose clocks are meant"),
+    SCHEDULE(preferred, "preferred-times", LIST, NULL, 0, 0, "TIMES",
+             "times of day to wait for if the next run is not due before, such as 02:00,14:00"),
+    SCHEDULE(avoided, "avoid-times", LIST, NULL, 0, 0, "WINDOWS",
+             "times of each day to put runs off to the end of, such as 09:00-17:00"),
+    SCHEDULE(maintenance, "maintenance", LIST, NULL, 0, 0, "FROM/UNTIL",
+             "the same once, from one time to another"),
+    SCHEDULE(jitter_ms, "run-jitter", MS, "0", 0, 86400000, "TIME",
+             "up to that much later, drawn from the job's name and the run"),
+    SCHEDULE(after, "after", LIST, NULL, 0, 0, "JOB",
+             "run when the last run of that job has succeeded; without a schedule, whenever each "
+             "of them has succeeded again"),
+    SCHEDULE(priority, "priority", CHOICE, "normal", 0, 0, "WHICH",
+             "which of the runs that wait is started first", .choices = "low|normal|high"),
+    SCHEDULE(overlap, "overlap", CHOICE, "skip", 0, 0, "WHAT",
+             "what a run does that is due while the one before is at work: it is left out, waits, "
+             "or ends the other",
+             .choices = "skip|queue|cancel"),
+    SCHEDULE(catch_up_ms, "catch-up", MS, "1h", 1000, INT64_C(366) * 86400000, "TIME",
+             "how late a run that was missed is still made up for"),
+    SCHEDULE(coalesce, "coalesce", BOOL, NULL, 0, 0, NULL,
+             "of runs that wait only the last is run"),
+    SCHEDULE(max_duration_ms, "max-duration", MS, "0", 0, INT64_C(366) * 86400000, "TIME",
+             "a run is stopped when it has taken so long; it commits what it has. 0: never"),
+    SCHEDULE(deadline_ms, "deadline", MS, "0", 0, INT64_C(366) * 86400000, "TIME",
+             "how long after it is due a run should have ended; of those that wait, the one with "
+             "the earliest deadline that can be kept is first, and one not kept is told. 0: none"),
+    SCHEDULE(flexible_ms, "flexible", MS, "0", 0, 86400000, "TIME",
+             "how much later a run may be, to come into an hour with fewer flood waits"),
+    SCHEDULE(retries, "run-retries", I64, "3", 0, 1000, "N",
+             "how often a run that failed is tried again"),
+    SCHEDULE(retry_wait_ms, "run-retry-wait", MS, "30s", 1, 86400000, "TIME",
+             "before that, at most; twice as long each time"),
+    SCHEDULE(resources, "resources", LIST, NULL, 0, 0, "NAME[=N]",
+             "what a run needs while it is at work: of what is scarce, so many slots"),
+    SCHEDULE(slots, "resource-slots", LIST, NULL, 0, 0, "NAME=N",
+             "how many slots there are of that (stands under defaults)"),
+    SCHEDULE(max_running, "max-running", I64, "4", 1, 1000, "N",
+             "runs of all jobs at once (stands under defaults)"),
+    SCHEDULE(free_space_bytes, "min-free-space", SIZE, "0", 0, INT64_C(1) << 50, "SIZE",
+             "a run is not started while the working directory and a destination of files have "
+             "less room than that"),
+    SCHEDULE(on_complete, "on-complete", STR, NULL, 0, 0, "COMMAND",
+             "what is done when a run has ended: a command of the shell, which finds in its "
+             "environment how it went"),
+    SCHEDULE(on_alert, "on-alert", STR, NULL, 0, 0, "COMMAND",
+             "the same when somebody should know: a run has failed for good, took too long, was "
+             "missed, or its deadline has passed"),
+    { 0 },
+};
+
 struct scope {
     const struct tg_option *table;
     size_t offset;
@@ -293,6 +349,7 @@ static const struct scope scope_table[TG_SCOPE_COUNT] = {
     [TG_SCOPE_WATCH] = { watch_table, offsetof(struct tg_config, stream) },
     [TG_SCOPE_STREAM] = { stream_table, offsetof(struct tg_config, stream) },
     [TG_SCOPE_MONITOR] = { monitor_table, offsetof(struct tg_config, monitor) },
+    [TG_SCOPE_SCHEDULE] = { schedule_table, offsetof(struct tg_config, schedule) },
     [TG_SCOPE_EXTRACT] = { extract_table, offsetof(struct tg_config, extract) },
 };
 

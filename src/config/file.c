@@ -434,6 +434,7 @@ static void read_root(struct tg_config_file *f, const struct tg_yaml_node *root)
         read_jobs(f, jobs);
     if ((quality = find(root, "quality")))
         read_quality(f, quality);
+    tg_file_check_schedules(f);
 }
 
 struct tg_config_file *tg_config_file_read(const void *bytes, size_t len,

@@ -147,6 +147,12 @@ void tg_file_give_text(struct tg_config_file *file, struct tg_layer *layer, size
 bool tg_file_section(struct tg_config_file *file, const struct tg_yaml_node *key,
                      const struct tg_yaml_node *value);
 
+/* ---- file_schedule.c ---- */
+
+/** Checks what jobs say of when they are run: each schedule with its zone and what it gives way to,
+ *  that the jobs to be run after are there and do not wait for one another, resources. */
+void tg_file_check_schedules(struct tg_config_file *file);
+
 /** What sections leave to be done when all were read. */
 void tg_file_sections_end(struct tg_config_file *file);
 

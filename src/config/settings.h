@@ -138,12 +138,34 @@ struct tg_monitor_settings {
     const char *journal_socket;
 };
 
+enum tg_setting_priority { TG_RUN_LOW, TG_RUN_NORMAL, TG_RUN_HIGH };
+enum tg_setting_overlap { TG_OVERLAP_SKIP, TG_OVERLAP_QUEUE, TG_OVERLAP_CANCEL };
+
+struct tg_schedule_settings {
+    const char *schedule; /* NULL: none */
+    const char *zone;
+    struct tg_option_list preferred, avoided, maintenance;
+    int64_t jitter_ms;
+    struct tg_option_list after; /* names of jobs */
+    int64_t priority;            /* enum tg_setting_priority */
+    int64_t overlap;             /* enum tg_setting_overlap */
+    int64_t catch_up_ms;
+    bool coalesce;
+    int64_t max_duration_ms, deadline_ms, flexible_ms; /* 0: none */
+    int64_t retries, retry_wait_ms;
+    struct tg_option_list resources, slots; /* "NAME=N" */
+    int64_t max_running;
+    int64_t free_space_bytes;
+    const char *on_complete, *on_alert;
+};
+
 struct tg_config {
     struct tg_account_settings account;
     struct tg_login_settings login;
     struct tg_extract_settings extract;
     struct tg_stream_settings stream;
     struct tg_monitor_settings monitor;
+    struct tg_schedule_settings schedule;
     struct tg_config_text *texts; /* values that were set, owned */
     struct tg_error broken;       /* a default or environment variable that does not fit */
 };

@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-#include "flow/timing.h"
+#include "base/text.h"
+#include "etl/schedule.h"
 #include "os/zoneinfo.h"
 
 struct tg_schedule {
@@ -14,7 +15,7 @@ struct tg_schedule {
     struct tg_zone zone;
 };
 
-static tg_code find_zone(struct tg_zone *z, const char *name, struct tg_error *err)
+tg_code tg_schedule_zone(struct tg_zone *z, const char *name, struct tg_error *err)
 {
     struct tg_buf file;
     tg_code code;
@@ -43,7 +44,7 @@ tg_code tg_schedule_new(const char *text, const char *zone, struct tg_schedule *
         return tg_fail(err, TG_NOMEM, "no memory for a schedule");
     code = tg_cron_parse(&s->timing.cron, text, err);
     if (code == TG_OK)
-        code = find_zone(&s->zone, zone, err);
+        code = tg_schedule_zone(&s->zone, zone, err);
     if (code == TG_OK)
         *ret = s;
     else
@@ -70,6 +71,28 @@ tg_code tg_schedule_maintenance(struct tg_schedule *s, int64_t from_unix_s, int6
                                 struct tg_error *err)
 {
     return tg_timing_block(&s->timing, from_unix_s, until_unix_s, err);
+}
+
+tg_code tg_schedule_block(struct tg_timing *t, const char *window, struct tg_error *err)
+{
+    const char *slash = strchr(window, '/');
+    char from[32];
+    int64_t from_s, until_s;
+
+    if (slash && (size_t)(slash - window) < sizeof from) {
+        memcpy(from, window, (size_t)(slash - window));
+        from[slash - window] = 0;
+        if (tg_time_parse(from, &from_s) && tg_time_parse(slash + 1, &until_s))
+            return tg_timing_block(t, from_s, until_s, err);
+    }
+    tg_fail(err, TG_USAGE, "'%.64s' is no window of maintenance", window);
+    return tg_hint(err, "write two times in UTC: 2026-12-24T18:00/2026-12-26T06:00");
+}
+
+tg_code tg_schedule_maintenance_text(struct tg_schedule *s, const char *window,
+                                     struct tg_error *err)
+{
+    return tg_schedule_block(&s->timing, window, err);
 }
 
 tg_code tg_schedule_jitter(struct tg_schedule *s, int64_t seconds, const char *name,

@@ -188,7 +188,7 @@ class Words(Case):
             (["next", "02:00", "--prefer", "noon"], 2, "no time of day to prefer"),
             (["next", "02:00", "--maintenance", "2026-12-24"], 2, "no window of maintenance"),
             (["next", "02:00", "--maintenance", "2026-12-24/2026-12-23"], 2, "ends before it"),
-            (["plan", "02:00"], 2, "it can next and check"),
+            (["plan", "02:00"], 2, "it can next, check, run"),
             (["next"], 2, "an argument is missing"),
         ]
         for words, code, text in table:
