@@ -15,7 +15,8 @@ let asked_token = false;
 
 async function ask(path, method = "GET") {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const answer = await fetch(path, { method, headers, cache: "no-store", redirect: "error" });
+  const answer = await fetch(path, { method, headers, cache: "no-store", redirect: "error" })
+    .catch(() => { throw new Error("no answer"); });
   const body = await answer.json();
   if (answer.status === 401) want_token(token ? "That token is not right." : "");
   if (!answer.ok)
@@ -345,13 +346,13 @@ function show(status) {
   show_kept(status);
 }
 
-function show_gone(why) {
+function show_gone() {
   away_since ??= new Date();
   document.body.classList.add("gone");
   show_state("gone", "bad");
   show_notices([["bad", "The program does not answer", `since ${away_since.toLocaleTimeString([],
     { hour12: false })}: it has ended, or the way to it is cut. What stands here is how it was; ` +
-    `it is asked again. (${why})`]]);
+    "it is asked again."]]);
 }
 
 async function turn() {
@@ -375,7 +376,7 @@ async function turn() {
   } catch (e) {
     if (e.status === 401) show_state("token needed", "warn");
     else if (e.status === 403) show_notices([["bad", "Refused:", e.message]]);
-    else show_gone(e.message);
+    else show_gone();
     wait = AWAY_MS;
   }
   turning = false;
