@@ -241,7 +241,8 @@ static const struct tg_option monitor_table[] = {
     MONITOR(listen_open, "listen-open", BOOL, NULL, 0, 0, NULL,
             "let everybody read who reaches the address, without a token"),
     MONITOR(metrics_endpoint, "metrics-endpoint", STR, NULL, 0, 0, "URL",
-            "push metrics to that Pushgateway, again and again and at the end"),
+            "push metrics to that Pushgateway, or by remote write to that Prometheus, again and "
+            "again and at the end"),
     MONITOR(export_interval_ms, "export-interval", MS, "30s", 100, 86400000, "TIME",
             "from one push to the next, and to StatsD and CloudWatch"),
     MONITOR(statsd, "statsd", STR, NULL, 0, 0, "ADDRESS",

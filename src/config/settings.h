@@ -124,7 +124,7 @@ struct tg_monitor_settings {
     const char *listen; /* NULL: nowhere */
     const char *listen_token_file; /* NULL: TGDATA_LISTEN_TOKEN has the token, or there is none */
     bool listen_open;
-    const char *metrics_endpoint; /* URL of a Pushgateway; NULL: none */
+    const char *metrics_endpoint; /* URL of a Pushgateway or a Prometheus; NULL: none */
     const char *statsd;           /* address; NULL: none */
     int64_t statsd_format;        /* enum tg_setting_statsd */
     const char *cloudwatch;       /* namespace; NULL: none */

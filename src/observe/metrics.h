@@ -22,7 +22,7 @@ enum {
     TG_METRIC_SERIES_MAX = 128,
     TG_METRIC_LABEL = 96,
     TG_METRIC_BUCKETS = 16,
-    TG_METRIC_READERS = 2, /* that are told what is new */
+    TG_METRIC_READERS = 3, /* that are told what is new */
 };
 
 enum tg_metric_type { TG_METRIC_COUNTER, TG_METRIC_GAUGE, TG_METRIC_HISTOGRAM };

@@ -441,7 +441,7 @@ static void tick(void *ctx)
 /* Where numbers are pushed, by kind; NULL: not there. */
 static void push_targets(const struct tg_monitor_settings *set, const char *ret[TG_PUSH_KINDS])
 {
-    ret[TG_PUSH_GATEWAY] = set->metrics_endpoint;
+    ret[TG_PUSH_ENDPOINT] = set->metrics_endpoint;
     ret[TG_PUSH_STATSD] = set->statsd;
     ret[TG_PUSH_CLOUDWATCH] = set->cloudwatch;
 }

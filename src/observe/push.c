@@ -9,7 +9,7 @@
 #include "os/queue.h"
 
 static const struct tg_push_type *const types[TG_PUSH_KINDS] = {
-    [TG_PUSH_GATEWAY] = &tg_push_gateway,
+    [TG_PUSH_ENDPOINT] = &tg_push_endpoint,
     [TG_PUSH_STATSD] = &tg_push_statsd,
     [TG_PUSH_CLOUDWATCH] = &tg_push_cloudwatch,
 };

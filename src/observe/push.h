@@ -3,7 +3,7 @@
  * push.h - brings metrics to somebody, again and again: for runs that nobody can scrape
  *
  *   kind         where        how
- *   pushgateway  URL          PUT URL/metrics/job/JOB/instance/HOST: all numbers
+ *   endpoint     URL          all numbers: PUT to a Pushgateway, or Prometheus' remote write
  *   statsd       HOST:PORT    lines over UDP: what is new
  *   cloudwatch   NAMESPACE    PutMetricData: what is new
  *
@@ -18,7 +18,7 @@
 
 #include "observe/metrics.h"
 
-enum tg_push_kind { TG_PUSH_GATEWAY, TG_PUSH_STATSD, TG_PUSH_CLOUDWATCH, TG_PUSH_KINDS };
+enum tg_push_kind { TG_PUSH_ENDPOINT, TG_PUSH_STATSD, TG_PUSH_CLOUDWATCH, TG_PUSH_KINDS };
 enum { TG_PUSH_MS = 10000, TG_PUSH_TEXT_MAX = 16 << 20 };
 
 struct tg_push;
@@ -46,7 +46,7 @@ tg_code tg_push_new(enum tg_push_kind kind, const struct tg_push_options *option
 /** Pushes once more, then ends. NULL is nothing. */
 void tg_push_free(struct tg_push *p);
 
-/** @return "pushgateway", "statsd", "cloudwatch" */
+/** @return "endpoint", "statsd", "cloudwatch" */
 const char *tg_push_name(enum tg_push_kind kind);
 
 #endif

@@ -8,7 +8,11 @@
 #include "observe/push.h"
 
 /* Readers of the registry. */
-enum { TG_PUSH_READER_STATSD, TG_PUSH_READER_CLOUDWATCH };
+enum {
+    TG_PUSH_READER_STATSD,
+    TG_PUSH_READER_CLOUDWATCH,
+    TG_PUSH_READER_ALL, /* takes nothing: all is new to it */
+};
 
 struct tg_push_type {
     const char *name;
@@ -17,6 +21,6 @@ struct tg_push_type {
     void (*close)(void *self); /* of what open made */
 };
 
-extern const struct tg_push_type tg_push_gateway, tg_push_statsd, tg_push_cloudwatch;
+extern const struct tg_push_type tg_push_endpoint, tg_push_statsd, tg_push_cloudwatch;
 
 #endif

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.parse
 
 from kit import Case, free_ports, main, start, tgdata, wait_for
 
@@ -248,6 +249,54 @@ class Documented(Case):
 
 
 class Prometheus(Monitored):
+    def prometheus(self, config, *more):
+        """A real one: its port, and a function that asks it for a value."""
+        if not shutil.which("prometheus"):
+            self.skipTest("no prometheus")
+        port = free_ports(1)
+        (self.dir / "p.yml").write_text(config)
+        server = subprocess.Popen(
+            ["prometheus", f"--config.file={self.dir}/p.yml", f"--storage.tsdb.path={self.dir}/p",
+             f"--web.listen-address=127.0.0.1:{port}", *more], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        self.addCleanup(server.wait, 30)
+        self.addCleanup(server.terminate)
+
+        def value(expression):
+            with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
+                query = urllib.parse.quote(expression)
+                found = json.loads(get(port, f"/api/v1/query?query={query}")[1])["data"]["result"]
+                return float(found[0]["value"][1]) if found else None
+        return port, value
+
+    def test_remote_write_to_a_real_prometheus(self):
+        """Named as the ETL design names it, without a path; and with one."""
+        port, value = self.prometheus("{}", "--web.enable-remote-write-receiver")
+        self.assertTrue(wait_for(lambda: value("vector(1)") == 1))
+        for n, path in enumerate(["", "/api/v1/write"]):
+            done = tgdata(*self.extract_args(
+                "--all", job=f"j{n}", to=f"ndjson:{self.dir}/{n}", more=[
+                    "--metrics-endpoint", f"http://127.0.0.1:{port}{path}", "--json"]))
+            self.assertEqual(done.code, 0, done)
+            self.assertNotIn("cannot be pushed", done.err)
+            got, job = done.json(), f'job="j{n}"'
+            self.assertEqual(value(f"tgdata_messages_committed_total{{{job}}}"), got["rows"])
+            self.assertEqual(value(f"tgdata_pipeline_lag_seconds_count{{{job}}}"),
+                             got["checkpoints"])
+            self.assertEqual(value(f'tgdata_pipeline_lag_seconds_bucket{{{job},le="+Inf"}}'),
+                             got["checkpoints"])
+            self.assertGreater(value(f'tgdata_calls_total{{{job},outcome="ok",method='
+                                     '"messages.getHistory"}'), 0)
+            self.assertEqual(value(f"tgdata_ready{{{job}}}"), 0)
+
+    def test_a_prometheus_that_takes_nothing_says_why(self):
+        port, value = self.prometheus("{}")
+        self.assertTrue(wait_for(lambda: value("vector(1)") == 1))
+        self.run_one(*self.stream("--metrics-endpoint", f"http://127.0.0.1:{port}",
+                                  "--export-interval", "200ms"))
+        self.assertTrue(wait_for(lambda: "status 404: remote write receiver"
+                                 in (self.dir / "log").read_text()))
+
     def test_promtool_has_nothing_to_say(self):
         if not shutil.which("promtool"):
             self.skipTest("no promtool")
@@ -258,25 +307,10 @@ class Prometheus(Monitored):
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 
     def test_a_real_prometheus_scrapes_it(self):
-        if not shutil.which("prometheus"):
-            self.skipTest("no prometheus")
         port = self.run_one(*self.stream())[1]
-        own = free_ports(1)
-        (self.dir / "p.yml").write_text(
+        value = self.prometheus(
             "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: tgdata\n"
-            f"  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n")
-        server = subprocess.Popen(
-            ["prometheus", f"--config.file={self.dir}/p.yml", f"--storage.tsdb.path={self.dir}/p",
-             f"--web.listen-address=127.0.0.1:{own}"], stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL)
-        self.addCleanup(server.wait, 30)
-        self.addCleanup(server.terminate)
-
-        def value(expression):
-            with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
-                text = get(own, f"/api/v1/query?query={expression}")[1]
-                found = json.loads(text)["data"]["result"]
-                return float(found[0]["value"][1]) if found else None
+            f"  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n")[1]
         want = len(self.sim.truth([self.sim.chats(self.sim.account())[0]]))
         self.assertTrue(wait_for(lambda: value("tgdata_messages_committed_total") == want))
         self.assertEqual(value("up"), 1)
