@@ -78,7 +78,8 @@ struct tg_stream_stats {
     uint64_t chats, chats_lost;   /**< watched; of them not any longer, since they became closed */
     uint64_t bytes_out;
     double seconds;
-    struct tg_quality_result quality; /**< what the stages `validate` found; at the end only */
+    struct tg_quality_result quality; /**< what rules found; but for `rows` and `invalid` at
+                                           the end only */
 };
 
 /** Gets how it is going, once a second and at the end. @return false: end the run */

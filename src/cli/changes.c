@@ -219,5 +219,6 @@ tg_code changes_run(struct cli *cli, bool delta, struct tg_error *err)
     tg_observer_free(observer);
     progress_done(&progress);
     cli->progress = NULL;
+    quality_warn(cli, &stats.quality);
     return tell_result(cli, &stats, delta, code, err);
 }

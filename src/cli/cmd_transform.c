@@ -173,6 +173,7 @@ static tg_code run(struct cli *cli, struct tg_error *err)
     tg_transform_free(transform);
     progress_done(&progress);
     cli->progress = NULL;
+    quality_warn(cli, &result.quality);
     return tell_result(cli, &result, code, err);
 }
 

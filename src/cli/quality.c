@@ -4,48 +4,24 @@
  */
 #include "cli/quality.h"
 
-#include "cli/cli.h"
-#include "cli/term.h"
+#include <stdlib.h>
 
-static void rule_json(struct tg_json *j, const struct tg_rule_result *r)
-{
-    tg_json_object(j);
-    tg_json_key(j, "name"), tg_json_cstr(j, r->name);
-    tg_json_key(j, "kind"), tg_json_cstr(j, tg_rule_kind_name(r->kind));
-    tg_json_key(j, "field"), tg_json_cstr(j, r->field[0] ? r->field : NULL);
-    tg_json_key(j, "severity"), tg_json_cstr(j, tg_severity_name(r->severity));
-    tg_json_key(j, "checked"), tg_json_u64(j, r->checked);
-    tg_json_key(j, "broken"), tg_json_u64(j, r->broken);
-    tg_json_key(j, "examples");
-    tg_json_array(j);
-    for (size_t i = 0; i < r->n_examples; i++) {
-        tg_json_object(j);
-        tg_json_key(j, "chat_id"), tg_json_i64(j, r->example[i].chat_id);
-        tg_json_key(j, "id"), tg_json_i64(j, r->example[i].id);
-        tg_json_end_object(j);
-    }
-    tg_json_end_array(j);
-    tg_json_end_object(j);
-}
+#include "base/text.h"
+#include "cli/term.h"
 
 void quality_json(struct tg_json *j, const struct tg_quality_result *q)
 {
+    size_t n = tg_quality_json(q, NULL, 0) + 1;
+    char *text = malloc(n);
+
+    if (text)
+        tg_quality_json(q, text, n);
     tg_json_key(j, "quality");
-    if (!q->n_rules) {
+    if (text && n > 1)
+        tg_json_raw(j, text, n - 1);
+    else
         tg_json_null(j);
-        return;
-    }
-    tg_json_object(j);
-    tg_json_key(j, "rows"), tg_json_u64(j, q->rows);
-    tg_json_key(j, "invalid"), tg_json_u64(j, q->invalid);
-    tg_json_key(j, "validity_rate"), tg_json_double(j, tg_validity_rate(q));
-    tg_json_key(j, "completeness_score"), tg_json_double(j, tg_completeness_score(q));
-    tg_json_key(j, "rules");
-    tg_json_array(j);
-    for (size_t i = 0; i < q->n_rules; i++)
-        rule_json(j, &q->rule[i]);
-    tg_json_end_array(j);
-    tg_json_end_object(j);
+    free(text);
 }
 
 static void rule_text(struct tg_buf *out, const struct tg_rule_result *r)
@@ -62,10 +38,28 @@ static void rule_text(struct tg_buf *out, const struct tg_rule_result *r)
                       (long long)r->example[i].id, (long long)r->example[i].chat_id);
 }
 
+/* "Drift: views: values 12 -> 340 (score 0.9, told above 0.2)" */
+static void drift_text(struct tg_buf *out, const struct tg_quality_result *q)
+{
+    char at[21] = "";
+
+    if (!q->n_drifts)
+        return;
+    tg_time_utc(at, q->drift_at_s);
+    tg_buf_printf(out, "\nDrift against the run of %s:", at);
+    for (size_t i = 0; i < q->n_drifts; i++) {
+        const struct tg_drift *d = &q->drift[i];
+
+        tg_buf_printf(out, "\n  %s: %s %.4g -> %.4g (score %.2f, told above %.2f)", d->field,
+                      tg_drift_kind_name(d->kind), d->before, d->now, d->score, d->limit);
+    }
+}
+
 void quality_text(struct tg_buf *out, const struct tg_quality_result *q)
 {
     char invalid[32], rows[32];
 
+    drift_text(out, q);
     if (!q->n_rules)
         return;
     cli_number(invalid, q->invalid);
@@ -74,4 +68,16 @@ void quality_text(struct tg_buf *out, const struct tg_quality_result *q)
                   100 * tg_validity_rate(q), invalid, rows);
     for (size_t i = 0; i < q->n_rules; i++)
         rule_text(out, &q->rule[i]);
+}
+
+void quality_warn(struct cli *cli, const struct tg_quality_result *q)
+{
+    char fields[400] = "";
+    size_t len = 0;
+
+    for (size_t i = 0; i < q->n_drifts && len < sizeof fields; i++)
+        len += (size_t)snprintf(fields + len, sizeof fields - len, "%s%s of %s", i ? ", " : "",
+                                tg_drift_kind_name(q->drift[i].kind), q->drift[i].field);
+    if (q->n_drifts)
+        cli_tell(cli, TG_LOG_WARNING, "warning: other than in the run before: %s", fields);
 }

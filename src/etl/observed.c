@@ -4,6 +4,8 @@
  */
 #include "etl/observed.h"
 
+#include <stdio.h>
+
 #include "os/loop.h"
 
 #define LONG_WAIT_US TG_SECOND_US /* more than a pace: the server's wait */
@@ -142,6 +144,32 @@ void tg_observed_pipeline(struct tg_observed_run *run, const struct tg_pipeline_
     advance(run, TG_METRIC_QUARANTINED, &run->quarantined, quarantined);
     advance(run, TG_METRIC_REFUSED, &run->refused, refused);
     tg_observe_set(run->to, TG_METRIC_QUEUE, NULL, NULL, p->n_out);
+}
+
+void tg_observed_quality(struct tg_observed_run *run, const struct tg_quality_result *q,
+                         uint64_t set_aside)
+{
+    const struct tg_drift *worst = q->drift;
+    char line[200];
+
+    if (!run->to)
+        return;
+    advance(run, TG_METRIC_JUDGED, &run->judged, q->rows);
+    advance(run, TG_METRIC_INVALID, &run->invalid, q->invalid);
+    advance(run, TG_METRIC_SET_ASIDE, &run->aside, set_aside);
+    if (!q->drift_rows || run->told_drift)
+        return;
+    run->told_drift = true;
+    tg_observe_set(run->to, TG_METRIC_DRIFT, NULL, NULL, (double)q->n_drifts);
+    for (size_t i = 1; i < q->n_drifts; i++)
+        if (q->drift[i].score / q->drift[i].limit > worst->score / worst->limit)
+            worst = &q->drift[i];
+    if (!q->n_drifts)
+        return;
+    snprintf(line, sizeof line, "profile_drift: %zu difference%s from the run before, such as %s "
+             "of %s: %.4g, was %.4g", q->n_drifts, q->n_drifts == 1 ? "" : "s",
+             tg_drift_kind_name(worst->kind), worst->field, worst->now, worst->before);
+    tg_observe_finding(run->to, worst->score, worst->limit, line);
 }
 
 void tg_observed_news(struct tg_account *account, struct tg_observer *to,

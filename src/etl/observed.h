@@ -13,6 +13,7 @@
 #include "etl/pipeline.h"
 #include "observe/observer.h"
 #include "source/account_impl.h"
+#include "tgdata/quality.h"
 
 /** One account of a run. */
 struct tg_observed_account {
@@ -28,6 +29,8 @@ struct tg_observed_account {
 struct tg_observed_run {
     struct tg_observer *to;
     uint64_t rows, fallback_rows, batches, commits, bytes_out, quarantined, refused;
+    uint64_t judged, invalid, aside;
+    bool told_drift;
 };
 
 void tg_observed_begin(struct tg_observed_account *a, struct tg_observer *to,
@@ -42,6 +45,10 @@ void tg_observed_end(struct tg_observed_account *a);
 void tg_observed_circuit(struct tg_observer *to, const struct tg_circuit_change *change);
 void tg_observed_pipeline(struct tg_observed_run *run, const struct tg_pipeline_state *p,
                           uint64_t quarantined, uint64_t refused);
+
+/** What rules found so far; at the end of the run also what is other than before. */
+void tg_observed_quality(struct tg_observed_run *run, const struct tg_quality_result *q,
+                         uint64_t set_aside);
 
 /** Tells the user what has become of a destination. @param away  whether one is waited for,
  *  @param open whether the breaker of one is open: written if the news is of that */

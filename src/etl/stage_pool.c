@@ -305,15 +305,15 @@ static void join_workers(struct tg_stage_pool *p)
     }
 }
 
-tg_code tg_stage_pool_end(struct tg_stage_pool *p, const char *job, struct tg_quality_result *ret,
-                          struct tg_error *err)
+tg_code tg_stage_pool_end(struct tg_stage_pool *p, const struct tg_stage_report *run,
+                          struct tg_quality_result *ret, struct tg_error *err)
 {
     join_workers(p);
     for (unsigned i = 1; i < p->o.max; i++)
         tg_stages_merge(&p->worker[0].stages, &p->worker[i].stages);
     ret->rows = p->state.judged;
     ret->invalid = p->state.invalid;
-    return tg_stage_report(&p->worker[0].stages, job, ret, err);
+    return tg_stage_report(&p->worker[0].stages, run, ret, err);
 }
 
 void tg_stage_pool_free(struct tg_stage_pool *p)

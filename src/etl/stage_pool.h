@@ -25,6 +25,7 @@
 #define TG_STAGE_POOL_H
 
 #include "base/row.h"
+#include "etl/stage_report.h"
 #include "tgdata/quality.h"
 #include "tgdata/stage.h"
 
@@ -79,7 +80,7 @@ tg_code tg_stage_pool_take(struct tg_stage_pool *pool, struct tg_batch **ret,
 
 /** Ends the workers; what their stages have gathered is told (etl/stage_report.h). Once; nothing is
  *  put any more, and what is done can still be taken. */
-tg_code tg_stage_pool_end(struct tg_stage_pool *pool, const char *job,
+tg_code tg_stage_pool_end(struct tg_stage_pool *pool, const struct tg_stage_report *run,
                           struct tg_quality_result *ret, struct tg_error *err);
 
 void tg_stage_pool_state(struct tg_stage_pool *pool, struct tg_stage_pool_state *ret);

@@ -480,7 +480,10 @@ static tg_code run(struct stream_run *r, struct tg_error *err)
         r->account->watch_ctx = r;
         code = tg_account_run(r->account, run_step, r, err);
         r->account->watch = NULL;
-        ended = tg_stage_pool_end(r->pool, r->settings.job, &r->stats->quality, &late);
+        ended = tg_stage_pool_end(r->pool,
+                                  &(struct tg_stage_report){ r->settings.job, r->settings.state,
+                                                             code == TG_OK },
+                                  &r->stats->quality, &late);
         if (ended != TG_OK && code == TG_OK) {
             *err = late;
             code = ended;

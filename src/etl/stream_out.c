@@ -313,6 +313,8 @@ static void fill(struct stream_run *r, int64_t now_us)
     s->bytes_out = p.bytes_out;
     s->filtered = pool.dropped - pool.aside;
     s->set_aside = pool.aside;
+    s->quality.rows = pool.judged;
+    s->quality.invalid = pool.invalid;
     s->failed = pool.failed;
     memcpy(s->failed_why, pool.failed_why, sizeof s->failed_why);
     s->workers = pool.workers;
@@ -374,6 +376,7 @@ void stream_observe(struct stream_run *r, bool ended)
         return;
     tg_pipeline_state(r->pipeline, &p);
     tg_observed_pipeline(&r->observed_run, &p, s->quarantined, r->letters.n);
+    tg_observed_quality(&r->observed_run, &s->quality, s->set_aside);
     tg_observed_look(&r->observed);
     tg_observe_set(o, TG_METRIC_ACCOUNTS, NULL, NULL, 1);
     tg_observe_set(o, TG_METRIC_CHATS, NULL, NULL, (double)r->n_chats);

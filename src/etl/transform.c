@@ -339,12 +339,13 @@ static void fill_result(struct tg_transform *t)
 /* What stages have gathered; also of a run that failed. */
 static tg_code report(struct tg_transform *t, tg_code code, struct tg_error *err)
 {
+    const struct tg_stage_report run = { t->settings.job, t->settings.state, code == TG_OK };
     struct tg_error late;
     tg_code told;
 
     t->result->quality.rows = t->counts.judged;
     t->result->quality.invalid = t->counts.invalid;
-    told = tg_stage_report(&t->stages, t->settings.job, &t->result->quality, &late);
+    told = tg_stage_report(&t->stages, &run, &t->result->quality, &late);
     if (told == TG_OK || code != TG_OK)
         return code;
     *err = late;

@@ -28,7 +28,7 @@ enum { POST_MS = 5000, ANSWER_MAX = 64 << 10, ATTEMPTS_LEAST = 10, LAST_TRIES = 
 #define AGAIN_US (60 * TG_SECOND_US)      /* Alertmanager is told again what still fires */
 #define OVER_US (4 * AGAIN_US)            /* and forgets what it is not told so long */
 
-enum row { ERROR_RATE, RATE_DROP, ANOMALY, N_ROWS };
+enum row { ERROR_RATE, RATE_DROP, ANOMALY, N_LOOKED, DRIFT = N_LOOKED, N_ROWS };
 
 /* What each is called, and its line: "WHAT VALUE UNIT, more than THRESHOLD". */
 static const struct {
@@ -38,6 +38,7 @@ static const struct {
     { "error_rate", "of the attempts of calls fails a share of", " %", 100 },
     { "extraction_rate_drop", "rows come slower than in the moving average, by", " %", 100 },
     { "extraction_rate_anomaly", "rows come at an unusual rate, with a score of", "", 1 },
+    { "profile_drift", NULL, NULL, 1 }, /* its line comes with it */
 };
 
 struct watched {
@@ -128,7 +129,7 @@ static void look(struct tg_alerts *a, bool end)
     a->options.look(a->options.ctx, &s);
     add_rows(a, s.rows, now_us);
     pthread_mutex_lock(&a->lock);
-    for (enum row i = 0; i < N_ROWS; i++) {
+    for (enum row i = 0; i < N_LOOKED; i++) {
         struct watched *w = &a->row[i];
 
         if (!w->on)
@@ -139,7 +140,7 @@ static void look(struct tg_alerts *a, bool end)
             note_change(w, i);
     }
     pthread_mutex_unlock(&a->lock);
-    for (enum row i = 0; i < N_ROWS; i++) /* only this thread writes to them */
+    for (enum row i = 0; i < N_LOOKED; i++) /* only this thread writes to them */
         if (changed[i])
             a->options.changed(a->options.ctx, about[i].name,
                                a->row[i].alert.state == TG_ALERT_FIRING, a->row[i].line);
@@ -234,6 +235,33 @@ static bool tell(struct tg_alerts *a, bool hurry)
     return code == TG_OK;
 }
 
+static bool has_found(struct tg_alerts *a)
+{
+    bool dirty;
+
+    pthread_mutex_lock(&a->lock);
+    dirty = a->row[DRIFT].dirty;
+    pthread_mutex_unlock(&a->lock);
+    return dirty;
+}
+
+void tg_alerts_find(struct tg_alerts *a, double score, double limit, const char *line)
+{
+    struct watched *w = &a->row[DRIFT];
+    int64_t now_us = tg_clock_mono_us();
+
+    pthread_mutex_lock(&a->lock);
+    tg_alert_init(&w->alert, &(struct tg_alert_options){ .raise = limit, .clear = limit }, now_us);
+    w->on = tg_alert_look(&w->alert, score, now_us);
+    w->threshold = limit;
+    w->starts_unix_s = tg_clock_unix_us() / TG_SECOND_US;
+    snprintf(w->line, sizeof w->line, "%s", line);
+    w->dirty = w->on;
+    pthread_mutex_unlock(&a->lock);
+    if (w->on)
+        a->options.changed(a->options.ctx, about[DRIFT].name, true, line);
+}
+
 static void *run(void *arg)
 {
     struct tg_alerts *a = arg;
@@ -244,6 +272,8 @@ static void *run(void *arg)
         look(a, false);
         tell(a, false);
     }
+    if (has_found(a)) /* before what else fires is resolved */
+        tell(a, true);
     look(a, true);
     for (int i = 0; i < LAST_TRIES && !tell(a, true); i++)
         tg_sleep_us(200 * TG_MS_US << i);

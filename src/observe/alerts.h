@@ -50,8 +50,11 @@ struct tg_alerts_options {
 /** @return TG_OK; TG_USAGE: no such URL; TG_UNSUPPORTED: this build has no HTTP client; TG_NOMEM */
 tg_code tg_alerts_new(const struct tg_alerts_options *options, struct tg_alerts **ret,
                       struct tg_error *err);
-/** What fires is resolved, as the run is over; what was not told is tried three times more. NULL is
- *  nothing. */
+/** Fires the alert `profile_drift`, which is found once, at the end of a run, and is not resolved
+ *  by it. */
+void tg_alerts_find(struct tg_alerts *a, double score, double limit, const char *line);
+/** What else fires is resolved, as the run is over; what was not told is tried three times more.
+ *  NULL is nothing. */
 void tg_alerts_free(struct tg_alerts *a);
 
 /** Writes all alerts that are looked at, as an array. NULL writes an empty one. */

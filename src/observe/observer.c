@@ -260,6 +260,12 @@ static tg_code start_alerts(struct tg_observer *o, const struct tg_config *confi
                          &o->alerts, err);
 }
 
+void tg_observe_finding(struct tg_observer *o, double score, double limit, const char *line)
+{
+    if (o && o->alerts)
+        tg_alerts_find(o->alerts, score, limit, line);
+}
+
 /* ---- pages ---- */
 
 static int put_text(void *ctx, struct tg_buf *out)

@@ -31,6 +31,10 @@ void tg_observe_ready(struct tg_observer *o, const char *why);
 enum { TG_OBSERVE_NEWS = 320 };
 bool tg_observe_news(struct tg_observer *o, char ret[TG_OBSERVE_NEWS]);
 
+/** A run has ended, and its profile is other than before: the alert `profile_drift` fires, if there
+ *  are alerts. */
+void tg_observe_finding(struct tg_observer *o, double score, double limit, const char *line);
+
 /** The chats at work, a JSON array; what was told before is forgotten. */
 void tg_observe_chats(struct tg_observer *o, const char *json, size_t len);
 

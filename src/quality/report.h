@@ -7,6 +7,7 @@
 #ifndef TG_QUALITY_REPORT_H
 #define TG_QUALITY_REPORT_H
 
+#include "base/json.h"
 #include "quality/profile.h"
 #include "tgdata/quality.h"
 
@@ -18,6 +19,9 @@ struct tg_report {
     const struct tg_profile *profile;
     const struct tg_quality_result *quality; /* n_rules 0: there were no rules */
 };
+
+/** What rules found and what is other than before, as an object; null: nothing of both. */
+void tg_quality_put(struct tg_json *j, const struct tg_quality_result *q);
 
 /** The profile as a JSON object; docs/quality.md tells its members. */
 void tg_report_json(const struct tg_report *r, struct tg_buf *out);

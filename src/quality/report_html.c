@@ -83,6 +83,14 @@ static void put_sum(struct tg_buf *out, const char *value, const char *what)
     tg_buf_printf(out, "<div class=card><b>%s</b><small>%s</small></div>", value, what);
 }
 
+static bool has_uniqueness(const struct tg_quality_result *q)
+{
+    for (size_t i = 0; i < q->n_rules; i++)
+        if (q->rule[i].kind == TG_RULE_UNIQUENESS)
+            return true;
+    return false;
+}
+
 static void put_sums(const struct tg_report *r, struct tg_buf *out)
 {
     const struct tg_quality_result *q = r->quality;
@@ -100,6 +108,12 @@ static void put_sums(const struct tg_report *r, struct tg_buf *out)
         snprintf(text, sizeof text, "%.2f %%", 100 * tg_completeness_score(q));
         put_sum(out, text, "of required values are there");
     }
+    snprintf(text, sizeof text, "%llu", (unsigned long long)tg_duplicate_count(q));
+    if (has_uniqueness(q))
+        put_sum(out, text, "duplicates");
+    snprintf(text, sizeof text, "%zu", q->n_drifts);
+    if (q->drift_rows)
+        put_sum(out, text, "differences from the run before");
     tg_buf_str(out, "</div>");
 }
 
@@ -126,6 +140,26 @@ static void put_rules(const struct tg_quality_result *q, struct tg_buf *out)
                     "<th class=n>looked at<th class=n>broken<th>met by<th>such as message</tr>");
     for (size_t i = 0; i < q->n_rules; i++)
         put_rule(out, &q->rule[i]);
+    tg_buf_str(out, "</table></div>");
+}
+
+static void put_drifts(const struct tg_quality_result *q, struct tg_buf *out)
+{
+    char at[21] = "";
+
+    if (!q->n_drifts)
+        return;
+    tg_time_utc(at, q->drift_at_s);
+    tg_buf_printf(out, "<h2>Other than in the run of %s</h2><div class=\"card wide\"><table><tr>"
+                       "<th>field<th>what<th class=n>before<th class=n>now<th class=n>score"
+                       "<th class=n>told above</tr>", at);
+    for (size_t i = 0; i < q->n_drifts; i++) {
+        const struct tg_drift *d = &q->drift[i];
+
+        tg_buf_printf(out, "<tr><td>%s</td><td>%s</td><td class=n>%.4g</td><td class=n>%.4g</td>"
+                           "<td class=n>%.2f</td><td class=n>%.2f</td></tr>", d->field,
+                      tg_drift_kind_name(d->kind), d->before, d->now, d->score, d->limit);
+    }
     tg_buf_str(out, "</table></div>");
 }
 
@@ -239,6 +273,7 @@ void tg_report_html(const struct tg_report *r, struct tg_buf *out)
     tg_buf_printf(out, "</h1><p>Data quality, %s</p>", at);
     put_sums(r, out);
     put_rules(r->quality, out);
+    put_drifts(r->quality, out);
     tg_buf_str(out, "<h2>Fields</h2><div class=grid>");
     for (size_t i = 0; i < TG_FIELD_COUNT; i++)
         if (r->profile->field[i])

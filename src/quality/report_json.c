@@ -110,6 +110,7 @@ void tg_report_json(const struct tg_report *r, struct tg_buf *out)
     tg_json_key(&j, "at"), tg_json_time(&j, r->now_us / TG_SECOND_US);
     tg_json_key(&j, "rows"), tg_json_u64(&j, r->profile->rows);
     tg_json_key(&j, "deletions"), tg_json_u64(&j, r->profile->deletions);
+    tg_json_key(&j, "quality"), tg_quality_put(&j, r->quality);
     tg_json_key(&j, "fields");
     tg_json_array(&j);
     for (size_t i = 0; i < TG_FIELD_COUNT; i++)
@@ -219,6 +220,8 @@ void tg_report_expectations(const struct tg_report *r, struct tg_buf *out)
     tg_json_key(&j, "run_time"), tg_json_time(&j, r->now_us / TG_SECOND_US);
     tg_json_key(&j, "rows"), tg_json_u64(&j, q->rows);
     tg_json_key(&j, "validity_rate"), tg_json_double(&j, tg_validity_rate(q));
+    tg_json_key(&j, "completeness_score"), tg_json_double(&j, tg_completeness_score(q));
+    tg_json_key(&j, "duplicate_count"), tg_json_u64(&j, tg_duplicate_count(q));
     tg_json_end_object(&j);
     tg_json_end_object(&j);
     tg_buf_byte(out, '\n');

@@ -157,3 +157,12 @@ double tg_completeness_score(const struct tg_quality_result *q)
         }
     return wanted ? (double)(wanted - missing) / (double)wanted : 1;
 }
+
+uint64_t tg_duplicate_count(const struct tg_quality_result *q)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < q->n_rules; i++)
+        n += q->rule[i].kind == TG_RULE_UNIQUENESS ? q->rule[i].broken : 0;
+    return n;
+}

@@ -3,10 +3,12 @@
  * profile.c - what the values of each field are like, told at the end of the run:
  * `profile?to=profile.json&html=profile.html&expectations=validation.json`
  *
- * Rows pass unchanged. It sees them as they are where it stands among the stages.
+ * Rows pass unchanged. It sees them as they are where it stands among the stages. What is told is
+ * also compared with what the job's run before was like.
  */
 #include "quality/profile.h"
 
+#include "quality/drift.h"
 #include "quality/report.h"
 #include "stage/stage.h"
 
@@ -14,6 +16,7 @@ enum { REPORT_MAX = 16 << 20 };
 
 struct profile {
     const char *to, *html, *expectations; /* options */
+    int64_t drift; /* hundredths */
     struct tg_profile found;
 };
 
@@ -50,6 +53,32 @@ static void profile_merge(void *self, const void *other)
     tg_profile_merge(&((struct profile *)self)->found, &((const struct profile *)other)->found);
 }
 
+/* A damaged memory of the last run is as none. */
+static tg_code compare(const struct profile *p, const struct tg_stage_end *end,
+                       struct tg_error *err)
+{
+    struct tg_error ignored;
+    struct tg_buf bytes;
+    tg_code code;
+
+    if (!p->drift || p->found.rows < TG_DRIFT_ROWS)
+        return TG_OK;
+    tg_buf_init(&bytes, TG_DRIFT_BYTES);
+    code = end->recall(end->ctx, &bytes, err);
+    if (code == TG_OK &&
+        tg_drift_compare(&bytes, &p->found, (double)p->drift / 100, end->quality, &ignored) !=
+            TG_OK)
+        code = TG_END;
+    if ((code == TG_OK || code == TG_END) && end->whole) {
+        tg_buf_clear(&bytes);
+        tg_drift_write(&p->found, end->now_us / TG_SECOND_US, &bytes);
+        code = bytes.failed ? tg_fail(err, TG_NOMEM, "no memory for a profile")
+                            : end->remember(end->ctx, &bytes, err);
+    }
+    tg_buf_done(&bytes);
+    return code == TG_END ? TG_OK : code;
+}
+
 static tg_code profile_finish(void *self, const struct tg_stage_end *end, struct tg_error *err)
 {
     const struct profile *p = self;
@@ -62,7 +91,7 @@ static tg_code profile_finish(void *self, const struct tg_stage_end *end, struct
         { p->html, tg_report_html },
         { p->expectations, tg_report_expectations },
     };
-    tg_code code = TG_OK;
+    tg_code code = compare(p, end, err);
 
     for (size_t i = 0; code == TG_OK && i < TG_COUNT(row); i++) {
         struct tg_buf out;
@@ -86,6 +115,14 @@ static const struct tg_option profile_option[] = {
     OPT(to, "where the profile goes, as JSON"),
     OPT(html, "where a page with charts goes: the profile, and what rules found"),
     OPT(expectations, "where what rules found goes, in the form of Great Expectations"),
+    { .name = "drift",
+      .type = TG_OPT_I64,
+      .offset = offsetof(struct profile, drift),
+      .fallback = "20",
+      .max = 10000,
+      .value = "SCORE",
+      .help = "what is other than in the job's run before is told from this score on, in "
+              "hundredths; 0: it is not compared" },
     { 0 },
 };
 

@@ -50,12 +50,19 @@ struct tg_stage_env {
 
 /** For what a stage tells when the run ends. */
 struct tg_stage_end {
-    const struct tg_quality_result *quality; /* of all rules of the run */
+    struct tg_quality_result *quality; /* of all rules of the run; drift is added */
     const char *job;
     int64_t now_us;
     /** Replaces a file: as a whole, or not at all. */
     tg_code (*write)(void *ctx, const char *path, const struct tg_buf *bytes,
                      struct tg_error *err);
+    /**
+     * What this stage of the job has remembered at the end of an earlier run, and remembering.
+     * @return recall: TG_END: nothing
+     */
+    tg_code (*recall)(void *ctx, struct tg_buf *ret, struct tg_error *err);
+    tg_code (*remember)(void *ctx, const struct tg_buf *bytes, struct tg_error *err);
+    bool whole; /* the run has ended well */
     void *ctx;
 };
 

@@ -13,6 +13,7 @@ import signal
 import time
 
 import kit
+from test_alerts import Receiver
 
 SEED = int(os.environ.get("TGDATA_TEST_SEED", "1"))
 KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
@@ -281,6 +282,62 @@ class Files(Rules):
         self.assertEqual(len(self.letters("--rule", "few")), len(rows) - len(few))
         file = self.write(head + "quality: {rules: [{unique: id}]}\n")
         self.check_fails(kit.tgdata("run", file), 2, "must see all rows of a run")
+
+
+class Drift(Rules):
+    def test_is_told_against_the_run_before(self):
+        """A run over a channel after one over a group: its posts have no sender."""
+        by_chat = collections.Counter(r["chat_id"] for r in self.rows)
+        sent = collections.Counter(r["chat_id"] for r in self.rows if "sender_id" in r)
+        group = max(sent, key=sent.get)
+        channel = max((c for c in by_chat if sent[c] < 0.2 * by_chat[c]), key=by_chat.get)
+        self.assertGreater(min(by_chat[group], by_chat[channel]), 150)
+        told = []
+        for chat in group, channel, None:
+            done = self.transform(f"profile?to={self.dir}/p.json&html={self.dir}/p.html",
+                                  "validate?field=sender_id&required",
+                                  more=["--json", *(["--chat", chat] if chat else [])])
+            self.assertEqual(done.code, 0, done)
+            page = json.loads((self.dir / "p.json").read_text("utf-8"))
+            self.assertEqual(page["quality"], done.json()["quality"])
+            told.append((done, (self.dir / "p.html").read_text("utf-8")))
+        (first, _), (second, page), _ = told
+        self.assertIsNone(first.json()["quality"]["drift"])
+        self.assertNotIn("warning", first.err)
+        drift = second.json()["quality"]["drift"]
+        self.assertEqual(drift["rows"], by_chat[group])
+        found, = (d for d in drift["fields"] if (d["field"], d["kind"]) == ("sender_id", "nulls"))
+        self.assertAlmostEqual(found["before"], 1 - sent[group] / by_chat[group])
+        self.assertAlmostEqual(found["now"], 1 - sent[channel] / by_chat[channel])
+        self.assertGreater(found["score"], found["limit"])
+        self.assertIn("warning: other than in the run before: ", second.err)
+        self.assertRegex(page, "<td>sender_id</td><td>nulls</td>")
+
+    def test_fires_an_alert_of_a_delta(self):
+        """A chat more than in the run before: its rows are read, and are others."""
+        by_chat = collections.Counter(r["chat_id"] for r in self.rows)
+        sent = collections.Counter(r["chat_id"] for r in self.rows if "sender_id" in r)
+        group = max(sent, key=sent.get)
+        channel = max((c for c in by_chat if sent[c] < 0.2 * by_chat[c]), key=by_chat.get)
+        hook = Receiver()
+        self.addCleanup(hook.close)
+        for chats in [group], [group, channel]:
+            done = kit.tgdata("delta", *chats, *self.account_args(self.session()), *self.state,
+                              "--to", f"ndjson:{self.dir}/log", "--job", "delta", "--json",
+                              "--alert-error-rate", 100, "--alert-webhook", hook.url,
+                              "--stage", f"profile?to={self.dir}/p.json")
+            if done.code == 4 and "this build" in done.err:
+                self.skipTest("without an HTTP client")
+            self.assertEqual(done.code, 0, done)
+            self.assertEqual(len(hook.told("profile_drift", "firing")), len(chats) - 1, done)
+        self.assertEqual(hook.told("profile_drift", "resolved"), [])
+        self.assertIn("alert: profile_drift: ", done.err)
+        self.assertTrue(done.json()["quality"]["drift"]["fields"])
+
+    def test_not_where_it_is_not_asked_for(self):
+        for _ in range(2):
+            done = self.transform(f"profile?drift=0&to={self.dir}/p.json", more=["--json"])
+            self.assertEqual((done.code, done.json()["quality"]), (0, None), done)
 
 
 if __name__ == "__main__":

@@ -364,13 +364,14 @@ static void what_stages_gather_is_put_together(void **state)
 
     (void)state;
     assert_true(fd >= 0);
-    snprintf(stage, sizeof stage, "profile?to=%s", path);
+    snprintf(stage, sizeof stage, "profile?drift=0&to=%s", path);
     pool = pool_of(&o);
     for (uint64_t i = 0; i < 40; i++)
         put(pool, batch_of(i, 8));
     for (uint64_t i = 0; i < 40; i++)
         tg_batch_free(take(pool));
-    assert_int_equal(tg_stage_pool_end(pool, "some job", &found, &err), TG_OK);
+    assert_int_equal(tg_stage_pool_end(pool, &(struct tg_stage_report){ .job = "some job" }, &found,
+                                       &err), TG_OK);
     assert_int_equal(found.n_rules, 2);
     assert_int_equal(found.rows, 320);
     assert_int_equal(found.invalid, 320);
