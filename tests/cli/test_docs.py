@@ -11,7 +11,7 @@ import subprocess
 from kit import Case, TGDATA, clean_env, main, tgdata
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "deploy/README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 
 def blocks(page):
