@@ -10,14 +10,16 @@
  * Plain man macros, for groff and mandoc alike. A page carries the day of SOURCE_DATE_EPOCH if that
  * is set, so that builds can be reproduced.
  */
+#include <assert.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/json_read.h"
 #include "base/text.h"
 #include "cli/cli.h"
 
-enum { PAGE_MAX = 4 << 20, WIDTH = 76, TITLE_MAX = 64 };
+enum { PAGE_MAX = 4 << 20, WIDTH = 76, TITLE_MAX = 64, KEYS_DEEP = 8 };
 
 static const char config_page[] = "tgdata-config.5", drivers_page[] = "tgdata-drivers.7";
 
@@ -292,22 +294,126 @@ static void program_page(struct tg_buf *out)
 
 /* ---- configuration files ---- */
 
-/* A key that is no setting. */
-static const struct {
-    const char *where, *name, *meaning;
-} file_key[] = {
-    { "At the top", "accounts",
-      "NAME: settings of an account, its session among them, as under ACCOUNT below" },
-    { NULL, "defaults", "settings of all jobs that take them" },
-    { NULL, "jobs", "a list of what is run" },
-    { NULL, "extraction, rate_limiting, error_handling, monitoring",
-      "sections with names of their own for settings: see SECTIONS" },
-    { "Of a job", "name", "its checkpoints and parameters belong together, as with --job" },
-    { NULL, "pattern", "batch (also parallel_batch), stream or delta" },
-    { NULL, "chats", "ids, @usernames, links; of a batch also all" },
-    { NULL, "account", "the name of the account that reads" },
-    { NULL, "accounts", "the names of those that share the chats of a batch" },
+/*
+ * The keys that are no settings are read from the schema of such files, as `tgdata config schema`
+ * prints it: what has a description stands under KEYS, with what is below it; settings ($ref) and
+ * the sections, which have none, have parts of their own.
+ */
+
+/* What the schema tells of one key. */
+struct key_about {
+    struct tg_buf text; /* its description, and the words that it takes */
+    bool setting;
 };
+
+/* Appends "(a|b)" of the first of several forms that is a choice of words. */
+static void read_choices(struct tg_json_in *in, struct tg_buf *text)
+{
+    struct tg_str key;
+    bool any = false;
+
+    for (tg_json_enter(in, '['); tg_json_next_item(in);) {
+        for (tg_json_enter(in, '{'); tg_json_next_key(in, &key);) {
+            if (!tg_str_eq(key, TG_STR("enum"))) {
+                tg_json_skip(in);
+                continue;
+            }
+            for (tg_json_enter(in, '['); tg_json_next_item(in); any = true) {
+                tg_buf_str(text, any ? "|" : text->len ? " (" : "(");
+                tg_json_take_str(in, text);
+            }
+        }
+    }
+    tg_buf_str(text, any ? ")" : "");
+}
+
+/* @param in  a copy of where the key's value begins */
+static void read_about(struct tg_json_in in, struct key_about *about)
+{
+    struct tg_str key;
+
+    about->setting = false;
+    tg_buf_clear(&about->text);
+    for (tg_json_enter(&in, '{'); tg_json_next_key(&in, &key);) {
+        about->setting = about->setting || tg_str_eq(key, TG_STR("$ref"));
+        if (tg_str_eq(key, TG_STR("description")))
+            tg_json_take_str(&in, &about->text);
+        else if (tg_str_eq(key, TG_STR("anyOf")))
+            read_choices(&in, &about->text);
+        else
+            tg_json_skip(&in);
+    }
+}
+
+static void put_keys(struct tg_buf *out, struct tg_json_in *in, int depth);
+
+/* The keys below one: its own, those of its items, or those of what it names. */
+static void put_below(struct tg_buf *out, struct tg_json_in *in, int depth)
+{
+    struct tg_str key;
+
+    for (tg_json_enter(in, '{'); tg_json_next_key(in, &key);) {
+        bool many = tg_str_eq(key, TG_STR("items")) ||
+                    tg_str_eq(key, TG_STR("additionalProperties"));
+
+        if (tg_str_eq(key, TG_STR("properties")))
+            put_keys(out, in, depth);
+        else if (many && in->at < in->end && *in->at == '{')
+            put_below(out, in, depth);
+        else
+            tg_json_skip(in);
+    }
+}
+
+static void put_keys(struct tg_buf *out, struct tg_json_in *in, int depth)
+{
+    struct key_about about;
+    struct tg_buf below;
+    struct tg_str key;
+    char name[TITLE_MAX];
+
+    tg_buf_init(&about.text, 4096);
+    tg_buf_init(&below, PAGE_MAX);
+    for (tg_json_enter(in, '{'); tg_json_next_key(in, &key);) {
+        read_about(*in, &about);
+        tg_buf_clear(&below);
+        if (about.setting || depth >= KEYS_DEEP || !about.text.len)
+            tg_json_skip(in);
+        else
+            put_below(&below, in, depth + 1);
+        if (about.setting)
+            continue;
+        snprintf(name, sizeof name, "%.*s", (int)key.len, key.at);
+        put_item(out, name, about.text.len ? tg_buf_cstr(&about.text) : "see SECTIONS");
+        if (below.len) {
+            tg_buf_str(out, ".RS\n");
+            tg_buf_add(out, below.data, below.len);
+            tg_buf_str(out, ".RE\n");
+        }
+    }
+    tg_buf_done(&below);
+    tg_buf_done(&about.text);
+}
+
+static void put_schema(struct tg_buf *out)
+{
+    size_t n = tg_config_schema(NULL, 0);
+    char *text = malloc(n + 1);
+    struct tg_json_in in;
+    struct tg_str key;
+
+    if (!text)
+        return;
+    tg_config_schema(text, n + 1);
+    tg_json_in_init(&in, text, n);
+    for (tg_json_enter(&in, '{'); tg_json_next_key(&in, &key);)
+        if (tg_str_eq(key, TG_STR("properties")))
+            put_keys(out, &in, 0);
+        else
+            tg_json_skip(&in);
+    assert(tg_json_in_done(&in));
+    free(text);
+}
 
 static void put_sections(struct tg_buf *out)
 {
@@ -339,11 +445,7 @@ static void file_page(struct tg_buf *out)
                   "text for when it is empty, ${file:PATH} what a file holds, and $${ the two "
                   "characters. The whole value of a secret setting may be file:PATH.");
     tg_buf_str(out, ".SH KEYS\n");
-    for (size_t i = 0; i < TG_COUNT(file_key); i++) {
-        if (file_key[i].where)
-            tg_buf_printf(out, ".SS %s\n", file_key[i].where);
-        put_item(out, file_key[i].name, file_key[i].meaning);
-    }
+    put_schema(out);
     put_sections(out);
     tg_buf_str(out, ".SH SETTINGS\nOf accounts those under Account; of jobs and defaults all.\n");
     put_scopes(out, ~(1u << TG_SCOPE_LOGIN), DRESS_KEY);

@@ -82,7 +82,7 @@ class Docs(Case):
         helps, seen = {}, 0
         for page in PAGES:
             for line in re.sub(r"\\\n", " ", "\n".join(blocks(page))).splitlines():
-                for command, rest in re.findall(r"\btgdata ([a-z-]+)([^|&;]*)", line):
+                for command, rest in re.findall(r"(?<![\w/.=-])tgdata ([a-z-]+)([^|&;]*)", line):
                     if command not in helps:
                         done = tgdata(command, "--help")
                         self.assertEqual(done.code, 0, f"{page}: {line}")
