@@ -9,6 +9,8 @@
 #include "base/text.h"
 #include "cli/term.h"
 
+enum { WARN_FIELDS = 8 }; /* that a warning names */
+
 void quality_json(struct tg_json *j, const struct tg_quality_result *q)
 {
     size_t n = tg_quality_json(q, NULL, 0) + 1;
@@ -72,12 +74,15 @@ void quality_text(struct tg_buf *out, const struct tg_quality_result *q)
 
 void quality_warn(struct cli *cli, const struct tg_quality_result *q)
 {
-    char fields[400] = "";
-    size_t len = 0;
+    char fields[400] = "", more[32] = "";
+    size_t len = 0, n = TG_MIN(q->n_drifts, (size_t)WARN_FIELDS);
 
-    for (size_t i = 0; i < q->n_drifts && len < sizeof fields; i++)
+    for (size_t i = 0; i < n; i++)
         len += (size_t)snprintf(fields + len, sizeof fields - len, "%s%s of %s", i ? ", " : "",
                                 tg_drift_kind_name(q->drift[i].kind), q->drift[i].field);
+    if (q->n_drifts > n)
+        snprintf(more, sizeof more, ", and %zu more", q->n_drifts - n);
     if (q->n_drifts)
-        cli_tell(cli, TG_LOG_WARNING, "warning: other than in the run before: %s", fields);
+        cli_tell(cli, TG_LOG_WARNING, "warning: other than in the run before: %s%s", fields,
+                 more);
 }

@@ -33,7 +33,8 @@ static const char style[] =
     "padding:0 4px;background:linear-gradient(to right,color-mix(in srgb,var(--bar) 30%,"
     "transparent) var(--w),transparent var(--w))}"
     "svg{width:100%;height:64px;display:block;margin-top:8px}svg rect{fill:var(--bar)}"
-    ".ends{display:flex;justify-content:space-between;font-size:12px;color:var(--soft)}";
+    ".ends{display:flex;flex-wrap:wrap;gap:0 8px;justify-content:space-between;font-size:12px;"
+    "color:var(--soft)}";
 
 static void put_escaped(struct tg_buf *out, const char *text, size_t len)
 {

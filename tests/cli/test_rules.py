@@ -13,7 +13,9 @@ import signal
 import time
 
 import kit
+from chromium import PROGRAM, Chromium
 from test_alerts import Receiver
+from test_dashboard import LOW_CONTRAST, SHOTS
 
 SEED = int(os.environ.get("TGDATA_TEST_SEED", "1"))
 KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "20"))
@@ -312,6 +314,27 @@ class Drift(Rules):
         self.assertGreater(found["score"], found["limit"])
         self.assertIn("warning: other than in the run before: ", second.err)
         self.assertRegex(page, "<td>sender_id</td><td>nulls</td>")
+        if PROGRAM:
+            self.look_at(page)
+
+    def look_at(self, page):
+        """In a browser: it asks for nothing, can be read wide and narrow, light and dark."""
+        (self.dir / "page.html").write_text(page, encoding="utf-8")
+        browser = Chromium()
+        self.addCleanup(browser.close)
+        for scheme in "light", "dark":
+            browser.colours(scheme)
+            browser.resize(1280, 900)
+            browser.open(f"file://{self.dir}/page.html")
+            self.assertEqual(browser.run(LOW_CONTRAST), [], scheme)
+            browser.screenshot(SHOTS / f"quality-{scheme}.png")
+        for width in 390, 320:
+            browser.resize(width, 700, mobile=True)
+            self.assertEqual(browser.run("document.documentElement.scrollWidth"), width)
+        self.assertIn("differences from the run before", browser.text("body"))
+        self.assertGreater(browser.run("document.querySelectorAll('svg rect').length"), 100)
+        self.assertEqual(browser.console, [])
+        self.assertEqual(set(browser.requests), {f"file://{self.dir}/page.html"})
 
     def test_fires_an_alert_of_a_delta(self):
         """A chat more than in the run before: its rows are read, and are others."""
