@@ -280,6 +280,14 @@ static const struct tg_option monitor_table[] = {
             .choices = "error|warning|info"),
     MONITOR(journal_socket, "journal-socket", STR, "/run/systemd/journal/socket", 0, 0, "PATH",
             "where the journal takes entries"),
+    MONITOR(traces, "traces", STR, NULL, 0, 0, "FORM:URL",
+            "bring traces to a collector: otlp:http://HOST:4318/v1/traces or "
+            "zipkin:http://HOST:9411/api/v2/spans"),
+    MONITOR(traces_header, "traces-header", SECRET, NULL, 0, 0, "TEXT",
+            "a header to be let in there: 'NAME: VALUE'", .env = "TGDATA_TRACES_HEADER"),
+    MONITOR(traces_sample, "traces-sample", I64, "100", 0, 100, "PERCENT",
+            "share of the batches, with their calls, that traces tell; calls that fail or wait are "
+            "always told"),
     { 0 },
 };
 

@@ -136,6 +136,9 @@ struct tg_monitor_settings {
     int64_t log_format; /* enum tg_log_format */
     int64_t log_level;  /* enum tg_log_level */
     const char *journal_socket;
+    const char *traces; /* where spans go; NULL: nowhere */
+    const char *traces_header;
+    int64_t traces_sample; /* percent */
 };
 
 enum tg_setting_priority { TG_RUN_LOW, TG_RUN_NORMAL, TG_RUN_HIGH };

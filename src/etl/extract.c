@@ -346,6 +346,7 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
         .callback = r->hooks->batch,
         .callback_ctx = r->hooks->ctx,
         .observer = r->hooks->observer,
+        .trace = r->observed.trace,
         .by_chat = r->by_chat,
         .circuit = tg_account_breaker(account),
         .circuit_fails = account->circuit_open == TG_CIRCUIT_OPEN_FAIL,
@@ -403,7 +404,6 @@ static void close_all(struct extract_run *r)
 
 static tg_code begin_accounts(struct extract_run *r, struct tg_error *err)
 {
-    r->observed.to = r->hooks->observer;
     for (size_t i = 0; i < r->n_accounts; i++) {
         struct extract_account *a = &r->account[i];
 
@@ -411,7 +411,7 @@ static tg_code begin_accounts(struct extract_run *r, struct tg_error *err)
         a->account = r->accounts[i];
         a->at = (uint32_t)i;
         tgc_stats(tg_net_client(a->account->net), &a->before);
-        tg_observed_begin(&a->observed, r->hooks->observer, a->account);
+        tg_observed_begin(&a->observed, r->hooks->observer, r->observed.trace, a->account);
         a->account->watch = watch;
         a->account->watch_ctx = a;
     }
@@ -510,6 +510,8 @@ tg_code extract_go(struct extract_run *r, struct tg_error *err)
 
     r->started_us = extract_now();
     code = check_run(r, err);
+    tg_observed_run_begin(&r->observed, code == TG_OK ? r->hooks->observer : NULL,
+                          r->settings->job, "batch");
     if (code == TG_OK)
         code = open_all(r, err);
     if (code == TG_OK)
@@ -530,6 +532,7 @@ tg_code extract_go(struct extract_run *r, struct tg_error *err)
         }
     }
     close_all(r);
+    tg_observed_run_end(&r->observed, r->result->rows, code == TG_OK ? NULL : err);
     return code;
 }
 

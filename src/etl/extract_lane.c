@@ -355,6 +355,7 @@ struct extract_lane *extract_lane_start(struct extract_task *t, struct extract_a
     lane->task = t;
     a->n_lanes++;
     r->lane[r->n_lanes++] = lane;
+    tg_trace_chat(r->observed.trace, t->chat.id, a->account->path);
     extract_touch(a);
     return lane;
 }
@@ -369,6 +370,8 @@ void extract_lane_free(struct extract_lane *lane)
     lane->account->n_lanes--;
     tg_source_free(lane->source);
     extract_media_drop(lane);
+    tg_trace_chat_end(r->observed.trace, lane->task->chat.id, lane->task->rows,
+                      lane->failed ? &lane->err : NULL);
     free(lane);
 }
 

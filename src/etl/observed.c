@@ -10,19 +10,53 @@
 
 #define LONG_WAIT_US TG_SECOND_US /* more than a pace: the server's wait */
 
+void tg_observed_run_begin(struct tg_observed_run *run, struct tg_observer *to, const char *job,
+                           const char *pattern)
+{
+    *run = (struct tg_observed_run){ .to = to, .trace = tg_observe_trace(to, job, pattern) };
+}
+
+void tg_observed_run_end(struct tg_observed_run *run, uint64_t rows, const struct tg_error *err)
+{
+    bool stopped = err && err->code == TG_CANCELLED;
+
+    tg_trace_end(run->trace, (int64_t)rows, stopped ? NULL : err);
+    run->trace = NULL;
+}
+
 void tg_observed_begin(struct tg_observed_account *a, struct tg_observer *to,
-                       struct tg_account *account)
+                       struct tg_trace *trace, struct tg_account *account)
 {
     struct tgc_stats stats;
 
     tgc_stats(tg_net_client(account->net), &stats);
     *a = (struct tg_observed_account){
         .to = to,
+        .trace = trace,
         .account = account,
         .method = account->session.is_bot ? "channels.getMessages" : "messages.getHistory",
         .bytes_in = stats.bytes_in,
     };
     tg_average_init(&a->history, tg_clock_mono_us());
+}
+
+static void trace_call(struct tg_observed_account *a, const struct tgc_notice *n)
+{
+    const struct tg_trace_call call = {
+        .method = n->method,
+        .account = a->account->path,
+        .number = n->call.number,
+        .chat_id = n->call.chat,
+        .dc = n->dc,
+        .age_us = n->call.age_us,
+        .took_us = n->took_us,
+        .n_floods = n->call.n_floods,
+        .n_retries = n->call.n_retries,
+        .flood_wait_s = n->call.flood_wait_s,
+        .err = n->err,
+    };
+
+    tg_trace_call(a->trace, &call);
 }
 
 static void call_ended(struct tg_observed_account *a, const struct tgc_notice *n)
@@ -37,6 +71,7 @@ static void call_ended(struct tg_observed_account *a, const struct tgc_notice *n
     tg_observe_add(a->to, TG_METRIC_CALLS, n->method, outcome, 1);
     if (n->took_us)
         tg_observe_seconds(a->to, TG_METRIC_CALL_SECONDS, (double)n->took_us / 1e6);
+    trace_call(a, n);
 }
 
 void tg_observed_notice(struct tg_observed_account *a, const struct tgc_notice *n)
@@ -56,10 +91,12 @@ void tg_observed_notice(struct tg_observed_account *a, const struct tgc_notice *
     case TGC_RETRY:
         tg_observe_add(a->to, TG_METRIC_RETRIES, n->method, NULL, 1);
         tg_observe_attempt(a->to, true);
+        tg_trace_call_event(a->trace, path, n->call.number, "retry", n->wait_us, n->err);
         break;
     case TGC_FLOOD:
         tg_observe_add(a->to, TG_METRIC_FLOODS, path, n->method, 1);
         tg_observe_add(a->to, TG_METRIC_FLOOD_SECONDS, path, n->method, (double)n->wait_us / 1e6);
+        tg_trace_call_event(a->trace, path, n->call.number, "flood_wait", n->wait_us, NULL);
         break;
     case TGC_LOST:
         tg_observe_add(a->to, TG_METRIC_RECONNECTS, NULL, NULL, 1);

@@ -18,6 +18,7 @@
 /** One account of a run. */
 struct tg_observed_account {
     struct tg_observer *to; /* NULL: nobody looks */
+    struct tg_trace *trace;
     struct tg_account *account;
     const char *method;        /* that reads history */
     struct tg_average history; /* calls of it */
@@ -28,17 +29,23 @@ struct tg_observed_account {
 /** A run. */
 struct tg_observed_run {
     struct tg_observer *to;
+    struct tg_trace *trace; /* NULL: none */
     uint64_t rows, fallback_rows, batches, commits, bytes_out, quarantined, refused;
     uint64_t judged, invalid, aside;
     bool told_drift;
 };
 
+/* @param trace  of the run; NULL: it has none */
 void tg_observed_begin(struct tg_observed_account *a, struct tg_observer *to,
-                       struct tg_account *account);
+                       struct tg_trace *trace, struct tg_account *account);
 /** What its client tells. */
 void tg_observed_notice(struct tg_observed_account *a, const struct tgc_notice *n);
 /** How it is now: connections, bytes, how much of its limit is used. */
 void tg_observed_look(struct tg_observed_account *a);
+/** Begins a run and its trace, ends that. @param err  NULL: it went well */
+void tg_observed_run_begin(struct tg_observed_run *run, struct tg_observer *to, const char *job,
+                           const char *pattern);
+void tg_observed_run_end(struct tg_observed_run *run, uint64_t rows, const struct tg_error *err);
 /** It is not at work any more. */
 void tg_observed_end(struct tg_observed_account *a);
 

@@ -45,6 +45,7 @@ tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pip
         .fallback_sink = options->fallback_sink,
         .letters = options->letters,
         .observer = options->observer,
+        .trace = options->trace,
         .callback = options->callback,
         .callback_ctx = options->callback_ctx,
         .unix_us = options->unix_us,
@@ -313,6 +314,7 @@ void tg_pipeline_put(struct tg_pipeline *p, struct tg_batch *batch)
     uint64_t bytes = batch->bytes;
 
     tg_observe_rows(p->options.observer, batch->n);
+    tg_trace_batch(p->options.trace, item.chat_id, batch->seq, batch->n);
     pthread_mutex_lock(&p->lock);
     p->bytes_out += bytes;
     pthread_mutex_unlock(&p->lock);

@@ -38,6 +38,7 @@ struct tg_pipeline_options {
     const struct tg_sink *fallback_sink; /* see struct tg_taker */
     struct tg_letters *letters;        /* see struct tg_taker */
     struct tg_observer *observer;      /* is told of batches and their lag; NULL: nobody is */
+    struct tg_trace *trace;            /* of the run; NULL: it has none */
     tg_batch_fn callback;              /* NULL: a sink alone */
     void *callback_ctx;
     bool by_chat;                      /* see struct tg_taker */

@@ -372,6 +372,7 @@ static tg_code open_pipeline(struct stream_run *r, struct tg_error *err)
         .callback = r->made->callback,
         .callback_ctx = r->made->callback_ctx,
         .observer = r->made->observer,
+        .trace = r->observed_run.trace,
         .circuit = tg_account_breaker(account),
         .circuit_fails = account->circuit_open == TG_CIRCUIT_OPEN_FAIL,
         .sink_wait_ms = r->settings.destination_wait_ms,
@@ -469,13 +470,15 @@ static tg_code finish(struct stream_run *r, tg_code code, struct tg_error *err)
 static tg_code run(struct stream_run *r, struct tg_error *err)
 {
     struct tg_error late;
-    tg_code ended, code = open_all(r, err);
+    tg_code ended, code;
 
+    tg_observed_run_begin(&r->observed_run, r->made->observer, r->settings.job,
+                          r->delta ? "delta" : "stream");
+    code = open_all(r, err);
     if (code == TG_OK) {
         tgc_stats(r->client, &r->before);
         r->started_us = stream_now(r);
-        tg_observed_begin(&r->observed, r->made->observer, r->account);
-        r->observed_run.to = r->made->observer;
+        tg_observed_begin(&r->observed, r->made->observer, r->observed_run.trace, r->account);
         r->account->watch = watch;
         r->account->watch_ctx = r;
         code = tg_account_run(r->account, run_step, r, err);
@@ -499,6 +502,7 @@ static tg_code run(struct stream_run *r, struct tg_error *err)
         }
     }
     close_all(r);
+    tg_observed_run_end(&r->observed_run, r->stats->changes_detected, code == TG_OK ? NULL : err);
     return code;
 }
 

@@ -64,8 +64,8 @@ static void go_on_behind(struct tg_taker_chat *c)
     tg_staged_clear(&c->kept);
 }
 
-static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete,
-                      struct tg_error *err)
+static tg_code make_commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete,
+                           struct tg_error *err)
 {
     tg_code code = tg_taker_renew(t, err);
 
@@ -97,6 +97,18 @@ static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete
     c->oldest_us = 0;
     go_on_behind(c);
     return TG_OK;
+}
+
+static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete,
+                      struct tg_error *err)
+{
+    int64_t begun_us = t->trace ? t->unix_us() : 0;
+    uint64_t rows = c->next.rows;
+    tg_code code = make_commit(t, c, complete, err);
+
+    tg_trace_commit(t->trace, c->next.cursor.chat_id, c->hand_seq, rows, begun_us,
+                    code == TG_OK ? NULL : err);
+    return code;
 }
 
 /* Writes rows from..to and counts them in. */
@@ -357,9 +369,12 @@ tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *
     tg_code code;
 
     assert(!t->failed && c);
+    c->hand_seq = b->seq;
     code = take_batch(t, c, b, err);
     if (code == TG_OK)
         code = tg_taker_keep_rows(t, c, err);
+    c->hand_seq = 0;
+    tg_trace_batch_end(t->trace, b->cursor.chat_id, b->seq, code == TG_OK ? NULL : err);
     if (code != TG_OK) {
         note_failure(t, c, b, err);
         chat_failed(t, c, code);

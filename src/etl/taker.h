@@ -118,6 +118,7 @@ struct tg_taker_chat {
     /* rows written since the last commit: of batches before the one in hand, and of that */
     struct tg_staged kept;
     const struct tg_batch *hand;
+    uint64_t hand_seq; /* number of the batch in hand; 0: none is */
     size_t hand_from, hand_to;
 };
 
@@ -129,6 +130,7 @@ struct tg_taker {
     const struct tg_sink *fallback_sink; /* the same place, for the rows of fallbacks */
     struct tg_letters *letters; /* of what the sinks refuse; NULL: they fail instead */
     struct tg_observer *observer; /* is told how long rows took; NULL: nobody is */
+    struct tg_trace *trace;       /* is told of commits; NULL: nobody is */
     tg_batch_fn callback;       /* NULL: a sink alone */
     void *callback_ctx;
     int64_t (*unix_us)(void);

@@ -84,6 +84,8 @@ enum tg_metric_type { TG_METRIC_COUNTER, TG_METRIC_GAUGE, TG_METRIC_HISTOGRAM };
     X(ALERTS, "alert_changes_total", COUNTER, "alert", "state",                                    \
       "Changes of alerts, by the state that they came to.")                                        \
     X(ALERT_POSTS, "alert_posts_total", COUNTER, "outcome", NULL, "Posts of alerts to a webhook.") \
+    X(TRACE_SPANS, "trace_spans_total", COUNTER, "outcome", NULL,                                  \
+      "Spans of traces: sent, dropped without room or collector, refused by it.")                  \
     X(STREAM_BUFFER, "stream_buffer_usage_ratio", GAUGE, NULL, NULL,                               \
       "Rows of a stream that are on their way, as a share of its buffer.")                         \
     X(STREAM_LAG, "stream_lag_seconds", GAUGE, NULL, NULL,                                         \

@@ -18,15 +18,17 @@
 #include "observe/history.h"
 #include "observe/page.h"
 #include "observe/push.h"
+#include "observe/traces.h"
 #include "os/loop.h"
 #include "os/queue.h"
 
-enum { TEXT_MAX = 16 << 20, CHATS_MAX = 4 << 20, NEWS_MAX = 16 };
+enum { TEXT_MAX = 16 << 20, CHATS_MAX = 4 << 20 };
 
 struct tg_observer {
     struct tg_httpd *httpd; /* NULL: it does not listen */
     struct tg_push *push[TG_PUSH_KINDS]; /* NULL: it does not push there */
     struct tg_alerts *alerts; /* NULL: there are none */
+    struct tg_traces *traces; /* NULL: there are none */
     int64_t started_us;
     char *state, *job;     /* the run's */
     bool writable;         /* a token is set */
@@ -36,9 +38,8 @@ struct tg_observer {
     struct tg_history history;
     char why[160];          /* it is not ready; "": it is */
     struct tg_buf chats;
-    bool push_fails[TG_PUSH_KINDS], alert_fails;
-    char news[NEWS_MAX][TG_OBSERVE_NEWS]; /* lines for the user, the oldest first */
-    size_t n_news;
+    bool push_fails[TG_PUSH_KINDS], alert_fails, traces_fail;
+    struct tg_news news;
 };
 
 /* ---- what it is told ---- */
@@ -129,32 +130,9 @@ bool tg_observe_news(struct tg_observer *o, char ret[TG_OBSERVE_NEWS])
     if (!o)
         return false;
     pthread_mutex_lock(&o->lock);
-    found = o->n_news > 0;
-    if (found) {
-        memcpy(ret, o->news[0], TG_OBSERVE_NEWS);
-        memmove(o->news[0], o->news[1], --o->n_news * sizeof o->news[0]);
-    }
+    found = tg_news_take(&o->news, ret);
     pthread_mutex_unlock(&o->lock);
     return found;
-}
-
-/* Adds a line for the user. Of more than there is room for the newest give way. */
-static void add_news(struct tg_observer *o, const char *what, const char *text)
-{
-    if (o->n_news == NEWS_MAX)
-        o->n_news--;
-    snprintf(o->news[o->n_news++], sizeof o->news[0], "%.39s%.280s", what, text);
-}
-
-/* A service that is away is told of once, until it answers again. */
-static void told(struct tg_observer *o, bool *fails, const char *what, const struct tg_error *err)
-{
-    char text[64];
-
-    snprintf(text, sizeof text, "%s %s", what, err ? "cannot be pushed: " : "are pushed again");
-    if (!!err != *fails)
-        add_news(o, text, err ? err->message : "");
-    *fails = err != NULL;
 }
 
 /* ---- pushes ---- */
@@ -165,7 +143,7 @@ static void pushed(void *ctx, enum tg_push_kind kind, const struct tg_error *err
 
     pthread_mutex_lock(&o->lock);
     tg_metrics_add(o->metrics, TG_METRIC_PUSH_CALLS, tg_push_name(kind), err ? "failed" : "ok", 1);
-    told(o, &o->push_fails[kind], "metrics", err);
+    tg_news_service(&o->news, &o->push_fails[kind], "metrics", err);
     pthread_mutex_unlock(&o->lock);
 }
 
@@ -188,6 +166,23 @@ static void push_take(void *ctx, unsigned reader)
     pthread_mutex_unlock(&o->lock);
 }
 
+struct tg_trace *tg_observe_trace(struct tg_observer *o, const char *job, const char *pattern)
+{
+    return o ? tg_traces_begin(o->traces, job, pattern) : NULL;
+}
+
+static void spans_done(void *ctx, enum tg_spans_end end, size_t n, const struct tg_error *err)
+{
+    struct tg_observer *o = ctx;
+
+    pthread_mutex_lock(&o->lock);
+    if (n)
+        tg_metrics_add(o->metrics, TG_METRIC_TRACE_SPANS, tg_spans_end_name[end], NULL, (double)n);
+    if (err || end == TG_SPANS_SENT)
+        tg_news_service(&o->news, &o->traces_fail, "traces", err);
+    pthread_mutex_unlock(&o->lock);
+}
+
 /* ---- alerts ---- */
 
 static void alert_sent(void *ctx, const struct tg_error *err)
@@ -196,7 +191,7 @@ static void alert_sent(void *ctx, const struct tg_error *err)
 
     pthread_mutex_lock(&o->lock);
     tg_metrics_add(o->metrics, TG_METRIC_ALERT_POSTS, err ? "failed" : "ok", NULL, 1);
-    told(o, &o->alert_fails, "alerts", err);
+    tg_news_service(&o->news, &o->alert_fails, "alerts", err);
     pthread_mutex_unlock(&o->lock);
 }
 
@@ -207,7 +202,7 @@ static void alert_changed(void *ctx, const char *alert, bool fires, const char *
     pthread_mutex_lock(&o->lock);
     tg_metrics_set(o->metrics, TG_METRIC_ALERT_FIRING, alert, NULL, fires);
     tg_metrics_add(o->metrics, TG_METRIC_ALERTS, alert, fires ? "firing" : "resolved", 1);
-    add_news(o, fires ? "alert: " : "alert is over: ", line);
+    tg_news_add(&o->news, fires ? "alert: " : "alert is over: ", line);
     pthread_mutex_unlock(&o->lock);
 }
 
@@ -480,7 +475,7 @@ bool tg_observer_wanted(const struct tg_config *config)
 {
     const struct tg_monitor_settings *set = &config->monitor;
 
-    return set->listen || set->metrics_endpoint || set->statsd || set->cloudwatch ||
+    return set->listen || set->metrics_endpoint || set->statsd || set->cloudwatch || set->traces ||
            set->alert_webhook || has_threshold(set);
 }
 
@@ -527,22 +522,24 @@ tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret
         code = tg_fail(err, TG_NOMEM, "no memory for metrics");
     if (code == TG_OK && (set->alert_webhook || has_threshold(set)))
         code = start_alerts(o, config, err);
+    if (code == TG_OK && set->traces)
+        code = tg_traces_new(set, spans_done, o, &o->traces, err);
     if (code == TG_OK && set->listen)
         code = begin_listening(o, set, err);
     if (code == TG_OK)
         code = start_pushes(o, config, err);
-    if (code != TG_OK) {
+    if (code == TG_OK)
+        *ret = o;
+    else
         tg_observer_free(o);
-        return code;
-    }
-    *ret = o;
-    return TG_OK;
+    return code;
 }
 
 void tg_observer_free(struct tg_observer *o)
 {
     if (!o)
         return;
+    tg_traces_free(o->traces);
     tg_httpd_free(o->httpd);
     tg_alerts_free(o->alerts);
     for (enum tg_push_kind i = 0; i < TG_PUSH_KINDS; i++)
@@ -550,8 +547,7 @@ void tg_observer_free(struct tg_observer *o)
     tg_metrics_free(o->metrics);
     if (o->state)
         tg_wipe(o->state, strlen(o->state));
-    free(o->state);
-    free(o->job);
+    free(o->state), free(o->job);
     tg_buf_done(&o->chats);
     pthread_mutex_destroy(&o->lock);
     free(o);
@@ -566,18 +562,13 @@ static size_t write_page(struct tg_observer *o, int (*fill)(void *ctx, struct tg
                          char *out, size_t n)
 {
     struct tg_buf text;
-    size_t len, copied;
+    int len;
 
     tg_buf_init(&text, TEXT_MAX);
     fill(o, &text);
-    len = text.len;
-    copied = n ? TG_MIN(len, n - 1) : 0;
-    if (copied)
-        memcpy(out, text.data, copied);
-    if (n)
-        out[copied] = 0;
+    len = snprintf(out, n, "%s", tg_buf_cstr(&text));
     tg_buf_done(&text);
-    return len;
+    return (size_t)len;
 }
 
 size_t tg_metrics_json(struct tg_observer *o, char *out, size_t n)

@@ -10,6 +10,8 @@
 #define TG_OBSERVER_H
 
 #include "observe/metrics.h"
+#include "observe/news.h"
+#include "observe/trace.h"
 #include "tgdata/observe.h"
 
 /* As the functions of metrics.h. */
@@ -24,11 +26,13 @@ void tg_observe_attempt(struct tg_observer *o, bool failed);
 /** Adds v to a gauge, which does not fall below 0. */
 void tg_observe_move(struct tg_observer *o, enum tg_metric metric, const char *label0, double v);
 
+/** Begins the trace of a run. @return NULL: there are none */
+struct tg_trace *tg_observe_trace(struct tg_observer *o, const char *job, const char *pattern);
+
 /** Whether the run can work. @param why  if not: one line; else NULL */
 void tg_observe_ready(struct tg_observer *o, const char *why);
 
 /** @return whether there is a line for the user, the oldest of those not told yet */
-enum { TG_OBSERVE_NEWS = 320 };
 bool tg_observe_news(struct tg_observer *o, char ret[TG_OBSERVE_NEWS]);
 
 /** A run has ended, and its profile is other than before: the alert `profile_drift` fires, if there

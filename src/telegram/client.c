@@ -114,6 +114,7 @@ uint64_t tgc_call(struct tgc *c, const struct tgc_request *request, int64_t now_
         .request = *request,
         .body = body,
         .dc = request->dc,
+        .asked_us = c->now_us,
         .slot = call->slot,
         /* unique, and the slot can be told from it */
         .number = ++c->last_number * TGC_CALL_MAX + call->slot,
@@ -131,16 +132,27 @@ uint64_t tgc_call(struct tgc *c, const struct tgc_request *request, int64_t now_
     return call->number;
 }
 
+/* A notice of a call. */
+static void notify_of(struct tgc *c, const struct tgc_call_slot *call, struct tgc_notice notice)
+{
+    notice.method = call->request.method;
+    notice.call.number = call->number;
+    notice.call.chat = call->request.chat;
+    notice.call.age_us = TG_MAX(c->now_us - call->asked_us, INT64_C(0));
+    notice.call.n_floods = call->n_floods;
+    notice.call.n_retries = call->n_retries;
+    notice.call.flood_wait_s = call->flood_wait_s;
+    tgc_notify(c, &notice);
+}
+
 static void tell_ended(struct tgc *c, const struct tgc_call_slot *call, const struct tg_error *err)
 {
-    struct tgc_notice notice = {
+    notify_of(c, call, (struct tgc_notice){
         .kind = TGC_ENDED,
-        .method = call->request.method,
+        .dc = tgc_real_dc(call->sent_dc),
         .took_us = call->sent_us ? TG_MAX(c->now_us - call->sent_us, INT64_C(0)) : 0,
         .err = err,
-    };
-
-    tgc_notify(c, &notice);
+    });
 }
 
 static void release(struct tgc *c, struct tgc_call_slot *call)
@@ -298,7 +310,6 @@ static void flooded(struct tgc *c, struct tgc_call_slot *call, int64_t wait_s)
     struct tgc_notice notice = {
         .kind = TGC_FLOOD,
         .dc = tgc_call_dc(c, call),
-        .method = call->request.method,
         .wait_us = tgc_gate_flood(c, call->gate, call->sent_us, wait_s),
     };
 
@@ -308,7 +319,7 @@ static void flooded(struct tgc *c, struct tgc_call_slot *call, int64_t wait_s)
     c->stats.flood_wait_s += wait_s;
     call->n_floods++;
     call->flood_wait_s += wait_s;
-    tgc_notify(c, &notice);
+    notify_of(c, call, notice);
 }
 
 int64_t tgc_retry_wait(struct tgc *c, struct tgc_call_slot *call, struct tg_error *err)
@@ -332,7 +343,6 @@ static bool try_again(struct tgc *c, struct tgc_call_slot *call, struct tg_error
     struct tgc_notice notice = {
         .kind = TGC_RETRY,
         .dc = tgc_call_dc(c, call),
-        .method = call->request.method,
         .wait_us = tgc_retry_wait(c, call, err),
         .err = err,
     };
@@ -340,7 +350,8 @@ static bool try_again(struct tgc *c, struct tgc_call_slot *call, struct tg_error
     if (notice.wait_us < 0)
         return false;
     c->stats.n_retries++;
-    tgc_notify(c, &notice);
+    call->n_retries++;
+    notify_of(c, call, notice);
     repeat(c, call, notice.wait_us);
     return true;
 }

@@ -48,7 +48,7 @@ enum tgc_notice_kind {
     TGC_UPDATES,    /* dc, bytes: an Updates object that the server pushed */
     TGC_NEW_SESSION, /* dc: what was pushed before may be lost */
     TGC_ENDED,      /* method, err (NULL: it was answered): how that went; took_us: since it was
-                       last sent, 0 never */
+                       last sent, 0 never; dc; what `call` tells of it */
 };
 
 struct tgc_notice {
@@ -61,6 +61,13 @@ struct tgc_notice {
     int64_t rate_milli, workers;
     const uint8_t *bytes; /* of the object, during the call; no call may be made in it */
     size_t len;
+    struct {              /* of TGC_FLOOD, TGC_RETRY and TGC_ENDED: which call that is */
+        uint64_t number;  /* 0: none of the owner's */
+        int64_t chat;
+        int64_t age_us;   /* since it was taken in */
+        uint32_t n_floods, n_retries;
+        int64_t flood_wait_s;
+    } call;
 };
 
 struct tgc_io {

@@ -38,6 +38,7 @@ struct tgc_call_slot {
     int32_t dc;                /* where it goes now (after migrations); 0: home */
     int32_t sent_dc;           /* while SENT: where it is, even if home moved since */
     int64_t due_us;            /* not before */
+    int64_t asked_us;
     int64_t first_sent_us;
     int64_t sent_us;
     uint64_t mt_call;          /* the session's number while SENT */
@@ -45,7 +46,7 @@ struct tgc_call_slot {
     struct tg_retry_call retry;
     struct tg_circuit_pass pass; /* of the breakers, while SENT */
     uint32_t migrations;
-    uint32_t n_floods;
+    uint32_t n_floods, n_retries;
     int64_t flood_wait_s;
 };
 

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * span.h - one finished span of a trace, and how collectors want to be told of it
+ *
+ *   tg_span_put(&text, TG_SPAN_OTLP, &span), ...     each one element of an array
+ *   tg_span_wrap(&body, TG_SPAN_OTLP, &text)         what is posted
+ *
+ * OTLP is the JSON form of OpenTelemetry's protocol, for POST /v1/traces; Zipkin is that of
+ * POST /api/v2/spans.
+ *
+ * Threads: none: pure
+ */
+#ifndef TG_OBSERVE_SPAN_H
+#define TG_OBSERVE_SPAN_H
+
+#include "base/buf.h"
+
+enum { TG_SPAN_FACTS = 14, TG_SPAN_EVENTS = 8, TG_TRACE_ID = 16 };
+
+enum tg_span_form { TG_SPAN_OTLP, TG_SPAN_ZIPKIN };
+
+/* One attribute. Numbers only if text is NULL. */
+struct tg_span_fact {
+    const char *key, *text;
+    int64_t number;
+};
+
+struct tg_span_event {
+    int64_t at_us;
+    const char *name;
+    int64_t wait_ms;  /* 0: none */
+    const char *code; /* of a failure; NULL: none */
+};
+
+struct tg_span {
+    uint8_t trace[TG_TRACE_ID];
+    uint64_t id, parent; /* parent 0: none */
+    const char *name;
+    bool calls; /* it is a call of a server */
+    int64_t start_us, end_us;
+    struct tg_span_fact fact[TG_SPAN_FACTS];
+    size_t n_facts;
+    struct tg_span_event event[TG_SPAN_EVENTS];
+    size_t n_events;
+    const struct tg_error *err; /* it failed; NULL: it did not */
+};
+
+/** Adds an attribute, unless there are TG_SPAN_FACTS: a text (NULL is none), a number. */
+void tg_span_text(struct tg_span *s, const char *key, const char *text);
+void tg_span_number(struct tg_span *s, const char *key, int64_t v);
+
+/** Appends the span as JSON, without what separates it from others. */
+void tg_span_put(struct tg_buf *out, enum tg_span_form form, const struct tg_span *s);
+
+/** Appends the body of a request: spans, separated by commas. @param host  of this machine */
+void tg_span_wrap(struct tg_buf *out, enum tg_span_form form, const struct tg_buf *spans,
+                  const char *host);
+
+/** Where a trace goes on that somebody else has begun. */
+struct tg_trace_parent {
+    uint8_t trace[TG_TRACE_ID];
+    uint64_t span;
+    bool sampled;
+};
+
+/** Reads the W3C header traceparent. @return false if it is none: then nothing is written */
+bool tg_trace_parent_read(const char *text, struct tg_trace_parent *ret);
+
+#endif

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trace.c - see trace.h
+ *
+ * Threads: the lock guards all of a trace
+ */
+#include "observe/trace.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "os/queue.h"
+
+enum { BATCHES_MAX = 4096, TROUBLED_MAX = 256, TEXT_MAX = 128 };
+
+/* A batch from its first call to its end. */
+struct batch {
+    uint64_t id;
+    int64_t begun_us, whole_us;
+    int64_t chat_id;
+    uint64_t seq;
+    size_t rows;
+    uint32_t calls;
+    bool told; /* it is in the share, or something happened to it */
+};
+
+struct chat {
+    int64_t chat_id;
+    uint64_t id;
+    int64_t begun_us;
+    char account[TEXT_MAX];
+    struct batch gathers; /* id 0: none */
+};
+
+/* A call that something has happened to. */
+struct troubled {
+    uint64_t number;
+    char account[TEXT_MAX];
+    struct tg_span_event event[TG_SPAN_EVENTS];
+    size_t n_events;
+};
+
+struct tg_trace {
+    struct tg_trace_options options;
+    char job[TEXT_MAX];
+    char pattern[32];
+    uint8_t id[TG_TRACE_ID];
+    uint64_t root, parent;
+    int64_t begun_us;
+    struct tg_random_seeded seeded;
+
+    pthread_mutex_t lock;
+    struct chat *chat;
+    size_t n_chats, cap_chats;
+    struct batch *batch; /* that wait for the destination */
+    size_t n_batches, cap_batches;
+    struct troubled *troubled;
+    size_t n_troubled;
+};
+
+/* ---- what every span has ---- */
+
+static uint64_t new_id(struct tg_trace *t)
+{
+    const struct tg_random random = tg_random_seeded(&t->seeded);
+    uint64_t id;
+
+    do
+        id = tg_random_u64(&random);
+    while (!id);
+    return id;
+}
+
+/* Ids are random: a share of them is a share of the spans. */
+static bool in_share(const struct tg_trace *t, uint64_t id)
+{
+    return id % 100 < t->options.percent;
+}
+
+static struct tg_span begin_span(const struct tg_trace *t, const char *name, uint64_t parent,
+                                 int64_t start_us)
+{
+    struct tg_span s = {
+        .name = name,
+        .parent = parent,
+        .start_us = start_us,
+        .end_us = TG_MAX(t->options.unix_us(), start_us),
+    };
+
+    memcpy(s.trace, t->id, TG_TRACE_ID);
+    return s;
+}
+
+static void put_failure(struct tg_span *s, const struct tg_error *err)
+{
+    if (!err)
+        return;
+    s->err = err;
+    tg_span_text(s, "error.type", tg_code_name(err->code));
+}
+
+static void add(struct tg_trace *t, const struct tg_span *s)
+{
+    t->options.add(t->options.ctx, s);
+}
+
+/* ---- life ---- */
+
+struct tg_trace *tg_trace_new(const struct tg_trace_options *options)
+{
+    struct tg_trace *t = calloc(1, sizeof *t);
+
+    if (!t)
+        return NULL;
+    t->options = *options;
+    snprintf(t->job, sizeof t->job, "%s", options->job ? options->job : "");
+    snprintf(t->pattern, sizeof t->pattern, "%s", options->pattern);
+    t->options.job = t->options.pattern = NULL; /* were lent for this call */
+    t->options.parent = NULL;
+    tg_random_seeded_init(&t->seeded, tg_random_u64(&options->random));
+    if (options->parent) {
+        memcpy(t->id, options->parent->trace, TG_TRACE_ID);
+        t->parent = options->parent->span;
+    } else {
+        do
+            tg_random_fill(&options->random, t->id, TG_TRACE_ID);
+        while (!t->id[0]);
+    }
+    t->root = new_id(t);
+    t->begun_us = options->unix_us();
+    pthread_mutex_init(&t->lock, NULL);
+    return t;
+}
+
+static struct chat *find_chat(const struct tg_trace *t, int64_t chat_id)
+{
+    for (size_t i = 0; chat_id && i < t->n_chats; i++)
+        if (t->chat[i].chat_id == chat_id)
+            return &t->chat[i];
+    return NULL;
+}
+
+static struct batch *find_batch(const struct tg_trace *t, int64_t chat_id, uint64_t seq)
+{
+    for (size_t i = 0; seq && i < t->n_batches; i++)
+        if (t->batch[i].chat_id == chat_id && t->batch[i].seq == seq)
+            return &t->batch[i];
+    return NULL;
+}
+
+static void add_batch(struct tg_trace *t, const struct batch *b, uint64_t parent, bool taken,
+                      const struct tg_error *err)
+{
+    struct tg_span s = begin_span(t, "batch", parent, b->begun_us);
+
+    if (!b->told && !err)
+        return;
+    s.id = b->id;
+    tg_span_number(&s, "tgdata.chat_id", b->chat_id);
+    if (b->seq)
+        tg_span_number(&s, "tgdata.batch", (int64_t)b->seq);
+    tg_span_number(&s, "tgdata.rows", (int64_t)b->rows);
+    tg_span_number(&s, "tgdata.calls", b->calls);
+    tg_span_text(&s, "tgdata.taken", taken ? "yes" : "no");
+    if (b->whole_us)
+        s.event[s.n_events++] = (struct tg_span_event){ .at_us = b->whole_us, .name = "gathered" };
+    put_failure(&s, err);
+    add(t, &s);
+}
+
+static void drop_batch(struct tg_trace *t, struct batch *b)
+{
+    *b = t->batch[--t->n_batches];
+}
+
+static void end_chat(struct tg_trace *t, struct chat *c, int64_t rows, const struct tg_error *err)
+{
+    struct tg_span s = begin_span(t, "chat", t->root, c->begun_us);
+
+    if (c->gathers.id)
+        add_batch(t, &c->gathers, c->id, false, NULL);
+    for (size_t i = 0; i < t->n_batches;) {
+        if (t->batch[i].chat_id != c->chat_id) {
+            i++;
+            continue;
+        }
+        add_batch(t, &t->batch[i], c->id, false, NULL);
+        drop_batch(t, &t->batch[i]);
+    }
+    s.id = c->id;
+    tg_span_number(&s, "tgdata.chat_id", c->chat_id);
+    tg_span_text(&s, "tgdata.account", c->account);
+    if (rows >= 0)
+        tg_span_number(&s, "tgdata.rows", rows);
+    put_failure(&s, err);
+    add(t, &s);
+    *c = t->chat[--t->n_chats];
+}
+
+void tg_trace_end(struct tg_trace *t, int64_t rows, const struct tg_error *err)
+{
+    struct tg_span s;
+
+    if (!t)
+        return;
+    while (t->n_chats)
+        end_chat(t, &t->chat[t->n_chats - 1], -1, err);
+    s = begin_span(t, "job", t->parent, t->begun_us);
+    s.id = t->root;
+    tg_span_text(&s, "tgdata.job", t->job);
+    tg_span_text(&s, "tgdata.pattern", t->pattern);
+    tg_span_number(&s, "tgdata.rows", rows);
+    put_failure(&s, err);
+    add(t, &s);
+    pthread_mutex_destroy(&t->lock);
+    free(t->chat);
+    free(t->batch);
+    free(t->troubled);
+    free(t);
+}
+
+/* ---- chats and batches ---- */
+
+void tg_trace_chat(struct tg_trace *t, int64_t chat_id, const char *account)
+{
+    struct chat *more;
+
+    if (!t || !chat_id)
+        return;
+    pthread_mutex_lock(&t->lock);
+    if (!find_chat(t, chat_id)) {
+        if (t->n_chats == t->cap_chats) {
+            size_t cap = TG_MAX(2 * t->cap_chats, (size_t)8);
+
+            more = reallocarray(t->chat, cap, sizeof *more);
+            if (more) {
+                t->chat = more;
+                t->cap_chats = cap;
+            }
+        }
+        if (t->n_chats < t->cap_chats) {
+            struct chat *c = &t->chat[t->n_chats++];
+
+            *c = (struct chat){ .chat_id = chat_id,
+                                .id = new_id(t),
+                                .begun_us = t->options.unix_us() };
+            snprintf(c->account, sizeof c->account, "%s", account ? account : "");
+        }
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+void tg_trace_chat_end(struct tg_trace *t, int64_t chat_id, int64_t rows,
+                       const struct tg_error *err)
+{
+    struct chat *c;
+
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->lock);
+    c = find_chat(t, chat_id);
+    if (c)
+        end_chat(t, c, rows, err);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* The batch that a chat gathers, begun if there is none. */
+static struct batch *gathers(struct tg_trace *t, struct chat *c, int64_t since_us)
+{
+    struct batch *b = &c->gathers;
+
+    if (!b->id) {
+        *b = (struct batch){ .id = new_id(t), .begun_us = since_us, .chat_id = c->chat_id };
+        b->told = in_share(t, b->id);
+    }
+    b->begun_us = TG_MAX(TG_MIN(b->begun_us, since_us), c->begun_us);
+    return b;
+}
+
+static bool room_for_batch(struct tg_trace *t)
+{
+    size_t cap = TG_MAX(2 * t->cap_batches, (size_t)16);
+    struct batch *more;
+
+    if (t->n_batches < t->cap_batches)
+        return true;
+    more = t->n_batches < BATCHES_MAX ? reallocarray(t->batch, cap, sizeof *more) : NULL;
+    if (!more)
+        return false;
+    t->batch = more;
+    t->cap_batches = cap;
+    return true;
+}
+
+void tg_trace_batch(struct tg_trace *t, int64_t chat_id, uint64_t seq, size_t rows)
+{
+    struct chat *c;
+
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->lock);
+    c = find_chat(t, chat_id);
+    if (c) {
+        int64_t now_us = t->options.unix_us();
+        struct batch *b = gathers(t, c, now_us);
+
+        b->seq = seq;
+        b->rows = rows;
+        b->whole_us = now_us;
+        if (room_for_batch(t))
+            t->batch[t->n_batches++] = *b;
+        else
+            add_batch(t, b, c->id, false, NULL);
+        b->id = 0;
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+void tg_trace_batch_end(struct tg_trace *t, int64_t chat_id, uint64_t seq,
+                        const struct tg_error *err)
+{
+    const struct chat *c;
+    struct batch *b;
+
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->lock);
+    b = find_batch(t, chat_id, seq);
+    c = find_chat(t, chat_id);
+    if (b) {
+        add_batch(t, b, c ? c->id : t->root, !err, err);
+        drop_batch(t, b);
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+void tg_trace_commit(struct tg_trace *t, int64_t chat_id, uint64_t seq, uint64_t rows,
+                     int64_t begun_us, const struct tg_error *err)
+{
+    const struct batch *b;
+    const struct chat *c;
+    struct tg_span s;
+
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->lock);
+    b = find_batch(t, chat_id, seq);
+    c = find_chat(t, chat_id);
+    s = begin_span(t, "commit", b ? b->id : c ? c->id : t->root, begun_us);
+    s.id = new_id(t);
+    if (chat_id)
+        tg_span_number(&s, "tgdata.chat_id", chat_id);
+    tg_span_number(&s, "tgdata.rows", (int64_t)rows);
+    put_failure(&s, err);
+    if (err || (b ? b->told : in_share(t, s.id)))
+        add(t, &s);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- calls ---- */
+
+static struct troubled *find_troubled(const struct tg_trace *t, const char *account,
+                                      uint64_t number)
+{
+    for (size_t i = 0; i < t->n_troubled; i++)
+        if (t->troubled[i].number == number &&
+            strncmp(t->troubled[i].account, account, TEXT_MAX - 1) == 0)
+            return &t->troubled[i];
+    return NULL;
+}
+
+void tg_trace_call_event(struct tg_trace *t, const char *account, uint64_t number,
+                         const char *name, int64_t wait_us, const struct tg_error *err)
+{
+    struct troubled *c;
+
+    if (!t || !number)
+        return;
+    pthread_mutex_lock(&t->lock);
+    c = find_troubled(t, account, number);
+    if (!t->troubled)
+        t->troubled = calloc(TROUBLED_MAX, sizeof *t->troubled);
+    if (!c && t->troubled && t->n_troubled < TROUBLED_MAX) {
+        c = &t->troubled[t->n_troubled++];
+        c->number = number;
+        c->n_events = 0;
+        snprintf(c->account, sizeof c->account, "%s", account);
+    }
+    if (c && c->n_events < TG_SPAN_EVENTS)
+        c->event[c->n_events++] = (struct tg_span_event){
+            .at_us = t->options.unix_us(),
+            .name = name,
+            .wait_ms = wait_us / TG_MS_US,
+            .code = err ? tg_code_name(err->code) : NULL,
+        };
+    pthread_mutex_unlock(&t->lock);
+}
+
+void tg_trace_call(struct tg_trace *t, const struct tg_trace_call *call)
+{
+    struct troubled *troubled;
+    struct batch *b = NULL;
+    struct tg_span s;
+    struct chat *c;
+    bool told, odd;
+
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->lock);
+    troubled = find_troubled(t, call->account, call->number);
+    c = find_chat(t, call->chat_id);
+    s = begin_span(t, call->method, t->root, t->options.unix_us() - TG_MAX(call->age_us, 0));
+    s.id = new_id(t);
+    s.calls = true;
+    odd = call->err || call->n_floods || call->n_retries;
+    if (c) {
+        b = gathers(t, c, s.start_us);
+        b->calls++;
+        b->told |= odd;
+        s.parent = b->id;
+    }
+    told = odd || (b ? b->told : in_share(t, s.id));
+    tg_span_text(&s, "rpc.system", "mtproto");
+    tg_span_text(&s, "rpc.method", call->method);
+    tg_span_text(&s, "tgdata.account", call->account);
+    if (call->dc)
+        tg_span_number(&s, "tgdata.dc", call->dc);
+    if (call->chat_id)
+        tg_span_number(&s, "tgdata.chat_id", call->chat_id);
+    tg_span_number(&s, "tgdata.answer_ms", call->took_us / TG_MS_US);
+    if (call->n_floods) {
+        tg_span_number(&s, "tgdata.flood_waits", call->n_floods);
+        tg_span_number(&s, "tgdata.flood_wait_s", call->flood_wait_s);
+    }
+    if (call->n_retries)
+        tg_span_number(&s, "tgdata.retries", call->n_retries);
+    put_failure(&s, call->err);
+    if (troubled) {
+        s.n_events = troubled->n_events;
+        memcpy(s.event, troubled->event, sizeof s.event);
+        for (size_t i = 0; i < s.n_events; i++) /* ages are by a clock that ticks with events */
+            s.event[i].at_us = TG_MIN(TG_MAX(s.event[i].at_us, s.start_us), s.end_us);
+        *troubled = t->troubled[--t->n_troubled];
+    }
+    if (told)
+        add(t, &s);
+    pthread_mutex_unlock(&t->lock);
+}

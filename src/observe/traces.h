@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * traces.h - the traces of a program's runs: a collector for all, and what they go on
+ *
+ * Whoever started the program may have begun a trace (TRACEPARENT in the environment): runs are
+ * parts of that then. If it is not sampled, no run has a trace. What is no traceparent is as good
+ * as none. W3C's Trace Context wants both.
+ *
+ * Threads: any
+ */
+#ifndef TG_OBSERVE_TRACES_H
+#define TG_OBSERVE_TRACES_H
+
+#include "observe/spans.h"
+#include "observe/trace.h"
+
+struct tg_traces;
+
+struct tg_monitor_settings;
+
+/** @return as tg_spans_new */
+tg_code tg_traces_new(const struct tg_monitor_settings *set, tg_spans_done done, void *ctx,
+                      struct tg_traces **ret, struct tg_error *err);
+/** As tg_spans_free; when no trace is open. */
+void tg_traces_free(struct tg_traces *t);
+
+/** Begins the trace of a run. @return NULL: it has none, so has one of no traces */
+struct tg_trace *tg_traces_begin(struct tg_traces *t, const char *job, const char *pattern);
+
+#endif

@@ -1,0 +1,264 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Traces: the spans of a run form one tree, from the job to its calls and commits; they go on a
+trace that was begun elsewhere; a collector that is away costs a run nothing."""
+import collections
+import contextlib
+import http.client
+import http.server
+import json
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from kit import Case, free_ports, main, start, tgdata, wait_for
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+class Collector:
+    """Takes what is posted to it; `status` says how it answers."""
+
+    def __init__(self, port=0):
+        mine = self
+        self.posts, self.status, self.headers = [], 200, []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                mine.headers.append(dict(self.headers))
+                if mine.status == 200:
+                    mine.posts.append((self.path, json.loads(body)))
+                self.send_response(mine.status)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *_):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.port = self.server.server_port
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+    def spans(self):
+        """All spans so far: id to span, with its attributes as a dictionary."""
+        found = {}
+        for path, body in self.posts:
+            assert path == "/v1/traces", path
+            for resource in body["resourceSpans"]:
+                for scope in resource["scopeSpans"]:
+                    for span in scope["spans"]:
+                        span["facts"] = {a["key"]: next(iter(a["value"].values()))
+                                         for a in span["attributes"]}
+                        assert span["spanId"] not in found
+                        found[span["spanId"]] = span
+        return found
+
+
+class Traced(Case):
+    sim_args = ("--chats", "5", "--messages", "600", "--seed", "9")
+
+    def setUp(self):
+        super().setUp()
+        self.collector = Collector()
+        self.addCleanup(self.collector.stop)
+
+    def otlp(self):
+        return f"otlp:http://127.0.0.1:{self.collector.port}"
+
+    def extract(self, *more, chats=("--all",), env=None):
+        return tgdata(*self.extract_args(*chats, more=(
+            "--traces", self.otlp(), "--batch-size", "100", *more)), env=env)
+
+    def check_tree(self, spans, root=None):
+        """One trace, one root, no span outside its parent's time or without its parent."""
+        self.assertEqual(len({s["traceId"] for s in spans.values()}), 1)
+        tops = [s for s in spans.values() if s.get("parentSpanId") == root]
+        self.assertEqual([s["name"] for s in tops], ["job"])
+        want = {"chat": {"job"}, "batch": {"chat"}, "commit": {"batch", "chat", "job"}}
+        for s in spans.values():
+            begun, ended = int(s["startTimeUnixNano"]), int(s["endTimeUnixNano"])
+            self.assertLessEqual(begun, ended)
+            if s is tops[0]:
+                continue
+            parent = spans[s["parentSpanId"]]
+            self.assertIn(parent["name"], want.get(s["name"], {"job", "batch"}), s)
+            self.assertGreaterEqual(begun, int(parent["startTimeUnixNano"]) - 10**6, (s, parent))
+            self.assertLessEqual(ended, int(parent["endTimeUnixNano"]) + 10**6, (s, parent))
+        return tops[0]
+
+
+class Runs(Traced):
+    def test_an_extraction(self):
+        done = self.extract("--json")
+        self.assertEqual((done.code, done.err.count("warning")), (0, 0), done)
+        spans = self.collector.spans()
+        root = self.check_tree(spans)
+        names = collections.Counter(s["name"] for s in spans.values())
+        told = done.json()
+        self.assertEqual(names["chat"], told["chats"])
+        self.assertEqual(names["batch"], told["batches"])
+        self.assertEqual(names["commit"], told["checkpoints"])
+        calls = [s for s in spans.values() if s["kind"] == 3]
+        self.assertEqual(len(calls), told["requests"])
+        self.assertEqual({s["name"] for s in spans.values()} - set(s["name"] for s in calls),
+                         {"job", "chat", "batch", "commit"})
+        self.assertIn("messages.getHistory", names)
+        self.assertEqual(root["facts"]["tgdata.job"], "job")
+        self.assertEqual(int(root["facts"]["tgdata.rows"]), told["rows"])
+        for kind in ("batch", "chat"):
+            self.assertEqual(sum(int(s["facts"]["tgdata.rows"]) for s in spans.values()
+                                 if s["name"] == kind), told["rows"])
+        of = {s["name"] for s in calls if spans[s["parentSpanId"]]["name"] == "batch"}
+        self.assertIn("messages.getHistory", of)
+
+    def test_a_trace_that_was_begun_elsewhere_goes_on(self):
+        chat = self.sim.chats(self.sim.account())[0]["id"]
+        done = self.extract(chats=(chat,), env={"TRACEPARENT": f"00-{TRACE}-{PARENT}-01"})
+        self.assertEqual(done.code, 0, done)
+        root = self.check_tree(self.collector.spans(), PARENT)
+        self.assertEqual(root["traceId"], TRACE)
+        self.collector.posts.clear()
+        # who began it does not tell it: nobody does
+        done = self.extract(chats=(chat,), env={"TRACEPARENT": f"00-{TRACE}-{PARENT}-00"})
+        self.assertEqual((done.code, self.collector.posts), (0, []), done)
+        # what is no traceparent is none
+        for text in ("", "nonsense", f"00-{'0' * 32}-{PARENT}-01", f"ff-{TRACE}-{PARENT}-01",
+                     f"00-{TRACE.upper()}-{PARENT}-01", f"00-{TRACE}-{PARENT}-01-more"):
+            self.collector.posts.clear()
+            done = self.extract(chats=(chat,), env={"TRACEPARENT": text})
+            self.assertEqual(done.code, 0, done)
+            self.assertNotEqual(self.check_tree(self.collector.spans())["traceId"], TRACE)
+
+    def test_a_share_is_told(self):
+        done = self.extract("--traces-sample", "0", "--json")
+        self.assertEqual(done.code, 0, done)
+        spans = self.collector.spans()
+        self.check_tree(spans)
+        self.assertEqual({s["name"] for s in spans.values()}, {"job", "chat"})
+        self.assertEqual(len(spans), 1 + done.json()["chats"])
+
+    def test_what_failed_is_told_as_such(self):
+        done = self.extract(chats=("@nobody_of_that_name",))
+        self.assertEqual(done.code, 3, done)
+        root = self.check_tree(self.collector.spans())
+        self.assertEqual((root["status"]["code"], root["facts"]["error.type"]), (2, "NOT_FOUND"))
+
+    def test_in_a_file(self):
+        config = self.dir / "etl.yaml"
+        config.write_text(json.dumps({
+            "monitoring": {"traces": self.otlp(), "traces_sample": 100},
+            "jobs": [{"name": "nightly", "chats": [self.sim.chats(self.sim.account())[0]["id"]],
+                      "session": str(self.session()), "datacenter": str(self.sim.file),
+                      "to": f"ndjson:{self.dir}/out", "state": f"sqlite:{self.dir}/state.db"}]}),
+            encoding="utf-8")
+        done = tgdata("run", config)
+        self.assertEqual(done.code, 0, done)
+        root = self.check_tree(self.collector.spans())
+        self.assertEqual(root["facts"]["tgdata.job"], "nightly")
+
+    def test_where_they_go(self):
+        for to in ("http://127.0.0.1:4318", "otlp:", "otlp:ftp://x", "jaeger:http://x", "zipkin:x",
+                   "otlp:http://"):
+            done = tgdata(*self.extract_args("--all", more=("--traces", to)))
+            self.check_fails(done, 2, "cannot be brought", "otlp:http://")
+        done = tgdata(*self.extract_args("--all", more=("--traces", self.otlp(),
+                                                        "--traces-header", "nonsense")))
+        self.check_fails(done, 2, "NAME: VALUE")
+        done = self.extract("--traces-header", "authorization: Bearer of-the-test",
+                            chats=(self.sim.chats(self.sim.account())[0]["id"],))
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual({h["authorization"] for h in self.collector.headers},
+                         {"Bearer of-the-test"})
+        self.assertNotIn("of-the-test", done.err)
+
+
+class Troubled(Traced):
+    sim_args = ("--chats", "1", "--messages", "400", "--seed", "5", "--flood",
+                "messages.getHistory=20/1")
+
+    def test_waits_are_events_and_told_whatever_the_share(self):
+        done = self.extract("--in-flight", "4", "--traces-sample", "0", "--json")
+        self.assertEqual(done.code, 0, done)
+        self.assertGreater(done.json()["flood_waits"], 0)
+        spans = self.collector.spans()
+        self.check_tree(spans)
+        waits = [e for s in spans.values() for e in s["events"] if e["name"] == "flood_wait"]
+        self.assertEqual(len(waits), done.json()["flood_waits"])
+        calls = [s for s in spans.values() if s["kind"] == 3]
+        self.assertTrue(all(s["facts"].get("tgdata.flood_waits") for s in calls), calls)
+        self.assertTrue(all(s["events"] for s in calls))
+        for s in calls:
+            begun, ended = int(s["startTimeUnixNano"]), int(s["endTimeUnixNano"])
+            self.assertGreaterEqual(ended - begun,
+                                    int(s["facts"]["tgdata.flood_wait_s"]) * 10**9 * 0.9)
+            for e in s["events"]:
+                self.assertTrue(begun <= int(e["timeUnixNano"]) <= ended)
+
+
+class Away(Traced):
+    """A run and its rows are the same whatever its collector does."""
+
+    def whole(self, done):
+        self.assertEqual(done.code, 0, done)
+        self.check_whole(self.sim.chats(self.sim.account()))
+
+    def test_nobody_is_there(self):
+        done = tgdata(*self.extract_args("--all", more=(
+            "--traces", f"otlp:http://127.0.0.1:{free_ports(1)}", "--batch-size", "10")))
+        self.whole(done)
+
+    def test_it_takes_connections_and_says_nothing(self):
+        with socket.create_server(("127.0.0.1", 0)) as hole:
+            at = time.monotonic()
+            done = tgdata(*self.extract_args("--all", more=(
+                "--traces", f"otlp:http://127.0.0.1:{hole.getsockname()[1]}")))
+        self.whole(done)
+        self.assertGreater(time.monotonic() - at, 2)  # it was waited for, and then no more
+
+    def test_it_refuses(self):
+        self.collector.status = 400
+        self.whole(self.extract())
+        self.assertEqual(len(self.collector.headers), 1)
+
+    def test_it_is_busy_then_takes_all(self):
+        """What it did not take comes again, once."""
+        self.collector.status = 503
+        port = free_ports(1)
+        chat = self.sim.chats(self.sim.account())[0]
+        with (self.dir / "log").open("wb") as log:
+            run = start("stream", chat["id"], *self.account_args(), "--to",
+                        f"ndjson:{self.dir}/out", "--state", f"sqlite:{self.dir}/state.db", "--job",
+                        "live", "--history", "--listen", port, "--traces", self.otlp(),
+                        stderr=log, stdout=subprocess.DEVNULL)
+        try:
+            self.assertTrue(wait_for(lambda: "traces cannot be pushed" in
+                                     (self.dir / "log").read_text()))
+            self.collector.status = 200
+            self.assertTrue(wait_for(lambda: "traces are pushed again" in
+                                     (self.dir / "log").read_text()))
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as c:
+                c.request("GET", "/metrics")
+                text = c.getresponse().read().decode()
+        finally:
+            run.send_signal(signal.SIGTERM)
+            self.assertEqual(run.wait(60), 0)
+        sent = re.search(r'tgdata_trace_spans_total\{outcome="sent"\} (\d+)', text)
+        self.assertGreater(int(sent[1]), 0)
+        self.assertNotIn('outcome="dropped"', text)
+        spans = self.collector.spans()
+        self.check_tree(spans)
+        self.assertIn("commit", {s["name"] for s in spans.values()})
+
+
+if __name__ == "__main__":
+    main()
