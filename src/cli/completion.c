@@ -64,11 +64,20 @@ static size_t alternative(const char *text)
     return n;
 }
 
+/* Whether one of the words is that one. */
+static bool has_word(const char *words, const char *word, size_t len)
+{
+    for (size_t n; *words; words += n + (words[n] == ' '))
+        if ((n = strcspn(words, " ")) == len && memcmp(words, word, len) == 0)
+            return true;
+    return false;
+}
+
 /* The words that a command's usage begins with: "list|show KEY" can list and show. */
 static void put_verbs(struct tg_buf *out, const struct cli_command *c)
 {
-    const char *at = c->usage, *last = "";
-    size_t last_len = 0, n;
+    const char *at = c->usage;
+    size_t start = out->len, n;
 
     if (!at[alternative(at)])
         return;
@@ -80,10 +89,8 @@ static void put_verbs(struct tg_buf *out, const struct cli_command *c)
         len = strcspn(at, " |[");
         if (!islower((unsigned char)*at))
             return;
-        if (len != last_len || strncmp(at, last, len) != 0)
-            tg_buf_printf(out, "%s%.*s", last_len ? " " : "", (int)len, at);
-        last = at;
-        last_len = len;
+        if (!has_word(tg_buf_cstr(out) + start, at, len))
+            tg_buf_printf(out, "%s%.*s", out->len > start ? " " : "", (int)len, at);
     }
 }
 
