@@ -385,6 +385,9 @@ void stream_observe(struct stream_run *r, bool ended)
     tg_observe_set(o, TG_METRIC_QUEUE, NULL, NULL, (double)r->n_sent);
     tg_observe_set(o, TG_METRIC_STREAM_BUFFER, NULL, NULL, s->buffer_usage);
     tg_observe_set(o, TG_METRIC_STREAM_LAG, NULL, NULL, s->lag_s);
+    tg_observe_set(o, TG_METRIC_STREAM_CAUGHT_UP, NULL, NULL,
+                   r->phase == RUN_WATCH && stream_scans_idle(r) && !r->n_fetches &&
+                       stream_out_empty(r));
     tg_observe_set(o, TG_METRIC_STREAM_WORKERS, NULL, NULL, s->workers);
     tg_observe_add(o, TG_METRIC_PUSHES, NULL, NULL, (double)(s->pushes - r->observed_pushes));
     tg_observe_add(o, TG_METRIC_PUSHES_LOST, NULL, NULL,

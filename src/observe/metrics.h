@@ -90,6 +90,8 @@ enum tg_metric_type { TG_METRIC_COUNTER, TG_METRIC_GAUGE, TG_METRIC_HISTOGRAM };
       "Rows of a stream that are on their way, as a share of its buffer.")                         \
     X(STREAM_LAG, "stream_lag_seconds", GAUGE, NULL, NULL,                                         \
       "Age of a stream's oldest change that is not committed.")                                    \
+    X(STREAM_CAUGHT_UP, "stream_caught_up", GAUGE, NULL, NULL,                                     \
+      "1 if a stream has read and committed all that it knows of.")                                \
     X(STREAM_WORKERS, "stream_workers", GAUGE, NULL, NULL, "Stage workers of a stream.")           \
     X(PUSHES, "stream_pushes_total", COUNTER, NULL, NULL, "Packets that the server pushed.")       \
     X(PUSHES_LOST, "stream_pushes_lost_total", COUNTER, NULL, NULL,                                \

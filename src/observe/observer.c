@@ -209,8 +209,8 @@ static void alert_changed(void *ctx, const char *alert, bool fires, const char *
 /* A stream that has all and is connected, and need not wait, has nothing to read. */
 static bool caught_up(const struct tg_metrics *m)
 {
-    return tg_metrics_sum(m, TG_METRIC_STREAM_WORKERS) > 0 &&
-           tg_metrics_sum(m, TG_METRIC_STREAM_LAG) <= 0 && tg_metrics_sum(m, TG_METRIC_READY) > 0 &&
+    return tg_metrics_sum(m, TG_METRIC_STREAM_CAUGHT_UP) > 0 &&
+           tg_metrics_sum(m, TG_METRIC_READY) > 0 &&
            tg_metrics_sum(m, TG_METRIC_CONNECTIONS) > 0 &&
            tg_metrics_top(m, TG_METRIC_LIMIT_USAGE) < 1;
 }

@@ -163,6 +163,25 @@ class Alerts(Case):
                                  in self.log.read_text()))
         self.assertIn("alert: extraction_rate_drop: rows come slower", self.log.read_text())
 
+    def test_a_stream_that_has_caught_up_has_no_drop(self):
+        port = free_ports(1)
+        self.log = self.dir / "log"
+        chat = min(self.sim.chats(self.sim.account()), key=lambda c: len(self.sim.ids(c["id"])))
+        with self.log.open("wb") as log:
+            process = start("stream", chat["id"], *self.account_args(), "--history", "--to",
+                            f"ndjson:{self.dir}/out", "--state", f"sqlite:{self.dir}/state.db",
+                            "--linger", "50ms", "--alert-rate-drop", "50", "--alert-hold", "0",
+                            "--alert-interval", "50ms", "--listen", port, stderr=log,
+                            stdout=subprocess.DEVNULL)
+        self.addCleanup(self.end, process)
+
+        def caught_up():
+            with contextlib.suppress(OSError):
+                return "tgdata_stream_caught_up 1\n" in get(port, "/metrics")
+        self.assertTrue(wait_for(caught_up), self.log.read_text())
+        self.assertTrue(wait_for(lambda: [(a["state"], a["value"]) for a in json.loads(
+            get(port, "/api/status"))["alerts"]] == [("resolved", None)]))
+
     def test_a_service_that_is_away_is_told_later(self):
         self.restart("--faults", "500=0.5,only=messages.getHistory")
         self.addCleanup(self.restart)
