@@ -61,6 +61,11 @@ class Docs(Case):
         listed = re.findall(r"(?m)^\| \[([\w.]+)\]\(\1\) \| \S", index)
         self.assertEqual(sorted(listed), sorted(pages), "in the table of all pages, each once")
 
+    def test_pages_of_patterns_say_what_for(self):
+        for name in ("batch", "streams", "parallel", "resilience"):
+            self.assertIn("| what it is for | how |",
+                          (ROOT / f"docs/{name}.md").read_text(encoding="utf-8"), name)
+
     def test_every_anchor_is_a_heading(self):
         for page in PAGES:
             for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)",
@@ -74,9 +79,11 @@ class Docs(Case):
         known = set()
         for command in re.findall(r"(?m)^  ([a-z-]+) +\S", tgdata("help").out):
             known |= set(re.findall(r"--([a-z][a-z0-9-]*)", tgdata(command, "--help").out))
-        for page in (ROOT / "docs/README.md", ROOT / "docs/batch.md", ROOT / "docs/resilience.md"):
-            for name in re.findall(r"(?<![\w-])--([a-z][a-z-]*)", page.read_text(encoding="utf-8")):
-                self.assertIn(name, known, page)
+        for name in ("README", "batch", "resilience", "streams"):
+            page = ROOT / f"docs/{name}.md"
+            told = page.read_text(encoding="utf-8")
+            for option in re.findall(r"(?<![\w-])--([a-z][a-z-]*)", told):
+                self.assertIn(option, known, page)
 
     def test_every_command_and_option_exists(self):
         helps, seen = {}, 0
