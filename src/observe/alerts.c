@@ -47,7 +47,7 @@ struct watched {
     double threshold;
     int64_t starts_unix_s, ends_unix_s; /* when it fired last, and was resolved */
     char line[TG_ALERT_LINE];
-    bool dirty;               /* the service was not told how it is */
+    unsigned changes, told;   /* how often it changed; of these the service was told */
 };
 
 struct tg_alerts {
@@ -116,7 +116,7 @@ static void note_change(struct watched *w, enum row i)
     } else {
         w->ends_unix_s = now;
     }
-    w->dirty = true;
+    w->changes++;
 }
 
 /* Looks at all, or ends all. */
@@ -148,22 +148,31 @@ static void look(struct tg_alerts *a, bool end)
 
 /* ---- telling ---- */
 
-/* What is to be posted now. @return how many */
-static size_t gather(struct tg_alerts *a, struct tg_alert_told told[N_ROWS], bool again)
+/* Writes what is to be posted now. @param changes  how often each has changed by then
+ *  @return how many are told of */
+static size_t gather(struct tg_alerts *a, bool again, unsigned changes[N_ROWS], struct tg_buf *body)
 {
+    const struct tg_alert_source source = { a->job, a->instance };
+    struct tg_alert_told told[N_ROWS];
     size_t n = 0;
 
+    pthread_mutex_lock(&a->lock);
     for (enum row i = 0; i < N_ROWS; i++) {
         const struct watched *w = &a->row[i];
         bool fires = w->on && w->alert.state == TG_ALERT_FIRING;
 
-        if (!w->dirty && !(again && fires))
+        changes[i] = w->changes;
+        if (w->changes == w->told && !(again && fires))
             continue;
         told[n++] = (struct tg_alert_told){ .name = about[i].name, .summary = w->line,
                                             .value = w->alert.value, .threshold = w->threshold,
                                             .fires = fires, .starts_unix_s = w->starts_unix_s,
                                             .ends_unix_s = w->ends_unix_s };
     }
+    if (n)
+        tg_alert_put(body, a->manager, &source, told, n,
+                     (tg_clock_unix_us() + OVER_US) / TG_SECOND_US);
+    pthread_mutex_unlock(&a->lock);
     return n;
 }
 
@@ -210,26 +219,25 @@ static void set_pause(struct tg_alerts *a, bool well)
  *  @return whether nothing is left to tell */
 static bool tell(struct tg_alerts *a, bool hurry)
 {
-    const struct tg_alert_source source = { a->job, a->instance };
     bool due = hurry || tg_clock_mono_us() >= a->post_us;
-    struct tg_alert_told told[N_ROWS];
+    unsigned changes[N_ROWS];
     struct tg_error err;
     struct tg_buf body;
-    size_t n;
     tg_code code;
 
     if (!a->http || (a->failures && !due))
         return true;
-    n = gather(a, told, a->manager && due);
-    if (!n)
-        return true;
     tg_buf_init(&body, ANSWER_MAX);
-    tg_alert_put(&body, a->manager, &source, told, n,
-                 (tg_clock_unix_us() + OVER_US) / TG_SECOND_US);
+    if (!gather(a, a->manager && due, changes, &body)) {
+        tg_buf_done(&body);
+        return true;
+    }
     code = body.failed ? tg_fail(&err, TG_NOMEM, "no memory for alerts") : send(a, &body, &err);
     tg_buf_done(&body);
+    pthread_mutex_lock(&a->lock);
     for (enum row i = 0; code == TG_OK && i < N_ROWS; i++)
-        a->row[i].dirty = false;
+        a->row[i].told = changes[i];
+    pthread_mutex_unlock(&a->lock);
     set_pause(a, code == TG_OK);
     a->options.sent(a->options.ctx, code == TG_OK ? NULL : &err);
     return code == TG_OK;
@@ -237,18 +245,19 @@ static bool tell(struct tg_alerts *a, bool hurry)
 
 static bool has_found(struct tg_alerts *a)
 {
-    bool dirty;
+    bool found;
 
     pthread_mutex_lock(&a->lock);
-    dirty = a->row[DRIFT].dirty;
+    found = a->row[DRIFT].changes != a->row[DRIFT].told;
     pthread_mutex_unlock(&a->lock);
-    return dirty;
+    return found;
 }
 
 void tg_alerts_find(struct tg_alerts *a, double score, double limit, const char *line)
 {
     struct watched *w = &a->row[DRIFT];
     int64_t now_us = tg_clock_mono_us();
+    bool found;
 
     pthread_mutex_lock(&a->lock);
     tg_alert_init(&w->alert, &(struct tg_alert_options){ .raise = limit, .clear = limit }, now_us);
@@ -256,9 +265,10 @@ void tg_alerts_find(struct tg_alerts *a, double score, double limit, const char 
     w->threshold = limit;
     w->starts_unix_s = tg_clock_unix_us() / TG_SECOND_US;
     snprintf(w->line, sizeof w->line, "%s", line);
-    w->dirty = w->on;
+    found = w->on;
+    w->changes += found;
     pthread_mutex_unlock(&a->lock);
-    if (w->on)
+    if (found)
         a->options.changed(a->options.ctx, about[DRIFT].name, true, line);
 }
 
