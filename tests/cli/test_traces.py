@@ -7,15 +7,23 @@ import contextlib
 import http.client
 import http.server
 import json
+import os
+import pathlib
 import re
 import signal
 import socket
 import subprocess
 import threading
 import time
+import unittest
+import urllib.request
 
 from kit import Case, free_ports, main, start, tgdata, wait_for
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DEPS = pathlib.Path(os.environ.get("TG_DEPS") or ROOT / ".deps")
+ZIPKIN = DEPS / "zipkin" / "zipkin-server-3.4.2-slim.jar"
+PYTHON = DEPS / "otlp" / "bin" / "python"  # with OpenTelemetry's own messages
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
@@ -183,7 +191,7 @@ class Runs(Traced):
 
 
 class Troubled(Traced):
-    sim_args = ("--chats", "1", "--messages", "400", "--seed", "5", "--flood",
+    sim_args = ("--chats", "1", "--messages", "200", "--seed", "5", "--flood",
                 "messages.getHistory=20/1")
 
     def test_waits_are_events_and_told_whatever_the_share(self):
@@ -203,6 +211,88 @@ class Troubled(Traced):
                                     int(s["facts"]["tgdata.flood_wait_s"]) * 10**9 * 0.9)
             for e in s["events"]:
                 self.assertTrue(begun <= int(e["timeUnixNano"]) <= ended)
+
+
+READ = """
+import base64, json, sys
+from google.protobuf import json_format
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as service
+for body in json.load(sys.stdin):
+    # OTLP writes ids as hexadecimal digits, where other messages write bytes in base64
+    for resource in body["resourceSpans"]:
+        for scope in resource["scopeSpans"]:
+            for span in scope["spans"]:
+                for key in ("traceId", "spanId", "parentSpanId"):
+                    if key in span:
+                        span[key] = base64.b64encode(bytes.fromhex(span[key])).decode()
+    message = json_format.ParseDict(body, service.ExportTraceServiceRequest(),
+                                    ignore_unknown_fields=False)
+    for resource in message.resource_spans:
+        facts = {a.key: a.value.string_value for a in resource.resource.attributes}
+        assert facts["service.name"] == "tgdata", facts
+        for scope in resource.scope_spans:
+            for span in scope.spans:
+                assert len(span.trace_id) == 16 and len(span.span_id) == 8, span
+                assert 0 < span.start_time_unix_nano <= span.end_time_unix_nano, span
+                assert span.kind in (1, 3) and span.name, span
+                print(span.name)
+"""
+
+
+class ReadBack(Traced):
+    """By those who know the forms best."""
+
+    @unittest.skipUnless(PYTHON.exists(), "tests/interop/setup traces installs it")
+    def test_by_the_messages_of_opentelemetry(self):
+        done = self.extract("--json")
+        self.assertEqual(done.code, 0, done)
+        bodies = [body for _, body in self.collector.posts]
+        read = subprocess.run([PYTHON, "-c", READ], input=json.dumps(bodies), text=True,
+                              capture_output=True, check=False)
+        self.assertEqual(read.returncode, 0, read.stderr)
+        self.assertEqual(sorted(read.stdout.split()),
+                         sorted(s["name"] for s in self.collector.spans().values()))
+
+    @unittest.skipUnless(ZIPKIN.exists(), "tests/interop/setup traces installs it")
+    def test_by_a_real_zipkin(self):
+        port = free_ports(1)
+        with (self.dir / "zipkin.log").open("wb") as log:
+            server = subprocess.Popen(
+                ["java", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-jar", ZIPKIN,
+                 "--armeria.ports[0].ip=127.0.0.1", f"--armeria.ports[0].port={port}",
+                 "--armeria.ports[0].protocols[0]=http"], stdout=log, stderr=log)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+
+        def ask(path):
+            with contextlib.suppress(OSError):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+                    return json.load(answer)
+        self.assertTrue(wait_for(lambda: ask("/health"), 120),
+                        (self.dir / "zipkin.log").read_text())
+        done = tgdata(*self.extract_args("--all", more=(
+            "--traces", f"zipkin:http://127.0.0.1:{port}", "--batch-size", "100", "--json")),
+            env={"TRACEPARENT": f"00-{TRACE}-{PARENT}-01"})
+        self.assertEqual(done.code, 0, done)
+        told = done.json()
+        want = 1 + told["chats"] + told["batches"] + told["checkpoints"] + told["requests"]
+
+        def trace():  # what it took it shows a moment later
+            found = ask(f"/api/v2/trace/{TRACE}")
+            return found if found and len(found) >= want else None
+        self.assertTrue(wait_for(trace), ask(f"/api/v2/trace/{TRACE}"))
+        found = trace()
+        self.assertEqual(len(found), want)
+        names = collections.Counter(s["name"] for s in found)
+        self.assertEqual((names["job"], names["chat"], names["batch"], names["commit"]),
+                         (1, told["chats"], told["batches"], told["checkpoints"]))
+        by = {s["id"]: s for s in found}
+        self.assertEqual({by[s["parentId"]]["name"] if s["parentId"] in by else s["parentId"]
+                          for s in found}, {"job", "chat", "batch", PARENT})
+        calls = [s for s in found if s.get("kind") == "CLIENT"]
+        self.assertEqual(len(calls), told["requests"])
+        self.assertEqual({s["tags"]["rpc.system"] for s in calls}, {"mtproto"})
+        self.assertEqual(ask("/api/v2/services"), ["tgdata"])
 
 
 class Away(Traced):
