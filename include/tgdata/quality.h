@@ -18,7 +18,8 @@
 extern "C" {
 #endif
 
-enum { TG_RULES_MAX = 64, TG_RULE_EXAMPLES = 3, TG_DRIFTS_MAX = 32 };
+enum { TG_RULES_MAX = 64, TG_RULE_EXAMPLES = 3, TG_RULE_VALUE = 48,
+       TG_DRIFTS_MAX = 32 };
 
 enum tg_rule_kind {
     TG_RULE_COMPLETENESS, /**< the field has a value */
@@ -57,6 +58,7 @@ struct tg_rule_result {
                              first */
     struct {
         int64_t chat_id, id;
+        char value[TG_RULE_VALUE]; /**< of the field, cut where it is long; "": it has none */
     } example[TG_RULE_EXAMPLES];
 };
 
@@ -106,7 +108,8 @@ TG_API double tg_completeness_score(const struct tg_quality_result *q);
  * Writes all of it as a JSON object, or null if there was no rule and nothing to compare with:
  *
  *   {"rows":N,"invalid":N,"validity_rate":0..1,"completeness_score":0..1,"duplicate_count":N,
- *    "rules":[{"name","kind","field","severity","checked","broken","examples":[{"chat_id","id"}]}],
+ *    "rules":[{"name","kind","field","severity","checked","broken",
+ *              "examples":[{"chat_id","id","value"}]}],
  *    "drift":{"since":TIME,"rows":N,"fields":[{"field","kind","before","now","score","limit"}]}}
  *
  * @param out  gets at most n - 1 bytes and a NUL; may be NULL with n 0

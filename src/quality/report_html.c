@@ -127,9 +127,17 @@ static void put_rule(struct tg_buf *out, const struct tg_rule_result *rule)
                   (unsigned long long)rule->broken);
     put_bar(out, percent(rule->checked - rule->broken, rule->checked), rule->broken > 0);
     tg_buf_str(out, "</td><td>");
-    for (size_t i = 0; i < rule->n_examples; i++)
+    for (size_t i = 0; i < rule->n_examples; i++) {
+        const char *value = rule->example[i].value;
+
         tg_buf_printf(out, "%s%lld of %lld", i ? ", " : "", (long long)rule->example[i].id,
                       (long long)rule->example[i].chat_id);
+        if (!*value)
+            continue;
+        tg_buf_str(out, " (");
+        put_escaped(out, value, strlen(value));
+        tg_buf_str(out, ")");
+    }
     tg_buf_str(out, "</td></tr>");
 }
 

@@ -142,6 +142,11 @@ static void put_found(struct tg_json *j, const struct tg_rule_result *rule)
     tg_json_key(j, "element_count"), tg_json_u64(j, rule->checked);
     tg_json_key(j, "unexpected_count"), tg_json_u64(j, rule->broken);
     tg_json_key(j, "unexpected_percent"), tg_json_double(j, percent);
+    tg_json_key(j, "partial_unexpected_list");
+    tg_json_array(j);
+    for (size_t i = 0; i < rule->n_examples; i++)
+        tg_json_cstr(j, rule->example[i].value[0] ? rule->example[i].value : NULL);
+    tg_json_end_array(j);
     tg_json_key(j, "partial_unexpected_index_list");
     tg_json_array(j);
     for (size_t i = 0; i < rule->n_examples; i++) {

@@ -23,6 +23,8 @@ static void put_rule(struct tg_json *j, const struct tg_rule_result *r)
         tg_json_object(j);
         tg_json_key(j, "chat_id"), tg_json_i64(j, r->example[i].chat_id);
         tg_json_key(j, "id"), tg_json_i64(j, r->example[i].id);
+        tg_json_key(j, "value");
+        tg_json_cstr(j, r->example[i].value[0] ? r->example[i].value : NULL);
         tg_json_end_object(j);
     }
     tg_json_end_array(j);

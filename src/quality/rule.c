@@ -121,6 +121,30 @@ bool tg_rule_holds(const struct tg_rule *rule, const struct tg_row *row)
 
 /* ---- what was found ---- */
 
+/* The field's value as text, of a long one the beginning. */
+static void put_value(const char *field, const struct tg_row *row, char out[TG_RULE_VALUE])
+{
+    int id = field[0] ? tg_field_find(tg_str_of(field)) : -1;
+    struct tg_str value = { "", 0 };
+    uint8_t *end;
+
+    out[0] = 0;
+    if (id < 0 || !(row->present >> id & 1))
+        return;
+    if (is_text((enum tg_field_id)id)) {
+        value = text_of(row, (enum tg_field_id)id);
+        value.len = TG_MIN(value.len, TG_RULE_VALUE - 1u);
+        memcpy(out, value.at, value.len);
+        while (value.len && !tg_utf8_valid(out, value.len))
+            value.len--;
+        out[value.len] = 0;
+    } else if (tg_field((enum tg_field_id)id)->type != TG_FIELD_TIME ||
+               !tg_time_utc(out, tg_row_int(row, (enum tg_field_id)id))) {
+        end = tg_put_i64_text((uint8_t *)out, tg_row_int(row, (enum tg_field_id)id));
+        *end = 0;
+    }
+}
+
 void tg_rule_count(struct tg_rule_result *r, const struct tg_row *row, bool holds)
 {
     r->checked++;
@@ -128,6 +152,7 @@ void tg_rule_count(struct tg_rule_result *r, const struct tg_row *row, bool hold
         return;
     r->broken++;
     if (r->n_examples < TG_RULE_EXAMPLES) {
+        put_value(r->field, row, r->example[r->n_examples].value);
         r->example[r->n_examples].chat_id = row->chat_id;
         r->example[r->n_examples++].id = row->id;
     }

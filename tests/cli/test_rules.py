@@ -202,6 +202,12 @@ class Files(Rules):
             broken = sum(not meets(r) for r in self.rows)
             self.assertTrue(0 < broken < len(self.rows), text)
             self.assertEqual((rule["severity"], rule["broken"]), ("warn", broken), text)
+            fields = {(r["chat_id"], r["id"]): r for r in self.rows}
+            for example in rule["examples"]:
+                value = fields[example["chat_id"], example["id"]].get(rule["field"])
+                told = example["value"]
+                self.assertTrue(str(value).startswith(told) if told else not value or
+                                not rule["field"], (text, example))
         self.assertEqual([r["kind"] for r in rules[-2:]], ["uniqueness", "reference"])
         texts = [(r["text"], r["kind"]) for r in self.rows if "text" in r]
         self.assertEqual(rules[-2]["broken"], len(texts) - len(set(texts)))
