@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """deploy/orchestrators in the real Airflow, Prefect and Temporal that tests/interop/setup installs,
-and the steps of deploy/Dockerfile in a fresh Debian 12: on demand, `./dev deploy-check`."""
+the steps of deploy/Dockerfile in a fresh Debian 12, and what the units of systemd forbid: on
+demand, `./dev deploy-check`."""
 import json
 import os
 import pathlib
@@ -128,6 +129,46 @@ class Orchestrators(Case):
         ids = self.sim.ids(self.chat["id"])
         self.assertEqual(done.stdout.strip().splitlines()[-1], str(len(ids)))
         self.assertEqual(self.ids("out"), ids)
+
+
+class Units(Case):
+    """What a run calls of the kernel is allowed by the units of systemd."""
+
+    sim_args = ("--chats", "3", "--messages", "800")
+
+    def allowed(self, name):
+        told = subprocess.run(["systemd-analyze", "syscall-filter", name], check=True, text=True,
+                              capture_output=True).stdout.splitlines()[1:]
+        words = {line.strip() for line in told if line.strip() and "#" not in line}
+        inner = [self.allowed(w) for w in words if w.startswith("@")]
+        return {w for w in words if not w.startswith("@")}.union(*inner)
+
+    def test_system_calls(self):
+        if os.geteuid() or not shutil.which("strace") or not shutil.which("systemd-analyze"):
+            self.skipTest("root, strace and systemd-analyze are needed")
+        (self.dir / "etl.yaml").write_text(
+            f"accounts: {{main: {{session: {self.session()}}}}}\n"
+            f"defaults: {{state: 'sqlite:{self.dir}/state.db'}}\n"
+            "jobs:\n"
+            f"  - {{name: a, chats: all, to: ['ndjson:{self.dir}/a', 'sqlite:{self.dir}/a.db']}}\n"
+            f"  - {{name: b, pattern: delta, chats: ['@{self.sim.chat('channel')['username']}'], "
+            f"to: 'parquet:{self.dir}/b', filter: 'id > 3'}}\n", encoding="utf-8")
+        program = shutil.copy(TGDATA, self.dir)
+        for path in [self.top, self.dir, *self.dir.iterdir()]:
+            os.chown(path, 10001, 10001)  # root's SQLite would call fchown
+        trace = self.dir / "trace.txt"
+        done = subprocess.run(["strace", "-f", "-o", trace, program, "run",
+                               self.dir / "etl.yaml", "--progress", "none"], check=False, text=True,
+                              capture_output=True, user=10001, group=10001, extra_groups=[])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        called = set(re.findall(r"(?m)^\d+ +([a-z_0-9]+)\(", trace.read_text("utf-8", "replace")))
+        self.assertGreater(len(called), 30)
+        unit = (TOP / "deploy/systemd/tgdata@.service").read_text(encoding="utf-8")
+        allowed = set()
+        for names in re.findall(r"(?m)^SystemCallFilter=(.*)", unit):
+            groups = set().union(*(self.allowed(n) for n in names.strip("~").split()))
+            allowed = allowed - groups if names.startswith("~") else allowed | groups
+        self.assertEqual(called - allowed, set())
 
 
 def stages():
