@@ -15,7 +15,7 @@
 #include "etl/scheduler_impl.h"
 #include "os/loop.h"
 
-enum { GRACE_MS = 30000, RETRY_WAIT_MAX_MS = 3600000, ESTIMATE_MS = 60000, NUMBERS_MAX = 256 };
+enum { GRACE_MS = 30000, RETRY_WAIT_MAX_MS = 900000, ESTIMATE_MS = 60000, NUMBERS_MAX = 256 };
 
 int64_t tg_sched_now_ms(void)
 {

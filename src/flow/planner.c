@@ -266,6 +266,8 @@ static uint32_t pick(struct tg_planner *p, int64_t now_ms)
     while (p->ready.n && n < TG_PLAN_LOOK_MAX) {
         uint32_t top = p->ready.job[0];
         struct tg_plan_entry *j = &p->job[top];
+        bool all_kept = now_ms + p->ready_sum_ms / p->setup.running_max <= j->deadline_ms &&
+                        now_ms + j->estimate_ms <= j->deadline_ms;
 
         if (n && p->job[run[0]].conf->priority != j->conf->priority)
             break;
@@ -276,6 +278,8 @@ static uint32_t pick(struct tg_planner *p, int64_t now_ms)
             tg_plan_wake_at(p, j, TG_MIN(j->begin_ms, late_at(j)));
         } else if (has_room(p, j)) {
             run[n++] = top;
+            if (n == 1 && all_kept)
+                break; /* whoever else is ready: it is among those that can be kept */
         } else {
             p->aside[n_aside++] = top;
         }

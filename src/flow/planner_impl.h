@@ -27,6 +27,7 @@ struct tg_plan_entry {
     int64_t started_ms, over_ms;   /* of the run; over_ms: the due behind it that is not told yet */
     int64_t skipped_ms;            /* ... the last that was left out for it */
     int64_t estimate_ms;
+    int64_t deadline_ms;           /* tg_plan_deadline, since it is ready */
     uint32_t attempt;
     bool ok, late, waited;         /* waited: for what it comes after */
     enum { GOES_ON, STOPPED, KILLED } ending;
@@ -50,6 +51,7 @@ struct tg_planner {
     uint32_t *used;                /* slots of each pool */
     int64_t *flood_ms;             /* of each account: until when */
     uint32_t running;
+    int64_t ready_sum_ms;          /* how long those take that are ready */
 };
 
 /** When a run shall have ended; of one without a deadline, before it is too late to begin. */

@@ -42,8 +42,8 @@ static bool is_before(const struct tg_planner *p, uint32_t a, uint32_t b)
 
     if (x->conf->priority != y->conf->priority)
         return x->conf->priority > y->conf->priority;
-    if (tg_plan_deadline(x) != tg_plan_deadline(y))
-        return tg_plan_deadline(x) < tg_plan_deadline(y);
+    if (x->deadline_ms != y->deadline_ms)
+        return x->deadline_ms < y->deadline_ms;
     return x->next_ms != y->next_ms ? x->next_ms < y->next_ms : a < b;
 }
 
@@ -80,14 +80,21 @@ static void sift(struct tg_planner *p, struct tg_plan_heap *h, size_t at)
 void tg_plan_push(struct tg_planner *p, struct tg_plan_heap *h, uint32_t job)
 {
     assert(h->n < p->setup.n_jobs);
+    if (h == &p->ready) {
+        p->job[job].deadline_ms = tg_plan_deadline(&p->job[job]);
+        p->ready_sum_ms += p->job[job].estimate_ms;
+    }
     h->job[h->n++] = job;
     sift(p, h, h->n - 1);
 }
 
 void tg_plan_take_out(struct tg_planner *p, struct tg_plan_heap *h, size_t at)
 {
-    uint32_t last = h->job[--h->n];
+    uint32_t last = h->job[h->n - 1];
 
+    if (h == &p->ready)
+        p->ready_sum_ms -= p->job[h->job[at]].estimate_ms;
+    h->n--;
     if (at == h->n)
         return;
     h->job[at] = last;
@@ -119,11 +126,11 @@ uint32_t tg_plan_first_kept(const struct tg_planner *p, const uint32_t *run, siz
 
         if (j->estimate_ms < p->job[run[shortest]].estimate_ms)
             shortest = i;
-        if (now_ms + j->estimate_ms > tg_plan_deadline(j))
+        if (now_ms + j->estimate_ms > j->deadline_ms)
             continue; /* late in any case */
         kept[i] = true;
         sum_ms += j->estimate_ms;
-        if (now_ms + sum_ms / places <= tg_plan_deadline(j))
+        if (now_ms + sum_ms / places <= j->deadline_ms)
             continue;
         for (size_t k = i; k-- > 0;)
             if (kept[k] && p->job[run[k]].estimate_ms > p->job[run[longest]].estimate_ms)
