@@ -154,7 +154,8 @@ class Deploy(Case):
         self.assertGreater(len(linked), 10)
         where = {line.split(" => ")[0].strip(): line.split(" => ")[1].split(" (")[0]
                  for line in self.check("ldd", TGDATA).splitlines() if " => /" in line}
-        paths = {os.path.realpath(where.get(n, f"/usr/lib/x86_64-linux-gnu/{n}")) for n in linked}
+        paths = {os.path.realpath(where[n] if n in where else
+                                  next(pathlib.Path("/usr/lib").glob(f"*/{n}"))) for n in linked}
         # on a merged /usr one of two names is told
         told = run("dpkg", "-S", *paths, *(p.removeprefix("/usr") for p in paths)).stdout
         owner = {line.split(": ")[1].removeprefix("/usr"): line.split(":")[0]
