@@ -64,7 +64,7 @@ def get(port, path):
 
 
 class Alerts(Case):
-    sim_args = ("--chats", "3", "--messages", "60000", "--seed", "5")
+    """What the tests share."""
 
     def receiver(self, *status, **more):
         made = Receiver(*status, **more)
@@ -98,13 +98,13 @@ class Alerts(Case):
             process.send_signal(signal.SIGTERM)
             process.wait(60)
 
-    def restart(self, *more):
-        self.sim.stop()
-        self.sim.start(*more)
+
+class Errors(Alerts):
+    """Of a data centre that fails every second request for history."""
+    sim_args = ("--chats", "3", "--messages", "20000", "--seed", "5", "--faults",
+                "500=0.5,only=messages.getHistory")
 
     def test_error_rate(self):
-        self.restart("--faults", "500=0.5,only=messages.getHistory")
-        self.addCleanup(self.restart)
         hook, port = self.receiver(), free_ports(1)
         process = self.run_file(rate=20, alert_webhook=hook.url, alert_token=TOKEN,
                                 listen=str(port), metrics_endpoint=None)
@@ -137,54 +137,7 @@ class Alerts(Case):
         for secret in (SECRET, TOKEN):
             self.assertNotIn(secret, self.log.read_text())
 
-    def judged(self, port):
-        """Whether there is a verdict on all that is looked at."""
-        with contextlib.suppress(OSError):
-            return all(alert["value"] is not None or alert["state"] == "firing"
-                       for alert in json.loads(get(port, "/api/status"))["alerts"])
-
-    def test_rates(self):
-        """A data centre that stands still; scores are off by themselves."""
-        hook, port = self.receiver(), free_ports(1)
-        self.run_file(rate=20, alert_webhook=hook.url, listen=str(port), alert_anomaly=2,
-                      alert_interval="200ms")
-        self.assertTrue(wait_for(lambda: self.judged(port)), self.log.read_text())
-        before = len(hook.told("extraction_rate_drop", "resolved"))
-        self.sim.process.send_signal(signal.SIGSTOP)
-        try:
-            for name, n in [("extraction_rate_drop", before), ("extraction_rate_anomaly", 0)]:
-                self.assertTrue(wait_for(lambda name=name, n=n: len(hook.told(name, "firing")) > n),
-                                self.log.read_text())
-        finally:
-            self.sim.process.send_signal(signal.SIGCONT)
-        self.assertTrue(wait_for(lambda: len(hook.told("extraction_rate_drop", "resolved"))
-                                 > before))
-        self.assertTrue(wait_for(lambda: "alert is over: extraction_rate_drop"
-                                 in self.log.read_text()))
-        self.assertIn("alert: extraction_rate_drop: rows come slower", self.log.read_text())
-
-    def test_a_stream_that_has_caught_up_has_no_drop(self):
-        port = free_ports(1)
-        self.log = self.dir / "log"
-        chat = min(self.sim.chats(self.sim.account()), key=lambda c: len(self.sim.ids(c["id"])))
-        with self.log.open("wb") as log:
-            process = start("stream", chat["id"], *self.account_args(), "--history", "--to",
-                            f"ndjson:{self.dir}/out", "--state", f"sqlite:{self.dir}/state.db",
-                            "--linger", "50ms", "--alert-rate-drop", "50", "--alert-hold", "0",
-                            "--alert-interval", "50ms", "--listen", port, stderr=log,
-                            stdout=subprocess.DEVNULL)
-        self.addCleanup(self.end, process)
-
-        def caught_up():
-            with contextlib.suppress(OSError):
-                return "tgdata_stream_caught_up 1\n" in get(port, "/metrics")
-        self.assertTrue(wait_for(caught_up), self.log.read_text())
-        self.assertTrue(wait_for(lambda: [(a["state"], a["value"]) for a in json.loads(
-            get(port, "/api/status"))["alerts"]] == [("resolved", None)]))
-
     def test_a_service_that_is_away_is_told_later(self):
-        self.restart("--faults", "500=0.5,only=messages.getHistory")
-        self.addCleanup(self.restart)
         hook = self.receiver(503, 404, 200)
         process = self.run_file(rate=20, alert_webhook=hook.url, alert_token=TOKEN)
         self.assertTrue(wait_for(lambda: hook.told("error_rate", "firing")), self.log.read_text())
@@ -215,8 +168,6 @@ class Alerts(Case):
                 return {a["labels"]["alertname"]: a
                         for a in json.loads(get(port, "/api/v2/alerts"))}
         self.assertTrue(wait_for(lambda: active() == {}))
-        self.restart("--faults", "500=0.5,only=messages.getHistory")
-        self.addCleanup(self.restart)
         process = self.run_file(rate=20, alert_webhook=f"http://127.0.0.1:{port}/api/v2/alerts")
         self.assertTrue(wait_for(active), self.log.read_text())
         found = active()["tgdata_error_rate"]
@@ -226,8 +177,6 @@ class Alerts(Case):
 
     def test_what_alertmanager_takes(self):
         """A list."""
-        self.restart("--faults", "500=0.5,only=messages.getHistory")
-        self.addCleanup(self.restart)
         hook = self.receiver(path="/api/v2/alerts")
         process = self.run_file(rate=20, alert_webhook=hook.url)
         self.assertTrue(wait_for(lambda: hook.taken()), self.log.read_text())
@@ -238,6 +187,36 @@ class Alerts(Case):
         self.assertEqual(fired["labels"]["alertname"], "tgdata_error_rate")
         self.assertLess(fired["startsAt"], fired["endsAt"])
         self.assertLess(hook.taken()[-1][0]["endsAt"], fired["endsAt"])
+
+
+class Rates(Alerts):
+    sim_args = ("--chats", "3", "--messages", "60000", "--seed", "5")
+
+    def judged(self, port):
+        """Whether there is a verdict on all that is looked at."""
+        with contextlib.suppress(OSError):
+            return all(alert["value"] is not None or alert["state"] == "firing"
+                       for alert in json.loads(get(port, "/api/status"))["alerts"])
+
+    def test_rates(self):
+        """A data centre that stands still; scores are off by themselves."""
+        hook, port = self.receiver(), free_ports(1)
+        self.run_file(rate=20, alert_webhook=hook.url, listen=str(port), alert_anomaly=2,
+                      alert_interval="200ms")
+        self.assertTrue(wait_for(lambda: self.judged(port)), self.log.read_text())
+        before = len(hook.told("extraction_rate_drop", "resolved"))
+        self.sim.process.send_signal(signal.SIGSTOP)
+        try:
+            for name, n in [("extraction_rate_drop", before), ("extraction_rate_anomaly", 0)]:
+                self.assertTrue(wait_for(lambda name=name, n=n: len(hook.told(name, "firing")) > n),
+                                self.log.read_text())
+        finally:
+            self.sim.process.send_signal(signal.SIGCONT)
+        self.assertTrue(wait_for(lambda: len(hook.told("extraction_rate_drop", "resolved"))
+                                 > before))
+        self.assertTrue(wait_for(lambda: "alert is over: extraction_rate_drop"
+                                 in self.log.read_text()))
+        self.assertIn("alert: extraction_rate_drop: rows come slower", self.log.read_text())
 
     def test_a_service_that_is_not_there_does_not_hold_the_end(self):
         done = tgdata("run", self.file(rate=0, limit=500, alert_webhook="http://127.0.0.1:9/x",
@@ -254,6 +233,30 @@ class Alerts(Case):
                 done = tgdata(*self.extract_args("--all", more=words))
                 self.check_fails(done, 2, says)
                 self.assertNotIn(SECRET, done.err)
+
+
+class Streams(Alerts):
+    sim_args = ("--chats", "3", "--messages", "4000", "--seed", "5")
+
+    def test_a_stream_that_has_caught_up_has_no_drop(self):
+        port = free_ports(1)
+        self.log = self.dir / "log"
+        chat = min(self.sim.chats(self.sim.account()), key=lambda c: len(self.sim.ids(c["id"])))
+        with self.log.open("wb") as log:
+            process = start("stream", chat["id"], *self.account_args(), "--history", "--to",
+                            f"ndjson:{self.dir}/out", "--state", f"sqlite:{self.dir}/state.db",
+                            "--linger", "50ms", "--rate", "20", "--burst", "1",
+                            "--buffer-size", "500", "--alert-rate-drop", "50", "--alert-hold", "0",
+                            "--alert-interval", "50ms", "--listen", port, stderr=log,
+                            stdout=subprocess.DEVNULL)
+        self.addCleanup(self.end, process)
+
+        def caught_up():
+            with contextlib.suppress(OSError):
+                return "tgdata_stream_caught_up 1\n" in get(port, "/metrics")
+        self.assertTrue(wait_for(caught_up), self.log.read_text())
+        self.assertTrue(wait_for(lambda: [(a["state"], a["value"]) for a in json.loads(
+            get(port, "/api/status"))["alerts"]] == [("resolved", None)]))
 
 
 if __name__ == "__main__":
