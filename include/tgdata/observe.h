@@ -26,7 +26,7 @@
 #ifndef TGDATA_OBSERVE_H
 #define TGDATA_OBSERVE_H
 
-#include "tgdata/config.h"
+#include "tgdata/config_file.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -49,6 +49,10 @@ TG_API tg_code tg_observer_new(const struct tg_config *config, struct tg_observe
 /** Ends what is being answered; what is pushed is pushed once more, and alerts that were not told
  *  are tried three times more, which may take a minute if nobody answers. NULL is nothing. */
 TG_API void tg_observer_free(struct tg_observer *observer);
+
+/** Lets the page tell of the scheduled jobs of a file, too.
+ *  @param file  stays until the observer is freed */
+TG_API void tg_observer_jobs(struct tg_observer *observer, const struct tg_config_file *file);
 
 /** @return the port that is listened on; 0: none is */
 TG_API unsigned tg_observer_port(const struct tg_observer *observer);

@@ -2,7 +2,7 @@
 /*
  * cmd_dashboard.c - tgdata dashboard: the page of a state store, while nothing runs here
  */
-#include "cli/cli.h"
+#include "cli/file.h"
 #include "cli/term.h"
 
 struct own {
@@ -13,44 +13,68 @@ static const struct tg_option options[] = {
     { .name = "state",
       .type = TG_OPT_STR,
       .offset = offsetof(struct own, state),
-      .fallback = "sqlite:tgdata.state",
       .value = "URL",
-      .help = "where checkpoints are kept",
+      .help = "where checkpoints are kept; without it, where the first job of FILE keeps them, or "
+              "sqlite:tgdata.state",
       .env = "TGDATA_STATE" },
     { 0 },
 };
 
-static tg_code run(struct cli *cli, struct tg_error *err)
+static tg_code set_up(struct cli *cli, const struct tg_config_file *file, struct tg_error *err)
 {
-    const struct own *own = cli->own;
-    struct tg_observer *observer;
-    tg_code code = tg_config_set(cli->config, "state", own->state, err);
+    const struct tg_config_job *job = file ? tg_config_file_job(file, 0) : NULL;
+    const char *state = ((const struct own *)cli->own)->state;
+    tg_code code = TG_OK;
 
+    if (!state && job)
+        state = tg_config_text(job->accounts[0], "state");
+    if (state)
+        code = tg_config_set(cli->config, "state", state, err);
     if (code == TG_OK && !tg_config_text(cli->config, "listen"))
         code = tg_config_set(cli->config, "listen", "9464", err);
-    if (code == TG_OK)
-        code = tg_observer_new(cli->config, &observer, err);
-    if (code != TG_OK)
-        return code;
+    return code;
+}
+
+static void serve(struct cli *cli, struct tg_observer *observer)
+{
     term_stops(NULL, NULL);
     cli_tell_observer(cli, observer);
     while (!term_stopped())
         term_sleep(0.25);
-    tg_observer_free(observer);
-    return TG_OK;
+}
+
+static tg_code run(struct cli *cli, struct tg_error *err)
+{
+    struct tg_config_file *file = NULL;
+    struct tg_observer *observer;
+    tg_code code = cli->n_args ? cli_load_file(cli, cli->arg[0], &file, err) : TG_OK;
+
+    if (code == TG_OK)
+        code = set_up(cli, file, err);
+    if (code == TG_OK)
+        code = tg_observer_new(cli->config, &observer, err);
+    if (code == TG_OK) {
+        tg_observer_jobs(observer, file);
+        serve(cli, observer);
+        tg_observer_free(observer);
+    }
+    tg_config_file_free(file);
+    return code;
 }
 
 const struct cli_command cmd_dashboard = {
     .name = "dashboard",
-    .help = "serve a page with jobs and checkpoints",
-    .usage = "[--state URL] [--listen ADDRESS] [OPTIONS]",
+    .help = "serve a page with jobs, schedules and checkpoints",
+    .usage = "[FILE] [--state URL] [--listen ADDRESS] [OPTIONS]",
     .about = "Serves the page that a run with --listen has, of a state store alone: jobs, "
              "checkpoints, dead letters, and going back to a checkpoint of a job that rests. "
+             "With a configuration FILE also when its jobs run, and how their last runs went. "
              "Without --listen it is http://127.0.0.1:9464/; SIGTERM or Ctrl-C ends it.",
     .examples = "  tgdata dashboard --state sqlite:state.db\n"
-                "  tgdata dashboard --state sqlite:state.db --listen-token-file token\n",
+                "  tgdata dashboard etl.yaml --listen-token-file token\n",
     .scopes = 1 << TG_SCOPE_MONITOR,
     .option = options,
     .size = sizeof(struct own),
+    .args_max = 1,
     .run = run,
 };

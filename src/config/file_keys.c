@@ -28,6 +28,8 @@ const struct tg_key tg_keys[] = {
     { "monitoring.metrics_endpoint", "metrics-endpoint", TG_KEY_SAME },
     { "monitoring.export_interval", "export-interval", TG_KEY_SAME },
     { "monitoring.listen", "listen", TG_KEY_SAME },
+    { "monitoring.listen_token_file", "listen-token-file", TG_KEY_SAME },
+    { "monitoring.listen_open", "listen-open", TG_KEY_SAME },
     { "monitoring.statsd", "statsd", TG_KEY_SAME },
     { "monitoring.statsd_format", "statsd-format", TG_KEY_SAME },
     { "monitoring.cloudwatch", "cloudwatch", TG_KEY_SAME },

@@ -49,7 +49,7 @@ static int status_of(tg_code code)
     }
 }
 
-static int put_error(struct tg_buf *out, const struct tg_error *err)
+int tg_api_error(struct tg_buf *out, const struct tg_error *err)
 {
     struct tg_json j;
 
@@ -67,7 +67,7 @@ static int put_error(struct tg_buf *out, const struct tg_error *err)
 static int end(struct listing *l, tg_code code, const struct tg_error *err, struct tg_buf *out)
 {
     if (code != TG_OK && code != TG_NOT_FOUND)
-        return put_error(out, err);
+        return tg_api_error(out, err);
     tg_json_end_array(&l->j);
     tg_json_key(&l->j, "more"), tg_json_bool(&l->j, l->more);
     tg_json_end_object(&l->j);
@@ -156,7 +156,7 @@ static int wrong(struct tg_buf *out, const char *what)
     struct tg_error err;
 
     tg_fail(&err, TG_USAGE, "%s", what);
-    return put_error(out, &err);
+    return tg_api_error(out, &err);
 }
 
 int tg_api_checkpoints(const char *state, const struct tg_httpd_request *r, struct tg_buf *out)
@@ -185,7 +185,7 @@ int tg_api_rollback(const char *state, const struct tg_httpd_request *r, struct 
         !tg_i64_parse(r->arg[NUMBER], &number) || number < 0)
         return wrong(out, "job, chat and number are needed: which checkpoint to go back to");
     if (tg_checkpoints_rollback(state, r->arg[JOB], chat, (uint64_t)number, &err) != TG_OK)
-        return put_error(out, &err);
+        return tg_api_error(out, &err);
     tg_json_init(&j, out);
     tg_json_object(&j);
     tg_json_key(&j, "job"), tg_json_cstr(&j, r->arg[JOB]);

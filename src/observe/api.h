@@ -11,6 +11,7 @@
 #define TG_OBSERVE_API_H
 
 #include "observe/httpd.h"
+#include "tgdata/config_file.h"
 
 /* Arguments are those of a request in the order told; the state is its URL. */
 int tg_api_jobs(const char *state, struct tg_buf *out);
@@ -21,5 +22,10 @@ int tg_api_checkpoints(const char *state, const struct tg_httpd_request *r, stru
 int tg_api_letters(const char *state, const struct tg_httpd_request *r, struct tg_buf *out);
 /** Goes back to checkpoint [2] of chat [1] of job [0]. */
 int tg_api_rollback(const char *state, const struct tg_httpd_request *r, struct tg_buf *out);
+/** The scheduled jobs of a file (NULL: there is none), with their last runs. */
+int tg_api_schedule(const struct tg_config_file *file, struct tg_buf *out);
+
+/** Writes a failure in place of what was written. @return the status */
+int tg_api_error(struct tg_buf *out, const struct tg_error *err);
 
 #endif

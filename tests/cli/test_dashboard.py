@@ -376,6 +376,40 @@ class Page(Served):
         self.assertTrue(b.wait("document.querySelectorAll('#checkpoints tbody tr').length === 5"))
         self.assertEqual(b.console, [])
 
+    def test_the_schedules_of_a_file(self):
+        self.session()
+        file = self.dir / "etl.yaml"
+        file.write_text(
+            f'accounts: {{me: {{session: "{self.dir}/me.session"}}}}\n'
+            f'defaults: {{state: "{self.state()}", lease: 1s}}\njobs:\n'
+            f'- {{name: seconds, chats: [{self.sim.chats(self.sim.account())[0]["id"]}], '
+            f'to: "ndjson:{self.dir}/a", schedule: every 1 s}}\n'
+            f'- {{name: monthly, chats: all, to: "ndjson:{self.dir}/b", schedule: "@monthly"}}\n'
+            f'- {{name: rest, chats: all, to: "ndjson:{self.dir}/c", after: seconds}}\n')
+        with (self.dir / "runs").open("wb") as log:
+            runs = start("schedule", "run", file, stderr=log, stdout=log, cwd=self.dir)
+        self.addCleanup(self.end, runs)
+        b, port = self.browser, self.serve("dashboard", file)
+
+        def ran():
+            jobs = {j["job"]: j for j in self.json(port, "/api/schedule")["jobs"]}
+            return jobs["rest"]["runs"] and jobs
+        self.assertTrue(wait_for(ran, 120), (self.dir / "runs").read_text())
+        self.end(runs)
+        jobs = ran()
+        self.assertEqual(jobs["monthly"]["schedule"], "@monthly")
+        self.assertRegex(jobs["monthly"]["next"], r"^\d{4}-\d\d-01T00:00:00Z$")
+        self.assertEqual((jobs["monthly"]["runs"], jobs["rest"]["next"]), ([], None))
+        self.assertEqual(jobs["rest"]["after"], ["seconds"])
+        first = jobs["seconds"]["runs"][-1]
+        self.assertEqual(first["how"], "ok")
+        self.open(port)
+        self.assertTrue(b.wait("document.querySelector('#schedule').innerText.includes('@monthly')"
+                               " && document.querySelector('#jobs').innerText.includes('rest')"))
+        b.click("#schedule tbody tr button")
+        self.assertIn("Last runs of seconds", b.text("#runs"))
+        self.look(port, "schedules")
+
     def test_without_a_token_there_is_nothing_to_press(self):
         self.extracted()
         b, port = self.browser, self.serve("dashboard", "--state", self.state())

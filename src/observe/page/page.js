@@ -10,7 +10,17 @@ const by_id = (id) => document.getElementById(id);
 
 // ---- asking ----
 
-let token = sessionStorage.getItem("token") || "";
+// What a browser keeps, where it does.
+function keep(where, name, value) {
+  try {
+    if (value === undefined) return window[where].getItem(name);
+    if (value) window[where].setItem(name, value);
+    else window[where].removeItem(name);
+  } catch { /* it may refuse to */ }
+  return null;
+}
+
+let token = keep("sessionStorage", "token") || "";
 let asked_token = false;
 
 async function ask(path, method = "GET") {
@@ -34,8 +44,7 @@ function want_token(said) {
 
 function use_token(value) {
   token = value.trim();
-  if (token) sessionStorage.setItem("token", token);
-  else sessionStorage.removeItem("token");
+  keep("sessionStorage", "token", token);
   by_id("token").value = "";
   by_id("token-ask").close();
   asked_token = !token;
@@ -396,13 +405,13 @@ function show_theme() {
 }
 
 function begin() {
-  const kept = localStorage.getItem("theme");
+  const kept = keep("localStorage", "theme");
   if (kept) document.documentElement.dataset.theme = kept;
   show_theme();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", show_theme);
   by_id("theme").addEventListener("click", () => {
     document.documentElement.dataset.theme = dark_now() ? "light" : "dark";
-    localStorage.setItem("theme", document.documentElement.dataset.theme);
+    keep("localStorage", "theme", document.documentElement.dataset.theme);
     show_theme();
   });
   by_id("range").addEventListener("click", (e) => {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What the state store knows: jobs, checkpoints of a job's chats, dead letters; going back to a
-// checkpoint. The store is asked when the page opens and on request, not again and again.
-import { count, make, table } from "./parts.js";
+// checkpoint. The store is asked when the page opens and on request; again and again only while no
+// run is shown, and nobody is at something here.
+import { count, duration, make, table } from "./parts.js";
 
 const by_id = (id) => document.getElementById(id);
 let ask = null; // (path, method) -> the answer's object
@@ -36,6 +37,7 @@ async function guarded(work) {
 }
 
 async function load() {
+  await load_schedule();
   const { jobs } = await ask("api/jobs");
   say(jobs.length ? "" : "The state store knows no job yet.");
   by_id("jobs").replaceChildren(jobs.length ? table([
@@ -51,6 +53,50 @@ async function load() {
   if (job) await (chat == null ? load_chats(job) : load_history(job, chat));
   await load_letters();
 }
+
+// ---- schedules ----
+
+const HOW = { ok: "good", failed: "bad", overtime: "bad", upstream: "warn", missed: "warn",
+  cancelled: "warn", skipped: "", merged: "", stopped: "" };
+
+const how = (run) => make("span", { class: `pill ${HOW[run.how] ?? ""}` }, run.how);
+
+let runs_of = null;
+
+function show_runs(j) {
+  runs_of = j.job;
+  by_id("runs").replaceChildren(make("h3", {}, `Last runs of ${j.job}`), table([
+    { title: "Due", of: (r) => when(r.due) },
+    { title: "How", of: (r) => make("span", {}, how(r), r.late ? " late" : "") },
+    { title: "Took", num: true, of: (r) => (r.took_s == null ? null : duration(r.took_s)) },
+    { title: "Messages", num: true, of: (r) => (r.started ? count(r.rows) : null) },
+    { title: "In flood waits", num: true, of: (r) => (r.flood_wait_s > 0
+      ? duration(r.flood_wait_s) : null) },
+    { title: "Why", wide: true, name: true, of: (r) => r.error },
+  ], j.runs));
+}
+
+async function load_schedule() {
+  const { jobs } = await ask("api/schedule");
+  if (!jobs.length) return;
+  by_id("schedule").replaceChildren(make("h3", {}, "Schedules"), table([
+    { title: "Job", wide: true, name: true, of: (j) => make("span", {}, make("b", {}, j.job), " ",
+      make("span", { class: "sub" }, [j.schedule, ...j.after.map((a) => `after ${a}`)]
+        .filter(Boolean).join(", "))) },
+    { title: "Now", of: (j) => make("span", { class: `pill ${j.owner ? "good" : j.paused ? "warn"
+      : ""}` }, j.owner ? "running" : j.paused ? "paused" : "waiting") },
+    { title: "Next", of: (j) => (j.next ? when(j.next) : null) },
+    { title: "Last", of: (j) => (j.runs.length ? how(j.runs[0]) : null) },
+    { title: "Messages", num: true, of: (j) => (j.runs[0]?.started ? count(j.runs[0].rows)
+      : null) },
+    { title: "", of: (j) => (j.runs.length ? make("button", { type: "button", class: "plain",
+      onclick: () => show_runs(j), "aria-label": `Runs of ${j.job}` }, "Runs") : null) },
+  ], jobs), make("div", { id: "runs" }), make("h3", {}, "State"));
+  const shown = jobs.find((j) => j.job === runs_of);
+  if (shown) show_runs(shown);
+}
+
+// ---- checkpoints ----
 
 async function load_chats(of) {
   job = of;
@@ -148,15 +194,22 @@ async function go_back() {
 
 // ---- the page's side ----
 
+const IDLE_MS = 30000;
+let loaded_ms = 0;
+
+function may_look_again() {
+  return document.body.classList.contains("idle") && !document.hidden &&
+    performance.now() - loaded_ms > IDLE_MS && !by_id("kept").contains(document.activeElement) &&
+    !document.querySelector("dialog[open]");
+}
+
 export function show_kept(now) {
   const first = !begun && now;
   if (now) status = now;
-  if (first) {
-    begun = true;
-    guarded(load);
-  } else if (!now) {
-    guarded(load);
-  }
+  if (!first && now && !may_look_again()) return;
+  begun ||= Boolean(now);
+  loaded_ms = performance.now();
+  guarded(load);
 }
 
 export function start_kept(asks) {
