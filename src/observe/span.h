@@ -19,7 +19,7 @@ enum { TG_SPAN_FACTS = 14, TG_SPAN_EVENTS = 8, TG_TRACE_ID = 16 };
 
 enum tg_span_form { TG_SPAN_OTLP, TG_SPAN_ZIPKIN };
 
-/* One attribute. Numbers only if text is NULL. */
+/* One attribute; the text is borrowed, as all of a span's. Numbers only if text is NULL. */
 struct tg_span_fact {
     const char *key, *text;
     int64_t number;
