@@ -71,6 +71,7 @@ struct tg_scheduler {
     struct tg_sched_zone **zone;
     size_t n_zones;
     struct tg_store **store;
+    const char **store_url;      /* of each */
     size_t n_stores;
     int64_t renew_ms;            /* when the next lease is to be renewed */
     bool draining;

@@ -134,12 +134,13 @@ static tg_code find_zone(struct tg_scheduler *s, const char *name, const struct 
 static tg_code find_store(struct tg_scheduler *s, struct tg_sched_job *j, struct tg_error *err)
 {
     struct tg_store **more;
-    size_t i = 0;
+    size_t n_urls = s->n_stores;
+    uint32_t i;
     tg_code code = TG_OK;
 
     j->store_url = j->job->accounts[0]->extract.state;
-    while (i < s->n_stores && strcmp(s->store[i]->url, j->store_url) != 0)
-        i++;
+    if (!name_of(&s->store_url, &n_urls, j->store_url, &i))
+        return no_memory(err);
     if (i == s->n_stores) {
         more = reallocarray(s->store, s->n_stores + 1, sizeof *s->store);
         if (!more)
@@ -462,6 +463,7 @@ void tg_sched_unmake(struct tg_scheduler *s)
     for (size_t i = 0; i < s->n_pools; i++)
         free((void *)(uintptr_t)s->pool_name[i]); /* ours, and const to others */
     free(s->store);
+    free(s->store_url);
     free(s->zone);
     free(s->pool_name);
     free(s->account_name);

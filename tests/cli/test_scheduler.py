@@ -3,9 +3,7 @@
 """Jobs that run when they are due: once however many schedulers there are, again after a scheduler
 was killed, one after another, paused, made up for, told to hooks."""
 import json
-import os
 import signal
-import subprocess
 import time
 
 from kit import Case, main, rows, start, tgdata, wait_for
@@ -107,9 +105,9 @@ class Runs(Scheduled):
         process.kill()
         process.wait()
         dead_ms = time.time() * 1000
-        self.assertTrue(wait_for(lambda: time.time() * 1000 > dead_ms + 3000))
+        self.assertTrue(wait_for(lambda: time.time() * 1000 > dead_ms + 2000))
         process = self.begin(path)
-        until = before[-1]["due_ms"] + 6000
+        until = before[-1]["due_ms"] + 4000
         self.assertTrue(wait_for(lambda: self.history(path, "job", "ok")[-1]["due_ms"] >= until),
                         self.logs())
         dues = [r["due_ms"] for r in self.history(path, "job", "ok")]
@@ -118,7 +116,7 @@ class Runs(Scheduled):
     def test_two_schedulers_run_a_job_once(self):
         path = self.write(("job", {"schedule": "every 1 second", "overlap": "queue"}))
         processes = [self.begin(path) for _ in range(2)]
-        self.await_runs(path, "job", 5)
+        self.await_runs(path, "job", 4)
         for p in processes:
             self.end(p)
         runs = self.history(path, "job", "ok")
@@ -159,7 +157,7 @@ class Care(Scheduled):
         self.assertTrue(wait_for(lambda: self.ask("list", path)[0]["state"] == "paused"))
         paused = len(self.history(path, "job"))
         begun = time.time()
-        self.assertTrue(wait_for(lambda: time.time() > begun + 2.5))
+        self.assertTrue(wait_for(lambda: time.time() > begun + 1.5))
         self.assertEqual(len(self.history(path, "job")), paused)
         self.assertEqual(tgdata("schedule", "resume", path, "--job", "job", cwd=self.dir).code, 0)
         resumed_ms = time.time() * 1000
@@ -190,8 +188,6 @@ class Care(Scheduled):
         run = self.await_runs(path, "job", 1, "overtime")[0]
         self.assertGreaterEqual(run["seconds"], 1)
         self.assertTrue(self.history(path, "job", "skipped"), "what was due meanwhile")
-        self.await_runs(path, "job", 1)
-        self.check_whole(self.chats[:1], out=self.dir / "job")
 
     def test_reload(self):
         path = self.write(("job", {"schedule": "every 1 second"}))
