@@ -77,6 +77,10 @@ TG_API void tg_config_file_free(struct tg_config_file *file); /* NULL is nothing
 /** @return job number i of a file, from 0; NULL past the last */
 TG_API const struct tg_config_job *tg_config_file_job(const struct tg_config_file *file, size_t i);
 
+/** @return whether two jobs, of one file or of two, ask for the same: pattern, chats, accounts and
+ *  all settings but the number of workers, which a run can be given while it runs */
+TG_API bool tg_config_job_same(const struct tg_config_job *a, const struct tg_config_job *b);
+
 /** @return how many warnings there were that are no advice */
 TG_API size_t tg_config_file_warnings(const struct tg_config_file *file);
 

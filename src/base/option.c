@@ -282,6 +282,40 @@ static size_t member_size(enum tg_option_type type)
     }
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_list(const struct tg_option_list *a, const struct tg_option_list *b)
+{
+    size_t i = 0;
+
+    while (i < a->n && i < b->n && same_text(a->item[i], b->item[i]))
+        i++;
+    return i == a->n && i == b->n;
+}
+
+bool tg_options_same(const struct tg_option *table, const void *a, const void *b, const char *but)
+{
+    for (const struct tg_option *row = table; row && row->name; row++) {
+        const void *one = (const char *)a + row->offset, *other = (const char *)b + row->offset;
+        bool same;
+
+        if (but && strcmp(row->name, but) == 0)
+            continue;
+        if (row->type == TG_OPT_STR || row->type == TG_OPT_SECRET)
+            same = same_text(*(const char *const *)one, *(const char *const *)other);
+        else if (row->type == TG_OPT_LIST)
+            same = same_list(one, other);
+        else
+            same = memcmp(one, other, member_size(row->type)) == 0;
+        if (!same)
+            return false;
+    }
+    return true;
+}
+
 tg_code tg_options_default(const struct tg_option *table, void *settings, struct tg_error *err)
 {
     const struct tg_option *row;

@@ -68,6 +68,10 @@ const struct tg_option *tg_option_find(const struct tg_option *table, const char
 /** @return the most similar of the table's names, or NULL if none is near */
 const char *tg_option_similar(const struct tg_option *table, const char *name);
 
+/** @param but  a row that does not count; NULL: all do
+ *  @return whether two structs have the same settings */
+bool tg_options_same(const struct tg_option *table, const void *a, const void *b, const char *but);
+
 /** Frees what TG_OPT_LIST members hold. */
 void tg_options_done(const struct tg_option *table, void *settings);
 

@@ -97,7 +97,12 @@ static void put_line(struct tg_buf *out, const struct tg_stream_stats *s)
 static bool on_stats(void *ctx, const struct tg_stream_stats *stats)
 {
     struct shown *w = ctx;
+    const struct run_reload *reload = &((const struct changes_own *)w->cli->own)->reload;
+    unsigned workers;
     struct tg_buf line;
+
+    if (reload->at && term_hung_up() && !reload->at(reload->ctx, &workers))
+        return false;
 
     tg_buf_init(&line, 64 << 10);
     if (w->progress->mode == PROGRESS_JSON) {
@@ -212,6 +217,8 @@ tg_code changes_run(struct cli *cli, bool delta, struct tg_error *err)
     cli->progress = &progress;
     cli->notes_json = progress.mode == PROGRESS_JSON;
     cli_tell_observer(cli, observer);
+    if (own->reload.at)
+        term_watch_hangup();
     code = delta ? tg_stream_delta(stream, on_stats, &shown, &stats, err)
                  : tg_stream_run(stream, on_stats, &shown, &stats, err);
     tg_stream_free(stream);

@@ -9,11 +9,13 @@
 
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "cli/run.h"
 
 /** The settings of both commands. */
 struct changes_own {
     bool all, json;
     int64_t progress; /* index into the choices */
+    struct run_reload reload; /* of a job in a configuration file */
 };
 
 /* The rows of both commands' option tables. */

@@ -47,43 +47,89 @@ tg_code cli_load_file(const struct cli *cli, const char *path, struct tg_config_
     return tg_config_file_load(path, on_mistake, NULL, ret, err);
 }
 
-/* ---- one job ---- */
+/* ---- SIGHUP ---- */
 
-/* The number of workers that the file says now, for a run that is told to look again. */
-static tg_code workers_now(void *ctx, unsigned *ret, struct tg_error *err)
+/* What is run: a file, and another one in its place once the job at work has ended. */
+struct jobs {
+    struct cli *cli;
+    struct tg_config_file *file, *next;
+    const struct tg_config_job *now;
+    bool again;        /* the job at work begins again */
+    struct names {
+        char **name;   /* of jobs that were run */
+        size_t n;
+    } done;
+};
+
+static tg_code load(const struct cli *cli, struct tg_config_file **ret, struct tg_error *err)
 {
-    const struct cli *cli = ctx;
-    struct tg_config_file *file;
-    const struct tg_config_job *job;
-    tg_code code = cli_load_file(cli, cli->arg[0], &file, err);
+    tg_code code = cli_load_file(cli, cli->arg[0], ret, err);
 
     if (code != TG_OK)
         return code;
-    code = TG_NOT_FOUND;
-    for (size_t i = 0; code != TG_OK && (job = tg_config_file_job(file, i)); i++) {
-        if (strcmp(job->name, ((const struct own *)cli->own)->job) != 0)
-            continue;
-        *ret = job->workers;
-        code = TG_OK;
+    if (!tg_config_file_job(*ret, 0)) {
+        code = tg_fail(err, TG_USAGE, "there is no job in '%.200s'", cli->arg[0]);
+        tg_hint(err, "add one: jobs: [{name: NAME, chats: all, to: \"ndjson:out\"}]");
+    } else if (tg_config_file_warnings(*ret)) {
+        code = tg_fail(err, TG_UNSUPPORTED, "'%.200s' asks for what this build cannot do",
+                       cli->arg[0]);
+        tg_hint(err, "see the warnings above");
     }
-    tg_config_file_free(file);
-    return code == TG_OK ? TG_OK : tg_fail(err, code, "the job is no longer in the file");
+    if (code != TG_OK)
+        tg_config_file_free(*ret);
+    return code;
 }
 
-static tg_code run_job(struct cli *cli, const struct tg_config_job *job, struct tg_error *err)
+static const struct tg_config_job *job_of(const struct tg_config_file *file, const char *name)
 {
-    const struct own *own = cli->own;
-    struct own now = { .job = job->name };
-    tg_code code = cli_open_log(cli, job->accounts[0], err);
-    struct cli file = *cli, one = *cli;
-    struct run_own batch = { .json = own->json, .progress = own->progress, .job = job,
-                             .workers_now = workers_now, .ctx = &file };
-    struct changes_own changes = { .json = own->json, .progress = own->progress };
-    bool is_batch = job->pattern == TG_PATTERN_BATCH;
+    const struct tg_config_job *job;
 
-    if (code != TG_OK)
-        return code;
-    file.own = &now;
+    for (size_t i = 0; (job = tg_config_file_job(file, i)); i++)
+        if (strcmp(job->name, name) == 0)
+            return job;
+    return NULL;
+}
+
+/* A file that is wrong changes nothing. */
+static bool at_hangup(void *ctx, unsigned *workers)
+{
+    struct jobs *jobs = ctx;
+    const struct tg_config_job *job;
+    struct tg_config_file *file;
+    struct tg_error err;
+
+    *workers = jobs->now->workers;
+    if (load(jobs->cli, &file, &err) != TG_OK) {
+        cli_report(jobs->cli, &err);
+        return true;
+    }
+    tg_config_file_free(jobs->next);
+    jobs->next = file;
+    job = job_of(file, jobs->now->name);
+    jobs->again = job && !tg_config_job_same(job, jobs->now);
+    if (job)
+        *workers = job->workers;
+    if (!jobs->cli->quiet && (jobs->again || !job))
+        fprintf(stderr, "job %s %s\n", jobs->now->name,
+                job ? "begins again: its settings have changed" : "ends: the file has it no more");
+    return job && !jobs->again;
+}
+
+/* ---- one job ---- */
+
+static tg_code run_job(struct jobs *jobs, struct tg_error *err)
+{
+    struct cli *cli = jobs->cli, one = *cli;
+    const struct tg_config_job *job = jobs->now;
+    const struct own *own = cli->own;
+    const struct run_reload reload = { at_hangup, jobs };
+    struct run_own batch = { .json = own->json, .progress = own->progress, .job = job,
+                             .reload = reload };
+    struct changes_own changes = { .json = own->json, .progress = own->progress,
+                                   .reload = reload };
+    bool is_batch = job->pattern == TG_PATTERN_BATCH;
+    tg_code code;
+
     one.config = job->accounts[0];
     one.own = is_batch ? (void *)&batch : (void *)&changes;
     one.arg = calloc(job->n_chats + 1, sizeof *one.arg);
@@ -92,7 +138,7 @@ static tg_code run_job(struct cli *cli, const struct tg_config_job *job, struct 
     for (one.n_args = 0; one.n_args < job->n_chats; one.n_args++)
         one.arg[one.n_args] = job->chats[one.n_args];
     if (!cli->quiet)
-        cli_tell(cli, TG_LOG_INFO, "job %s (%s)", job->name, tg_pattern_name(job->pattern));
+        fprintf(stderr, "job %s (%s)\n", job->name, tg_pattern_name(job->pattern));
     code = is_batch ? run_extraction(&one, NULL, err)
                     : changes_run(&one, job->pattern == TG_PATTERN_DELTA, err);
     free(one.arg);
@@ -114,34 +160,74 @@ static tg_code no_such_job(const struct tg_config_file *file, const char *name,
     return err->code;
 }
 
+static bool is_done(const struct names *done, const char *name)
+{
+    size_t i = 0;
+
+    while (i < done->n && strcmp(done->name[i], name) != 0)
+        i++;
+    return i < done->n;
+}
+
+static tg_code note_done(struct names *done, const char *name, struct tg_error *err)
+{
+    char **more = reallocarray(done->name, done->n + 1, sizeof *more);
+
+    if (more)
+        done->name = more;
+    if (!more || !(more[done->n] = strdup(name)))
+        return tg_fail(err, TG_NOMEM, "no memory for the jobs of a file");
+    done->n++;
+    return TG_OK;
+}
+
+static const struct tg_config_job *next_job(const struct jobs *jobs)
+{
+    const struct own *own = jobs->cli->own;
+    const struct tg_config_job *job;
+    size_t i = 0;
+
+    while ((job = tg_config_file_job(jobs->file, i)) &&
+           (is_done(&jobs->done, job->name) || (own->job && strcmp(own->job, job->name) != 0)))
+        i++;
+    return job;
+}
+
+/* Runs one; what SIGHUP has brought then counts. */
+static tg_code run_next(struct jobs *jobs, struct tg_error *err)
+{
+    tg_code code = run_job(jobs, err);
+    bool ended = jobs->next && (jobs->again || !job_of(jobs->next, jobs->now->name));
+
+    if (ended && code == TG_CANCELLED && !term_stopped())
+        code = TG_OK; /* by us */
+    if (code == TG_OK && !jobs->again)
+        code = note_done(&jobs->done, jobs->now->name, err);
+    if (jobs->next) {
+        tg_config_file_free(jobs->file);
+        jobs->file = jobs->next;
+        jobs->next = NULL;
+    }
+    jobs->again = false;
+    return code;
+}
+
 static tg_code run(struct cli *cli, struct tg_error *err)
 {
     const struct own *own = cli->own;
-    struct tg_config_file *file;
-    const struct tg_config_job *job;
-    size_t n_run = 0;
-    tg_code code = cli_load_file(cli, cli->arg[0], &file, err);
+    struct jobs jobs = { .cli = cli };
+    tg_code code = load(cli, &jobs.file, err);
 
     if (code != TG_OK)
         return code;
-    if (!tg_config_file_job(file, 0)) {
-        tg_fail(err, TG_USAGE, "there is no job in '%.200s'", cli->arg[0]);
-        tg_hint(err, "add one: jobs: [{name: NAME, chats: all, to: \"ndjson:out\"}]");
-        code = TG_USAGE;
-    } else if (tg_config_file_warnings(file)) {
-        code = tg_fail(err, TG_UNSUPPORTED, "'%.200s' asks for what this build cannot do",
-                       cli->arg[0]);
-        tg_hint(err, "see the warnings above");
-    }
-    for (size_t i = 0; code == TG_OK && (job = tg_config_file_job(file, i)); i++) {
-        if (own->job && strcmp(own->job, job->name) != 0)
-            continue;
-        code = run_job(cli, job, err);
-        n_run++;
-    }
-    if (code == TG_OK && !n_run)
-        code = no_such_job(file, own->job, err);
-    tg_config_file_free(file);
+    if (own->job && !job_of(jobs.file, own->job))
+        code = no_such_job(jobs.file, own->job, err);
+    while (code == TG_OK && !term_stopped() && (jobs.now = next_job(&jobs)))
+        code = run_next(&jobs, err);
+    for (size_t i = 0; i < jobs.done.n; i++)
+        free(jobs.done.name[i]);
+    free(jobs.done.name);
+    tg_config_file_free(jobs.file);
     return code;
 }
 
@@ -152,7 +238,8 @@ const struct cli_command cmd_run = {
     .about = "Checks the whole file, then runs its jobs one after the other: a batch as tgdata "
              "extract does, a stream as tgdata stream, a delta as tgdata delta. A job that fails "
              "ends the run; the same command goes on behind the last commit. At SIGHUP the file "
-             "is read again and a batch takes its number of workers from it.",
+             "is read again: a batch takes its number of workers from it, a job whose other "
+             "settings have changed ends where it stands and begins again with them.",
     .examples = "  tgdata run etl.yaml\n"
                 "  tgdata run etl.yaml --job nightly --json\n",
     .option = options,

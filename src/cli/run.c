@@ -29,9 +29,8 @@ static tg_code read_workers(const char *path, unsigned *ret, struct tg_error *er
 static tg_code set_workers(const struct cli *cli, struct tg_parallel *p, struct tg_error *err)
 {
     const struct run_own *own = cli->own;
-    unsigned n;
-    tg_code code = own->workers_now ? own->workers_now(own->ctx, &n, err)
-                                    : read_workers(own->workers_from, &n, err);
+    unsigned n = 0;
+    tg_code code = read_workers(own->workers_from, &n, err);
 
     if (code == TG_OK)
         tg_parallel_workers(p, n);
@@ -45,15 +44,27 @@ struct watch {
     struct tg_parallel *parallel;
 };
 
+static void hung_up(const struct watch *w)
+{
+    const struct run_own *own = w->cli->own;
+    struct tg_error err;
+    unsigned n;
+
+    progress_clear(w->cli->progress);
+    if (own->reload.at && !own->reload.at(own->reload.ctx, &n))
+        tg_parallel_stop(w->parallel);
+    else if (own->reload.at)
+        tg_parallel_workers(w->parallel, n);
+    else if (set_workers(w->cli, w->parallel, &err) != TG_OK)
+        cli_report(w->cli, &err); /* and all goes on as it is */
+}
+
 static void on_progress(void *ctx, const struct tg_progress *now)
 {
     struct watch *w = ctx;
-    struct tg_error err;
 
-    if (term_hung_up() && set_workers(w->cli, w->parallel, &err) != TG_OK) {
-        progress_clear(w->cli->progress);
-        cli_report(w->cli, &err); /* and all goes on as it is */
-    }
+    if (term_hung_up())
+        hung_up(w);
     progress_show(w->cli->progress, now);
 }
 

@@ -10,6 +10,13 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 
+/** What the commands of `tgdata run` do at SIGHUP; `at` NULL: nothing. */
+struct run_reload {
+    /* @return false: the run is to end, where it stands. *workers: how many there are to be */
+    bool (*at)(void *ctx, unsigned *workers);
+    void *ctx;
+};
+
 /** The settings of these commands. */
 struct run_own {
     bool all, json;
@@ -19,11 +26,9 @@ struct run_own {
     const char *queue;
     bool until_empty;
     int64_t attempts;
-    /* of a job in a configuration file, no options: it names the accounts, and tells the number of
-     * workers at SIGHUP */
+    /* of a job in a configuration file, no options: it names the accounts */
     const struct tg_config_job *job;
-    tg_code (*workers_now)(void *ctx, unsigned *ret, struct tg_error *err);
-    void *ctx;
+    struct run_reload reload;
 };
 
 /* The rows of both commands' option tables. */

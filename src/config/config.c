@@ -409,6 +409,19 @@ void tg_config_free(struct tg_config *c)
     free(c);
 }
 
+bool tg_config_same(const struct tg_config *a, const struct tg_config *b, const char *but)
+{
+    bool same = true;
+
+    for (int i = 0; same && i < TG_SCOPE_COUNT; i++) {
+        size_t at = scope_table[i].offset;
+
+        same = tg_options_same(scope_table[i].table, (const char *)a + at, (const char *)b + at,
+                               but);
+    }
+    return same;
+}
+
 tg_code tg_config_check(const struct tg_config *c, struct tg_error *err)
 {
     if (c->broken.code == TG_OK)

@@ -536,6 +536,18 @@ const struct tg_config_job *tg_config_file_job(const struct tg_config_file *f, s
     return i < f->n_jobs ? &f->job[i].job : NULL;
 }
 
+bool tg_config_job_same(const struct tg_config_job *a, const struct tg_config_job *b)
+{
+    bool same = a->pattern == b->pattern && a->n_chats == b->n_chats &&
+                a->n_accounts == b->n_accounts;
+
+    for (size_t i = 0; same && i < a->n_chats; i++)
+        same = strcmp(a->chats[i], b->chats[i]) == 0;
+    for (size_t i = 0; same && i < a->n_accounts; i++)
+        same = tg_config_same(a->accounts[i], b->accounts[i], "workers");
+    return same;
+}
+
 size_t tg_config_file_warnings(const struct tg_config_file *f)
 {
     return f->n_warnings;

@@ -176,6 +176,9 @@ struct tg_config {
 /** @return the table of a scope */
 const struct tg_option *tg_config_table(enum tg_scope scope);
 
+/** @return whether all settings are the same, the one named `but` aside */
+bool tg_config_same(const struct tg_config *a, const struct tg_config *b, const char *but);
+
 /** @return TG_OK, or what tg_config_new found broken */
 tg_code tg_config_check(const struct tg_config *config, struct tg_error *err);
 

@@ -481,6 +481,52 @@ class Runs(Case):
                 run.wait()
         self.check_whole(self.chats, self.dir / "job")
 
+    def test_settings_change_at_sighup(self):
+        """The job at work begins again behind its last commit; one that was added follows."""
+        slow = self.job("", name="first", chats=self.chats, rate=3, burst=1, batch_size=10)
+        more = self.job("", name="second", chats=self.chats[:1]).splitlines()[-1]
+        self.write(slow)
+        log = self.dir / "log"
+        with log.open("wb") as to:
+            run = kit.start("run", "etl.yaml", "--progress", "json", cwd=self.dir, stderr=to,
+                            stdout=subprocess.DEVNULL)
+            try:
+                self.assertTrue(kit.wait_for(lambda: re.search('"at_work":1', log.read_text())))
+                self.write(slow.replace("rate: 3", "rate: 1000") + more + "\n")
+                run.send_signal(signal.SIGHUP)
+                self.assertTrue(kit.wait_for(lambda: "begins again" in log.read_text()),
+                                log.read_text())
+                self.assertEqual(run.wait(kit.TIMEOUT), 0, log.read_text())
+            finally:
+                run.kill()
+                run.wait()
+        self.assertEqual(log.read_text().count("job first (batch)"), 2)
+        self.check_whole(self.chats, self.dir / "first")
+        self.check_whole(self.chats[:1], self.dir / "second")
+
+    def test_a_stream_at_sighup(self):
+        """It has no end: another setting ends it, and taking it out of the file does."""
+        text = self.job("", name="live", chats=self.chats[:1], pattern="stream", history=True)
+        self.write(text)
+        log = self.dir / "log"
+        with log.open("wb") as to:
+            run = kit.start("run", "etl.yaml", "--progress", "json", cwd=self.dir, stderr=to,
+                            stdout=subprocess.DEVNULL)
+            try:
+                self.assertTrue(kit.wait_for(lambda: '"event":"statistics"' in log.read_text()))
+                self.write(text.replace("history: true", "history: true, enrich: true"))
+                run.send_signal(signal.SIGHUP)
+                self.assertTrue(kit.wait_for(
+                    lambda: '"event":"statistics"' in log.read_text().split("begins again")[-1]))
+                self.write(self.job("", name="other", chats=self.chats[:1]))
+                run.send_signal(signal.SIGHUP)
+                self.assertEqual(run.wait(kit.TIMEOUT), 0, log.read_text())
+            finally:
+                run.kill()
+                run.wait()
+        self.assertIn("job live ends", log.read_text())
+        self.check_whole(self.chats[:1], self.dir / "other")
+
 
 if __name__ == "__main__":
     main()
