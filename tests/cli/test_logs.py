@@ -47,8 +47,8 @@ class Logged(Case):
 
 
 class Floods(Logged):
-    sim_args = ("--chats", "1", "--messages", "300", "--seed", "5", "--flood",
-                "messages.getHistory=20/1")
+    sim_args = ("--chats", "1", "--messages", "200", "--seed", "5", "--flood",
+                "messages.getHistory=3/1")
 
     def test_a_run_as_json(self):
         session = self.session()
