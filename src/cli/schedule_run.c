@@ -347,13 +347,13 @@ static void wait_for(struct daemon *d, int64_t wait_ms)
     for (size_t i = d->n_runs; i-- > 0;) {
         struct run *run = d->run[i];
         struct child *c = &run->child;
-        bool only_err = c->fd_err < 0; /* stdout goes elsewhere, fd is its stderr */
+        bool only_err = c->fd_err == -1; /* stdout goes elsewhere, fd is its stderr */
 
         if (fd[2 * i].fd >= 0 && fd[2 * i].revents &&
             !read_pipe(c->fd, only_err ? &run->line : &run->out))
             shut(&c->fd);
         if (fd[2 * i + 1].fd >= 0 && fd[2 * i + 1].revents && !read_pipe(c->fd_err, &run->line))
-            c->fd_err = (close(c->fd_err), -2); /* not "none" */
+            c->fd_err = (close(c->fd_err), -2); /* at its end, which is not "none" */
         pass_on(run);
         if (c->fd < 0 && c->fd_err < 0)
             end_run(d, i);
