@@ -110,8 +110,8 @@ static bool at_hangup(void *ctx, unsigned *workers)
     if (job)
         *workers = job->workers;
     if (!jobs->cli->quiet && (jobs->again || !job))
-        fprintf(stderr, "job %s %s\n", jobs->now->name,
-                job ? "begins again: its settings have changed" : "ends: the file has it no more");
+        cli_tell(jobs->cli, TG_LOG_INFO, "job %s %s", jobs->now->name,
+                 job ? "begins again: its settings have changed" : "ends: the file has it no more");
     return job && !jobs->again;
 }
 
@@ -119,7 +119,7 @@ static bool at_hangup(void *ctx, unsigned *workers)
 
 static tg_code run_job(struct jobs *jobs, struct tg_error *err)
 {
-    struct cli *cli = jobs->cli, one = *cli;
+    struct cli *cli = jobs->cli, one;
     const struct tg_config_job *job = jobs->now;
     const struct own *own = cli->own;
     const struct run_reload reload = { at_hangup, jobs };
@@ -128,8 +128,11 @@ static tg_code run_job(struct jobs *jobs, struct tg_error *err)
     struct changes_own changes = { .json = own->json, .progress = own->progress,
                                    .reload = reload };
     bool is_batch = job->pattern == TG_PATTERN_BATCH;
-    tg_code code;
+    tg_code code = cli_open_log(cli, job->accounts[0], err);
 
+    if (code != TG_OK)
+        return code;
+    one = *cli;
     one.config = job->accounts[0];
     one.own = is_batch ? (void *)&batch : (void *)&changes;
     one.arg = calloc(job->n_chats + 1, sizeof *one.arg);
@@ -138,7 +141,7 @@ static tg_code run_job(struct jobs *jobs, struct tg_error *err)
     for (one.n_args = 0; one.n_args < job->n_chats; one.n_args++)
         one.arg[one.n_args] = job->chats[one.n_args];
     if (!cli->quiet)
-        fprintf(stderr, "job %s (%s)\n", job->name, tg_pattern_name(job->pattern));
+        cli_tell(cli, TG_LOG_INFO, "job %s (%s)", job->name, tg_pattern_name(job->pattern));
     code = is_batch ? run_extraction(&one, NULL, err)
                     : changes_run(&one, job->pattern == TG_PATTERN_DELTA, err);
     free(one.arg);
