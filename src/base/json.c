@@ -288,6 +288,15 @@ void tg_json_time(struct tg_json *j, int64_t unix_s)
         tg_json_i64(j, unix_s);
 }
 
+void tg_json_time_ms(struct tg_json *j, const char *key, int64_t unix_ms)
+{
+    tg_json_key(j, key);
+    if (unix_ms > 0)
+        tg_json_time(j, unix_ms / 1000);
+    else
+        tg_json_null(j);
+}
+
 void tg_json_raw(struct tg_json *j, const char *json, size_t len)
 {
     before_value(j);

@@ -44,6 +44,8 @@ void tg_json_base64(struct tg_json *j, const void *bytes, size_t n); /* as a str
 
 /** Unix seconds as "2024-01-15T10:30:00Z"; seconds outside years 1..9999 as a number. */
 void tg_json_time(struct tg_json *j, int64_t unix_s);
+/** A member that is such a time, of Unix milliseconds; null if there is none, 0 or less. */
+void tg_json_time_ms(struct tg_json *j, const char *key, int64_t unix_ms);
 
 /** Copies text that is already valid JSON. */
 void tg_json_raw(struct tg_json *j, const char *json, size_t len);

@@ -336,6 +336,13 @@ bool tg_size_parse(const char *text, int64_t *ret)
     return true;
 }
 
+void tg_text_wipe(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
 int64_t tg_name_count(const char *text, char *name, size_t room)
 {
     const char *is = strchr(text, '=');

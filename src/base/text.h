@@ -64,6 +64,9 @@ bool tg_duration_parse(const char *text, int64_t *ret_ms);
  *  is neither or the name finds no room */
 int64_t tg_name_count(const char *text, char *name, size_t room);
 
+/** Overwrites and frees a secret; NULL is nothing. */
+void tg_text_wipe(char *text);
+
 /** @return whether the bytes are well-formed UTF-8 (no surrogates, nothing above U+10FFFF) */
 bool tg_utf8_valid(const void *bytes, size_t n);
 

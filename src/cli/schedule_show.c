@@ -48,15 +48,6 @@ static void put_column(struct tg_buf *out, const char *text, size_t width)
     pad(out, begun, width);
 }
 
-static void put_name(struct tg_json *j, const char *key, int64_t ms)
-{
-    tg_json_key(j, key);
-    if (ms > 0)
-        tg_json_time(j, ms / 1000);
-    else
-        tg_json_null(j);
-}
-
 /* Calls for each job that runs by itself, or the one that is named. */
 static tg_code for_each(struct cli *cli, tg_code (*each)(struct each *e, struct tg_error *err),
                         struct each *e, struct tg_error *err)
@@ -156,8 +147,8 @@ static tg_code list_one(struct each *e, struct tg_error *err)
         tg_json_key(&e->j, "paused"), tg_json_bool(&e->j, s.paused);
         tg_json_key(&e->j, "owner"), tg_json_cstr(&e->j, s.owner[0] ? s.owner : NULL);
         tg_json_key(&e->j, "last_ok"), tg_json_bool(&e->j, s.ok);
-        put_name(&e->j, "settled", s.settled_ms);
-        put_name(&e->j, "next", next_ms);
+        tg_json_time_ms(&e->j, "settled", s.settled_ms);
+        tg_json_time_ms(&e->j, "next", next_ms);
         tg_json_key(&e->j, "takes_ms"), tg_json_i64(&e->j, s.estimate_ms);
         tg_json_end_object(&e->j);
     } else {
@@ -237,7 +228,7 @@ static void put_coming(struct each *e)
     for (size_t i = 0; i < n; i++) {
         if (e->own->json) {
             tg_json_object(&e->j);
-            put_name(&e->j, "time", e->coming[i].at_s * 1000);
+            tg_json_time_ms(&e->j, "time", e->coming[i].at_s * 1000);
             tg_json_key(&e->j, "job"), tg_json_cstr(&e->j, e->coming[i].job);
             tg_json_end_object(&e->j);
         } else {
@@ -285,13 +276,13 @@ static void put_entry_json(struct tg_json *j, const struct tg_scheduled_record *
     tg_json_object(j);
     tg_json_key(j, "job"), tg_json_cstr(j, r->job);
     tg_json_key(j, "how"), tg_json_cstr(j, r->how);
-    put_name(j, "due", r->due_ms);
+    tg_json_time_ms(j, "due", r->due_ms);
     tg_json_key(j, "due_ms"), tg_json_i64(j, r->due_ms);
     if (r->until_ms)
         tg_json_key(j, "until_ms"), tg_json_i64(j, r->until_ms);
     if (r->started_ms) {
-        put_name(j, "started", r->started_ms);
-        put_name(j, "ended", r->ended_ms);
+        tg_json_time_ms(j, "started", r->started_ms);
+        tg_json_time_ms(j, "ended", r->ended_ms);
         tg_json_key(j, "seconds"), tg_json_double(j, (double)(r->ended_ms - r->started_ms) / 1000);
         tg_json_key(j, "attempt"), tg_json_u64(j, r->attempt);
         tg_json_key(j, "again"), tg_json_bool(j, r->again);

@@ -180,13 +180,6 @@ tg_code tg_redis_new(const char *url, int64_t timeout_ms, struct tg_redis **ret,
     return TG_OK;
 }
 
-static void wipe(char *text)
-{
-    if (text)
-        explicit_bzero(text, strlen(text));
-    free(text);
-}
-
 const char *tg_redis_name(const struct tg_redis *r)
 {
     return r->name;
@@ -211,8 +204,8 @@ void tg_redis_free(struct tg_redis *r)
         return;
     close_context(r);
     pthread_mutex_destroy(&r->lock);
-    wipe(r->user);
-    wipe(r->password);
+    tg_text_wipe(r->user);
+    tg_text_wipe(r->password);
     free(r);
 }
 

@@ -369,13 +369,6 @@ tg_code tg_alerts_new(const struct tg_alerts_options *options, struct tg_alerts 
     return TG_OK;
 }
 
-static void wipe(char *text)
-{
-    if (text)
-        explicit_bzero(text, strlen(text));
-    free(text);
-}
-
 void tg_alerts_free(struct tg_alerts *a)
 {
     if (!a)
@@ -387,8 +380,8 @@ void tg_alerts_free(struct tg_alerts *a)
     tg_http_free(a->http);
     if (a->stop)
         tg_queue_free(a->stop);
-    wipe(a->webhook);
-    wipe(a->token);
+    tg_text_wipe(a->webhook);
+    tg_text_wipe(a->token);
     free(a->job);
     pthread_mutex_destroy(&a->lock);
     free(a);

@@ -17,15 +17,6 @@ struct runs {
     size_t n;
 };
 
-static void put_ms(struct tg_json *j, const char *key, int64_t ms)
-{
-    tg_json_key(j, key);
-    if (ms > 0)
-        tg_json_time(j, ms / 1000);
-    else
-        tg_json_null(j);
-}
-
 static bool on_run(void *ctx, const struct tg_scheduled_record *r)
 {
     struct runs *runs = ctx;
@@ -36,8 +27,8 @@ static bool on_run(void *ctx, const struct tg_scheduled_record *r)
     tg_json_init(&j, out);
     tg_json_object(&j);
     tg_json_key(&j, "how"), tg_json_cstr(&j, r->how);
-    put_ms(&j, "due", r->due_ms);
-    put_ms(&j, "started", r->started_ms);
+    tg_json_time_ms(&j, "due", r->due_ms);
+    tg_json_time_ms(&j, "started", r->started_ms);
     tg_json_key(&j, "took_s");
     if (r->started_ms && r->ended_ms)
         tg_json_double(&j, (double)(r->ended_ms - r->started_ms) / 1e3);
@@ -103,7 +94,7 @@ static tg_code put_job(struct tg_json *j, const struct tg_config_job *job, struc
     for (size_t i = 0; (other = tg_config_item(job->accounts[0], "after", i)); i++)
         tg_json_cstr(j, other);
     tg_json_end_array(j);
-    put_ms(j, "next", s.paused ? 0 : next_s(job) * 1000);
+    tg_json_time_ms(j, "next", s.paused ? 0 : next_s(job) * 1000);
     tg_json_key(j, "paused"), tg_json_bool(j, s.paused);
     tg_json_key(j, "owner"), tg_json_cstr(j, s.owner[0] ? s.owner : NULL);
     code = put_runs(j, job, err);

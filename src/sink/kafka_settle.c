@@ -30,18 +30,22 @@ int32_t tg_kafka_sink_partition(const struct sink_kafka *s, int64_t chat_id,
     return cursor->partition >= 0 ? cursor->partition : tg_kafka_partition_of(s->client, key);
 }
 
-/* @return TG_AGAIN if the cursor hangs, and not only its server */
+/* @return TG_AGAIN if the cursor hangs, and not only its server, which tells where it stood before:
+ * that is written then */
 static tg_code look(struct sink_kafka *s, int64_t chat_id, struct kafka_cursor *ret,
                     struct tg_error *err)
 {
-    tg_code code = tg_kafka_sink_cursor(s, chat_id, TG_KAFKA_ASK, ret, err);
+    tg_code code;
 
-    for (int i = 1; code == TG_AGAIN && i < ASKED; i++) {
+    for (int i = 0; i < ASKED; i++) {
+        code = tg_kafka_sink_cursor(s, chat_id, TG_KAFKA_ASK, ret, err);
+        if (code != TG_AGAIN)
+            return code;
         code = tg_kafka_sink_cursor(s, chat_id, TG_KAFKA_NOW, ret, err);
-        if (code == TG_OK || code == TG_END)
-            code = tg_kafka_sink_cursor(s, chat_id, TG_KAFKA_ASK, ret, err);
+        if (code != TG_OK && code != TG_END)
+            return code;
     }
-    return code;
+    return TG_AGAIN;
 }
 
 static tg_code end_what_hangs(struct sink_kafka *s, const struct kafka_slot *slot,
@@ -83,9 +87,6 @@ tg_code tg_kafka_sink_settle(struct sink_kafka *s, const struct kafka_slot *slot
     int32_t partition;
 
     if (code != TG_AGAIN)
-        return code;
-    code = tg_kafka_sink_cursor(s, chat_id, TG_KAFKA_NOW, ret, err);
-    if (code != TG_OK && code != TG_END)
         return code;
     partition = tg_kafka_sink_partition(s, chat_id, ret);
     code = end_what_hangs(s, slot, partition, err);
