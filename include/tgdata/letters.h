@@ -55,6 +55,15 @@ TG_API tg_code tg_letters_list(const struct tg_letter_filter *which, tg_letter_f
 struct tg_letters_result {
     uint64_t replayed; /**< rows that are in the destination now */
     uint64_t refused;  /**< rows that it refused again: their letters stay, with the new reason */
+    uint64_t kept;     /**< rows that a stage took out: their letters stay as they are */
+};
+
+/** What is done to rows before they are written, "NAME?option=value&..." each (docs/transform.md):
+ *  such as what mends them, or the stages that stood behind the rule. None that tells at the end of
+ *  a run, as `profile` does. */
+struct tg_letter_stages {
+    const char *const *text;
+    size_t n;
 };
 
 /**
@@ -62,12 +71,14 @@ struct tg_letters_result {
  * committed there: a replay that is killed is gone on with by the next one. Destinations that keep
  * a cursor get each row once; to others it may come twice, with the same key.
  *
- * @param ret  written also on failure: what was done until then
- * @return TG_OK, also if rows were refused again; TG_BUSY: the job runs, or a worker
- *         is at the chat; TG_USAGE: quarantine holds
- *         no rows; the destination's failure
+ * @param stages  NULL: rows are written as the letters have them
+ * @param ret     written also on failure: what was done until then
+ * @return TG_OK, also if rows were refused again, or kept; TG_BUSY: the job runs, or a worker is at
+ *         the chat; TG_USAGE: quarantine holds no rows, a stage that there is not; TG_DATA: a stage
+ *         failed for a row; the destination's failure
  */
 TG_API tg_code tg_letters_replay(const struct tg_letter_filter *which,
+                                 const struct tg_letter_stages *stages,
                                  struct tg_letters_result *ret,
                                  struct tg_error *err) TG_MUST_CHECK;
 

@@ -11,6 +11,7 @@ enum { OUTPUT_MAX = 256 << 20 };
 struct own {
     bool json, quarantine, all;
     const char *state, *job, *to, *rule;
+    struct tg_option_list stage;
 };
 
 static const struct tg_option options[] = {
@@ -29,6 +30,11 @@ static const struct tg_option options[] = {
       .offset = offsetof(struct own, rule),
       .value = "NAME",
       .help = "only letters of rows that this rule has set aside" },
+    { .name = "stage",
+      .type = TG_OPT_LIST,
+      .offset = offsetof(struct own, stage),
+      .value = "STAGE",
+      .help = "replay: what is done to the rows before, in the order given" },
     { .name = "state",
       .type = TG_OPT_STR,
       .offset = offsetof(struct own, state),
@@ -155,15 +161,16 @@ static tg_code replay(const struct cli *cli, struct tg_error *err)
 {
     const struct own *own = cli->own;
     const struct tg_letter_filter which = filter_of(cli);
+    const struct tg_letter_stages stages = { own->stage.item, own->stage.n };
     struct tg_letters_result done;
-    tg_code code = tg_letters_replay(&which, &done, err);
-    unsigned long long replayed = done.replayed, refused = done.refused;
+    tg_code code = tg_letters_replay(&which, &stages, &done, err);
+    unsigned long long replayed = done.replayed, refused = done.refused, kept = done.kept;
 
     if (own->json)
-        printf("{\"replayed\":%llu,\"refused\":%llu}\n", replayed, refused);
-    else if (code == TG_OK || replayed || refused)
-        printf("Rows that are in their destination now: %llu; refused again: %llu.\n", replayed,
-               refused);
+        printf("{\"replayed\":%llu,\"refused\":%llu,\"kept\":%llu}\n", replayed, refused, kept);
+    else if (code == TG_OK || replayed || refused || kept)
+        printf("Rows that are in their destination now: %llu; refused again: %llu; kept back by "
+               "a stage: %llu.\n", replayed, refused, kept);
     if (code == TG_OK && done.refused) {
         tg_fail(err, TG_DATA, "%llu rows were refused again", (unsigned long long)done.refused);
         code = tg_hint(err, "tgdata dlq list shows why");
@@ -212,11 +219,13 @@ const struct cli_command cmd_dlq = {
              "that a rule of severity quarantine sets aside, is kept as a dead letter, and the run "
              "goes on. list prints time, message, chat, "
              "destination, reason and key of each; show prints one whole, with its row; replay "
-             "writes the rows to their destinations again and takes out the letters of those that "
-             "are there then; drop takes letters out for good. Records that could not be decoded "
-             "are shown and dropped with --quarantine.",
+             "writes the rows to their destinations again, mended by --stage, and takes out the "
+             "letters of those that are there then; drop takes letters out for good. Records that "
+             "could not be decoded are shown and dropped with --quarantine.",
     .examples = "  tgdata dlq list --job nightly\n"
                 "  tgdata dlq replay --job nightly --to postgres://me@localhost/archive\n"
+                "  tgdata dlq replay --job nightly --rule 'views: range' \\\n"
+                "      --stage 'lua?code=row.views = math.min(views, 1000000)'\n"
                 "  tgdata dlq list --quarantine --json | jq -r '.[].letter.reason'\n",
     .option = options,
     .size = sizeof(struct own),

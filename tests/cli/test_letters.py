@@ -132,7 +132,7 @@ class Letters:
         self.assertEqual(self.dlq("drop", found[0]["key"], "--json").json(), {"dropped": 1})
         self.out.relent()
         self.assertEqual(self.dlq("replay", "--json").json(),
-                         {"replayed": len(self.refused) - 1, "refused": 0})
+                         {"replayed": len(self.refused) - 1, "refused": 0, "kept": 0})
         self.assertEqual(self.letters(), [])
         lost = found[0]["letter"]["row"]["id"]
         self.assertEqual(self.there(), [i for i in self.ids if i != lost])

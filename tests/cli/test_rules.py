@@ -86,11 +86,44 @@ class Quarantine(Rules):
         self.assertEqual(done.code, 0, done)
         done = kit.tgdata("dlq", "replay", *self.state, "--rule", "short", "--json")
         self.assertEqual((done.code, done.json()),
-                         (0, {"replayed": len(broken) - 1, "refused": 0}), done)
+                         (0, {"replayed": len(broken) - 1, "refused": 0, "kept": 0}), done)
         self.assertEqual(self.letters(), [])
         there = collections.Counter(map(key, kit.rows(self.dir / "clean")))
         self.assertEqual(there, collections.Counter(
             key(r) for r in self.rows if key(r) != key(found[0]["letter"]["row"])))
+
+    def replay(self, *stages, code=0):
+        done = kit.tgdata("dlq", "replay", *self.state, "--json",
+                          *[w for s in stages for w in ("--stage", s)])
+        self.assertEqual(done.code, code, done)
+        return done if code else done.json()
+
+    def test_written_again_behind_stages(self):
+        broken = {key(r): r for r in self.rows if long(r)}
+        even = {k for k in broken if k[1] % 2 == 0}
+        self.assertEqual(self.transform(RULE).code, 0)
+        before = self.letters()
+        self.assertIn("no place for the stage 'profile'", self.replay(
+            f"profile?to={self.dir}/p.json", code=2).err)
+        self.replay("validate?field=text&max-length=20&severity=fail", code=7)
+        # what breaks a rule again stays, and so does what a stage drops
+        self.assertEqual(self.replay(RULE), {"replayed": 0, "refused": 0, "kept": len(broken)})
+        self.assertEqual(self.letters(), before)
+        if "lua5.4" not in kit.tgdata("version").out:
+            self.skipTest("without Lua")
+        mend = "lua?code=row.text = 'mended'"
+        self.assertEqual(self.replay("where?expr=id %25 2 == 0", mend, RULE),
+                         {"replayed": len(even), "refused": 0, "kept": len(broken) - len(even)})
+        self.assertEqual({key(f["letter"]["row"]) for f in self.letters()}, set(broken) - even)
+        there = {key(r): r for r in kit.rows(self.dir / "clean")}
+        for k in even:
+            self.assertEqual(there[k], {**broken[k], "text": "mended"})
+        self.assertEqual(len(there), len(self.rows) - len(broken) + len(even))
+        # killed between its commit and its letters, a replay with stages goes on as any other
+        self.killed(["dlq", "replay", *self.state, "--stage", mend], random.Random(SEED), 5)
+        self.assertEqual(self.letters(), [])
+        self.assertEqual(sorted(map(key, kit.rows(self.dir / "clean"))),
+                         sorted(map(key, self.rows)))
 
     def test_an_expression_that_fails_tells_why(self):
         done = self.transform("validate?expr=views > 3&severity=quarantine")

@@ -69,7 +69,8 @@ static void a_replay_leaves_a_chat_to_the_worker_that_has_it(void **state)
     tg_lease_chat_name(name, "job", CHAT);
     assert_int_equal(k.store.ops->lease(k.store.self, name, tg_clock_unix_us(), 30 * TG_SECOND_US,
                                         &lease, &k.err), TG_OK);
-    assert_int_equal(tg_letters_replay(&(struct tg_letter_filter){ .state = k.state }, &result,
+    assert_int_equal(tg_letters_replay(&(struct tg_letter_filter){ .state = k.state }, NULL,
+                                       &result,
                                        &k.err), TG_BUSY);
     assert_non_null(strstr(k.err.message, "a worker elsewhere"));
     assert_int_equal(k.store.ops->lease(k.store.self, name, tg_clock_unix_us(), TG_SECOND_US,
@@ -98,7 +99,7 @@ static void letters_of_changes_are_not_replayed(void **state)
     keep_letters(&k, TG_CHAT_CHANGES, 3);
     assert_int_equal(tg_letters_list(&which, count_letter, &n, &k.err), TG_OK);
     assert_int_equal(n, 3);
-    assert_int_equal(tg_letters_replay(&which, &result, &k.err), TG_UNSUPPORTED);
+    assert_int_equal(tg_letters_replay(&which, NULL, &result, &k.err), TG_UNSUPPORTED);
     assert_non_null(strstr(k.err.hint, "rollback changes --number 0"));
     assert_int_equal(tg_letters_drop(&which, &dropped, &k.err), TG_OK);
     assert_int_equal(dropped, 3);
