@@ -12,6 +12,8 @@
 #ifndef TGDATA_LETTERS_H
 #define TGDATA_LETTERS_H
 
+#include <stddef.h>
+
 #include "tgdata/error.h"
 
 #ifdef __cplusplus
