@@ -511,7 +511,7 @@ tg_code extract_go(struct extract_run *r, struct tg_error *err)
     r->started_us = extract_now();
     code = check_run(r, err);
     tg_observed_run_begin(&r->observed, code == TG_OK ? r->hooks->observer : NULL,
-                          r->settings->job, "batch");
+                          r->settings->job, r->feed ? TG_TRACE_WORKER : TG_TRACE_BATCH);
     if (code == TG_OK)
         code = open_all(r, err);
     if (code == TG_OK)

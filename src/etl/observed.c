@@ -11,7 +11,7 @@
 #define LONG_WAIT_US TG_SECOND_US /* more than a pace: the server's wait */
 
 void tg_observed_run_begin(struct tg_observed_run *run, struct tg_observer *to, const char *job,
-                           const char *pattern)
+                           enum tg_trace_pattern pattern)
 {
     *run = (struct tg_observed_run){ .to = to, .trace = tg_observe_trace(to, job, pattern) };
 }

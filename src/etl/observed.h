@@ -44,7 +44,7 @@ void tg_observed_notice(struct tg_observed_account *a, const struct tgc_notice *
 void tg_observed_look(struct tg_observed_account *a);
 /** Begins a run and its trace, ends that. @param err  NULL: it went well */
 void tg_observed_run_begin(struct tg_observed_run *run, struct tg_observer *to, const char *job,
-                           const char *pattern);
+                           enum tg_trace_pattern pattern);
 void tg_observed_run_end(struct tg_observed_run *run, uint64_t rows, const struct tg_error *err);
 /** It is not at work any more. */
 void tg_observed_end(struct tg_observed_account *a);

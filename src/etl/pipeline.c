@@ -314,7 +314,7 @@ void tg_pipeline_put(struct tg_pipeline *p, struct tg_batch *batch)
     uint64_t bytes = batch->bytes;
 
     tg_observe_rows(p->options.observer, batch->n);
-    tg_trace_batch(p->options.trace, item.chat_id, batch->seq, batch->n);
+    tg_trace_batch(p->options.trace, item.chat_id, batch);
     pthread_mutex_lock(&p->lock);
     p->bytes_out += bytes;
     pthread_mutex_unlock(&p->lock);

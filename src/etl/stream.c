@@ -276,6 +276,7 @@ static tg_code run_step(void *ctx, struct tg_account *account, int64_t now_us,
         if (r->phase < RUN_WATCH && (r->code != TG_OK || r->stopping))
             r->phase = RUN_DONE;
     } while (r->phase != before);
+    tg_trace_settle(r->observed_run.trace);
     stream_tell(r, now_us, false);
     if (r->phase != RUN_DONE)
         return TG_AGAIN;
@@ -473,7 +474,7 @@ static tg_code run(struct stream_run *r, struct tg_error *err)
     tg_code ended, code;
 
     tg_observed_run_begin(&r->observed_run, r->made->observer, r->settings.job,
-                          r->delta ? "delta" : "stream");
+                          r->delta ? TG_TRACE_DELTA : TG_TRACE_STREAM);
     code = open_all(r, err);
     if (code == TG_OK) {
         tgc_stats(r->client, &r->before);

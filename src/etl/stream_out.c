@@ -62,6 +62,7 @@ static void send_batch(struct stream_run *r)
     r->batch = NULL;
     stream_boxes_remember(r);
     if (!b->n && !tg_change_entry_any(r->state)) {
+        tg_trace_gather(r->observed_run.trace, false);
         give_back(r, b);
         return;
     }
@@ -83,6 +84,7 @@ static void send_batch(struct stream_run *r)
     b->cursor = (struct tg_cursor){ TG_CHAT_CHANGES, TG_SEGMENT_CHANGES, (int64_t)r->seq, 0 };
     b->started_us = b->ended_us = stream_now(r);
     b->rate_limit_remaining = -1;
+    tg_trace_batch(r->observed_run.trace, TG_CHAT_CHANGES, b);
     if (tg_stage_pool_put(r->pool, b, &err) != TG_OK) {
         give_back(r, b);
         stream_fail(r, &err);
@@ -113,8 +115,10 @@ bool stream_room(struct stream_run *r, size_t n)
 
 void stream_touched(struct stream_run *r)
 {
-    if (!r->batch_us)
-        r->batch_us = stream_now(r);
+    if (r->batch_us)
+        return;
+    r->batch_us = stream_now(r);
+    tg_trace_gather(r->observed_run.trace, true);
 }
 
 /* ---- what becomes of batches ---- */

@@ -138,7 +138,8 @@ static void push_take(void *ctx, unsigned reader)
     pthread_mutex_unlock(&o->lock);
 }
 
-struct tg_trace *tg_observe_trace(struct tg_observer *o, const char *job, const char *pattern)
+struct tg_trace *tg_observe_trace(struct tg_observer *o, const char *job,
+                                  enum tg_trace_pattern pattern)
 {
     return o ? tg_traces_begin(o->traces, job, pattern) : NULL;
 }

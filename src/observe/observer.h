@@ -27,7 +27,8 @@ void tg_observe_attempt(struct tg_observer *o, bool failed);
 void tg_observe_move(struct tg_observer *o, enum tg_metric metric, const char *label0, double v);
 
 /** Begins the trace of a run. @return NULL: there are none */
-struct tg_trace *tg_observe_trace(struct tg_observer *o, const char *job, const char *pattern);
+struct tg_trace *tg_observe_trace(struct tg_observer *o, const char *job,
+                                  enum tg_trace_pattern pattern);
 
 /** Whether the run can work. @param why  if not: one line; else NULL */
 void tg_observe_ready(struct tg_observer *o, const char *why);

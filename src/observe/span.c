@@ -28,6 +28,12 @@ void tg_span_number(struct tg_span *s, const char *key, int64_t v)
         s->fact[s->n_facts++] = (struct tg_span_fact){ .key = key, .number = v };
 }
 
+void tg_span_list(struct tg_span *s, const char *key, const int64_t *list, size_t n)
+{
+    if (n && s->n_facts < TG_SPAN_FACTS)
+        s->fact[s->n_facts++] = (struct tg_span_fact){ .key = key, .list = list, .n_list = n };
+}
+
 static void put_id(struct tg_json *j, const char *key, uint64_t id)
 {
     char hex[17];
@@ -36,12 +42,12 @@ static void put_id(struct tg_json *j, const char *key, uint64_t id)
     tg_json_key(j, key), tg_json_cstr(j, hex);
 }
 
-static void put_trace(struct tg_json *j, const struct tg_span *s)
+static void put_trace(struct tg_json *j, const char *key, const uint8_t trace[TG_TRACE_ID])
 {
     char hex[2 * TG_TRACE_ID + 1];
 
-    tg_hex(hex, s->trace, TG_TRACE_ID);
-    tg_json_key(j, "traceId"), tg_json_cstr(j, hex);
+    tg_hex(hex, trace, TG_TRACE_ID);
+    tg_json_key(j, key), tg_json_cstr(j, hex);
 }
 
 /* 64-bit numbers are texts in the JSON form of protocol buffers. */
@@ -63,6 +69,19 @@ static void put_nanos(struct tg_json *j, const char *key, int64_t unix_us)
 
 /* ---- OTLP ---- */
 
+static void otlp_list(struct tg_json *j, const struct tg_span_fact *f)
+{
+    tg_json_key(j, "arrayValue"), tg_json_object(j);
+    tg_json_key(j, "values"), tg_json_array(j);
+    for (size_t i = 0; i < f->n_list; i++) {
+        tg_json_object(j);
+        put_decimal(j, "intValue", f->list[i]);
+        tg_json_end_object(j);
+    }
+    tg_json_end_array(j);
+    tg_json_end_object(j);
+}
+
 static void otlp_fact(struct tg_json *j, const struct tg_span_fact *f)
 {
     tg_json_object(j);
@@ -70,6 +89,8 @@ static void otlp_fact(struct tg_json *j, const struct tg_span_fact *f)
     tg_json_key(j, "value"), tg_json_object(j);
     if (f->text)
         tg_json_key(j, "stringValue"), tg_json_cstr(j, f->text);
+    else if (f->list)
+        otlp_list(j, f);
     else
         put_decimal(j, "intValue", f->number);
     tg_json_end_object(j);
@@ -93,10 +114,20 @@ static void otlp_event(struct tg_json *j, const struct tg_span_event *e)
     tg_json_end_object(j);
 }
 
+static void otlp_link(struct tg_json *j, const struct tg_span_link *link)
+{
+    tg_json_key(j, "links"), tg_json_array(j);
+    tg_json_object(j);
+    put_trace(j, "traceId", link->trace);
+    put_id(j, "spanId", link->span);
+    tg_json_end_object(j);
+    tg_json_end_array(j);
+}
+
 static void put_otlp(struct tg_json *j, const struct tg_span *s)
 {
     tg_json_object(j);
-    put_trace(j, s);
+    put_trace(j, "traceId", s->trace);
     put_id(j, "spanId", s->id);
     if (s->parent)
         put_id(j, "parentSpanId", s->parent);
@@ -112,6 +143,8 @@ static void put_otlp(struct tg_json *j, const struct tg_span *s)
     for (size_t i = 0; i < s->n_events; i++)
         otlp_event(j, &s->event[i]);
     tg_json_end_array(j);
+    if (s->job.span)
+        otlp_link(j, &s->job);
     tg_json_key(j, "status"), tg_json_object(j);
     if (s->err) {
         tg_json_key(j, "code"), tg_json_i64(j, STATUS_ERROR);
@@ -152,6 +185,18 @@ static void wrap_otlp(struct tg_json *j, const struct tg_buf *spans, const char 
 
 /* ---- Zipkin ---- */
 
+/* As "[1,2]". */
+static void zipkin_list(struct tg_json *j, const struct tg_span_fact *f)
+{
+    char text[TG_SPAN_LIST * 22 + 2];
+    size_t n = 0;
+
+    for (size_t i = 0; i < TG_MIN(f->n_list, (size_t)TG_SPAN_LIST); i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%c%" PRId64, i ? ',' : '[', f->list[i]);
+    snprintf(text + n, sizeof text - n, "]");
+    tg_json_key(j, f->key), tg_json_cstr(j, text);
+}
+
 static void zipkin_tags(struct tg_json *j, const struct tg_span *s)
 {
     tg_json_key(j, "tags"), tg_json_object(j);
@@ -160,8 +205,14 @@ static void zipkin_tags(struct tg_json *j, const struct tg_span *s)
 
         if (f->text)
             tg_json_key(j, f->key), tg_json_cstr(j, f->text);
+        else if (f->list)
+            zipkin_list(j, f);
         else
             put_decimal(j, f->key, f->number);
+    }
+    if (s->job.span) {
+        put_trace(j, "tgdata.job_trace", s->job.trace);
+        put_id(j, "tgdata.job_span", s->job.span);
     }
     if (s->err)
         tg_json_key(j, "error"), tg_json_cstr(j, s->err->message);
@@ -193,7 +244,7 @@ static void put_service(struct tg_json *j, const char *key, const char *name)
 static void put_zipkin(struct tg_json *j, const struct tg_span *s)
 {
     tg_json_object(j);
-    put_trace(j, s);
+    put_trace(j, "traceId", s->trace);
     put_id(j, "id", s->id);
     if (s->parent)
         put_id(j, "parentId", s->parent);

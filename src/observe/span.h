@@ -6,7 +6,8 @@
  *   tg_span_wrap(&body, TG_SPAN_OTLP, &text)         what is posted
  *
  * OTLP is the JSON form of OpenTelemetry's protocol, for POST /v1/traces; Zipkin is that of
- * POST /api/v2/spans.
+ * POST /api/v2/spans. Zipkin knows no links and no lists: a link is two tags, `tgdata.job_trace`
+ * and `tgdata.job_span`, a list a text.
  *
  * Threads: none: pure
  */
@@ -15,13 +16,16 @@
 
 #include "base/buf.h"
 
-enum { TG_SPAN_FACTS = 14, TG_SPAN_EVENTS = 8, TG_TRACE_ID = 16 };
+enum { TG_SPAN_FACTS = 14, TG_SPAN_EVENTS = 8, TG_SPAN_LIST = 16, TG_TRACE_ID = 16 };
 
 enum tg_span_form { TG_SPAN_OTLP, TG_SPAN_ZIPKIN };
 
-/* One attribute; the text is borrowed, as all of a span's. Numbers only if text is NULL. */
+/* One attribute; what it points to is borrowed, as all of a span's: a text, else a list of numbers,
+ * else a number. */
 struct tg_span_fact {
     const char *key, *text;
+    const int64_t *list;
+    size_t n_list;
     int64_t number;
 };
 
@@ -32,9 +36,16 @@ struct tg_span_event {
     const char *code; /* of a failure; NULL: none */
 };
 
+/* A span somewhere else. */
+struct tg_span_link {
+    uint8_t trace[TG_TRACE_ID];
+    uint64_t span; /* 0: none */
+};
+
 struct tg_span {
     uint8_t trace[TG_TRACE_ID];
     uint64_t id, parent; /* parent 0: none */
+    struct tg_span_link job; /* the trace of its own is a part of that job's work */
     const char *name;
     bool calls; /* it is a call of a server */
     int64_t start_us, end_us;
@@ -48,6 +59,8 @@ struct tg_span {
 /** Adds an attribute, unless there are TG_SPAN_FACTS: a text (NULL is none), a number. */
 void tg_span_text(struct tg_span *s, const char *key, const char *text);
 void tg_span_number(struct tg_span *s, const char *key, int64_t v);
+/** @param n  none: nothing is added */
+void tg_span_list(struct tg_span *s, const char *key, const int64_t *list, size_t n);
 
 /** Appends the span as JSON, without what separates it from others. */
 void tg_span_put(struct tg_buf *out, enum tg_span_form form, const struct tg_span *s);

@@ -13,19 +13,30 @@
 
 enum { BATCHES_MAX = 4096, TROUBLED_MAX = 256, TEXT_MAX = 128 };
 
+/* Where a span hangs. */
+struct place {
+    uint8_t trace[TG_TRACE_ID];
+    uint64_t parent; /* 0: it is the root of a trace of its own */
+};
+
 /* A batch from its first call to its end. */
 struct batch {
+    struct place at;
     uint64_t id;
     int64_t begun_us, whole_us;
     int64_t chat_id;
     uint64_t seq;
     size_t rows;
+    int64_t of[TG_SPAN_LIST]; /* the first chats of its rows, if they may be of any */
+    size_t n_of;
     uint32_t calls;
     bool told; /* it is in the share, or something happened to it */
+    bool any;  /* of a stream: it is more than calls */
 };
 
 struct chat {
     int64_t chat_id;
+    struct place at;
     uint64_t id;
     int64_t begun_us;
     char account[TEXT_MAX];
@@ -40,18 +51,30 @@ struct troubled {
     size_t n_events;
 };
 
+/* By enum tg_trace_pattern. */
+static const struct {
+    const char *name;
+    bool mixed; /* batches are of any chats, and hang on the job */
+    bool apart; /* what hangs on the job is a trace of its own */
+} patterns[] = {
+    [TG_TRACE_BATCH] = { "batch", false, false },
+    [TG_TRACE_WORKER] = { "worker", false, true },
+    [TG_TRACE_STREAM] = { "stream", true, true },
+    [TG_TRACE_DELTA] = { "delta", true, false },
+};
+
 struct tg_trace {
     struct tg_trace_options options;
     char job[TEXT_MAX];
-    char pattern[32];
-    uint8_t id[TG_TRACE_ID];
-    uint64_t root, parent;
+    struct place at; /* of the job */
+    uint64_t root;   /* its id */
     int64_t begun_us;
     struct tg_random_seeded seeded;
 
     pthread_mutex_t lock;
     struct chat *chat;
     size_t n_chats, cap_chats;
+    struct chat changes; /* of streams and deltas: all that they watch */
     struct batch *batch; /* that wait for the destination */
     size_t n_batches, cap_batches;
     struct troubled *troubled;
@@ -71,23 +94,67 @@ static uint64_t new_id(struct tg_trace *t)
     return id;
 }
 
+static void new_trace(const struct tg_random *random, uint8_t trace[TG_TRACE_ID])
+{
+    do
+        tg_random_fill(random, trace, TG_TRACE_ID);
+    while (!trace[0]);
+}
+
+static struct place below(const struct place *p, uint64_t id)
+{
+    struct place ret = *p;
+
+    ret.parent = id;
+    return ret;
+}
+
+/* What hangs on the job: below it, or apart. */
+static struct place of_job(struct tg_trace *t)
+{
+    const struct tg_random random = tg_random_seeded(&t->seeded);
+    struct place ret = below(&t->at, t->root);
+
+    if (patterns[t->options.pattern].apart) {
+        ret.parent = 0;
+        new_trace(&random, ret.trace);
+    }
+    return ret;
+}
+
+static bool has_chats(const struct tg_trace *t)
+{
+    return !patterns[t->options.pattern].mixed;
+}
+
 /* Ids are random: a share of them is a share of the spans. */
 static bool in_share(const struct tg_trace *t, uint64_t id)
 {
     return id % 100 < t->options.percent;
 }
 
-static struct tg_span begin_span(const struct tg_trace *t, const char *name, uint64_t parent,
-                                 int64_t start_us)
+static void put_job(const struct tg_trace *t, struct tg_span *s)
+{
+    tg_span_text(s, "tgdata.job", t->job);
+    tg_span_text(s, "tgdata.pattern", patterns[t->options.pattern].name);
+}
+
+static struct tg_span begin_span(const struct tg_trace *t, const char *name,
+                                 const struct place *at, int64_t start_us)
 {
     struct tg_span s = {
         .name = name,
-        .parent = parent,
+        .parent = at->parent,
         .start_us = start_us,
         .end_us = TG_MAX(t->options.unix_us(), start_us),
     };
 
-    memcpy(s.trace, t->id, TG_TRACE_ID);
+    memcpy(s.trace, at->trace, TG_TRACE_ID);
+    if (!at->parent && at != &t->at) {
+        memcpy(s.job.trace, t->at.trace, TG_TRACE_ID);
+        s.job.span = t->root;
+        put_job(t, &s);
+    }
     return s;
 }
 
@@ -114,17 +181,13 @@ struct tg_trace *tg_trace_new(const struct tg_trace_options *options)
         return NULL;
     t->options = *options;
     snprintf(t->job, sizeof t->job, "%s", options->job ? options->job : "");
-    snprintf(t->pattern, sizeof t->pattern, "%s", options->pattern);
-    t->options.job = t->options.pattern = NULL; /* were lent for this call */
+    t->options.job = NULL; /* was lent for this call */
     t->options.parent = NULL;
     tg_random_seeded_init(&t->seeded, tg_random_u64(&options->random));
+    new_trace(&options->random, t->at.trace);
     if (options->parent) {
-        memcpy(t->id, options->parent->trace, TG_TRACE_ID);
-        t->parent = options->parent->span;
-    } else {
-        do
-            tg_random_fill(&options->random, t->id, TG_TRACE_ID);
-        while (!t->id[0]);
+        memcpy(t->at.trace, options->parent->trace, TG_TRACE_ID);
+        t->at.parent = options->parent->span;
     }
     t->root = new_id(t);
     t->begun_us = options->unix_us();
@@ -132,8 +195,11 @@ struct tg_trace *tg_trace_new(const struct tg_trace_options *options)
     return t;
 }
 
-static struct chat *find_chat(const struct tg_trace *t, int64_t chat_id)
+/* @return the chat, or what stands for all chats; NULL: it is not at work */
+static struct chat *find_chat(struct tg_trace *t, int64_t chat_id)
 {
+    if (!has_chats(t))
+        return &t->changes;
     for (size_t i = 0; chat_id && i < t->n_chats; i++)
         if (t->chat[i].chat_id == chat_id)
             return &t->chat[i];
@@ -148,20 +214,26 @@ static struct batch *find_batch(const struct tg_trace *t, int64_t chat_id, uint6
     return NULL;
 }
 
-static void add_batch(struct tg_trace *t, const struct batch *b, uint64_t parent, bool taken,
+static void add_batch(struct tg_trace *t, const struct batch *b, bool taken,
                       const struct tg_error *err)
 {
-    struct tg_span s = begin_span(t, "batch", parent, b->begun_us);
+    bool poll = !has_chats(t) && !b->any;
+    struct tg_span s = begin_span(t, poll ? "poll" : "batch", &b->at, b->begun_us);
 
     if (!b->told && !err)
         return;
     s.id = b->id;
-    tg_span_number(&s, "tgdata.chat_id", b->chat_id);
+    if (has_chats(t))
+        tg_span_number(&s, "tgdata.chat_id", b->chat_id);
+    else
+        tg_span_list(&s, "tgdata.chat_ids", b->of, b->n_of);
+    tg_span_number(&s, "tgdata.calls", b->calls);
     if (b->seq)
         tg_span_number(&s, "tgdata.batch", (int64_t)b->seq);
-    tg_span_number(&s, "tgdata.rows", (int64_t)b->rows);
-    tg_span_number(&s, "tgdata.calls", b->calls);
-    tg_span_text(&s, "tgdata.taken", taken ? "yes" : "no");
+    if (!poll) {
+        tg_span_number(&s, "tgdata.rows", (int64_t)b->rows);
+        tg_span_text(&s, "tgdata.taken", taken ? "yes" : "no");
+    }
     if (b->whole_us)
         s.event[s.n_events++] = (struct tg_span_event){ .at_us = b->whole_us, .name = "gathered" };
     put_failure(&s, err);
@@ -173,20 +245,26 @@ static void drop_batch(struct tg_trace *t, struct batch *b)
     *b = t->batch[--t->n_batches];
 }
 
-static void end_chat(struct tg_trace *t, struct chat *c, int64_t rows, const struct tg_error *err)
+/* Tells what is left of a chat's batches, which nobody has taken. */
+static void end_batches(struct tg_trace *t, struct chat *c)
 {
-    struct tg_span s = begin_span(t, "chat", t->root, c->begun_us);
-
     if (c->gathers.id)
-        add_batch(t, &c->gathers, c->id, false, NULL);
+        add_batch(t, &c->gathers, false, NULL);
     for (size_t i = 0; i < t->n_batches;) {
-        if (t->batch[i].chat_id != c->chat_id) {
+        if (has_chats(t) && t->batch[i].chat_id != c->chat_id) {
             i++;
             continue;
         }
-        add_batch(t, &t->batch[i], c->id, false, NULL);
+        add_batch(t, &t->batch[i], false, NULL);
         drop_batch(t, &t->batch[i]);
     }
+}
+
+static void end_chat(struct tg_trace *t, struct chat *c, int64_t rows, const struct tg_error *err)
+{
+    struct tg_span s = begin_span(t, "chat", &c->at, c->begun_us);
+
+    end_batches(t, c);
     s.id = c->id;
     tg_span_number(&s, "tgdata.chat_id", c->chat_id);
     tg_span_text(&s, "tgdata.account", c->account);
@@ -205,10 +283,10 @@ void tg_trace_end(struct tg_trace *t, int64_t rows, const struct tg_error *err)
         return;
     while (t->n_chats)
         end_chat(t, &t->chat[t->n_chats - 1], -1, err);
-    s = begin_span(t, "job", t->parent, t->begun_us);
+    end_batches(t, &t->changes);
+    s = begin_span(t, "job", &t->at, t->begun_us);
     s.id = t->root;
-    tg_span_text(&s, "tgdata.job", t->job);
-    tg_span_text(&s, "tgdata.pattern", t->pattern);
+    put_job(t, &s);
     tg_span_number(&s, "tgdata.rows", rows);
     put_failure(&s, err);
     add(t, &s);
@@ -221,31 +299,34 @@ void tg_trace_end(struct tg_trace *t, int64_t rows, const struct tg_error *err)
 
 /* ---- chats and batches ---- */
 
-void tg_trace_chat(struct tg_trace *t, int64_t chat_id, const char *account)
+static bool room_for_chat(struct tg_trace *t)
 {
+    size_t cap = TG_MAX(2 * t->cap_chats, (size_t)8);
     struct chat *more;
 
+    if (t->n_chats < t->cap_chats)
+        return true;
+    more = reallocarray(t->chat, cap, sizeof *more);
+    if (!more)
+        return false;
+    t->chat = more;
+    t->cap_chats = cap;
+    return true;
+}
+
+void tg_trace_chat(struct tg_trace *t, int64_t chat_id, const char *account)
+{
     if (!t || !chat_id)
         return;
     pthread_mutex_lock(&t->lock);
-    if (!find_chat(t, chat_id)) {
-        if (t->n_chats == t->cap_chats) {
-            size_t cap = TG_MAX(2 * t->cap_chats, (size_t)8);
+    if (!find_chat(t, chat_id) && room_for_chat(t)) {
+        struct chat *c = &t->chat[t->n_chats++];
 
-            more = reallocarray(t->chat, cap, sizeof *more);
-            if (more) {
-                t->chat = more;
-                t->cap_chats = cap;
-            }
-        }
-        if (t->n_chats < t->cap_chats) {
-            struct chat *c = &t->chat[t->n_chats++];
-
-            *c = (struct chat){ .chat_id = chat_id,
-                                .id = new_id(t),
-                                .begun_us = t->options.unix_us() };
-            snprintf(c->account, sizeof c->account, "%s", account ? account : "");
-        }
+        *c = (struct chat){ .chat_id = chat_id,
+                            .at = of_job(t),
+                            .id = new_id(t),
+                            .begun_us = t->options.unix_us() };
+        snprintf(c->account, sizeof c->account, "%s", account ? account : "");
     }
     pthread_mutex_unlock(&t->lock);
 }
@@ -271,10 +352,38 @@ static struct batch *gathers(struct tg_trace *t, struct chat *c, int64_t since_u
 
     if (!b->id) {
         *b = (struct batch){ .id = new_id(t), .begun_us = since_us, .chat_id = c->chat_id };
+        b->at = has_chats(t) ? below(&c->at, c->id) : of_job(t);
         b->told = in_share(t, b->id);
     }
     b->begun_us = TG_MAX(TG_MIN(b->begun_us, since_us), c->begun_us);
     return b;
+}
+
+void tg_trace_gather(struct tg_trace *t, bool any)
+{
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->lock);
+    if (any)
+        gathers(t, &t->changes, t->options.unix_us())->any = true;
+    else
+        t->changes.gathers.any = false;
+    pthread_mutex_unlock(&t->lock);
+}
+
+void tg_trace_settle(struct tg_trace *t)
+{
+    struct batch *b;
+
+    if (!t)
+        return;
+    pthread_mutex_lock(&t->lock);
+    b = &t->changes.gathers;
+    if (b->id && !b->any) {
+        add_batch(t, b, false, NULL);
+        b->id = 0;
+    }
+    pthread_mutex_unlock(&t->lock);
 }
 
 static bool room_for_batch(struct tg_trace *t)
@@ -292,43 +401,69 @@ static bool room_for_batch(struct tg_trace *t)
     return true;
 }
 
-void tg_trace_batch(struct tg_trace *t, int64_t chat_id, uint64_t seq, size_t rows)
+/* Which chats its rows are of: the first few. */
+static void note_chats(struct batch *b, const struct tg_batch *rows)
 {
+    b->n_of = 0;
+    for (size_t i = 0; i < rows->n && b->n_of < TG_SPAN_LIST; i++) {
+        size_t k = 0;
+
+        while (k < b->n_of && b->of[k] != rows->row[i].chat_id)
+            k++;
+        if (k == b->n_of)
+            b->of[b->n_of++] = rows->row[i].chat_id;
+    }
+}
+
+/* The batch that is gathered is whole, and waits. */
+static void begin_wait(struct tg_trace *t, struct chat *c, int64_t chat_id,
+                       const struct tg_batch *rows)
+{
+    int64_t now_us = t->options.unix_us();
+    struct batch *b = gathers(t, c, now_us);
+
+    b->any = true;
+    b->chat_id = chat_id;
+    b->seq = rows->seq;
+    b->rows = rows->n;
+    b->whole_us = now_us;
+    if (!has_chats(t))
+        note_chats(b, rows);
+    if (room_for_batch(t))
+        t->batch[t->n_batches++] = *b;
+    else
+        add_batch(t, b, false, NULL);
+    b->id = 0;
+}
+
+void tg_trace_batch(struct tg_trace *t, int64_t chat_id, const struct tg_batch *batch)
+{
+    struct batch *waits;
     struct chat *c;
 
     if (!t)
         return;
     pthread_mutex_lock(&t->lock);
+    waits = find_batch(t, chat_id, batch->seq);
     c = find_chat(t, chat_id);
-    if (c) {
-        int64_t now_us = t->options.unix_us();
-        struct batch *b = gathers(t, c, now_us);
-
-        b->seq = seq;
-        b->rows = rows;
-        b->whole_us = now_us;
-        if (room_for_batch(t))
-            t->batch[t->n_batches++] = *b;
-        else
-            add_batch(t, b, c->id, false, NULL);
-        b->id = 0;
-    }
+    if (waits)
+        waits->rows = batch->n;
+    else if (c)
+        begin_wait(t, c, chat_id, batch);
     pthread_mutex_unlock(&t->lock);
 }
 
 void tg_trace_batch_end(struct tg_trace *t, int64_t chat_id, uint64_t seq,
                         const struct tg_error *err)
 {
-    const struct chat *c;
     struct batch *b;
 
     if (!t)
         return;
     pthread_mutex_lock(&t->lock);
     b = find_batch(t, chat_id, seq);
-    c = find_chat(t, chat_id);
     if (b) {
-        add_batch(t, b, c ? c->id : t->root, !err, err);
+        add_batch(t, b, !err, err);
         drop_batch(t, b);
     }
     pthread_mutex_unlock(&t->lock);
@@ -339,16 +474,18 @@ void tg_trace_commit(struct tg_trace *t, int64_t chat_id, uint64_t seq, uint64_t
 {
     const struct batch *b;
     const struct chat *c;
+    struct place at;
     struct tg_span s;
 
     if (!t)
         return;
     pthread_mutex_lock(&t->lock);
     b = find_batch(t, chat_id, seq);
-    c = find_chat(t, chat_id);
-    s = begin_span(t, "commit", b ? b->id : c ? c->id : t->root, begun_us);
+    c = has_chats(t) ? find_chat(t, chat_id) : NULL;
+    at = b ? below(&b->at, b->id) : c ? below(&c->at, c->id) : of_job(t);
+    s = begin_span(t, "commit", &at, begun_us);
     s.id = new_id(t);
-    if (chat_id)
+    if (chat_id && has_chats(t))
         tg_span_number(&s, "tgdata.chat_id", chat_id);
     tg_span_number(&s, "tgdata.rows", (int64_t)rows);
     put_failure(&s, err);
@@ -396,53 +533,65 @@ void tg_trace_call_event(struct tg_trace *t, const char *account, uint64_t numbe
     pthread_mutex_unlock(&t->lock);
 }
 
+static void put_call(struct tg_span *s, const struct tg_trace_call *call)
+{
+    s->calls = true;
+    tg_span_text(s, "rpc.system", "mtproto");
+    tg_span_text(s, "rpc.method", call->method);
+    tg_span_text(s, "tgdata.account", call->account);
+    if (call->dc)
+        tg_span_number(s, "tgdata.dc", call->dc);
+    if (call->chat_id)
+        tg_span_number(s, "tgdata.chat_id", call->chat_id);
+    tg_span_number(s, "tgdata.answer_ms", call->took_us / TG_MS_US);
+    if (call->n_floods) {
+        tg_span_number(s, "tgdata.flood_waits", call->n_floods);
+        tg_span_number(s, "tgdata.flood_wait_s", call->flood_wait_s);
+    }
+    if (call->n_retries)
+        tg_span_number(s, "tgdata.retries", call->n_retries);
+    put_failure(s, call->err);
+}
+
+/* The events of a call move to its span. */
+static void take_events(struct tg_trace *t, struct troubled *from, struct tg_span *s)
+{
+    s->n_events = from->n_events;
+    memcpy(s->event, from->event, sizeof s->event);
+    for (size_t i = 0; i < s->n_events; i++) /* ages are by a clock that ticks with events */
+        s->event[i].at_us = TG_MIN(TG_MAX(s->event[i].at_us, s->start_us), s->end_us);
+    *from = t->troubled[--t->n_troubled];
+}
+
 void tg_trace_call(struct tg_trace *t, const struct tg_trace_call *call)
 {
     struct troubled *troubled;
     struct batch *b = NULL;
+    struct place at;
     struct tg_span s;
     struct chat *c;
-    bool told, odd;
+    int64_t start_us;
+    bool odd;
 
     if (!t)
         return;
     pthread_mutex_lock(&t->lock);
+    start_us = t->options.unix_us() - TG_MAX(call->age_us, 0);
     troubled = find_troubled(t, call->account, call->number);
     c = find_chat(t, call->chat_id);
-    s = begin_span(t, call->method, t->root, t->options.unix_us() - TG_MAX(call->age_us, 0));
-    s.id = new_id(t);
-    s.calls = true;
     odd = call->err || call->n_floods || call->n_retries;
     if (c) {
-        b = gathers(t, c, s.start_us);
+        b = gathers(t, c, start_us);
         b->calls++;
         b->told |= odd;
-        s.parent = b->id;
     }
-    told = odd || (b ? b->told : in_share(t, s.id));
-    tg_span_text(&s, "rpc.system", "mtproto");
-    tg_span_text(&s, "rpc.method", call->method);
-    tg_span_text(&s, "tgdata.account", call->account);
-    if (call->dc)
-        tg_span_number(&s, "tgdata.dc", call->dc);
-    if (call->chat_id)
-        tg_span_number(&s, "tgdata.chat_id", call->chat_id);
-    tg_span_number(&s, "tgdata.answer_ms", call->took_us / TG_MS_US);
-    if (call->n_floods) {
-        tg_span_number(&s, "tgdata.flood_waits", call->n_floods);
-        tg_span_number(&s, "tgdata.flood_wait_s", call->flood_wait_s);
-    }
-    if (call->n_retries)
-        tg_span_number(&s, "tgdata.retries", call->n_retries);
-    put_failure(&s, call->err);
-    if (troubled) {
-        s.n_events = troubled->n_events;
-        memcpy(s.event, troubled->event, sizeof s.event);
-        for (size_t i = 0; i < s.n_events; i++) /* ages are by a clock that ticks with events */
-            s.event[i].at_us = TG_MIN(TG_MAX(s.event[i].at_us, s.start_us), s.end_us);
-        *troubled = t->troubled[--t->n_troubled];
-    }
-    if (told)
+    at = b ? below(&b->at, b->id) : of_job(t);
+    s = begin_span(t, call->method, &at, start_us);
+    s.id = new_id(t);
+    put_call(&s, call);
+    if (troubled)
+        take_events(t, troubled, &s);
+    if (odd || (b ? b->told : in_share(t, s.id)))
         add(t, &s);
     pthread_mutex_unlock(&t->lock);
 }

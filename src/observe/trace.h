@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trace.h - the trace of one run: its spans while they are open
+ * trace.h - the traces of one run: their spans while they are open
  *
  *   job                      tg_trace_new .. tg_trace_end
  *     chat                   tg_trace_chat .. tg_trace_chat_end
  *       batch                its first call was asked .. the destination has taken it
  *         messages.getHistory    a call, with its flood waits and retries as events
  *         commit             rows durable, checkpoint written
- *     auth.exportAuthorization   a call that is of no chat at work; so are those of streams and
- *                                deltas, and their commits
+ *     auth.exportAuthorization   a call that is of no chat at work
  *
- * A call belongs to the batch that is being gathered of its chat when the answer comes. Jobs and
- * chats are always told; of batches, with all that is below them, and of other calls a share is,
- * and besides every call that failed, was repeated or had to wait, with the batch it belongs to.
+ * Batches of streams and deltas are of any chats, and hang on the job; calls that brought no change
+ * are a `poll`.
+ *
+ * A span is told when it ends, and a run that goes on for days would be a tree without a root for
+ * as long. So what hangs on the job of a worker (chats, calls of none) and of a stream (batches,
+ * polls) is a trace of its own, whose root says which job it is of, and has a link to its span.
+ *
+ * A call belongs to the batch that is being gathered, of its chat, when the answer comes. Jobs and
+ * chats are always told; of batches and polls, with all that is below them, and of other calls a
+ * share is, and besides every call that failed, was repeated or had to wait, with what it is in.
  *
  * Whoever has begun a trace already (TRACEPARENT) gets the job as a part of it.
  *
@@ -25,13 +31,23 @@
 #ifndef TG_OBSERVE_TRACE_H
 #define TG_OBSERVE_TRACE_H
 
+#include "base/row.h"
 #include "crypto/random.h"
 #include "observe/span.h"
 
 struct tg_trace;
 
+/* What a run does, which decides what is a trace of its own. */
+enum tg_trace_pattern {
+    TG_TRACE_BATCH, /* an extraction: one trace */
+    TG_TRACE_WORKER,
+    TG_TRACE_STREAM,
+    TG_TRACE_DELTA,
+};
+
 struct tg_trace_options {
-    const char *job, *pattern;
+    const char *job;
+    enum tg_trace_pattern pattern;
     unsigned percent; /* of batches and calls that are told */
     const struct tg_trace_parent *parent; /* NULL: the trace begins here */
     struct tg_random random;
@@ -50,8 +66,15 @@ void tg_trace_chat(struct tg_trace *t, int64_t chat_id, const char *account);
 void tg_trace_chat_end(struct tg_trace *t, int64_t chat_id, int64_t rows,
                        const struct tg_error *err);
 
-/** A batch of a chat is whole and waits for the destination. */
-void tg_trace_batch(struct tg_trace *t, int64_t chat_id, uint64_t seq, size_t rows);
+/** Of a stream or delta: whether something of a batch is there. */
+void tg_trace_gather(struct tg_trace *t, bool any);
+/** So many calls have ended as were to be looked at together: if nothing of a batch is there, they
+ *  have brought none. */
+void tg_trace_settle(struct tg_trace *t);
+
+/** A batch of a chat is whole and waits for the destination; its rows are as they are now. Of
+ *  streams: twice, before its stages and behind them. */
+void tg_trace_batch(struct tg_trace *t, int64_t chat_id, const struct tg_batch *batch);
 /** The destination has taken it, or failed. */
 void tg_trace_batch_end(struct tg_trace *t, int64_t chat_id, uint64_t seq,
                         const struct tg_error *err);

@@ -47,7 +47,8 @@ static void add(void *ctx, const struct tg_span *span)
     tg_spans_add(ctx, span);
 }
 
-struct tg_trace *tg_traces_begin(struct tg_traces *t, const char *job, const char *pattern)
+struct tg_trace *tg_traces_begin(struct tg_traces *t, const char *job,
+                                 enum tg_trace_pattern pattern)
 {
     if (!t || !t->spans)
         return NULL;

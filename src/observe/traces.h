@@ -25,6 +25,7 @@ tg_code tg_traces_new(const struct tg_monitor_settings *set, tg_spans_done done,
 void tg_traces_free(struct tg_traces *t);
 
 /** Begins the trace of a run. @return NULL: it has none, so has one of no traces */
-struct tg_trace *tg_traces_begin(struct tg_traces *t, const char *job, const char *pattern);
+struct tg_trace *tg_traces_begin(struct tg_traces *t, const char *job,
+                                 enum tg_trace_pattern pattern);
 
 #endif

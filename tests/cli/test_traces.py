@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Traces: the spans of a run form one tree, from the job to its calls and commits; they go on a
-trace that was begun elsewhere; a collector that is away costs a run nothing."""
+"""Traces: the spans of a run form one tree, from the job to its calls and commits, or a tree for
+each piece of work if it goes on for long; they go on a trace that was begun elsewhere; a collector
+that is away costs a run nothing."""
 import collections
 import contextlib
 import http.client
@@ -18,7 +19,7 @@ import time
 import unittest
 import urllib.request
 
-from kit import Case, free_ports, main, start, tgdata, wait_for
+from kit import Case, Redis, free_ports, main, start, tgdata, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPS = pathlib.Path(os.environ.get("TG_DEPS") or ROOT / ".deps")
@@ -66,10 +67,9 @@ class Collector:
             for resource in body["resourceSpans"]:
                 for scope in resource["scopeSpans"]:
                     for span in scope["spans"]:
-                        span["facts"] = {a["key"]: next(iter(a["value"].values()))
-                                         for a in span["attributes"]}
                         assert span["spanId"] not in found
-                        found[span["spanId"]] = span
+                        found[span["spanId"]] = {**span, "facts": {
+                            a["key"]: next(iter(a["value"].values())) for a in span["attributes"]}}
         return found
 
 
@@ -88,22 +88,56 @@ class Traced(Case):
         return tgdata(*self.extract_args(*chats, more=(
             "--traces", self.otlp(), "--batch-size", "100", *more)), env=env)
 
-    def check_tree(self, spans, root=None):
-        """One trace, one root, no span outside its parent's time or without its parent."""
-        self.assertEqual(len({s["traceId"] for s in spans.values()}), 1)
-        tops = [s for s in spans.values() if s.get("parentSpanId") == root]
-        self.assertEqual([s["name"] for s in tops], ["job"])
-        want = {"chat": {"job"}, "batch": {"chat"}, "commit": {"batch", "chat", "job"}}
+    def check_within(self, spans, tops):
+        """No span outside its parent's time, in another trace, or without its parent."""
+        want = {"chat": {"job"}, "batch": {"chat", "job"}, "poll": {"job"},
+                "commit": {"batch", "chat", "job"}}
         for s in spans.values():
             begun, ended = int(s["startTimeUnixNano"]), int(s["endTimeUnixNano"])
             self.assertLessEqual(begun, ended)
-            if s is tops[0]:
+            if s in tops:
                 continue
             parent = spans[s["parentSpanId"]]
-            self.assertIn(parent["name"], want.get(s["name"], {"job", "batch"}), s)
+            self.assertEqual(s["traceId"], parent["traceId"])
+            self.assertNotIn("links", s)
+            self.assertIn(parent["name"], want.get(s["name"], {"job", "batch", "poll"}), s)
             self.assertGreaterEqual(begun, int(parent["startTimeUnixNano"]) - 10**6, (s, parent))
             self.assertLessEqual(ended, int(parent["endTimeUnixNano"]) + 10**6, (s, parent))
+
+    def check_tree(self, spans, root=None):
+        """One trace, one root."""
+        self.assertEqual(len({s["traceId"] for s in spans.values()}), 1)
+        tops = [s for s in spans.values() if s.get("parentSpanId") == root]
+        self.assertEqual([s["name"] for s in tops], ["job"])
+        self.check_within(spans, tops)
         return tops[0]
+
+    def check_trees(self, spans, job, pattern):
+        """A trace for each root, which has a link to the job and tells which that is."""
+        tops = [s for s in spans.values() if "parentSpanId" not in s]
+        self.assertEqual(len({s["traceId"] for s in tops}), len(tops))
+        self.check_within(spans, tops)
+        links = {json.dumps(s["links"], sort_keys=True) for s in tops if s["name"] != "job"}
+        self.assertEqual(len(links), 1)
+        link = json.loads(links.pop())[0]
+        self.assertEqual({(s["facts"]["tgdata.job"], s["facts"]["tgdata.pattern"]) for s in tops},
+                         {(job, pattern)})
+        found = [s for s in tops if s["name"] == "job"]
+        if found:
+            self.assertEqual(link, {"traceId": found[0]["traceId"], "spanId": found[0]["spanId"]})
+        return [s for s in tops if s["name"] != "job"]
+
+    def stream(self, chats, *more, log=subprocess.DEVNULL):
+        return start("stream", *chats, *self.account_args(), "--to", f"ndjson:{self.dir}/out",
+                     "--state", f"sqlite:{self.dir}/state.db", "--job", "live", "--history",
+                     "--linger", "50ms", *more, stderr=log, stdout=subprocess.DEVNULL)
+
+    def rows_of(self, chats):
+        return sum(len(self.sim.ids(chat)) for chat in chats)
+
+    def finish(self, process, code=0):
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(60), code)
 
 
 class Runs(Traced):
@@ -191,6 +225,77 @@ class Runs(Traced):
         self.assertNotIn("of-the-test", done.err)
 
 
+class Long(Traced):
+    """Runs that go on for long: what has ended of their work is told whole while they do."""
+
+    def rows_told(self, name):
+        return sum(int(s["facts"]["tgdata.rows"]) for s in list(self.collector.spans().values())
+                   if s["name"] == name)
+
+    def test_a_stream(self):
+        chats = [c["id"] for c in self.sim.chats(self.sim.account())[:2]]
+        want = self.rows_of(chats)
+        process = self.stream(chats, "--traces", self.otlp(), "--batch-size", "100")
+        try:
+            self.assertTrue(wait_for(lambda: self.rows_told("batch") == want))
+            before = self.collector.spans()
+            self.assertNotIn("job", {s["name"] for s in before.values()})
+            tops = self.check_trees(before, "live", "stream")
+            self.assertEqual({s["name"] for s in tops}, {"batch", "poll"})
+        finally:
+            self.finish(process)
+        spans = self.collector.spans()
+        tops = self.check_trees(spans, "live", "stream")
+        batches = [s for s in tops if s["name"] == "batch"]
+        self.assertGreater(len(batches), 2)
+        seen = {int(v["intValue"]) for s in batches
+                for v in s["facts"].get("tgdata.chat_ids", {"values": []})["values"]}
+        self.assertEqual(seen, set(chats))
+        for s in batches:  # each with the commit that made it durable, and nothing that failed
+            below = [c["name"] for c in spans.values() if c.get("parentSpanId") == s["spanId"]]
+            self.assertEqual(below.count("commit"), 1, below)
+            self.assertEqual((s["facts"]["tgdata.taken"], s["status"]), ("yes", {}))
+        self.assertTrue(any(c["name"] == "messages.getHistory" and
+                            spans[c["parentSpanId"]]["name"] == "batch" for c in spans.values()
+                            if c["kind"] == 3))
+        self.assertEqual([s["name"] for s in spans.values()].count("job"), 1)
+
+    def test_a_delta_is_one_trace(self):
+        """It ends, and whoever started it wants to see it whole."""
+        chat = self.sim.chats(self.sim.account())[0]["id"]
+        done = tgdata("delta", chat, *self.account_args(), "--to", f"ndjson:{self.dir}/out",
+                      "--state", f"sqlite:{self.dir}/state.db", "--job", "changes",
+                      "--traces", self.otlp(), env={"TRACEPARENT": f"00-{TRACE}-{PARENT}-01"})
+        self.assertEqual(done.code, 0, done)
+        spans = self.collector.spans()
+        root = self.check_tree(spans, PARENT)
+        self.assertEqual(root["facts"]["tgdata.pattern"], "delta")
+        self.assertEqual(self.rows_told("batch"), self.rows_of([chat]))
+
+    def test_a_worker(self):
+        if "hiredis" not in tgdata("version").out:
+            self.skipTest("this build has no client of Redis")
+        redis = Redis(self.dir / "redis")
+        self.addCleanup(redis.stop)
+        chats = [c["id"] for c in self.sim.chats(self.sim.account())]
+        queue = f"{redis.url()}?queue=q"
+        self.assertEqual(tgdata("enqueue", *chats, "--queue", queue).code, 0)
+        with (self.dir / "log").open("wb") as log:
+            process = start("worker", *self.account_args(), "--queue", queue, "--to",
+                            f"ndjson:{self.dir}/out", "--state", f"sqlite:{self.dir}/state.db",
+                            "--job", "pool", "--traces", self.otlp(), stderr=log,
+                            stdout=subprocess.DEVNULL)
+        try:
+            self.assertTrue(wait_for(lambda: self.rows_told("chat") == self.rows_of(chats)),
+                            (self.dir / "log").read_text())
+            tops = self.check_trees(self.collector.spans(), "pool", "worker")
+            self.assertEqual(sorted(int(s["facts"]["tgdata.chat_id"]) for s in tops
+                                    if s["name"] == "chat"), sorted(chats))
+        finally:
+            self.finish(process, 130)
+        self.check_trees(self.collector.spans(), "pool", "worker")
+
+
 class Troubled(Traced):
     sim_args = ("--chats", "1", "--messages", "200", "--seed", "5", "--flood",
                 "messages.getHistory=3/1")
@@ -222,7 +327,7 @@ for body in json.load(sys.stdin):
     # OTLP writes ids as hexadecimal digits, where other messages write bytes in base64
     for resource in body["resourceSpans"]:
         for scope in resource["scopeSpans"]:
-            for span in scope["spans"]:
+            for span in [t for s in scope["spans"] for t in (s, *s.get("links", []))]:
                 for key in ("traceId", "spanId", "parentSpanId"):
                     if key in span:
                         span[key] = base64.b64encode(bytes.fromhex(span[key])).decode()
@@ -236,7 +341,10 @@ for body in json.load(sys.stdin):
                 assert len(span.trace_id) == 16 and len(span.span_id) == 8, span
                 assert 0 < span.start_time_unix_nano <= span.end_time_unix_nano, span
                 assert span.kind in (1, 3) and span.name, span
-                print(span.name)
+                for link in span.links:
+                    assert len(link.trace_id) == 16 and len(link.span_id) == 8, span
+                    assert link.trace_id != span.trace_id, span
+                print(span.name, len(span.links))
 """
 
 
@@ -247,12 +355,18 @@ class ReadBack(Traced):
     def test_by_the_messages_of_opentelemetry(self):
         done = self.extract("--json")
         self.assertEqual(done.code, 0, done)
+        chat = self.sim.chats(self.sim.account())[0]["id"]
+        process = self.stream([chat], "--traces", self.otlp())
+        self.assertTrue(wait_for(lambda: any(s["facts"].get("tgdata.chat_ids")
+                                             for s in list(self.collector.spans().values()))))
+        self.finish(process)
         bodies = [body for _, body in self.collector.posts]
         read = subprocess.run([PYTHON, "-c", READ], input=json.dumps(bodies), text=True,
                               capture_output=True, check=False)
         self.assertEqual(read.returncode, 0, read.stderr)
-        self.assertEqual(sorted(read.stdout.split()),
-                         sorted(s["name"] for s in self.collector.spans().values()))
+        self.assertEqual(sorted(read.stdout.splitlines()),
+                         sorted(f"{s['name']} {len(s.get('links', []))}"
+                                for s in self.collector.spans().values()))
 
     @unittest.skipUnless(ZIPKIN.exists(), "tests/interop/setup traces installs it")
     def test_by_a_real_zipkin(self):
@@ -294,6 +408,32 @@ class ReadBack(Traced):
         self.assertEqual(len(calls), told["requests"])
         self.assertEqual({s["tags"]["rpc.system"] for s in calls}, {"mtproto"})
         self.assertEqual(ask("/api/v2/services"), ["tgdata"])
+        self.check_a_stream(f"zipkin:http://127.0.0.1:{port}", ask)
+
+    def check_a_stream(self, to, ask):
+        """A trace of each batch, found while the stream goes on."""
+        chat = self.sim.chats(self.sim.account())[0]["id"]
+        process = self.stream([chat], "--traces", to)
+
+        def batches():
+            found = ask("/api/v2/traces?limit=100&spanName=batch&annotationQuery=tgdata.job%3Dlive")
+            return found if sum(int(s["tags"]["tgdata.rows"]) for trace in found or []
+                                for s in trace if s["name"] == "batch") == want else None
+        want = self.rows_of([chat])
+        self.assertTrue(wait_for(batches))
+        for trace in batches():
+            roots = [s for s in trace if "parentId" not in s]
+            self.assertEqual([s["name"] for s in roots], ["batch"])
+            self.assertIn("commit", [s["name"] for s in trace])
+            self.assertEqual(roots[0]["tags"]["tgdata.chat_ids"], f"[{chat}]")
+        link = roots[0]["tags"]
+        self.finish(process)
+
+        def job():
+            with contextlib.suppress(OSError):
+                return ask(f"/api/v2/trace/{link['tgdata.job_trace']}")
+        self.assertTrue(wait_for(job))
+        self.assertEqual([(s["name"], s["id"]) for s in job()], [("job", link["tgdata.job_span"])])
 
 
 class Away(Traced):
@@ -327,12 +467,9 @@ class Away(Traced):
         """What it did not take comes again, once."""
         self.collector.status = 503
         port = free_ports(1)
-        chat = self.sim.chats(self.sim.account())[0]
+        chat = self.sim.chats(self.sim.account())[0]["id"]
         with (self.dir / "log").open("wb") as log:
-            run = start("stream", chat["id"], *self.account_args(), "--to",
-                        f"ndjson:{self.dir}/out", "--state", f"sqlite:{self.dir}/state.db", "--job",
-                        "live", "--history", "--listen", port, "--traces", self.otlp(),
-                        stderr=log, stdout=subprocess.DEVNULL)
+            run = self.stream([chat], "--listen", port, "--traces", self.otlp(), log=log)
         try:
             self.assertTrue(wait_for(lambda: "traces cannot be pushed" in
                                      (self.dir / "log").read_text()))
@@ -343,13 +480,12 @@ class Away(Traced):
                 c.request("GET", "/metrics")
                 text = c.getresponse().read().decode()
         finally:
-            run.send_signal(signal.SIGTERM)
-            self.assertEqual(run.wait(60), 0)
+            self.finish(run)
         sent = re.search(r'tgdata_trace_spans_total\{outcome="sent"\} (\d+)', text)
         self.assertGreater(int(sent[1]), 0)
         self.assertNotIn('outcome="dropped"', text)
         spans = self.collector.spans()
-        self.check_tree(spans)
+        self.check_trees(spans, "live", "stream")
         self.assertIn("commit", {s["name"] for s in spans.values()})
 
 

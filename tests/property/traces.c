@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * traces.c - runs at random on a virtual clock: whatever happens, in whatever order, the spans that
- *            are told form one tree, each within its parent's time, with all that went wrong in it;
- *            both forms of them are JSON; and what a traceparent is
+ *            are told form one tree, or many that are linked to the job's span, each within its
+ *            parent's time, with all that went wrong in it; both forms of them are JSON; and what a
+ *            traceparent is
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -86,7 +87,12 @@ static const struct tg_span *find(const struct told *t, uint64_t id)
 
 /* What a run did, to be compared with what was told of it. */
 struct model {
+    enum tg_trace_pattern pattern;
+    bool mixed; /* its batches are of any chats */
     bool at_work[CHATS];
+    size_t begun; /* calls when the last batch was whole, or nothing of one was there */
+    bool any;
+    size_t polls;
     size_t chats, calls, odd, batches, commits, bad_commits;
     struct {
         int64_t chat;
@@ -130,13 +136,37 @@ static void end_call(struct tg_trace *t, struct random *r, struct model *m, uint
     m->odd += floods || retries || call.err;
 }
 
+/* A batch of any chats begins, is found to be none, or the calls so far have brought none. */
+static void gather(struct tg_trace *t, struct random *r, struct model *m)
+{
+    if (chance(r, 50)) {
+        m->any = chance(r, 80);
+        tg_trace_gather(t, m->any);
+        return;
+    }
+    tg_trace_settle(t);
+    if (m->any)
+        return;
+    m->polls += m->calls > m->begun;
+    m->begun = m->calls;
+}
+
 static void put_batch(struct tg_trace *t, struct random *r, struct model *m)
 {
     uint32_t chat = below(r, CHATS);
+    struct tg_row row[3] = { { .chat_id = id_of(chat) }, { .chat_id = id_of(0) }, { .id = 1 } };
+    struct tg_batch batch = { .row = row, .n = below(r, 3) };
 
-    if (!m->at_work[chat] || m->n_waits == WAITING)
+    if ((!m->mixed && !m->at_work[chat]) || m->n_waits == WAITING)
         return;
-    tg_trace_batch(t, id_of(chat), ++m->seq, below(r, 100));
+    batch.seq = ++m->seq;
+    tg_trace_batch(t, id_of(chat), &batch);
+    if (m->mixed && chance(r, 50)) { /* behind its stages */
+        batch.n = 0;
+        tg_trace_batch(t, id_of(chat), &batch);
+    }
+    m->any = false;
+    m->begun = m->calls;
     m->waits[m->n_waits].chat = id_of(chat);
     m->waits[m->n_waits++].seq = m->seq;
     m->batches++;
@@ -181,20 +211,39 @@ static void toggle_chat(struct tg_trace *t, struct random *r, struct model *m)
     m->at_work[chat] = !m->at_work[chat];
 }
 
-static void check_tree(const struct told *told, uint64_t above)
+/* A span below the job, or the root of a trace that the job is linked to. */
+static void check_place(const struct tg_span *s, const struct tg_span *parent,
+                        const struct tg_span *root, enum tg_trace_pattern pattern)
+{
+    bool apart = pattern == TG_TRACE_STREAM || pattern == TG_TRACE_WORKER;
+
+    if (parent) {
+        assert_memory_equal(s->trace, parent->trace, TG_TRACE_ID);
+        assert_true(s->job.span == 0 && !(apart && parent == root));
+        return;
+    }
+    assert_true(apart && s->parent == 0);
+    assert_memory_not_equal(s->trace, root->trace, TG_TRACE_ID);
+    assert_memory_equal(s->job.trace, root->trace, TG_TRACE_ID);
+    assert_true(s->job.span == root->id);
+    assert_string_equal(s->fact[0].key, "tgdata.job");
+}
+
+static void check_tree(const struct told *told, uint64_t above, enum tg_trace_pattern pattern)
 {
     const struct tg_span *root = &told->span[told->n - 1];
 
     assert_string_equal(root->name, "job");
-    assert_true(root->parent == above);
+    assert_true(root->parent == above && root->job.span == 0);
     for (size_t i = 0; i + 1 < told->n; i++) {
         const struct tg_span *s = &told->span[i], *parent = find(told, s->parent);
 
         assert_true(s->id != 0 && find(told, s->id) == s);
-        assert_memory_equal(s->trace, root->trace, TG_TRACE_ID);
-        assert_non_null(parent);
+        check_place(s, parent, root, pattern);
         assert_true(s->start_us <= s->end_us);
         assert_true(s->start_us >= root->start_us && s->end_us <= root->end_us);
+        if (!parent)
+            continue;
         assert_true(s->end_us <= parent->end_us);
         if (!s->calls)
             assert_true(s->start_us >= parent->start_us);
@@ -211,13 +260,14 @@ static void one_run(uint64_t seed)
     unsigned percent = chance(&r, 40) ? 100 : chance(&r, 40) ? 0 : 30;
     bool continued = chance(&r, 50);
     struct told told = { .as_json = seed % 16 == 0 };
-    struct model m = { 0 };
+    struct model m = { .pattern = (enum tg_trace_pattern)below(&r, 4) };
     struct tg_trace *t;
 
     tg_random_seeded_init(&seeded, seed);
     now_us = TG_SECOND_US;
+    m.mixed = m.pattern == TG_TRACE_STREAM || m.pattern == TG_TRACE_DELTA;
     t = tg_trace_new(&(struct tg_trace_options){ .job = "j",
-                                                 .pattern = "batch",
+                                                 .pattern = m.pattern,
                                                  .percent = percent,
                                                  .parent = continued ? &above : NULL,
                                                  .random = tg_random_seeded(&seeded),
@@ -230,7 +280,7 @@ static void one_run(uint64_t seed)
 
         now_us += below(&r, 100000);
         if (what < 15)
-            toggle_chat(t, &r, &m);
+            m.mixed ? gather(t, &r, &m) : toggle_chat(t, &r, &m);
         else if (what < 65)
             end_call(t, &r, &m, i + 1);
         else if (what < 85)
@@ -239,13 +289,14 @@ static void one_run(uint64_t seed)
             take_batch(t, &r, &m);
     }
     tg_trace_end(t, 9, NULL);
-    check_tree(&told, continued ? above.span : 0);
+    check_tree(&told, continued ? above.span : 0, m.pattern);
     assert_int_equal(count(&told, "job"), 1);
     assert_int_equal(count(&told, "chat"), m.chats);
     if (percent == 100) {
         assert_int_equal(count(&told, "messages.getHistory"), m.calls);
         assert_int_equal(count(&told, "commit"), m.commits);
         assert_true(count(&told, "batch") >= m.batches); /* and those that were never whole */
+        assert_true(count(&told, "poll") >= m.polls);
     } else {
         assert_true(count(&told, "messages.getHistory") >= m.odd);
         assert_true(count(&told, "commit") >= m.bad_commits);
@@ -279,7 +330,9 @@ static void test_nothing(void **state)
 
     (void)state;
     tg_trace_chat(NULL, 1, "a");
-    tg_trace_batch(NULL, 1, 1, 1);
+    tg_trace_gather(NULL, true);
+    tg_trace_settle(NULL);
+    tg_trace_batch(NULL, 1, NULL);
     tg_trace_commit(NULL, 1, 1, 1, 1, NULL);
     tg_trace_batch_end(NULL, 1, 1, NULL);
     tg_trace_call_event(NULL, "a", 1, "x", 1, NULL);
