@@ -42,7 +42,8 @@ struct tg_scheduled_run {
     int64_t batch_size;           /**< messages in a batch that suit that; 0: unknown */
 };
 
-/** What a file wants to be done when a run has ended, or when somebody should know. */
+/** What a file wants to be done when a run has ended, or when somebody should know: commands, which
+ *  are the caller's affair. What is to be posted the scheduler posts, on a thread of its own. */
 TG_API const char *tg_scheduled_on_complete(const struct tg_config_job *job); /* NULL: nothing */
 TG_API const char *tg_scheduled_on_alert(const struct tg_config_job *job);    /* NULL: nothing */
 
@@ -87,6 +88,9 @@ struct tg_scheduler_hooks {
     void *ctx;
 };
 
+/** @return whether somebody should know: failed for good, overtime, missed, upstream, late */
+TG_API bool tg_scheduled_is_alarm(const struct tg_scheduled_record *record);
+
 /** Dues of a time to be run, whatever is settled. */
 struct tg_scheduled_backfill {
     const char *job;
@@ -104,7 +108,7 @@ TG_API tg_code tg_scheduler_new(const struct tg_config_file *file,
                                 const struct tg_scheduled_backfill *backfill,
                                 struct tg_scheduler **ret, struct tg_error *err) TG_MUST_CHECK;
 
-/** Gives leases back. NULL is nothing. */
+/** Gives leases back; waits up to 10 s for what is still to be posted. NULL is nothing. */
 TG_API void tg_scheduler_free(struct tg_scheduler *s);
 
 /** Does what is due. @return in how many milliseconds it is to be called again at the latest; -1:

@@ -388,3 +388,10 @@ const char *tg_url_shown(const char *url, char out[TG_URL_SHOWN])
              begin < strlen(path) ? "..." : "");
     return out;
 }
+
+bool tg_url_is_http(const char *url)
+{
+    size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) ? 0 : 7;
+
+    return scheme && strcspn(url + scheme, "/?#") && !strpbrk(url, " \t\r\n");
+}

@@ -87,4 +87,7 @@ enum { TG_URL_SHOWN = 128 };
  *  be as secret as a password, and so may a query. @return out */
 const char *tg_url_shown(const char *url, char out[TG_URL_SHOWN]);
 
+/** @return whether it can be the address of a request: http:// or https://, a host, no blanks */
+bool tg_url_is_http(const char *url);
+
 #endif

@@ -140,16 +140,6 @@ static void run_hook(struct daemon *d, const char *command, const struct tg_sche
     take_env(env, n);
 }
 
-static bool is_alarming(const struct tg_scheduled_record *r)
-{
-    static const char *const how[] = { "failed", "overtime", "missed", "late", "upstream" };
-
-    for (size_t i = 0; i < TG_COUNT(how); i++)
-        if (strcmp(r->how, how[i]) == 0)
-            return !r->again;
-    return false;
-}
-
 static const struct tg_config_job *find_job(const struct tg_config_file *file, const char *name)
 {
     const struct tg_config_job *job;
@@ -173,7 +163,7 @@ static void on_told(void *ctx, const struct tg_scheduled_record *r)
         say(r);
     if (complete && r->ended_ms)
         run_hook(d, complete, r);
-    if (alert && is_alarming(r))
+    if (alert && tg_scheduled_is_alarm(r))
         run_hook(d, alert, r);
 }
 

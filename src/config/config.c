@@ -342,6 +342,10 @@ static const struct tg_option schedule_table[] = {
     SCHEDULE(on_alert, "on-alert", STR, NULL, 0, 0, "COMMAND",
              "the same when somebody should know: a run has failed for good, took too long, was "
              "missed, or its deadline has passed"),
+    SCHEDULE(on_complete_webhook, "on-complete-webhook", SECRET, NULL, 0, 0, "URL",
+             "where it is posted, as a JSON object, when a run has ended"),
+    SCHEDULE(on_alert_webhook, "on-alert-webhook", SECRET, NULL, 0, 0, "URL",
+             "where it is posted when somebody should know"),
     { 0 },
 };
 

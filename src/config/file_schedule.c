@@ -174,6 +174,22 @@ static void check_resources(const struct checking *c, const struct tg_given *nee
     }
 }
 
+static void check_webhooks(const struct checking *c)
+{
+    static const char *const webhook[] = { "on-complete-webhook", "on-alert-webhook" };
+
+    for (size_t i = 0; i < TG_COUNT(webhook); i++) {
+        const struct tg_given *g = given(c, webhook[i]);
+        struct tg_error err;
+
+        if (!g || tg_url_is_http(g->text[0]))
+            continue;
+        tg_fail(&err, TG_USAGE, "'%s' is no address to post to", webhook[i]);
+        tg_hint(&err, "write it as https://HOST/PATH");
+        mistaken(c, g, 0, &err);
+    }
+}
+
 /* What all jobs share stands under defaults only, else two jobs could say two things. */
 static void check_shared(const struct checking *c)
 {
@@ -207,6 +223,7 @@ void tg_file_check_schedules(struct tg_config_file *f)
             check_after(&c, g);
         if ((g = given(&c, "resources")))
             check_resources(&c, g);
+        check_webhooks(&c);
         check_shared(&c);
     }
     check_rounds(f);

@@ -160,6 +160,7 @@ struct tg_schedule_settings {
     int64_t max_running;
     int64_t free_space_bytes;
     const char *on_complete, *on_alert;
+    const char *on_complete_webhook, *on_alert_webhook;
 };
 
 struct tg_config {

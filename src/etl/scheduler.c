@@ -17,18 +17,6 @@
 enum { LEASE_MS = 60000, RENEW_MS = 20000, TROUBLE_WAIT_MS = 5000, BUSY_MIN_MS = 1000,
        BUSY_MAX_MS = 15000, STEP_MAX = 100000 };
 
-static void trouble(const struct tg_scheduler *s, const char *job, const struct tg_error *err)
-{
-    if (s->hooks.trouble)
-        s->hooks.trouble(s->hooks.ctx, job, err);
-}
-
-static void told(const struct tg_scheduler *s, const struct tg_scheduled_record *record)
-{
-    if (s->hooks.told)
-        s->hooks.told(s->hooks.ctx, record);
-}
-
 /* ---- leases ---- */
 
 static void release(const struct tg_scheduler *s, struct tg_sched_job *j)
@@ -38,7 +26,7 @@ static void release(const struct tg_scheduler *s, struct tg_sched_job *j)
     if (!j->lease.token)
         return;
     if (j->store->ops->release(j->store->self, j->lease_name, &j->lease, &err) != TG_OK)
-        trouble(s, j->job->name, &err);
+        tg_sched_trouble(s, j->job->name, &err);
     j->lease = (struct tg_lease){ 0 };
 }
 
@@ -72,7 +60,7 @@ static int64_t renew(struct tg_scheduler *s, struct tg_sched_job *j, int64_t now
     j->renew_ms = now_ms + (code == TG_OK ? RENEW_MS : TROUBLE_WAIT_MS);
     if (code == TG_OK)
         return j->renew_ms;
-    trouble(s, j->job->name, &err);
+    tg_sched_trouble(s, j->job->name, &err);
     if (code != TG_CONFLICT && code != TG_BUSY)
         return j->renew_ms;
     j->lease = (struct tg_lease){ 0 }; /* another has the job now */
@@ -112,8 +100,8 @@ static void record(struct tg_scheduler *s, struct tg_sched_job *j,
     struct tg_error err;
 
     if (tg_sched_store(s, j, &err) != TG_OK || tg_sched_record(j->store, r, &err) != TG_OK)
-        trouble(s, j->job->name, &err);
-    told(s, r);
+        tg_sched_trouble(s, j->job->name, &err);
+    tg_sched_tell(s, j, r);
 }
 
 /* ---- runs ---- */
@@ -161,7 +149,7 @@ static void end(struct tg_scheduler *s, struct tg_sched_job *j,
     view = tg_planner_view(s->planner, number);
     record(s, j, &r);
     if (settled && remember(s, j, view.settled_ms, how == TG_PLAN_OK, &err) != TG_OK)
-        trouble(s, j->job->name, &err);
+        tg_sched_trouble(s, j->job->name, &err);
     release(s, j);
 }
 
@@ -200,7 +188,7 @@ static bool is_wanted(struct tg_scheduler *s, uint32_t job, const struct tg_plan
     struct tg_error err;
 
     if (tg_sched_read(j->store, j->job->name, &j->doc, &err) != TG_OK) {
-        trouble(s, j->job->name, &err);
+        tg_sched_trouble(s, j->job->name, &err);
         elsewhere(s, job, TROUBLE_WAIT_MS);
         return false;
     }
@@ -229,7 +217,7 @@ static void start(struct tg_scheduler *s, const struct tg_plan_act *act)
     }
     j->busy_wait_ms = 0;
     if (code != TG_OK) {
-        trouble(s, j->job->name, &err);
+        tg_sched_trouble(s, j->job->name, &err);
         tg_planner_elsewhere(s->planner, act->job, tg_sched_now_ms() + TROUBLE_WAIT_MS);
         return;
     }
@@ -242,7 +230,7 @@ static void start(struct tg_scheduler *s, const struct tg_plan_act *act)
     begun.started_ms = j->started_ms;
     code = tg_sched_prerequisites(j, &err);
     if (code == TG_OK)
-        told(s, &begun);
+        tg_sched_tell(s, j, &begun);
     if (code == TG_OK)
         code = s->hooks.start(s->hooks.ctx, &run, &err);
     if (code != TG_OK)
@@ -277,7 +265,7 @@ static void tell(struct tg_scheduler *s, const struct tg_plan_act *act)
         code = remember(s, j, view.settled_ms, act->how == TG_PLAN_MERGED && j->doc.ok, &err);
     }
     if (code != TG_OK)
-        trouble(s, j->job->name, &err);
+        tg_sched_trouble(s, j->job->name, &err);
     release(s, j);
 }
 
@@ -295,7 +283,7 @@ static void act_on(struct tg_scheduler *s, const struct tg_plan_act *act)
         s->hooks.stop(s->hooks.ctx, r.job, act->what == TG_PLAN_KILL);
         break;
     case TG_PLAN_LATE:
-        told(s, &r);
+        tg_sched_tell(s, &s->job[act->job], &r);
         break;
     case TG_PLAN_TELL:
         tell(s, act);
@@ -311,6 +299,7 @@ int64_t tg_scheduler_step(struct tg_scheduler *s)
     for (int i = 0; !s->draining && i < STEP_MAX &&
                     tg_planner_next(s->planner, tg_sched_now_ms(), &act); i++)
         act_on(s, &act);
+    tg_sched_told(s);
     now_ms = tg_sched_now_ms();
     if (now_ms >= s->renew_ms) {
         s->renew_ms = TG_PLAN_NEVER;
@@ -388,6 +377,8 @@ tg_code tg_scheduler_new(const struct tg_config_file *file, const struct tg_sche
     for (uint32_t i = 0; code == TG_OK && i < s->n_jobs; i++)
         code = recall(s, i, now_ms, err);
     if (code == TG_OK)
+        code = tg_sched_tell_begin(s, err);
+    if (code == TG_OK)
         *ret = s;
     else
         tg_scheduler_free(s);
@@ -400,6 +391,7 @@ void tg_scheduler_free(struct tg_scheduler *s)
         return;
     for (size_t i = 0; i < s->n_jobs && s->planner; i++)
         release(s, &s->job[i]);
+    tg_sched_tell_last(s);
     tg_sched_unmake(s);
     free(s);
 }
@@ -445,6 +437,12 @@ tg_code tg_scheduler_reload(struct tg_scheduler **s, const struct tg_config_file
     for (uint32_t i = 0; i < (*s)->n_jobs; i++)
         if (tg_planner_view((*s)->planner, i).running)
             hand_over(*s, i, new);
+    if ((*s)->notices) { /* what still waits goes on */
+        struct tg_notices *made = new->notices;
+
+        new->notices = (*s)->notices;
+        (*s)->notices = made;
+    }
     tg_scheduler_free(*s);
     *s = new;
     return TG_OK;

@@ -3,7 +3,8 @@
  * scheduler_impl.h - what a scheduler knows of each job, in memory and in the job's store
  *
  *   file -> scheduler_make.c -> jobs, timings, pools -> planner --acts--> scheduler.c -> hooks
- *                                                                      \-> scheduler_doc.c -> store
+ *                                        \                             \-> scheduler_doc.c -> store
+ *                                         \--what happened--> scheduler_tell.c -> hooks, webhooks
  *
  * In the store of a job stand:
  *   document "schedule", key JOB   {"settled_ms":1,"ok":true,"paused":false,"estimate_ms":1,
@@ -22,6 +23,7 @@
 #include "flow/planner.h"
 #include "flow/quiet.h"
 #include "flow/timing.h"
+#include "observe/notices.h"
 #include "tgdata/schedule.h"
 #include "tgdata/scheduler.h"
 
@@ -75,6 +77,7 @@ struct tg_scheduler {
     size_t n_stores;
     int64_t renew_ms;            /* when the next lease is to be renewed */
     bool draining;
+    struct tg_notices *notices;  /* NULL: nobody is to be posted to */
     /* of a backfill */
     bool backfill;
     int64_t *dues;
@@ -108,5 +111,20 @@ tg_code tg_sched_history(const struct tg_store *store, const char *job,
 
 /** What is to be there before a run: sessions, room for files. @return what is not */
 tg_code tg_sched_prerequisites(const struct tg_sched_job *j, struct tg_error *err);
+
+/* ---- scheduler_tell.c ---- */
+
+/** Makes what posts, where a job has a webhook. @return TG_UNSUPPORTED, TG_NOMEM */
+tg_code tg_sched_tell_begin(struct tg_scheduler *s, struct tg_error *err);
+
+/** Tells what became of a due, or of a run. */
+void tg_sched_tell(struct tg_scheduler *s, const struct tg_sched_job *j,
+                   const struct tg_scheduled_record *record);
+void tg_sched_trouble(const struct tg_scheduler *s, const char *job, const struct tg_error *err);
+
+/** Tells as trouble what could not be posted. */
+void tg_sched_told(struct tg_scheduler *s);
+/** ... when all has been posted that can be, at the end. */
+void tg_sched_tell_last(struct tg_scheduler *s);
 
 #endif

@@ -294,15 +294,12 @@ static void *run(void *arg)
 
 static tg_code check_webhook(struct tg_alerts *a, struct tg_error *err)
 {
-    const char *url = a->webhook;
-    size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) ? 0 : 7;
-
-    if (!scheme || strcspn(url + scheme, "/?#") == 0 || strpbrk(url, " \r\n")) {
+    if (!tg_url_is_http(a->webhook)) {
         tg_fail(err, TG_USAGE, "alerts cannot be posted to that address");
         return tg_hint(err, "write it as https://HOST/PATH, or that of Alertmanager as "
                             "http://HOST:9093/api/v2/alerts");
     }
-    a->manager = tg_alert_is_manager(url);
+    a->manager = tg_alert_is_manager(a->webhook);
     return tg_http_new(NULL, &a->http, err);
 }
 

@@ -4,9 +4,11 @@
 was killed, one after another, paused, made up for, told to hooks."""
 import json
 import signal
+import socket
 import time
 
 from kit import Case, main, rows, start, tgdata, wait_for
+from test_alerts import SECRET, Receiver
 
 
 class Scheduled(Case):
@@ -149,6 +151,57 @@ class Care(Scheduled):
         self.begin(path)
         self.assertIn("no session", self.await_runs(path, "job", 1, "failed")[0]["error"])
 
+    def test_webhooks(self):
+        """The first post is refused for a while and made again; an alert's one for good."""
+        complete, alert = Receiver(503, 200), Receiver(404)
+        for hook in (complete, alert):
+            self.addCleanup(hook.close)
+        (self.dir / "alert.url").write_text(alert.url + "?token=t0ken-41aa\n")
+        path = self.write(("job", {"schedule": "every 1 second", "on_complete_webhook":
+                                   complete.url}),
+                          ("bad", {"schedule": "every 1 second", "run_retries": "1",
+                                   "destination_wait": "0", "on_alert_webhook":
+                                   f"file:{self.dir}/alert.url"}))
+        (self.dir / "bad").write_text("a file where a directory should be")
+        process = self.begin(path)
+        self.assertTrue(wait_for(lambda: len(complete.taken()) >= 2 and "404" in self.logs()),
+                        self.logs())
+        self.end(process)
+        runs = self.history(path, "job", "ok")
+        taken = complete.taken()
+        self.assertEqual(complete.posts[0][3], taken[0], "the same again")
+        for told, run in zip(taken, runs):
+            self.assertEqual({key: told[key] for key in
+                              ("job", "due", "started", "ended", "rows", "attempt", "again",
+                               "late", "backfill", "error")},
+                             {key: run[key] for key in
+                              ("job", "due", "started", "ended", "rows", "attempt", "again",
+                               "late", "backfill", "error")})
+            self.assertEqual((told["event"], told["outcome"]), ("complete", "ok"))
+        self.assertEqual(len(taken), len(runs), "one for each run, the last before the end")
+        told = alert.posts[0][3]
+        self.assertEqual((told["event"], told["outcome"], told["attempt"], told["again"]),
+                         ("alert", "failed", 2, False))
+        self.assertIn("bad: failed, due ", told["text"])
+        self.assertTrue(told["error"])
+        self.assertNotIn(SECRET, self.logs())
+        self.assertNotIn("t0ken-41aa", self.logs())
+        shown = tgdata("config", "show", path, cwd=self.dir)
+        self.assertEqual(shown.code, 0, shown)
+        self.assertNotIn(SECRET, shown.out + shown.err)
+        self.assertNotIn("t0ken-41aa", shown.out + shown.err)
+
+    def test_a_webhook_that_hangs_holds_nothing_up(self):
+        with socket.create_server(("127.0.0.1", 0), backlog=64) as deaf:
+            url = f"http://127.0.0.1:{deaf.getsockname()[1]}/{SECRET}"
+            path = self.write(("job", {"schedule": "every 1 second",
+                                       "on_complete_webhook": url}))
+            process = self.begin(path)
+            self.await_runs(path, "job", 3)
+        self.end(process)
+        self.assertIn("127.0.0.1", self.logs(), "what was not posted is told at the end")
+        self.assertNotIn(SECRET, self.logs())
+
     def test_pause_and_resume(self):
         path = self.write(("job", {"schedule": "every 1 second"}))
         process = self.begin(path)
@@ -211,6 +264,8 @@ class Care(Scheduled):
                            ({"schedule": "every 1 hour", "after": "[none]"}, "no job 'none'"),
                            ({"after": "[job]"}, "waits for itself"),
                            ({"schedule": "every 1 hour", "resources": "[x]"}, "slots"),
+                           ({"schedule": "every 1 hour", "on_alert_webhook": "localhost/x"},
+                            "post to"),
                            ({"schedule": "every 1 hour", "max_running": "2"}, "under defaults")]:
             done = tgdata("config", "check", self.write(("job", keys)), cwd=self.dir)
             self.assertEqual(done.code, 2, done)
