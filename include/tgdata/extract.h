@@ -275,6 +275,7 @@ typedef void (*tg_verify_fn)(void *ctx, const struct tg_verify_info *info);
  * Of a job of changes (stream, delta) each message is compared: its content, edit date, reactions,
  * and whether it is there at all. It may go on meanwhile: what differs is looked at again.
  *
+ * @param account  NULL: the server is not asked, which nothing but jobs of changes needs
  * @param media  directory that the job's files are in: each file that a row tells of is read again,
  *               too; NULL: they are not looked at
  * @param seen  called for each chat in the order in which they were asked for, on this thread; what

@@ -9,7 +9,7 @@
 enum { OUTPUT_MAX = 256 << 20 };
 
 struct own {
-    bool json;
+    bool json, offline;
     const char *state, *job, *media;
 };
 
@@ -33,6 +33,10 @@ static const struct tg_option options[] = {
       .value = "DIR",
       .help = "also read each file that a row tells of: is it in DIR, or below s3://BUCKET/PREFIX, "
               "with that SHA-256?" },
+    { .name = "offline",
+      .type = TG_OPT_BOOL,
+      .offset = offsetof(struct own, offline),
+      .help = "do not ask the server; needs no account. Jobs of changes cannot be verified so" },
     { .name = "json",
       .type = TG_OPT_BOOL,
       .offset = offsetof(struct own, json),
@@ -41,7 +45,7 @@ static const struct tg_option options[] = {
 };
 
 struct proof {
-    bool json, utf8;
+    bool json, utf8, offline;
     struct tg_buf out;
     struct tg_json j;
     uint64_t n, rows, duplicates, gaps, incomplete;
@@ -95,36 +99,46 @@ static void put_wrong(struct proof *p, const struct tg_verify_info *v)
         tg_buf_printf(&p->out, " (one is %lld)", (long long)v->wrong_id);
 }
 
-static void put_row(struct proof *p, const struct tg_verify_info *v)
+static void put_chat(struct proof *p, const struct tg_verify_info *v)
 {
-    char rows[32], count[32] = "unknown", top[32] = "?";
-    bool good = v->complete && !v->failure;
-    struct tg_buf title;
+    char rows[32], count[32] = "unknown", server[48] = "", top[32] = "";
 
-    tg_buf_init(&title, 4096);
-    for (size_t used = cli_clean(&title, v->title ? v->title : "", 30); used < 30; used++)
-        tg_buf_byte(&title, ' ');
     cli_number(rows, v->rows);
     if (v->server_count >= 0)
         cli_number(count, (uint64_t)v->server_count);
-    if (v->server_top > 0)
-        snprintf(top, sizeof top, "%lld", (long long)v->server_top);
-    tg_buf_printf(&p->out, "%s %s  ", good ? p->utf8 ? "✓" : "ok " : p->utf8 ? "✗" : "BAD",
-                  tg_buf_cstr(&title));
+    if (!p->offline)
+        snprintf(server, sizeof server, " (server counts %s)", count);
+    if (!p->offline && v->server_top > 0)
+        snprintf(top, sizeof top, " of %lld", (long long)v->server_top);
+    else if (!p->offline)
+        snprintf(top, sizeof top, " of ?");
     if (v->begun && v->changes)
         tg_buf_printf(&p->out, "%s messages (server has %s)", rows, count);
     else if (v->begun && v->by_post)
         tg_buf_printf(&p->out, "comments on posts %lld..%lld, %s rows", (long long)v->covered_from,
                       (long long)v->covered_to, rows);
     else if (v->begun)
-        tg_buf_printf(&p->out, "ids %lld..%lld of %s, %s rows (server counts %s)",
-                      (long long)v->covered_from, (long long)v->covered_to, top, rows, count);
+        tg_buf_printf(&p->out, "ids %lld..%lld%s, %s rows%s", (long long)v->covered_from,
+                      (long long)v->covered_to, top, rows, server);
     else
-        tg_buf_printf(&p->out, "nothing read yet (server counts %s)", count);
+        tg_buf_printf(&p->out, "nothing read yet%s", server);
     if (v->migrated_from) {
         cli_number(count, (uint64_t)TG_MAX(v->migrated_count, INT64_C(0)));
         tg_buf_printf(&p->out, ", %s of them in the group it grew from", count);
     }
+}
+
+static void put_row(struct proof *p, const struct tg_verify_info *v)
+{
+    bool good = v->complete && !v->failure;
+    struct tg_buf title;
+
+    tg_buf_init(&title, 4096);
+    for (size_t used = cli_clean(&title, v->title ? v->title : "", 30); used < 30; used++)
+        tg_buf_byte(&title, ' ');
+    tg_buf_printf(&p->out, "%s %s  ", good ? p->utf8 ? "✓" : "ok " : p->utf8 ? "✗" : "BAD",
+                  tg_buf_cstr(&title));
+    put_chat(p, v);
     put_wrong(p, v);
     if (v->gaps)
         tg_buf_printf(&p->out, ", %llu gaps", (unsigned long long)v->gaps);
@@ -189,10 +203,10 @@ static void put_end(struct proof *p, const char *job, tg_code code)
 static tg_code run(struct cli *cli, struct tg_error *err)
 {
     const struct own *own = cli->own;
-    struct proof p = { .json = own->json, .utf8 = term_utf8() };
+    struct proof p = { .json = own->json, .utf8 = term_utf8(), .offline = own->offline };
     struct tg_account *account = NULL;
     struct tg_error late;
-    tg_code code = cli_open_account(cli, &account, err);
+    tg_code code = own->offline ? TG_OK : cli_open_account(cli, &account, err);
 
     if (code != TG_OK)
         return code;
@@ -204,7 +218,8 @@ static tg_code run(struct cli *cli, struct tg_error *err)
         tg_json_key(&p.j, "chats"), tg_json_array(&p.j);
     }
     code = tg_verify(account, own->state, own->job, own->media, on_chat, &p, err);
-    cli_close_account(account);
+    if (account)
+        cli_close_account(account);
     if (code == TG_OK || p.n) {
         put_end(&p, own->job, code);
         if (cli_print(&p.out, &late) != TG_OK) {
@@ -227,6 +242,7 @@ const struct cli_command cmd_verify = {
              "does not deliver. Of a job of changes (stream, delta) every message is read from the "
              "server and compared: none may be missing, stale, or there though it was deleted.",
     .examples = "  tgdata verify --job nightly --state sqlite:state.db\n"
+                "  tgdata verify --job clean --offline\n"
                 "  tgdata verify --json | jq '.chats[] | select(.complete | not)'\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT,
     .option = options,

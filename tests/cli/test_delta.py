@@ -8,7 +8,7 @@ import sqlite3
 import time
 
 import change_model
-from kit import main, start, wait_for
+from kit import main, start, tgdata, wait_for
 from live_kit import PAGE, SLICE, LiveCase, NdjsonOut, SqliteOut
 
 KINDS = ("new", "edited", "reactions", "deleted")
@@ -49,6 +49,9 @@ class Delta(LiveCase):
         state = self.check_is_world(out)
         self.check_is_read(state)
         self.verified()
+        offline = tgdata("verify", "--offline", "--state", f"sqlite:{self.dir}/state.db", "--job",
+                         "job")
+        self.check_fails(offline, 4, "is a job of changes")
 
     def check_costs(self, told, changes):
         """At most changes/limit + 1 questions of each box."""

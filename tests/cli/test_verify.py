@@ -153,9 +153,18 @@ class Unreachable(Case):
             self.assertTrue(chat["finished"])
             self.assertEqual(chat["server_count"], -1)
             self.assertGreater(chat["rows"], 0)
+        offline = ["verify", "--offline", "--state", f"sqlite:{self.dir}/state.db", "--job", "job"]
+        done = tgdata(*offline, "--json", "--session", self.dir / "no.session")
+        self.assertEqual(done.code, 0, done)
+        for chat in done.json()["chats"]:
+            self.assertTrue(chat["complete"] and chat["title"] and chat["error"] is None, chat)
+        done = tgdata(*offline)
+        self.assertIn(": complete", done.out)
+        self.assertNotIn("server", done.out)
         broken = next((self.dir / "out").glob("chat_*/part-*.ndjson"))
         broken.unlink()
         self.check_fails(tgdata(*words), 10, "1 of")
+        self.check_fails(tgdata(*offline), 10, "1 of")
         sim.start("--listen", "127.0.0.1:0")
 
 
