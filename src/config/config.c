@@ -60,7 +60,8 @@ static const struct tg_option account_table[] = {
             "hit",
             .choices = "token_bucket|exponential_backoff|server_wait"),
     ACCOUNT(rate_use, "rate-use", I64, "100", 1, 100, "PERCENT",
-            "share of the configured or learned rate that is used"),
+            "share of the configured or learned rate that is used; in a file also as "
+            "rate_limit_buffer: 0.8"),
     ACCOUNT(coordinate, "coordinate", SECRET, NULL, 0, 0, "URL",
             "share rate limits with all that work on this account and name the same "
             "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]",

@@ -95,6 +95,8 @@ static void unknown_setting(struct tg_config_file *f, const struct taker *t,
     for (size_t i = 0; i < f->n_settings && n < TG_SETTINGS_MAX; i++)
         if (t->scopes & 1u << f->setting[i].scope)
             names[n++] = f->setting[i].row->name;
+    for (const struct tg_key *other = tg_other_keys; other->path && n < TG_SETTINGS_MAX; other++)
+        names[n++] = other->path;
     tg_file_unknown(f, key, names, n);
 }
 
@@ -104,7 +106,8 @@ static void read_settings(struct tg_config_file *f, const struct taker *t,
 {
     for (size_t i = 0; i < map->n; i++) {
         const struct tg_yaml_node *key = map->key[i];
-        size_t setting = tg_file_setting(f, key->text);
+        const struct tg_key *other = tg_file_other_key(key->text);
+        size_t setting = tg_file_setting(f, other ? other->setting : key->text);
         bool own = false;
 
         for (size_t k = 0; k < t->n_keys; k++)
@@ -115,6 +118,8 @@ static void read_settings(struct tg_config_file *f, const struct taker *t,
             unknown_setting(f, t, key);
         else if (layer->given[setting].node)
             tg_file_wrong(f, key, "'%.64s' is given twice", key->text);
+        else if (other)
+            tg_file_give_percent(f, layer, other, map->value[i]);
         else
             tg_file_give(f, layer, setting, map->value[i]);
     }

@@ -174,4 +174,14 @@ struct tg_key {
 
 extern const struct tg_key tg_keys[]; /* ended by a NULL path */
 
+/** Other names of settings, with values of other units; they stand where the settings do. */
+extern const struct tg_key tg_other_keys[]; /* ended by a NULL path */
+
+/** @return the row of that name; NULL */
+const struct tg_key *tg_file_other_key(const char *name);
+
+/** Gives a setting in percent a share from 0 to 1. */
+void tg_file_give_percent(struct tg_config_file *file, struct tg_layer *layer,
+                          const struct tg_key *key, const struct tg_yaml_node *node);
+
 #endif

@@ -48,13 +48,28 @@ const struct tg_key tg_keys[] = {
     { NULL, NULL, TG_KEY_SAME },
 };
 
+/* What is said in another unit than a setting's own, wherever that may stand. */
+const struct tg_key tg_other_keys[] = {
+    { "rate_limit_buffer", "rate-use", TG_KEY_PERCENT },
+    { NULL, NULL, TG_KEY_SAME },
+};
+
 enum { PATH_BYTES = 128, NAMES_MAX = 32 };
 
 /* ---- values ---- */
 
+const struct tg_key *tg_file_other_key(const char *name)
+{
+    const struct tg_key *key = tg_other_keys;
+
+    while (key->path && !tg_name_same(key->path, name))
+        key++;
+    return key->path ? key : NULL;
+}
+
 /* "0.05" to "5" */
-static void give_percent(struct tg_config_file *f, const struct tg_key *key, size_t setting,
-                         const struct tg_yaml_node *node)
+void tg_file_give_percent(struct tg_config_file *f, struct tg_layer *layer,
+                          const struct tg_key *key, const struct tg_yaml_node *node)
 {
     const char *text = tg_file_text(f, node, key->path);
     char percent[16], *end;
@@ -72,7 +87,7 @@ static void give_percent(struct tg_config_file *f, const struct tg_key *key, siz
         return;
     }
     snprintf(percent, sizeof percent, "%ld", whole);
-    tg_file_give_text(f, &f->seed, setting, node, percent);
+    tg_file_give_text(f, layer, tg_file_setting(f, key->setting), node, percent);
 }
 
 /* A truth value says whether what `coordinate` or TGDATA_COORDINATE names is used; a text names
@@ -113,7 +128,7 @@ static void give_key(struct tg_config_file *f, const struct tg_key *key,
             tg_file_give_text(f, &f->seed, setting, node, on ? "no" : "yes");
         break;
     case TG_KEY_PERCENT:
-        give_percent(f, key, setting, node);
+        tg_file_give_percent(f, &f->seed, key, node);
         break;
     case TG_KEY_PATTERN:
         text = tg_file_text(f, node, key->path);

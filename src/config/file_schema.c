@@ -117,6 +117,25 @@ static void put_reference(struct tg_json *j, const char *name, const char *setti
     tg_json_end_object(j);
 }
 
+static void put_key(struct tg_json *j, const struct tg_key *row, const char *name)
+{
+    bool known, flag;
+
+    known = row->setting && tg_config_known(row->setting, &flag);
+    if (row->kind == TG_KEY_SAME && known) {
+        put_reference(j, name, row->setting);
+        return;
+    }
+    tg_json_key(j, name), tg_json_object(j);
+    if (row->kind == TG_KEY_PERCENT)
+        put_or_filled(j, "number", &(struct tg_option){ .min = 0, .max = 1 });
+    else if (row->kind == TG_KEY_PATTERN)
+        put_choices(j, "batch|parallel_batch|stream|delta");
+    else if (row->kind == TG_KEY_NOT || row->kind == TG_KEY_BREAKER)
+        put_or_filled(j, "boolean", NULL);
+    tg_json_end_object(j);
+}
+
 /* Every setting that somebody takes, by all of its names. */
 static void put_settings(struct tg_json *j, const struct tg_setting *setting, size_t n,
                          unsigned scopes)
@@ -134,6 +153,9 @@ static void put_settings(struct tg_json *j, const struct tg_setting *setting, si
         put_reference(j, name, name);
         if (strcmp(other, name) != 0)
             put_reference(j, other, name);
+        for (const struct tg_key *key = tg_other_keys; key->path; key++)
+            if (strcmp(key->setting, name) == 0)
+                put_key(j, key, key->path);
     }
 }
 
@@ -156,25 +178,6 @@ static void close_map(struct tg_json *j)
 }
 
 /* ---- sections: maps as deep as the paths of their rows ---- */
-
-static void put_key(struct tg_json *j, const struct tg_key *row, const char *name)
-{
-    bool known, flag;
-
-    known = row->setting && tg_config_known(row->setting, &flag);
-    if (row->kind == TG_KEY_SAME && known) {
-        put_reference(j, name, row->setting);
-        return;
-    }
-    tg_json_key(j, name), tg_json_object(j);
-    if (row->kind == TG_KEY_PERCENT)
-        put_or_filled(j, "number", &(struct tg_option){ .min = 0, .max = 1 });
-    else if (row->kind == TG_KEY_PATTERN)
-        put_choices(j, "batch|parallel_batch|stream|delta");
-    else if (row->kind == TG_KEY_NOT || row->kind == TG_KEY_BREAKER)
-        put_or_filled(j, "boolean", NULL);
-    tg_json_end_object(j);
-}
 
 /* The rows from *at on whose path goes on behind `prefix`. */
 static void put_section(struct tg_json *j, const struct tg_key **at, size_t prefix)
