@@ -8,6 +8,8 @@
  *   tg_log_write(log, &(struct tg_log_record){ .level = TG_LOG_INFO, .message = "begun" });
  *   tg_log_close(log);
  *
+ *   tg_log_follow(log, observer);                   records have the ids of what it traces
+ *
  * A record is one line on stderr, or one entry of the journal. What is not known of it is left out:
  *
  *   {"time":"2024-01-15T10:30:00.250Z","level":"info","event":"flood wait","message":"...",
@@ -19,6 +21,7 @@
 #define TGDATA_LOG_H
 
 #include "tgdata/account.h"
+#include "tgdata/observe.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -50,6 +53,15 @@ struct tg_log_record {
 TG_API tg_code tg_log_open(const struct tg_config *config, struct tg_log **ret,
                            struct tg_error *err) TG_MUST_CHECK;
 TG_API void tg_log_close(struct tg_log *log); /* NULL is nothing */
+
+/**
+ * With traces, records (but text) tell which span they belong to, as `trace_id` and `span_id`: that
+ * of their chat while it is read, else that of the job; behind the end of a run, that of its job.
+ * While several runs of the observer go on, nothing is told.
+ * @param log       NULL is nothing
+ * @param observer  borrowed until the next call; NULL: none any more, what comes is of the last run
+ */
+TG_API void tg_log_follow(struct tg_log *log, struct tg_observer *observer);
 
 /** @return whether records are text for people to read, as opposed to programs */
 TG_API bool tg_log_is_text(const struct tg_log *log);

@@ -201,13 +201,13 @@ tg_code changes_run(struct cli *cli, bool delta, struct tg_error *err)
     if (code == TG_OK)
         code = cli_open_account(cli, &account, err);
     if (code != TG_OK) {
-        tg_observer_free(observer);
+        cli_close_observer(cli, observer);
         return code;
     }
     code = tg_stream_new(account, cli->config, &stream, err);
     if (code != TG_OK) {
         cli_close_account(account);
-        tg_observer_free(observer);
+        cli_close_observer(cli, observer);
         return code;
     }
     tg_stream_observe(stream, observer);
@@ -223,7 +223,7 @@ tg_code changes_run(struct cli *cli, bool delta, struct tg_error *err)
                  : tg_stream_run(stream, on_stats, &shown, &stats, err);
     tg_stream_free(stream);
     cli_close_account(account);
-    tg_observer_free(observer);
+    cli_close_observer(cli, observer);
     progress_done(&progress);
     cli->progress = NULL;
     quality_warn(cli, &stats.quality);

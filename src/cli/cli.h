@@ -163,9 +163,10 @@ tg_code cli_open_account(struct cli *cli, struct tg_account **ret,
                          struct tg_error *err) TG_MUST_CHECK;
 void cli_close_account(struct tg_account *account);
 
-/** Makes an observer if the settings ask for one; else *ret is NULL. */
+/** Makes an observer if the settings ask for one, which the log follows; else *ret is NULL. */
 tg_code cli_open_observer(struct cli *cli, struct tg_observer **ret,
                           struct tg_error *err) TG_MUST_CHECK;
+void cli_close_observer(struct cli *cli, struct tg_observer *observer);
 /** Notes where it listens; NULL is nothing. */
 void cli_tell_observer(struct cli *cli, const struct tg_observer *observer);
 

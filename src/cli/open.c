@@ -49,8 +49,20 @@ void cli_close_account(struct tg_account *account)
 
 tg_code cli_open_observer(struct cli *cli, struct tg_observer **ret, struct tg_error *err)
 {
+    tg_code code = TG_OK;
+
     *ret = NULL;
-    return tg_observer_wanted(cli->config) ? tg_observer_new(cli->config, ret, err) : TG_OK;
+    if (tg_observer_wanted(cli->config))
+        code = tg_observer_new(cli->config, ret, err);
+    tg_log_follow(cli->log, *ret);
+    return code;
+}
+
+void cli_close_observer(struct cli *cli, struct tg_observer *observer)
+{
+    if (observer)
+        tg_log_follow(cli->log, NULL); /* how the run ended is told behind this */
+    tg_observer_free(observer);
 }
 
 void cli_tell_observer(struct cli *cli, const struct tg_observer *observer)

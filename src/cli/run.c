@@ -242,7 +242,7 @@ tg_code run_extraction(struct cli *cli, const struct tg_worker_options *worker,
         code = prepare(cli, watch.parallel, err);
     if (code != TG_OK) {
         tg_parallel_free(watch.parallel);
-        tg_observer_free(hooks.extract.observer);
+        cli_close_observer(cli, hooks.extract.observer);
         return code;
     }
     progress_init(&progress, progress_mode_of(own->progress), stderr);
@@ -255,7 +255,7 @@ tg_code run_extraction(struct cli *cli, const struct tg_worker_options *worker,
                   : tg_parallel_run(watch.parallel, &hooks, &result, err);
     term_stops(NULL, NULL);
     tg_parallel_free(watch.parallel);
-    tg_observer_free(hooks.extract.observer);
+    cli_close_observer(cli, hooks.extract.observer);
     progress_done(&progress);
     cli->progress = NULL;
     return tell_result(cli, &result, code, err);

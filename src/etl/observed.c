@@ -20,7 +20,7 @@ void tg_observed_run_end(struct tg_observed_run *run, uint64_t rows, const struc
 {
     bool stopped = err && err->code == TG_CANCELLED;
 
-    tg_trace_end(run->trace, (int64_t)rows, stopped ? NULL : err);
+    tg_observe_trace_end(run->to, run->trace, (int64_t)rows, stopped ? NULL : err);
     run->trace = NULL;
 }
 

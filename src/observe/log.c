@@ -4,7 +4,7 @@
  *
  * Each record is one write, so that lines of several threads do not tear each other.
  *
- * Threads: nothing changes after tg_log_open but `silent`
+ * Threads: the lock guards what is followed; else nothing changes after tg_log_open but `silent`
  */
 #include "tgdata/log.h"
 
@@ -19,7 +19,9 @@
 
 #include "config/settings.h"
 #include "observe/log_text.h"
+#include "observe/observer.h"
 #include "os/loop.h"
+#include "os/queue.h"
 
 enum { RECORD_MAX = 64 << 10 };
 
@@ -30,16 +32,32 @@ struct tg_log {
     int journal;        /* -1: none */
     atomic_bool silent; /* the journal has taken nothing the last time: it is told once */
     char socket[sizeof((struct sockaddr_un *)0)->sun_path];
+
+    pthread_mutex_t lock;
+    struct tg_observer *follows; /* NULL: none */
+    struct tg_span_link last;    /* of the last run of the one before; span 0: none */
 };
 
-static void put_line(const struct tg_log *log, const struct tg_log_record *r)
+static struct tg_log_of belongs_to(struct tg_log *log, const struct tg_log_record *r)
 {
+    struct tg_log_of ret = { .job = log->job };
+
+    pthread_mutex_lock(&log->lock);
+    if (!tg_observe_where(log->follows, r->chat_id, &ret.span))
+        ret.span = log->last;
+    pthread_mutex_unlock(&log->lock);
+    return ret;
+}
+
+static void put_line(struct tg_log *log, const struct tg_log_record *r)
+{
+    const struct tg_log_of of = belongs_to(log, r);
     struct tg_buf line;
     size_t at = 0;
 
     tg_buf_init(&line, RECORD_MAX);
     if (log->format == TG_LOG_JSON)
-        tg_log_put_json(&line, r, log->job, tg_clock_unix_us());
+        tg_log_put_json(&line, r, &of, tg_clock_unix_us());
     else
         tg_log_put_text(&line, r, log->job, tg_clock_unix_us());
     while (!line.failed && at < line.len) {
@@ -53,15 +71,16 @@ static void put_line(const struct tg_log *log, const struct tg_log_record *r)
 }
 
 /* @return whether the journal has it */
-static bool put_journal(const struct tg_log *log, const struct tg_log_record *r)
+static bool put_journal(struct tg_log *log, const struct tg_log_record *r)
 {
+    const struct tg_log_of of = belongs_to(log, r);
     struct sockaddr_un to = { .sun_family = AF_UNIX };
     struct tg_buf entry;
     bool sent = false;
 
     memcpy(to.sun_path, log->socket, sizeof to.sun_path);
     tg_buf_init(&entry, RECORD_MAX);
-    tg_log_put_journal(&entry, r, log->job);
+    tg_log_put_journal(&entry, r, &of);
     if (!entry.failed)
         sent = sendto(log->journal, entry.data, entry.len, MSG_NOSIGNAL,
                       (const struct sockaddr *)&to, sizeof to) == (ssize_t)entry.len;
@@ -85,6 +104,7 @@ tg_code tg_log_open(const struct tg_config *config, struct tg_log **ret, struct 
     log = calloc(1, sizeof *log);
     if (!log)
         return tg_fail(err, TG_NOMEM, "no memory for a log");
+    pthread_mutex_init(&log->lock, NULL);
     log->format = (enum tg_log_format)set->log_format;
     log->level = (enum tg_log_level)set->log_level;
     log->journal = -1;
@@ -106,7 +126,20 @@ void tg_log_close(struct tg_log *log)
         return;
     if (log->journal >= 0)
         close(log->journal);
+    pthread_mutex_destroy(&log->lock);
     free(log);
+}
+
+void tg_log_follow(struct tg_log *log, struct tg_observer *observer)
+{
+    if (!log)
+        return;
+    pthread_mutex_lock(&log->lock);
+    log->last.span = 0;
+    if (!observer && !tg_observe_where(log->follows, 0, &log->last))
+        log->last.span = 0;
+    log->follows = observer;
+    pthread_mutex_unlock(&log->lock);
 }
 
 bool tg_log_is_text(const struct tg_log *log)

@@ -4,10 +4,12 @@
  */
 #include "observe/log_text.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "base/json.h"
+#include "base/text.h"
 
 const char *const tg_log_level_name[] = { "error", "warning", "info" };
 
@@ -30,9 +32,26 @@ static bool given(const char *text)
     return text && *text;
 }
 
-void tg_log_put_json(struct tg_buf *out, const struct tg_log_record *r, const char *job,
-                     int64_t unix_us)
+/* The ids of a span as digits, "" if there is none. */
+struct ids {
+    char trace[2 * TG_TRACE_ID + 1], span[17];
+};
+
+static struct ids ids_of(const struct tg_span_link *at)
 {
+    struct ids ret = { .trace = "" };
+
+    if (at->span) {
+        tg_hex(ret.trace, at->trace, TG_TRACE_ID);
+        snprintf(ret.span, sizeof ret.span, "%016" PRIx64, at->span);
+    }
+    return ret;
+}
+
+void tg_log_put_json(struct tg_buf *out, const struct tg_log_record *r,
+                     const struct tg_log_of *of, int64_t unix_us)
+{
+    const struct ids ids = ids_of(&of->span);
     const struct {
         const char *key, *text;
     } row[] = {
@@ -40,9 +59,11 @@ void tg_log_put_json(struct tg_buf *out, const struct tg_log_record *r, const ch
         { "event", r->event },
         { "message", r->message },
         { "hint", r->hint },
-        { "job", job },
+        { "job", of->job },
         { "account", r->account },
         { "code", r->code == TG_OK ? NULL : tg_code_name(r->code) },
+        { "trace_id", ids.trace },
+        { "span_id", ids.span },
     };
     struct tg_json j;
     char time[32];
@@ -99,8 +120,10 @@ static void put_field(struct tg_buf *out, const char *name, const char *value)
     tg_buf_byte(out, '\n');
 }
 
-void tg_log_put_journal(struct tg_buf *out, const struct tg_log_record *r, const char *job)
+void tg_log_put_journal(struct tg_buf *out, const struct tg_log_record *r,
+                        const struct tg_log_of *of)
 {
+    const struct ids ids = ids_of(&of->span);
     char number[32];
 
     put_field(out, "MESSAGE", r->message);
@@ -109,8 +132,10 @@ void tg_log_put_journal(struct tg_buf *out, const struct tg_log_record *r, const
     put_field(out, "SYSLOG_IDENTIFIER", "tgdata");
     put_field(out, "TGDATA_EVENT", r->event);
     put_field(out, "TGDATA_HINT", r->hint);
-    put_field(out, "TGDATA_JOB", job);
+    put_field(out, "TGDATA_JOB", of->job);
     put_field(out, "TGDATA_ACCOUNT", r->account);
+    put_field(out, "TRACE_ID", ids.trace);
+    put_field(out, "SPAN_ID", ids.span);
     if (r->code != TG_OK)
         put_field(out, "TGDATA_CODE", tg_code_name(r->code));
     if (r->chat_id) {

@@ -144,6 +144,18 @@ struct tg_trace *tg_observe_trace(struct tg_observer *o, const char *job,
     return o ? tg_traces_begin(o->traces, job, pattern) : NULL;
 }
 
+void tg_observe_trace_end(struct tg_observer *o, struct tg_trace *trace, int64_t rows,
+                          const struct tg_error *err)
+{
+    if (o)
+        tg_traces_end(o->traces, trace, rows, err);
+}
+
+bool tg_observe_where(struct tg_observer *o, int64_t chat_id, struct tg_span_link *ret)
+{
+    return o && tg_traces_where(o->traces, chat_id, ret);
+}
+
 static void spans_done(void *ctx, enum tg_spans_end end, size_t n, const struct tg_error *err)
 {
     struct tg_observer *o = ctx;

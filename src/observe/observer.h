@@ -30,6 +30,12 @@ void tg_observe_move(struct tg_observer *o, enum tg_metric metric, const char *l
 struct tg_trace *tg_observe_trace(struct tg_observer *o, const char *job,
                                   enum tg_trace_pattern pattern);
 
+/** Ends it, as tg_trace_end. */
+void tg_observe_trace_end(struct tg_observer *o, struct tg_trace *trace, int64_t rows,
+                          const struct tg_error *err);
+/** As tg_traces_where. @param o  NULL: there is none */
+bool tg_observe_where(struct tg_observer *o, int64_t chat_id, struct tg_span_link *ret);
+
 /** Whether the run can work. @param why  if not: one line; else NULL */
 void tg_observe_ready(struct tg_observer *o, const char *why);
 

@@ -1,55 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trace.c - see trace.h
- *
- * Threads: the lock guards all of a trace
+ * trace.c - see trace.h and trace_impl.h
  */
-#include "observe/trace.h"
+#include "observe/trace_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "os/queue.h"
-
-enum { BATCHES_MAX = 4096, TROUBLED_MAX = 256, TEXT_MAX = 128 };
-
-/* Where a span hangs. */
-struct place {
-    uint8_t trace[TG_TRACE_ID];
-    uint64_t parent; /* 0: it is the root of a trace of its own */
-};
-
-/* A batch from its first call to its end. */
-struct batch {
-    struct place at;
-    uint64_t id;
-    int64_t begun_us, whole_us;
-    int64_t chat_id;
-    uint64_t seq;
-    size_t rows;
-    int64_t of[TG_SPAN_LIST]; /* the first chats of its rows, if they may be of any */
-    size_t n_of;
-    uint32_t calls;
-    bool told; /* it is in the share, or something happened to it */
-    bool any;  /* of a stream: it is more than calls */
-};
-
-struct chat {
-    int64_t chat_id;
-    struct place at;
-    uint64_t id;
-    int64_t begun_us;
-    char account[TEXT_MAX];
-    struct batch gathers; /* id 0: none */
-};
-
-/* A call that something has happened to. */
-struct troubled {
-    uint64_t number;
-    char account[TEXT_MAX];
-    struct tg_span_event event[TG_SPAN_EVENTS];
-    size_t n_events;
-};
+enum { BATCHES_MAX = 4096 };
 
 /* By enum tg_trace_pattern. */
 static const struct {
@@ -63,27 +21,9 @@ static const struct {
     [TG_TRACE_DELTA] = { "delta", true, false },
 };
 
-struct tg_trace {
-    struct tg_trace_options options;
-    char job[TEXT_MAX];
-    struct place at; /* of the job */
-    uint64_t root;   /* its id */
-    int64_t begun_us;
-    struct tg_random_seeded seeded;
-
-    pthread_mutex_t lock;
-    struct chat *chat;
-    size_t n_chats, cap_chats;
-    struct chat changes; /* of streams and deltas: all that they watch */
-    struct batch *batch; /* that wait for the destination */
-    size_t n_batches, cap_batches;
-    struct troubled *troubled;
-    size_t n_troubled;
-};
-
 /* ---- what every span has ---- */
 
-static uint64_t new_id(struct tg_trace *t)
+uint64_t trace_new_id(struct tg_trace *t)
 {
     const struct tg_random random = tg_random_seeded(&t->seeded);
     uint64_t id;
@@ -101,19 +41,18 @@ static void new_trace(const struct tg_random *random, uint8_t trace[TG_TRACE_ID]
     while (!trace[0]);
 }
 
-static struct place below(const struct place *p, uint64_t id)
+struct trace_place trace_below(const struct trace_place *p, uint64_t id)
 {
-    struct place ret = *p;
+    struct trace_place ret = *p;
 
     ret.parent = id;
     return ret;
 }
 
-/* What hangs on the job: below it, or apart. */
-static struct place of_job(struct tg_trace *t)
+struct trace_place trace_of_job(struct tg_trace *t)
 {
     const struct tg_random random = tg_random_seeded(&t->seeded);
-    struct place ret = below(&t->at, t->root);
+    struct trace_place ret = trace_below(&t->at, t->root);
 
     if (patterns[t->options.pattern].apart) {
         ret.parent = 0;
@@ -127,8 +66,7 @@ static bool has_chats(const struct tg_trace *t)
     return !patterns[t->options.pattern].mixed;
 }
 
-/* Ids are random: a share of them is a share of the spans. */
-static bool in_share(const struct tg_trace *t, uint64_t id)
+bool trace_in_share(const struct tg_trace *t, uint64_t id)
 {
     return id % 100 < t->options.percent;
 }
@@ -139,8 +77,8 @@ static void put_job(const struct tg_trace *t, struct tg_span *s)
     tg_span_text(s, "tgdata.pattern", patterns[t->options.pattern].name);
 }
 
-static struct tg_span begin_span(const struct tg_trace *t, const char *name,
-                                 const struct place *at, int64_t start_us)
+struct tg_span trace_begin_span(const struct tg_trace *t, const char *name,
+                                 const struct trace_place *at, int64_t start_us)
 {
     struct tg_span s = {
         .name = name,
@@ -158,7 +96,7 @@ static struct tg_span begin_span(const struct tg_trace *t, const char *name,
     return s;
 }
 
-static void put_failure(struct tg_span *s, const struct tg_error *err)
+void trace_put_failure(struct tg_span *s, const struct tg_error *err)
 {
     if (!err)
         return;
@@ -166,7 +104,7 @@ static void put_failure(struct tg_span *s, const struct tg_error *err)
     tg_span_text(s, "error.type", tg_code_name(err->code));
 }
 
-static void add(struct tg_trace *t, const struct tg_span *s)
+void trace_add(struct tg_trace *t, const struct tg_span *s)
 {
     t->options.add(t->options.ctx, s);
 }
@@ -189,14 +127,13 @@ struct tg_trace *tg_trace_new(const struct tg_trace_options *options)
         memcpy(t->at.trace, options->parent->trace, TG_TRACE_ID);
         t->at.parent = options->parent->span;
     }
-    t->root = new_id(t);
+    t->root = trace_new_id(t);
     t->begun_us = options->unix_us();
     pthread_mutex_init(&t->lock, NULL);
     return t;
 }
 
-/* @return the chat, or what stands for all chats; NULL: it is not at work */
-static struct chat *find_chat(struct tg_trace *t, int64_t chat_id)
+struct trace_chat *trace_find_chat(struct tg_trace *t, int64_t chat_id)
 {
     if (!has_chats(t))
         return &t->changes;
@@ -206,7 +143,7 @@ static struct chat *find_chat(struct tg_trace *t, int64_t chat_id)
     return NULL;
 }
 
-static struct batch *find_batch(const struct tg_trace *t, int64_t chat_id, uint64_t seq)
+static struct trace_batch *find_batch(const struct tg_trace *t, int64_t chat_id, uint64_t seq)
 {
     for (size_t i = 0; seq && i < t->n_batches; i++)
         if (t->batch[i].chat_id == chat_id && t->batch[i].seq == seq)
@@ -214,11 +151,11 @@ static struct batch *find_batch(const struct tg_trace *t, int64_t chat_id, uint6
     return NULL;
 }
 
-static void add_batch(struct tg_trace *t, const struct batch *b, bool taken,
+static void add_batch(struct tg_trace *t, const struct trace_batch *b, bool taken,
                       const struct tg_error *err)
 {
     bool poll = !has_chats(t) && !b->any;
-    struct tg_span s = begin_span(t, poll ? "poll" : "batch", &b->at, b->begun_us);
+    struct tg_span s = trace_begin_span(t, poll ? "poll" : "batch", &b->at, b->begun_us);
 
     if (!b->told && !err)
         return;
@@ -236,17 +173,17 @@ static void add_batch(struct tg_trace *t, const struct batch *b, bool taken,
     }
     if (b->whole_us)
         s.event[s.n_events++] = (struct tg_span_event){ .at_us = b->whole_us, .name = "gathered" };
-    put_failure(&s, err);
-    add(t, &s);
+    trace_put_failure(&s, err);
+    trace_add(t, &s);
 }
 
-static void drop_batch(struct tg_trace *t, struct batch *b)
+static void drop_batch(struct tg_trace *t, struct trace_batch *b)
 {
     *b = t->batch[--t->n_batches];
 }
 
 /* Tells what is left of a chat's batches, which nobody has taken. */
-static void end_batches(struct tg_trace *t, struct chat *c)
+static void end_batches(struct tg_trace *t, struct trace_chat *c)
 {
     if (c->gathers.id)
         add_batch(t, &c->gathers, false, NULL);
@@ -260,9 +197,10 @@ static void end_batches(struct tg_trace *t, struct chat *c)
     }
 }
 
-static void end_chat(struct tg_trace *t, struct chat *c, int64_t rows, const struct tg_error *err)
+static void end_chat(struct tg_trace *t, struct trace_chat *c, int64_t rows,
+                     const struct tg_error *err)
 {
-    struct tg_span s = begin_span(t, "chat", &c->at, c->begun_us);
+    struct tg_span s = trace_begin_span(t, "chat", &c->at, c->begun_us);
 
     end_batches(t, c);
     s.id = c->id;
@@ -270,8 +208,8 @@ static void end_chat(struct tg_trace *t, struct chat *c, int64_t rows, const str
     tg_span_text(&s, "tgdata.account", c->account);
     if (rows >= 0)
         tg_span_number(&s, "tgdata.rows", rows);
-    put_failure(&s, err);
-    add(t, &s);
+    trace_put_failure(&s, err);
+    trace_add(t, &s);
     *c = t->chat[--t->n_chats];
 }
 
@@ -284,12 +222,12 @@ void tg_trace_end(struct tg_trace *t, int64_t rows, const struct tg_error *err)
     while (t->n_chats)
         end_chat(t, &t->chat[t->n_chats - 1], -1, err);
     end_batches(t, &t->changes);
-    s = begin_span(t, "job", &t->at, t->begun_us);
+    s = trace_begin_span(t, "job", &t->at, t->begun_us);
     s.id = t->root;
     put_job(t, &s);
     tg_span_number(&s, "tgdata.rows", rows);
-    put_failure(&s, err);
-    add(t, &s);
+    trace_put_failure(&s, err);
+    trace_add(t, &s);
     pthread_mutex_destroy(&t->lock);
     free(t->chat);
     free(t->batch);
@@ -297,12 +235,23 @@ void tg_trace_end(struct tg_trace *t, int64_t rows, const struct tg_error *err)
     free(t);
 }
 
+void tg_trace_where(struct tg_trace *t, int64_t chat_id, struct tg_span_link *ret)
+{
+    const struct trace_chat *c;
+
+    pthread_mutex_lock(&t->lock);
+    c = has_chats(t) ? trace_find_chat(t, chat_id) : NULL;
+    memcpy(ret->trace, c ? c->at.trace : t->at.trace, TG_TRACE_ID);
+    ret->span = c ? c->id : t->root;
+    pthread_mutex_unlock(&t->lock);
+}
+
 /* ---- chats and batches ---- */
 
 static bool room_for_chat(struct tg_trace *t)
 {
     size_t cap = TG_MAX(2 * t->cap_chats, (size_t)8);
-    struct chat *more;
+    struct trace_chat *more;
 
     if (t->n_chats < t->cap_chats)
         return true;
@@ -319,12 +268,12 @@ void tg_trace_chat(struct tg_trace *t, int64_t chat_id, const char *account)
     if (!t || !chat_id)
         return;
     pthread_mutex_lock(&t->lock);
-    if (!find_chat(t, chat_id) && room_for_chat(t)) {
-        struct chat *c = &t->chat[t->n_chats++];
+    if (!trace_find_chat(t, chat_id) && room_for_chat(t)) {
+        struct trace_chat *c = &t->chat[t->n_chats++];
 
-        *c = (struct chat){ .chat_id = chat_id,
-                            .at = of_job(t),
-                            .id = new_id(t),
+        *c = (struct trace_chat){ .chat_id = chat_id,
+                            .at = trace_of_job(t),
+                            .id = trace_new_id(t),
                             .begun_us = t->options.unix_us() };
         snprintf(c->account, sizeof c->account, "%s", account ? account : "");
     }
@@ -334,26 +283,27 @@ void tg_trace_chat(struct tg_trace *t, int64_t chat_id, const char *account)
 void tg_trace_chat_end(struct tg_trace *t, int64_t chat_id, int64_t rows,
                        const struct tg_error *err)
 {
-    struct chat *c;
+    struct trace_chat *c;
 
     if (!t)
         return;
     pthread_mutex_lock(&t->lock);
-    c = find_chat(t, chat_id);
+    c = trace_find_chat(t, chat_id);
     if (c)
         end_chat(t, c, rows, err);
     pthread_mutex_unlock(&t->lock);
 }
 
-/* The batch that a chat gathers, begun if there is none. */
-static struct batch *gathers(struct tg_trace *t, struct chat *c, int64_t since_us)
+struct trace_batch *trace_gathers(struct tg_trace *t, struct trace_chat *c, int64_t since_us)
 {
-    struct batch *b = &c->gathers;
+    struct trace_batch *b = &c->gathers;
 
     if (!b->id) {
-        *b = (struct batch){ .id = new_id(t), .begun_us = since_us, .chat_id = c->chat_id };
-        b->at = has_chats(t) ? below(&c->at, c->id) : of_job(t);
-        b->told = in_share(t, b->id);
+        *b = (struct trace_batch){
+            .id = trace_new_id(t), .begun_us = since_us, .chat_id = c->chat_id
+        };
+        b->at = has_chats(t) ? trace_below(&c->at, c->id) : trace_of_job(t);
+        b->told = trace_in_share(t, b->id);
     }
     b->begun_us = TG_MAX(TG_MIN(b->begun_us, since_us), c->begun_us);
     return b;
@@ -365,7 +315,7 @@ void tg_trace_gather(struct tg_trace *t, bool any)
         return;
     pthread_mutex_lock(&t->lock);
     if (any)
-        gathers(t, &t->changes, t->options.unix_us())->any = true;
+        trace_gathers(t, &t->changes, t->options.unix_us())->any = true;
     else
         t->changes.gathers.any = false;
     pthread_mutex_unlock(&t->lock);
@@ -373,7 +323,7 @@ void tg_trace_gather(struct tg_trace *t, bool any)
 
 void tg_trace_settle(struct tg_trace *t)
 {
-    struct batch *b;
+    struct trace_batch *b;
 
     if (!t)
         return;
@@ -389,7 +339,7 @@ void tg_trace_settle(struct tg_trace *t)
 static bool room_for_batch(struct tg_trace *t)
 {
     size_t cap = TG_MAX(2 * t->cap_batches, (size_t)16);
-    struct batch *more;
+    struct trace_batch *more;
 
     if (t->n_batches < t->cap_batches)
         return true;
@@ -402,7 +352,7 @@ static bool room_for_batch(struct tg_trace *t)
 }
 
 /* Which chats its rows are of: the first few. */
-static void note_chats(struct batch *b, const struct tg_batch *rows)
+static void note_chats(struct trace_batch *b, const struct tg_batch *rows)
 {
     b->n_of = 0;
     for (size_t i = 0; i < rows->n && b->n_of < TG_SPAN_LIST; i++) {
@@ -416,11 +366,11 @@ static void note_chats(struct batch *b, const struct tg_batch *rows)
 }
 
 /* The batch that is gathered is whole, and waits. */
-static void begin_wait(struct tg_trace *t, struct chat *c, int64_t chat_id,
+static void begin_wait(struct tg_trace *t, struct trace_chat *c, int64_t chat_id,
                        const struct tg_batch *rows)
 {
     int64_t now_us = t->options.unix_us();
-    struct batch *b = gathers(t, c, now_us);
+    struct trace_batch *b = trace_gathers(t, c, now_us);
 
     b->any = true;
     b->chat_id = chat_id;
@@ -438,14 +388,14 @@ static void begin_wait(struct tg_trace *t, struct chat *c, int64_t chat_id,
 
 void tg_trace_batch(struct tg_trace *t, int64_t chat_id, const struct tg_batch *batch)
 {
-    struct batch *waits;
-    struct chat *c;
+    struct trace_batch *waits;
+    struct trace_chat *c;
 
     if (!t)
         return;
     pthread_mutex_lock(&t->lock);
     waits = find_batch(t, chat_id, batch->seq);
-    c = find_chat(t, chat_id);
+    c = trace_find_chat(t, chat_id);
     if (waits)
         waits->rows = batch->n;
     else if (c)
@@ -456,7 +406,7 @@ void tg_trace_batch(struct tg_trace *t, int64_t chat_id, const struct tg_batch *
 void tg_trace_batch_end(struct tg_trace *t, int64_t chat_id, uint64_t seq,
                         const struct tg_error *err)
 {
-    struct batch *b;
+    struct trace_batch *b;
 
     if (!t)
         return;
@@ -472,126 +422,24 @@ void tg_trace_batch_end(struct tg_trace *t, int64_t chat_id, uint64_t seq,
 void tg_trace_commit(struct tg_trace *t, int64_t chat_id, uint64_t seq, uint64_t rows,
                      int64_t begun_us, const struct tg_error *err)
 {
-    const struct batch *b;
-    const struct chat *c;
-    struct place at;
+    const struct trace_batch *b;
+    const struct trace_chat *c;
+    struct trace_place at;
     struct tg_span s;
 
     if (!t)
         return;
     pthread_mutex_lock(&t->lock);
     b = find_batch(t, chat_id, seq);
-    c = has_chats(t) ? find_chat(t, chat_id) : NULL;
-    at = b ? below(&b->at, b->id) : c ? below(&c->at, c->id) : of_job(t);
-    s = begin_span(t, "commit", &at, begun_us);
-    s.id = new_id(t);
+    c = has_chats(t) ? trace_find_chat(t, chat_id) : NULL;
+    at = b ? trace_below(&b->at, b->id) : c ? trace_below(&c->at, c->id) : trace_of_job(t);
+    s = trace_begin_span(t, "commit", &at, begun_us);
+    s.id = trace_new_id(t);
     if (chat_id && has_chats(t))
         tg_span_number(&s, "tgdata.chat_id", chat_id);
     tg_span_number(&s, "tgdata.rows", (int64_t)rows);
-    put_failure(&s, err);
-    if (err || (b ? b->told : in_share(t, s.id)))
-        add(t, &s);
-    pthread_mutex_unlock(&t->lock);
-}
-
-/* ---- calls ---- */
-
-static struct troubled *find_troubled(const struct tg_trace *t, const char *account,
-                                      uint64_t number)
-{
-    for (size_t i = 0; i < t->n_troubled; i++)
-        if (t->troubled[i].number == number &&
-            strncmp(t->troubled[i].account, account, TEXT_MAX - 1) == 0)
-            return &t->troubled[i];
-    return NULL;
-}
-
-void tg_trace_call_event(struct tg_trace *t, const char *account, uint64_t number,
-                         const char *name, int64_t wait_us, const struct tg_error *err)
-{
-    struct troubled *c;
-
-    if (!t || !number)
-        return;
-    pthread_mutex_lock(&t->lock);
-    c = find_troubled(t, account, number);
-    if (!t->troubled)
-        t->troubled = calloc(TROUBLED_MAX, sizeof *t->troubled);
-    if (!c && t->troubled && t->n_troubled < TROUBLED_MAX) {
-        c = &t->troubled[t->n_troubled++];
-        c->number = number;
-        c->n_events = 0;
-        snprintf(c->account, sizeof c->account, "%s", account);
-    }
-    if (c && c->n_events < TG_SPAN_EVENTS)
-        c->event[c->n_events++] = (struct tg_span_event){
-            .at_us = t->options.unix_us(),
-            .name = name,
-            .wait_ms = wait_us / TG_MS_US,
-            .code = err ? tg_code_name(err->code) : NULL,
-        };
-    pthread_mutex_unlock(&t->lock);
-}
-
-static void put_call(struct tg_span *s, const struct tg_trace_call *call)
-{
-    s->calls = true;
-    tg_span_text(s, "rpc.system", "mtproto");
-    tg_span_text(s, "rpc.method", call->method);
-    tg_span_text(s, "tgdata.account", call->account);
-    if (call->dc)
-        tg_span_number(s, "tgdata.dc", call->dc);
-    if (call->chat_id)
-        tg_span_number(s, "tgdata.chat_id", call->chat_id);
-    tg_span_number(s, "tgdata.answer_ms", call->took_us / TG_MS_US);
-    if (call->n_floods) {
-        tg_span_number(s, "tgdata.flood_waits", call->n_floods);
-        tg_span_number(s, "tgdata.flood_wait_s", call->flood_wait_s);
-    }
-    if (call->n_retries)
-        tg_span_number(s, "tgdata.retries", call->n_retries);
-    put_failure(s, call->err);
-}
-
-/* The events of a call move to its span. */
-static void take_events(struct tg_trace *t, struct troubled *from, struct tg_span *s)
-{
-    s->n_events = from->n_events;
-    memcpy(s->event, from->event, sizeof s->event);
-    for (size_t i = 0; i < s->n_events; i++) /* ages are by a clock that ticks with events */
-        s->event[i].at_us = TG_MIN(TG_MAX(s->event[i].at_us, s->start_us), s->end_us);
-    *from = t->troubled[--t->n_troubled];
-}
-
-void tg_trace_call(struct tg_trace *t, const struct tg_trace_call *call)
-{
-    struct troubled *troubled;
-    struct batch *b = NULL;
-    struct place at;
-    struct tg_span s;
-    struct chat *c;
-    int64_t start_us;
-    bool odd;
-
-    if (!t)
-        return;
-    pthread_mutex_lock(&t->lock);
-    start_us = t->options.unix_us() - TG_MAX(call->age_us, 0);
-    troubled = find_troubled(t, call->account, call->number);
-    c = find_chat(t, call->chat_id);
-    odd = call->err || call->n_floods || call->n_retries;
-    if (c) {
-        b = gathers(t, c, start_us);
-        b->calls++;
-        b->told |= odd;
-    }
-    at = b ? below(&b->at, b->id) : of_job(t);
-    s = begin_span(t, call->method, &at, start_us);
-    s.id = new_id(t);
-    put_call(&s, call);
-    if (troubled)
-        take_events(t, troubled, &s);
-    if (odd || (b ? b->told : in_share(t, s.id)))
-        add(t, &s);
+    trace_put_failure(&s, err);
+    if (err || (b ? b->told : trace_in_share(t, s.id)))
+        trace_add(t, &s);
     pthread_mutex_unlock(&t->lock);
 }

@@ -60,6 +60,9 @@ struct tg_trace *tg_trace_new(const struct tg_trace_options *options); /* NULL o
 /** Ends what is open, with the job itself. @param err  NULL: it went well. NULL trace is nothing */
 void tg_trace_end(struct tg_trace *t, int64_t rows, const struct tg_error *err);
 
+/** @param ret  the span of that chat, or, if it is not at work, of the job */
+void tg_trace_where(struct tg_trace *t, int64_t chat_id, struct tg_span_link *ret);
+
 /** A chat is at work. Nothing if it is already. */
 void tg_trace_chat(struct tg_trace *t, int64_t chat_id, const char *account);
 /** It is not any longer: its batches are taken, or will not be. */

@@ -27,5 +27,12 @@ void tg_traces_free(struct tg_traces *t);
 /** Begins the trace of a run. @return NULL: it has none, so has one of no traces */
 struct tg_trace *tg_traces_begin(struct tg_traces *t, const char *job,
                                  enum tg_trace_pattern pattern);
+/** Ends it, as tg_trace_end. */
+void tg_traces_end(struct tg_traces *t, struct tg_trace *trace, int64_t rows,
+                   const struct tg_error *err);
+
+/** Tells which span something belongs to that happens now: of the chat, or of the job, of the run
+ *  that goes on or was the last one. @return false: there is none, or several runs go on */
+bool tg_traces_where(struct tg_traces *t, int64_t chat_id, struct tg_span_link *ret);
 
 #endif

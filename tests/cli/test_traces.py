@@ -296,6 +296,70 @@ class Long(Traced):
         self.check_trees(self.collector.spans(), "pool", "worker")
 
 
+class Logged(Traced):
+    """Records of the log tell which span they belong to."""
+    sim_args = ("--chats", "1", "--messages", "200", "--seed", "5", "--flood",
+                "messages.getHistory=3/1")
+
+    def records(self, done):
+        return [json.loads(line) for line in done.err.splitlines()]
+
+    def test_as_json(self):
+        done = self.extract("--log-format", "json", "--in-flight", "4", "--json")
+        self.assertEqual(done.code, 0, done)
+        spans, records = self.collector.spans(), self.records(done)
+        root = self.check_tree(spans)
+        floods = [r for r in records if r.get("event") == "flood wait"]
+        self.assertTrue(floods, records)
+        for r in [*floods, *[r for r in records if r.get("event") == "connected"]]:
+            self.assertEqual(r["trace_id"], root["traceId"])
+            self.assertEqual(spans[r["span_id"]]["name"], "chat" if "chat" in r else "job")
+
+    def test_of_a_chat(self):
+        chat = self.sim.chats(self.sim.account())[0]["id"]
+        done = self.extract("--log-format", "json", "--min-id", "2000000000", chats=(chat,))
+        self.assertEqual(done.code, 0, done)
+        spans = self.collector.spans()
+        told = [r for r in self.records(done) if r.get("chat") == chat]
+        self.assertTrue(told)
+        for r in told:
+            self.assertIn(spans[r["span_id"]]["name"], ("chat", "job"))
+
+    def test_what_is_told_behind_the_end(self):
+        done = self.extract("--log-format", "json", chats=("@nobody_of_that_name",),
+                            env={"TRACEPARENT": f"00-{TRACE}-{PARENT}-01"})
+        self.assertEqual(done.code, 3, done)
+        root = self.check_tree(self.collector.spans(), PARENT)
+        last = self.records(done)[-1]
+        self.assertEqual((last["event"], last["trace_id"], last["span_id"]),
+                         ("failed", TRACE, root["spanId"]))
+
+    def test_in_the_journal(self):
+        path = self.dir / "journal"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+            journal.bind(str(path))
+            got = []
+            reader = threading.Thread(target=lambda: got.extend(iter(
+                lambda: journal.recv(1 << 16), b"")))
+            reader.start()
+            done = self.extract("--log-format", "journald", "--journal-socket", path)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+                end.sendto(b"", str(path))
+            reader.join()
+        self.assertEqual(done.code, 0, done)
+        found = [dict(line.split("=", 1) for line in entry.decode().splitlines() if "=" in line)
+                 for entry in got]
+        spans = self.collector.spans()
+        up = next(e for e in found if e.get("TGDATA_EVENT") == "connected")
+        self.assertEqual((spans[up["SPAN_ID"]]["name"], spans[up["SPAN_ID"]]["traceId"]),
+                         ("job", up["TRACE_ID"]))
+
+    def test_without_traces_there_are_none(self):
+        done = tgdata(*self.extract_args("--all", more=("--log-format", "json")))
+        self.assertEqual(done.code, 0, done)
+        self.assertNotIn("trace_id", done.err)
+
+
 class Troubled(Traced):
     sim_args = ("--chats", "1", "--messages", "200", "--seed", "5", "--flood",
                 "messages.getHistory=3/1")
