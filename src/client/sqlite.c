@@ -343,16 +343,20 @@ tg_code tg_sqlite_begin(struct tg_sqlite *d, struct tg_error *err)
         tg_fail(err, TG_UNUSABLE, "'%.200s' may not be written", d->path);
         return tg_hint(err, "check the owner and mode of the file and of its directory");
     }
-    if (sqlite3_exec(d->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+    if (sqlite3_exec(d->db, d->joined ? "SAVEPOINT part" : "BEGIN IMMEDIATE", NULL, NULL, NULL) !=
+        SQLITE_OK)
         return tg_sqlite_fail(d, "start a transaction", err);
     return TG_OK;
 }
 
 tg_code tg_sqlite_end(struct tg_sqlite *d, tg_code code, struct tg_error *err)
 {
-    if (code == TG_OK && sqlite3_exec(d->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+    const char *keep = d->joined ? "RELEASE part" : "COMMIT";
+    const char *undo = d->joined ? "ROLLBACK TO part; RELEASE part" : "ROLLBACK";
+
+    if (code == TG_OK && sqlite3_exec(d->db, keep, NULL, NULL, NULL) != SQLITE_OK)
         code = tg_sqlite_fail(d, "commit", err);
     if (code != TG_OK && !sqlite3_get_autocommit(d->db))
-        sqlite3_exec(d->db, "ROLLBACK", NULL, NULL, NULL);
+        sqlite3_exec(d->db, undo, NULL, NULL, NULL);
     return code;
 }

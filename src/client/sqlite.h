@@ -30,6 +30,7 @@ struct tg_sqlite {
     bool look;     /* set by the caller, with existing: for reading; the file stays as it is */
     bool large;    /* set by the caller: it may be too large to be looked through when opened */
     bool read_only;
+    bool joined; /* a transaction goes on over several of the calls below */
     const char *const *sql; /* text of each statement, by number; the caller's */
     size_t n_sql;
     sqlite3_stmt *stmt[TG_SQLITE_STMTS];
@@ -63,7 +64,8 @@ tg_code tg_sqlite_stmt(struct tg_sqlite *d, size_t id, sqlite3_stmt **ret, struc
 tg_code tg_sqlite_run(struct tg_sqlite *d, sqlite3_stmt *stmt, const char *what,
                       struct tg_error *err);
 
-/** Starts a transaction that holds the write lock from the start (BEGIN IMMEDIATE). */
+/** Starts a transaction that holds the write lock from the start (BEGIN IMMEDIATE); while it is
+ *  `joined` a part of that one, which may fail by itself. */
 tg_code tg_sqlite_begin(struct tg_sqlite *d, struct tg_error *err);
 
 /** Ends it: commits if code is TG_OK, else rolls back. @return code, or why the commit failed */

@@ -10,7 +10,7 @@
 #include "base/json_read.h"
 #include "crypto/hash.h"
 
-enum { TEXT_MAX = 64 << 10, DESTINATION = 8 };
+enum { TEXT_MAX = 64 << 10, DESTINATION = 8, WAITING = 1 << 20 };
 
 static const char gone_begin[] = "{\"gone\":";
 
@@ -19,13 +19,16 @@ void tg_letters_init(struct tg_letters *l, const struct tg_store *store, const c
 {
     *l = (struct tg_letters){ .store = store, .job = job, .unix_us = unix_us,
                               .since_us = unix_us() };
+    tg_buf_init(&l->waiting, 4 * WAITING);
     pthread_mutex_init(&l->lock, NULL);
 }
 
 void tg_letters_done(struct tg_letters *l)
 {
-    if (l->store)
+    if (l->store) {
         pthread_mutex_destroy(&l->lock);
+        tg_buf_done(&l->waiting);
+    }
     *l = (struct tg_letters){ 0 };
 }
 
@@ -248,9 +251,9 @@ static bool is_kept(const struct tg_letters *l, const struct tg_doc *before,
     return there;
 }
 
-/* Under the lock. @param counter  of the letters that are new in this run */
+/* Under the lock. @param ret_new  it is new in this run */
 static tg_code keep(const struct tg_letters *l, const char *key, const struct tg_buf *document,
-                    _Atomic uint64_t *counter, struct tg_error *err)
+                    bool *ret_new, struct tg_error *err)
 {
     const struct tg_store *store = l->store;
     struct tg_doc before = { 0 };
@@ -261,7 +264,7 @@ static tg_code keep(const struct tg_letters *l, const char *key, const struct tg
     code = store->ops->get(store->self, TG_LETTER_KIND, key, &before, &old, err);
     if (code == TG_END || (code == TG_OK && !is_kept(l, &before, &old))) {
         code = tg_letter_put(store, key, before.version, l->unix_us(), document, err);
-        *counter += code == TG_OK;
+        *ret_new = code == TG_OK;
     }
     tg_buf_done(&old);
     return code;
@@ -274,6 +277,7 @@ tg_code tg_letter_keep(void *ctx, const struct tg_row *row, const char *why, str
     struct refused r = { box, 0, row, why, "" };
     struct tg_buf document;
     char key[TG_LETTER_KEY];
+    bool is_new = false;
     tg_code code;
 
     tg_buf_init(&document, TG_LETTER_MAX);
@@ -281,7 +285,8 @@ tg_code tg_letter_keep(void *ctx, const struct tg_row *row, const char *why, str
     r.chat_id = l->chat_id;
     name_letter(&r, key);
     write_letter(&r, &document);
-    code = document.failed ? too_large(row, err) : keep(l, key, &document, &l->n, err);
+    code = document.failed ? too_large(row, err) : keep(l, key, &document, &is_new, err);
+    l->n += is_new;
     pthread_mutex_unlock(&l->lock);
     tg_buf_done(&document);
     return code;
@@ -306,15 +311,63 @@ tg_code tg_letter_note(const struct tg_letter_box *box, int64_t chat_id,
     return code;
 }
 
-tg_code tg_letter_post(struct tg_letters *l, const struct tg_buf *note, struct tg_error *err)
+/* Under the lock: keeps a note. */
+static tg_code keep_note(const struct tg_letters *l, const uint8_t *note, size_t len,
+                         struct tg_error *err)
 {
-    const char *key = (const char *)note->data;
+    const char *key = (const char *)note;
     size_t n = strlen(key) + 1;
-    const struct tg_buf document = { .data = note->data + n, .len = note->len - n };
+    const struct tg_buf document = { .data = (uint8_t *)(uintptr_t)note + n, .len = len - n };
+    bool is_new;
+
+    return keep(l, key, &document, &is_new, err);
+}
+
+/* Under the lock. */
+static tg_code flush(struct tg_letters *l, struct tg_error *err)
+{
+    const struct tg_store *store = l->store;
+    tg_code code = TG_OK;
+    uint32_t len;
+
+    if (!l->waiting.len)
+        return TG_OK;
+    if (store->ops->begin)
+        code = store->ops->begin(store->self, err);
+    if (code != TG_OK)
+        return code;
+    for (size_t at = 0; code == TG_OK && at < l->waiting.len; at += sizeof len + len) {
+        memcpy(&len, l->waiting.data + at, sizeof len);
+        code = keep_note(l, l->waiting.data + at + sizeof len, len, err);
+    }
+    if (store->ops->end)
+        code = store->ops->end(store->self, code, err);
+    if (code == TG_OK)
+        tg_buf_clear(&l->waiting);
+    return code;
+}
+
+tg_code tg_letters_flush(struct tg_letters *l, struct tg_error *err)
+{
     tg_code code;
 
     pthread_mutex_lock(&l->lock);
-    code = keep(l, key, &document, &l->n_aside, err);
+    code = flush(l, err);
+    pthread_mutex_unlock(&l->lock);
+    return code;
+}
+
+tg_code tg_letter_post(struct tg_letters *l, const struct tg_buf *note, struct tg_error *err)
+{
+    uint32_t len = (uint32_t)note->len;
+    tg_code code;
+
+    pthread_mutex_lock(&l->lock);
+    tg_buf_add(&l->waiting, &len, sizeof len);
+    tg_buf_add(&l->waiting, note->data, note->len);
+    code = l->waiting.failed ? tg_fail(err, TG_NOMEM, "no memory for dead letters") : TG_OK;
+    if (code == TG_OK && l->waiting.len >= WAITING)
+        code = flush(l, err);
     pthread_mutex_unlock(&l->lock);
     return code;
 }

@@ -10,7 +10,8 @@
  *     "at": "2024-...Z", "replay": [0, 0], "row": { as `tgdata schema` describes it } }
  *
  * A letter that a rule of the run has made (severity=quarantine), rather than the destination,
- * tells the rule's name as `rule`. It is in the store before the commit that passes its row.
+ * tells the rule's name as `rule`. It is in the store before the commit that passes its row; until
+ * then it waits for others, as a transaction of the store costs more than a letter.
  *
  * `replay` is the number and the fence of the commit that a replay was about to write the row with:
  * killed right after, the next replay finds that commit at the destination and writes nothing. A
@@ -41,7 +42,7 @@ struct tg_letters {
     int64_t chat_id; /* job's chat that is written now: set by whoever calls the sinks */
     pthread_mutex_t lock; /* of what follows, and of the store while sinks write */
     _Atomic uint64_t n;   /* refused so far, each once however often its commit was tried again */
-    _Atomic uint64_t n_aside; /* set aside by rules */
+    struct tg_buf waiting; /* letters by rules: length, note */
 };
 
 /** Those of one destination: the ctx of its struct tg_sink_env. */
@@ -63,8 +64,10 @@ tg_code tg_letter_keep(void *box, const struct tg_row *row, const char *why,
 /** Writes a letter of a row that a rule has set aside, with its key, for tg_letter_post. */
 tg_code tg_letter_note(const struct tg_letter_box *box, int64_t chat_id,
                        const struct tg_row_aside *aside, struct tg_buf *out, struct tg_error *err);
-/** Keeps what was so written, as tg_letter_keep does. */
+/** Has what was so written kept by the next flush. */
 tg_code tg_letter_post(struct tg_letters *l, const struct tg_buf *note, struct tg_error *err);
+/** Keeps all that was posted, as tg_letter_keep does. */
+tg_code tg_letters_flush(struct tg_letters *l, struct tg_error *err);
 
 /** A letter's document. */
 struct tg_letter {

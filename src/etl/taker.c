@@ -71,6 +71,8 @@ static tg_code make_commit(struct tg_taker *t, struct tg_taker_chat *c, bool com
 
     if (code == TG_OK)
         code = tg_taker_renew_chat(t, c, err);
+    if (code == TG_OK && t->letters)
+        code = tg_letters_flush(t->letters, err);
     if (code != TG_OK)
         return code;
     c->next.seq = c->checkpoint.commit.seq + 1;
@@ -570,8 +572,9 @@ tg_code tg_taker_letter(struct tg_taker *t, const struct tg_buf *note, struct tg
 
 tg_code tg_taker_end(struct tg_taker *t, struct tg_error *err)
 {
-    tg_code code = TG_OK;
+    tg_code code = t->letters && !t->failed ? tg_letters_flush(t->letters, err) : TG_OK;
 
+    t->failed |= code != TG_OK;
     while (t->n_chats) {
         struct tg_taker_chat *c = t->chat[t->n_chats - 1];
 

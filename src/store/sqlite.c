@@ -321,6 +321,23 @@ static tg_code sqlite_prune(void *self, const char *kind, const char *key, uint6
     return change(s, stmt, "prune a document", err);
 }
 
+static tg_code sqlite_begin(void *self, struct tg_error *err)
+{
+    struct store_sqlite *s = self;
+    tg_code code = tg_sqlite_begin(&s->db, err);
+
+    s->db.joined = code == TG_OK;
+    return code;
+}
+
+static tg_code sqlite_end(void *self, tg_code code, struct tg_error *err)
+{
+    struct store_sqlite *s = self;
+
+    s->db.joined = false;
+    return tg_sqlite_end(&s->db, code, err);
+}
+
 /* ---- logs ---- */
 
 static tg_code next_number(struct store_sqlite *s, const char *kind, const char *key, int64_t *ret,
@@ -571,6 +588,8 @@ const struct tg_store_ops tg_store_sqlite = {
     .history = sqlite_history,
     .list = sqlite_list,
     .prune = sqlite_prune,
+    .begin = sqlite_begin,
+    .end = sqlite_end,
     .append = sqlite_append,
     .read = sqlite_read,
     .drop = sqlite_drop,

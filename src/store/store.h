@@ -100,6 +100,15 @@ struct tg_store_ops {
     tg_code (*prune)(void *self, const char *kind, const char *key, uint64_t n_keep,
                      struct tg_error *err);
 
+    /**
+     * What get, put and prune do between these two is one change, and costs what one costs; no
+     * other call may come between. NULL: each is one of its own.
+     * @param code  of end: other than TG_OK takes back all that was done
+     * @return of end: code, or why it could not be made durable
+     */
+    tg_code (*begin)(void *self, struct tg_error *err);
+    tg_code (*end)(void *self, tg_code code, struct tg_error *err);
+
     tg_code (*append)(void *self, const char *kind, const char *key, int64_t at_us,
                       const void *bytes, size_t len, uint64_t *ret_n, struct tg_error *err);
     tg_code (*read)(void *self, const char *kind, const char *key, uint64_t from, tg_log_seen seen,

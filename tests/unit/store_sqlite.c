@@ -207,10 +207,36 @@ static void a_commit_is_durable_by_settings(void **state)
     done();
 }
 
+static void what_is_done_together_is_there_or_not_at_all(void **state)
+{
+    struct contract c;
+    struct tg_doc doc;
+
+    (void)state;
+    contract_start(&c);
+    assert_int_equal(contract_put(&c.a, "old", 0, 0, "x", &c.err), TG_OK);
+    for (int kept = 0; kept < 2; kept++) {
+        assert_int_equal(c.a.ops->begin(c.a.self, &c.err), TG_OK);
+        assert_int_equal(contract_put(&c.a, "one", 0, 0, "1", &c.err), TG_OK);
+        assert_int_equal(contract_put(&c.a, "old", 0, 0, "lost", &c.err), TG_CONFLICT);
+        assert_int_equal(contract_put(&c.a, "old", 1, 0, "new", &c.err), TG_OK);
+        assert_int_equal(c.a.ops->prune(c.a.self, "checkpoint", "old", 1, &c.err), TG_OK);
+        assert_int_equal(c.b.ops->get(c.b.self, "checkpoint", "one", &doc, NULL, &c.err), TG_END);
+        assert_int_equal(c.a.ops->end(c.a.self, kept ? TG_OK : TG_CANCELLED, &c.err),
+                         kept ? TG_OK : TG_CANCELLED);
+        assert_int_equal(c.b.ops->get(c.b.self, "checkpoint", "one", &doc, NULL, &c.err),
+                         kept ? TG_OK : TG_END);
+        assert_int_equal(c.b.ops->get(c.b.self, "checkpoint", "old", &doc, NULL, &c.err), TG_OK);
+        assert_int_equal(doc.version, kept ? 2 : 1);
+    }
+    contract_end(&c);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         STORE_CONTRACT_TESTS,
+        cmocka_unit_test(what_is_done_together_is_there_or_not_at_all),
         cmocka_unit_test(unusable_files_are_refused_with_a_hint),
         cmocka_unit_test(state_can_be_listed_without_the_right_to_write),
         cmocka_unit_test(a_lock_of_another_program_is_a_passing_failure),
