@@ -29,9 +29,12 @@ enum tg_scope {
     TG_SCOPE_JOB,     /**< destination, state, batches */
     TG_SCOPE_READ,    /**< how Telegram is read, and how much waits for the destination */
     TG_SCOPE_EXTRACT, /**< ranges, comments, files, several accounts */
-    TG_SCOPE_WATCH,   /**< what is remembered of messages, and what is done to rows of changes */
+    TG_SCOPE_WORKER,  /**< where tasks of workers come from */
+    TG_SCOPE_STAGES,  /**< what is done to rows on their way */
+    TG_SCOPE_WATCH,   /**< what is remembered of messages, and how much is on its way */
     TG_SCOPE_STREAM,  /**< streams without end */
     TG_SCOPE_MONITOR, /**< how it is going, for others to see */
+    TG_SCOPE_LOG,     /**< what is told, and in which form */
     TG_SCOPE_SCHEDULE, /**< when `tgdata schedule run` runs a job of a file, and how */
     TG_SCOPE_COUNT
 };

@@ -38,7 +38,7 @@ struct tg_transform_request {
                                   its chats: of "default") */
     const char *const *chat; /**< marked ids of chats; none: all that the source has */
     size_t n_chats;
-    const char *const *stage; /**< none: "decode" */
+    const char *const *stage; /**< none: the steps of the config (scope STAGES), or "decode" */
     size_t n_stages;
 };
 
@@ -64,11 +64,13 @@ struct tg_transform_result {
 
 struct tg_transform_hooks {
     tg_progress_fn progress; /**< several times a second; may be NULL. Its rows are those read */
-    void *ctx;
+    void *ctx;               /**< of progress and note */
+    struct tg_observer *observer; /**< is told of rows and commits; may be NULL */
+    tg_note_fn note;         /**< alerts that the observer fires; may be NULL */
 };
 
 /**
- * @param config   settings of scope JOB; borrowed until tg_transform_free
+ * @param config   settings of the scopes JOB and STAGES; borrowed until tg_transform_free
  * @param request  borrowed as well
  * @return TG_USAGE: no destination, a stage that there is not, source and destination are one
  */

@@ -39,12 +39,15 @@
 extern "C" {
 #endif
 
+/** What is left out is as the config of the tg_parallel says (scope WORKER). */
 struct tg_worker_options {
-    const char *queue;     /**< URL; borrowed for the call */
-    uint32_t attempts_max; /**< a task that failed so often goes to the dead letters; 0: 5 */
+    const char *queue;     /**< URL; borrowed for the call; NULL: the setting `queue` */
+    uint32_t attempts_max; /**< a task that failed so often goes to the dead letters; 0: the setting
+                                `task-attempts` */
     bool until_empty;      /**< end when no task is waiting, put off, or taken by any worker (where
-                                the queue cannot tell that: none came back for twice its
-                                visibility time); else only tg_parallel_stop ends it */
+                                the queue cannot tell that: none came back for twice its visibility
+                                time), as does the setting `until-empty`; else only
+                                tg_parallel_stop ends it */
 };
 
 /**

@@ -72,7 +72,7 @@ const struct cli_command cmd_dashboard = {
              "Without --listen it is http://127.0.0.1:9464/; SIGTERM or Ctrl-C ends it.",
     .examples = "  tgdata dashboard --state sqlite:state.db\n"
                 "  tgdata dashboard etl.yaml --listen-token-file token\n",
-    .scopes = 1 << TG_SCOPE_MONITOR,
+    .scopes = 1u << TG_SCOPE_MONITOR | 1u << TG_SCOPE_LOG,
     .option = options,
     .size = sizeof(struct own),
     .args_max = 1,

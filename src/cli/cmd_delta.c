@@ -26,7 +26,8 @@ const struct cli_command cmd_delta = {
                 "  tgdata delta @a --to ndjson:out --comparison-fields id,content_hash,views\n"
                 "  tgdata delta @a --to ndjson:out --rescan --json\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_JOB | 1u << TG_SCOPE_READ |
-              1u << TG_SCOPE_WATCH | 1u << TG_SCOPE_MONITOR,
+              1u << TG_SCOPE_STAGES | 1u << TG_SCOPE_WATCH | 1u << TG_SCOPE_MONITOR |
+              1u << TG_SCOPE_LOG,
     .option = options,
     .size = sizeof(struct changes_own),
     .args_max = SIZE_MAX,

@@ -27,8 +27,8 @@ const struct cli_command cmd_stream = {
                 "  tgdata stream @a --to stdout: --filter 'word_count > 3' --enrich\n"
                 "  tgdata stream @a --to ndjson:out --progress json 2>statistics.ndjson\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_JOB | 1u << TG_SCOPE_READ |
-              1u << TG_SCOPE_WATCH | 1u << TG_SCOPE_STREAM |
-              1u << TG_SCOPE_MONITOR,
+              1u << TG_SCOPE_STAGES | 1u << TG_SCOPE_WATCH | 1u << TG_SCOPE_STREAM |
+              1u << TG_SCOPE_MONITOR | 1u << TG_SCOPE_LOG,
     .option = options,
     .size = sizeof(struct changes_own),
     .args_max = SIZE_MAX,

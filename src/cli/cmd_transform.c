@@ -3,39 +3,25 @@
  * cmd_transform.c - tgdata transform: stages over what was extracted before
  */
 #include "base/json.h"
-#include "cli/cli.h"
-#include "cli/progress.h"
 #include "cli/quality.h"
 #include "cli/term.h"
-
-struct own {
-    const char *from_job;
-    struct tg_option_list chat, stage;
-    int64_t progress; /* index into the choices */
-    bool json;
-};
+#include "cli/transform.h"
 
 static const struct tg_option options[] = {
-    { .name = "stage",
-      .type = TG_OPT_LIST,
-      .offset = offsetof(struct own, stage),
-      .value = "STAGE",
-      .help = "what is done to the rows, in the order given; without it they are decoded anew from "
-              "their raw objects (decode)" },
     { .name = "chat",
       .type = TG_OPT_LIST,
-      .offset = offsetof(struct own, chat),
+      .offset = offsetof(struct transform_own, chat),
       .value = "ID",
       .help = "only that chat; without it all that are there" },
     { .name = "from-job",
       .type = TG_OPT_STR,
-      .offset = offsetof(struct own, from_job),
+      .offset = offsetof(struct transform_own, from_job),
       .value = "NAME",
       .help = "only chats that this job has extracted" },
-    CLI_PROGRESS_OPTION(struct own, progress),
+    CLI_PROGRESS_OPTION(struct transform_own, progress),
     { .name = "json",
       .type = TG_OPT_BOOL,
-      .offset = offsetof(struct own, json),
+      .offset = offsetof(struct transform_own, json),
       .help = "print the summary as a JSON object" },
     { 0 },
 };
@@ -116,7 +102,7 @@ static void put_text(struct tg_buf *out, const struct tg_transform_result *r)
 static tg_code tell_result(const struct cli *cli, const struct tg_transform_result *result,
                            tg_code ended, struct tg_error *err)
 {
-    const struct own *own = cli->own;
+    const struct transform_own *own = cli->own;
     struct tg_error ignored;
     struct tg_buf out;
     tg_code code = TG_OK;
@@ -134,11 +120,25 @@ static tg_code tell_result(const struct cli *cli, const struct tg_transform_resu
 
 /* ---- the run ---- */
 
+struct watch {
+    struct cli *cli;
+    struct tg_transform *transform;
+};
+
 static void on_progress(void *ctx, const struct tg_progress *now)
 {
-    const struct cli *cli = ctx;
+    const struct watch *w = ctx;
+    const struct run_reload *reload = &((const struct transform_own *)w->cli->own)->reload;
+    unsigned workers;
 
-    progress_show(cli->progress, now);
+    if (reload->at && term_hung_up() && !reload->at(reload->ctx, &workers))
+        tg_transform_stop(w->transform);
+    progress_show(w->cli->progress, now);
+}
+
+static void on_note(void *ctx, const struct tg_note *note)
+{
+    cli_note(((const struct watch *)ctx)->cli, note);
 }
 
 static void stop(void *transform)
@@ -146,33 +146,52 @@ static void stop(void *transform)
     tg_transform_stop(transform);
 }
 
-static tg_code run(struct cli *cli, struct tg_error *err)
+/* With all that looks at it. */
+static tg_code run_watched(struct watch *w, struct tg_observer *observer,
+                           struct tg_transform_result *result, struct tg_error *err)
 {
-    const struct own *own = cli->own;
+    const struct transform_own *own = w->cli->own;
+    const struct tg_transform_hooks hooks = { on_progress, w, observer, on_note };
+    struct cli_progress progress;
+    tg_code code;
+
+    progress_init(&progress, progress_mode_of(own->progress), stderr);
+    progress_logs(&progress, w->cli->log);
+    w->cli->progress = &progress;
+    cli_tell_observer(w->cli, observer);
+    if (own->reload.at)
+        term_watch_hangup();
+    term_stops(stop, w->transform);
+    code = tg_transform_run(w->transform, &hooks, result, err);
+    term_stops(NULL, NULL);
+    progress_done(&progress);
+    w->cli->progress = NULL;
+    return code;
+}
+
+tg_code transform_run(struct cli *cli, struct tg_error *err)
+{
+    const struct transform_own *own = cli->own;
     const struct tg_transform_request request = {
         .from = cli->arg[0],
         .from_job = own->from_job,
         .chat = own->chat.item,
         .n_chats = own->chat.n,
-        .stage = own->stage.item,
-        .n_stages = own->stage.n,
     };
-    const struct tg_transform_hooks hooks = { .progress = on_progress, .ctx = cli };
+    struct watch watch = { .cli = cli };
     struct tg_transform_result result;
-    struct tg_transform *transform;
-    struct cli_progress progress;
-    tg_code code = tg_transform_new(cli->config, &request, &transform, err);
+    struct tg_observer *observer = NULL;
+    tg_code code = tg_transform_new(cli->config, &request, &watch.transform, err);
 
-    if (code != TG_OK)
+    if (code == TG_OK)
+        code = cli_open_observer(cli, &observer, err);
+    if (code != TG_OK) {
+        tg_transform_free(watch.transform);
         return code;
-    progress_init(&progress, progress_mode_of(own->progress), stderr);
-    cli->progress = &progress;
-    term_stops(stop, transform);
-    code = tg_transform_run(transform, &hooks, &result, err);
-    term_stops(NULL, NULL);
-    tg_transform_free(transform);
-    progress_done(&progress);
-    cli->progress = NULL;
+    }
+    code = run_watched(&watch, observer, &result, err);
+    tg_transform_free(watch.transform);
+    tg_observer_free(observer);
     quality_warn(cli, &result.quality);
     return tell_result(cli, &result, code, err);
 }
@@ -185,18 +204,20 @@ const struct cli_command cmd_transform = {
              "named them), runs stages over the rows, and writes them to one other destination; "
              "Telegram is not asked. Commits, checkpoints and resuming are as with extract: the "
              "job of a transformation has a name of its own, and the same command goes on behind "
-             "its last commit. A STAGE is decode, filter?since=DATE&media=photo, enrich, "
-             "validate?field=text&max-length=4096, "
+             "its last commit. Rows go through enrich, stages, filters, transformations, in that "
+             "order; without any they are decoded anew from their raw objects. A stage is decode, "
+             "filter?since=DATE&media=photo, enrich, validate?field=text&max-length=4096, "
              "fields?drop=raw, where?expr=views > 100, or lua?code=row.lang = 'en': "
              "docs/transform.md, docs/expressions.md and docs/quality.md have all of them.",
     .examples = "  tgdata transform ndjson:raw --to parquet:clean --job clean\n"
                 "  tgdata transform ndjson:raw --to sqlite:photos.db --job photos \\\n"
                 "      --stage decode --stage 'filter?media=photo&since=2024-01-01' \\\n"
                 "      --stage enrich --stage 'fields?drop=raw'\n",
-    .scopes = 1u << TG_SCOPE_JOB,
+    .scopes = 1u << TG_SCOPE_JOB | 1u << TG_SCOPE_STAGES | 1u << TG_SCOPE_MONITOR |
+              1u << TG_SCOPE_LOG,
     .option = options,
-    .size = sizeof(struct own),
+    .size = sizeof(struct transform_own),
     .args_min = 1,
     .args_max = 1,
-    .run = run,
+    .run = transform_run,
 };

@@ -3,48 +3,45 @@
  * cmd_verify.c - tgdata verify: is what the destination holds complete?
  */
 #include "base/json.h"
-#include "cli/cli.h"
 #include "cli/term.h"
+#include "cli/verify.h"
 
 enum { OUTPUT_MAX = 256 << 20 };
-
-struct own {
-    bool json, offline;
-    const char *state, *job, *media;
-};
 
 static const struct tg_option options[] = {
     { .name = "job",
       .type = TG_OPT_STR,
-      .offset = offsetof(struct own, job),
+      .offset = offsetof(struct verify_own, job),
       .fallback = "default",
       .value = "NAME",
       .help = "the job whose destination is read again" },
     { .name = "state",
       .type = TG_OPT_STR,
-      .offset = offsetof(struct own, state),
+      .offset = offsetof(struct verify_own, state),
       .fallback = "sqlite:tgdata.state",
       .value = "URL",
       .help = "where its checkpoints are kept",
       .env = "TGDATA_STATE" },
     { .name = "media",
       .type = TG_OPT_STR,
-      .offset = offsetof(struct own, media),
+      .offset = offsetof(struct verify_own, media),
       .value = "DIR",
       .help = "also read each file that a row tells of: is it in DIR, or below s3://BUCKET/PREFIX, "
               "with that SHA-256?" },
     { .name = "offline",
       .type = TG_OPT_BOOL,
-      .offset = offsetof(struct own, offline),
+      .offset = offsetof(struct verify_own, offline),
       .help = "do not ask the server; needs no account. Jobs of changes cannot be verified so" },
     { .name = "json",
       .type = TG_OPT_BOOL,
-      .offset = offsetof(struct own, json),
+      .offset = offsetof(struct verify_own, json),
       .help = "print a JSON object with an array `chats`" },
     { 0 },
 };
 
 struct proof {
+    struct cli *cli;
+    struct tg_account *account; /* NULL: offline */
     bool json, utf8, offline;
     struct tg_buf out;
     struct tg_json j;
@@ -167,7 +164,11 @@ static void put_row(struct proof *p, const struct tg_verify_info *v)
 static void on_chat(void *ctx, const struct tg_verify_info *v)
 {
     struct proof *p = ctx;
+    const struct run_reload *reload = &((const struct verify_own *)p->cli->own)->reload;
+    unsigned workers;
 
+    if (p->account && reload->at && term_hung_up() && !reload->at(reload->ctx, &workers))
+        tg_account_stop(p->account);
     p->n++;
     p->rows += v->rows;
     p->duplicates += v->duplicates;
@@ -200,16 +201,18 @@ static void put_end(struct proof *p, const char *job, tg_code code)
                   code == TG_OK ? "complete" : "NOT complete");
 }
 
-static tg_code run(struct cli *cli, struct tg_error *err)
+tg_code verify_run(struct cli *cli, struct tg_error *err)
 {
-    const struct own *own = cli->own;
-    struct proof p = { .json = own->json, .utf8 = term_utf8(), .offline = own->offline };
-    struct tg_account *account = NULL;
+    const struct verify_own *own = cli->own;
+    struct proof p = { .cli = cli, .json = own->json, .utf8 = term_utf8(),
+                       .offline = own->offline };
     struct tg_error late;
-    tg_code code = own->offline ? TG_OK : cli_open_account(cli, &account, err);
+    tg_code code = own->offline ? TG_OK : cli_open_account(cli, &p.account, err);
 
     if (code != TG_OK)
         return code;
+    if (own->reload.at)
+        term_watch_hangup();
     tg_buf_init(&p.out, OUTPUT_MAX);
     tg_json_init(&p.j, &p.out);
     if (p.json) {
@@ -217,9 +220,9 @@ static tg_code run(struct cli *cli, struct tg_error *err)
         tg_json_key(&p.j, "job"), tg_json_cstr(&p.j, own->job);
         tg_json_key(&p.j, "chats"), tg_json_array(&p.j);
     }
-    code = tg_verify(account, own->state, own->job, own->media, on_chat, &p, err);
-    if (account)
-        cli_close_account(account);
+    code = tg_verify(p.account, own->state, own->job, own->media, on_chat, &p, err);
+    if (p.account)
+        cli_close_account(p.account);
     if (code == TG_OK || p.n) {
         put_end(&p, own->job, code);
         if (cli_print(&p.out, &late) != TG_OK) {
@@ -229,6 +232,16 @@ static tg_code run(struct cli *cli, struct tg_error *err)
     }
     tg_buf_done(&p.out);
     return code;
+}
+
+static tg_code run(struct cli *cli, struct tg_error *err)
+{
+    const struct verify_own *own = cli->own;
+    tg_code code = tg_config_set(cli->config, "job", own->job, err); /* whose name the log has */
+
+    if (code == TG_OK)
+        code = cli_open_log(cli, cli->config, err);
+    return code == TG_OK ? verify_run(cli, err) : code;
 }
 
 const struct cli_command cmd_verify = {
@@ -244,8 +257,8 @@ const struct cli_command cmd_verify = {
     .examples = "  tgdata verify --job nightly --state sqlite:state.db\n"
                 "  tgdata verify --job clean --offline\n"
                 "  tgdata verify --json | jq '.chats[] | select(.complete | not)'\n",
-    .scopes = 1u << TG_SCOPE_ACCOUNT,
+    .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_LOG,
     .option = options,
-    .size = sizeof(struct own),
+    .size = sizeof(struct verify_own),
     .run = run,
 };

@@ -4,43 +4,13 @@
  */
 #include "cli/run.h"
 
-static const struct tg_option options[] = {
-    { .name = "queue",
-      .type = TG_OPT_STR,
-      .offset = offsetof(struct run_own, queue),
-      .value = "URL",
-      .env = "TGDATA_QUEUE",
-      .help = "where tasks come from, such as redis://HOST:PORT/0?queue=NAME" },
-    { .name = "until-empty",
-      .type = TG_OPT_BOOL,
-      .offset = offsetof(struct run_own, until_empty),
-      .help = "end when no task is waiting, put off, or taken by any worker" },
-    { .name = "task-attempts",
-      .type = TG_OPT_I64,
-      .offset = offsetof(struct run_own, attempts),
-      .fallback = "5",
-      .min = 1,
-      .max = 1000,
-      .value = "N",
-      .help = "a task that failed so often goes to the dead letters" },
-    RUN_OPTIONS,
-    { 0 },
-};
+static const struct tg_option options[] = { RUN_OPTIONS, { 0 } };
 
 static tg_code run(struct cli *cli, struct tg_error *err)
 {
-    const struct run_own *own = cli->own;
-    const struct tg_worker_options worker = {
-        .queue = own->queue,
-        .attempts_max = (uint32_t)own->attempts,
-        .until_empty = own->until_empty,
-    };
+    static const struct tg_worker_options as_set = { 0 };
 
-    if (!own->queue) {
-        tg_fail(err, TG_USAGE, "no queue is named");
-        return tg_hint(err, "say where tasks come from: --queue redis://HOST:PORT/0");
-    }
-    return run_extraction(cli, &worker, err);
+    return run_extraction(cli, &as_set, err);
 }
 
 const struct cli_command cmd_worker = {
@@ -58,7 +28,8 @@ const struct cli_command cmd_worker = {
                 "  tgdata worker --queue redis://127.0.0.1:6379/0 --to ndjson:out --until-empty\n"
                 "  tgdata worker --queue 'sqs://chats?region=eu-west-1' --to ndjson:out\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_JOB | 1u << TG_SCOPE_READ |
-              1u << TG_SCOPE_EXTRACT | 1u << TG_SCOPE_MONITOR,
+              1u << TG_SCOPE_EXTRACT | 1u << TG_SCOPE_WORKER | 1u << TG_SCOPE_MONITOR |
+              1u << TG_SCOPE_LOG,
     .option = options,
     .size = sizeof(struct run_own),
     .args_max = 0,

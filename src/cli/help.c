@@ -26,10 +26,12 @@ const struct cli_exit_code cli_exit_codes[] = {
 };
 
 const struct cli_scope_part cli_scope_parts[] = {
-    { TG_SCOPE_JOB, "Job" },           { TG_SCOPE_STREAM, "Streams" },
+    { TG_SCOPE_JOB, "Job" },           { TG_SCOPE_WORKER, "Queue" },
+    { TG_SCOPE_STAGES, "Steps" },      { TG_SCOPE_STREAM, "Streams" },
     { TG_SCOPE_WATCH, "Changes" },     { TG_SCOPE_EXTRACT, "Extraction" },
     { TG_SCOPE_READ, "Reading" },      { TG_SCOPE_LOGIN, "Login" },
     { TG_SCOPE_ACCOUNT, "Account" },   { TG_SCOPE_MONITOR, "Monitoring" },
+    { TG_SCOPE_LOG, "Log" },
     { TG_SCOPE_SCHEDULE, "Keys of jobs that run by themselves" },
     { TG_SCOPE_COUNT, NULL },
 };

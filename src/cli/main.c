@@ -87,7 +87,7 @@ static tg_code run(struct cli *cli, int argc, char **argv, struct tg_error *err)
         return code;
     if (cli->help)
         cli_help_command(cli->command, stdout);
-    else if (cli->command->scopes & 1u << TG_SCOPE_MONITOR)
+    else if (cli->command->scopes & 1u << TG_SCOPE_LOG)
         code = cli_open_log(cli, cli->config, err);
     if (!cli->help && code == TG_OK)
         code = cli->command->run(cli, err);

@@ -22,10 +22,6 @@ struct run_own {
     bool all, json;
     const char *accounts, *workers_from;
     int64_t progress; /* index into the choices */
-    /* of a worker */
-    const char *queue;
-    bool until_empty;
-    int64_t attempts;
     /* of a job in a configuration file, no options: it names the accounts */
     const struct tg_config_job *job;
     struct run_reload reload;

@@ -19,6 +19,8 @@
 #define LOGIN(...) ROW(tg_login_settings, __VA_ARGS__)
 #define EXTRACT(...) ROW(tg_extract_settings, __VA_ARGS__)
 #define STREAM(...) ROW(tg_stream_settings, __VA_ARGS__)
+#define WORKER(...) ROW(tg_worker_settings, __VA_ARGS__)
+#define STEP(...) ROW(tg_step_settings, __VA_ARGS__)
 #define MONITOR(...) ROW(tg_monitor_settings, __VA_ARGS__)
 #define SCHEDULE(...) ROW(tg_schedule_settings, __VA_ARGS__)
 
@@ -194,20 +196,34 @@ static const struct tg_option extract_table[] = {
     { 0 },
 };
 
+static const struct tg_option worker_table[] = {
+    WORKER(queue, "queue", SECRET, NULL, 0, 0, "URL",
+           "where tasks come from, such as redis://HOST:PORT/0?queue=NAME", .env = "TGDATA_QUEUE"),
+    WORKER(until_empty, "until-empty", BOOL, NULL, 0, 0, NULL,
+           "end when no task is waiting, put off, or taken by any worker"),
+    WORKER(attempts, "task-attempts", I64, "5", 1, 1000, "N",
+           "a task that failed so often goes to the dead letters"),
+    { 0 },
+};
+
+static const struct tg_option step_table[] = {
+    STEP(stage, "stage", LIST, NULL, 0, 0, "NAME?OPTIONS",
+         "a step that rows go through, such as 'validate?field=text&max-length=4096'; in the order "
+         "given, before filters and transformations"),
+    STEP(filter, "filter", LIST, NULL, 0, 0, "EXPR",
+         "keep rows for which a Lua expression is true, as 'word_count > 3'; deletions pass"),
+    STEP(transform, "transform", LIST, NULL, 0, 0, "CODE",
+         "change rows with Lua statements, such as 'row.text = row.text:lower()'"),
+    STEP(enrich, "enrich", BOOL, NULL, 0, 0, NULL,
+         "fill extracted_timestamp, word_count and has_media, before all other steps"),
+    { 0 },
+};
+
 static const struct tg_option watch_table[] = {
     STREAM(comparison_fields, "comparison-fields", STR, "id,edit_date,content_hash", 0, 0, "LIST",
            "fields that tell whether a message has changed; reactions are looked at besides"),
-    STREAM(filter, "filter", LIST, NULL, 0, 0, "EXPR",
-           "keep rows for which a Lua expression is true, as 'word_count > 3'; deletions pass"),
-    STREAM(transform, "transform", LIST, NULL, 0, 0, "CODE",
-           "change rows with Lua statements, such as 'row.text = row.text:lower()'"),
-    STREAM(stage, "stage", LIST, NULL, 0, 0, "NAME?OPTIONS",
-           "another step that rows go through (tgdata transform --help lists them), before "
-           "filters and transformations"),
-    STREAM(enrich, "enrich", BOOL, NULL, 0, 0, NULL,
-           "fill extracted_timestamp, word_count and has_media, before all other steps"),
     STREAM(parallel_workers, "parallel-workers", I64, "5", 1, 64, "N",
-           "threads at most that take rows through these steps; so many as there is work for"),
+           "threads at most that take rows through their steps; so many as there is work for"),
     STREAM(min_workers, "min-workers", I64, "1", 1, 64, "N", "threads at least"),
     STREAM(buffer_size, "buffer-size", I64, "10000", 1, 100000000, "N",
            "rows on their way that count as a full buffer"),
@@ -272,6 +288,18 @@ static const struct tg_option monitor_table[] = {
             .env = "TGDATA_ALERT_WEBHOOK"),
     MONITOR(alert_token, "alert-token", SECRET, NULL, 0, 0, "TEXT",
             "send that along, as `authorization: Bearer`", .env = "TGDATA_ALERT_TOKEN"),
+    MONITOR(traces, "traces", STR, NULL, 0, 0, "FORM:URL",
+            "bring traces to a collector: otlp:http://HOST:4318/v1/traces or "
+            "zipkin:http://HOST:9411/api/v2/spans"),
+    MONITOR(traces_header, "traces-header", SECRET, NULL, 0, 0, "TEXT",
+            "a header to be let in there: 'NAME: VALUE'", .env = "TGDATA_TRACES_HEADER"),
+    MONITOR(traces_sample, "traces-sample", I64, "100", 0, 100, "PERCENT",
+            "share of the batches, with their calls, that traces tell; calls that fail or wait are "
+            "always told"),
+    { 0 },
+};
+
+static const struct tg_option log_table[] = {
     MONITOR(log_format, "log-format", CHOICE, "text", 0, 0, "FORMAT",
             "what the log is: text on stderr, a JSON object a line there, or entries of systemd's "
             "journal",
@@ -281,14 +309,6 @@ static const struct tg_option monitor_table[] = {
             .choices = "error|warning|info"),
     MONITOR(journal_socket, "journal-socket", STR, "/run/systemd/journal/socket", 0, 0, "PATH",
             "where the journal takes entries"),
-    MONITOR(traces, "traces", STR, NULL, 0, 0, "FORM:URL",
-            "bring traces to a collector: otlp:http://HOST:4318/v1/traces or "
-            "zipkin:http://HOST:9411/api/v2/spans"),
-    MONITOR(traces_header, "traces-header", SECRET, NULL, 0, 0, "TEXT",
-            "a header to be let in there: 'NAME: VALUE'", .env = "TGDATA_TRACES_HEADER"),
-    MONITOR(traces_sample, "traces-sample", I64, "100", 0, 100, "PERCENT",
-            "share of the batches, with their calls, that traces tell; calls that fail or wait are "
-            "always told"),
     { 0 },
 };
 
@@ -362,7 +382,10 @@ static const struct scope scope_table[TG_SCOPE_COUNT] = {
     [TG_SCOPE_READ] = { read_table, offsetof(struct tg_config, extract) },
     [TG_SCOPE_WATCH] = { watch_table, offsetof(struct tg_config, stream) },
     [TG_SCOPE_STREAM] = { stream_table, offsetof(struct tg_config, stream) },
+    [TG_SCOPE_WORKER] = { worker_table, offsetof(struct tg_config, worker) },
+    [TG_SCOPE_STAGES] = { step_table, offsetof(struct tg_config, steps) },
     [TG_SCOPE_MONITOR] = { monitor_table, offsetof(struct tg_config, monitor) },
+    [TG_SCOPE_LOG] = { log_table, offsetof(struct tg_config, monitor) },
     [TG_SCOPE_SCHEDULE] = { schedule_table, offsetof(struct tg_config, schedule) },
     [TG_SCOPE_EXTRACT] = { extract_table, offsetof(struct tg_config, extract) },
 };

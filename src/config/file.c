@@ -11,9 +11,11 @@
 /* ---- patterns ---- */
 
 static const unsigned not_taken[TG_PATTERN_COUNT] = {
-    [TG_PATTERN_BATCH] = 1u << TG_SCOPE_LOGIN | 1u << TG_SCOPE_WATCH | 1u << TG_SCOPE_STREAM,
-    [TG_PATTERN_STREAM] = 1u << TG_SCOPE_LOGIN | 1u << TG_SCOPE_EXTRACT,
-    [TG_PATTERN_DELTA] = 1u << TG_SCOPE_LOGIN | 1u << TG_SCOPE_EXTRACT | 1u << TG_SCOPE_STREAM,
+    [TG_PATTERN_BATCH] = 1u << TG_SCOPE_LOGIN | 1u << TG_SCOPE_WORKER | 1u << TG_SCOPE_STAGES |
+                         1u << TG_SCOPE_WATCH | 1u << TG_SCOPE_STREAM,
+    [TG_PATTERN_STREAM] = 1u << TG_SCOPE_LOGIN | 1u << TG_SCOPE_WORKER | 1u << TG_SCOPE_EXTRACT,
+    [TG_PATTERN_DELTA] = 1u << TG_SCOPE_LOGIN | 1u << TG_SCOPE_WORKER | 1u << TG_SCOPE_EXTRACT |
+                         1u << TG_SCOPE_STREAM,
 };
 
 const char *tg_pattern_name(enum tg_pattern pattern)

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "config/file_impl.h"
+#include "queue/broker.h"
 #include "sink/sink.h"
 #include "stage/stage.h"
 #include "store/store.h"
@@ -154,46 +155,36 @@ bool tg_file_bool(struct tg_config_file *f, const struct tg_yaml_node *node, con
 
 /* ---- giving ---- */
 
-/* A step that rows go through: the text behind `form`, encoded as in a URL; form NULL: as it is. */
-static tg_code check_stage(const char *form, const char *text, struct tg_error *err)
+/* A step that rows go through. */
+static tg_code check_step(const char *setting, const char *text, struct tg_error *err)
 {
     struct tg_stage_list stages = { .n = 0 };
-    struct tg_stage_texts all = { .n = 0 };
-    struct tg_buf url;
-    const char *one = text;
+    struct tg_stage_texts all;
     tg_code code;
 
-    tg_buf_init(&url, 4 * TG_EXPAND_MAX);
-    if (form) {
-        tg_buf_str(&url, form);
-        for (; *text; text++)
-            tg_buf_printf(&url, "%%%02x", (uint8_t)*text);
-        one = tg_buf_cstr(&url);
-    }
-    code = url.failed ? tg_fail(err, TG_USAGE, "the program is too long")
-                      : tg_stages_expand(&one, 1, &all, err);
+    tg_stage_texts_init(&all);
+    code = tg_stage_texts_add(&all, setting, text, err);
     if (code == TG_OK)
         code = tg_stages_open(all.text, all.n, &stages, err);
     tg_stages_close(&stages);
     tg_stage_texts_done(&all);
-    tg_buf_done(&url);
     return code;
 }
 
 /* What the driver that a value names says of it. */
 static tg_code check_driver(const struct tg_option *row, const char *text, struct tg_error *err)
 {
-    static const struct {
-        const char *name, *form;
-    } stage[] = { { "stage", NULL }, { "filter", "where?expr=" }, { "transform", "lua?code=" } };
+    static const char *const step[] = { "stage", "filter", "transform" };
 
     if (strcmp(row->name, "to") == 0)
         return tg_sink_check(text, err);
     if (strcmp(row->name, "state") == 0)
         return tg_store_check(text, err);
-    for (size_t i = 0; i < TG_COUNT(stage); i++)
-        if (strcmp(row->name, stage[i].name) == 0)
-            return check_stage(stage[i].form, text, err);
+    if (strcmp(row->name, "queue") == 0)
+        return tg_broker_check(text, err);
+    for (size_t i = 0; i < TG_COUNT(step); i++)
+        if (strcmp(row->name, step[i]) == 0)
+            return check_step(step[i], text, err);
     return TG_OK;
 }
 

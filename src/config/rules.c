@@ -13,7 +13,7 @@
 
 #include "config/file_impl.h"
 
-enum { NAMES_MAX = 32, FILE_NODES = 256u << 20 };
+enum { NAMES_MAX = 32 };
 
 struct reader {
     struct tg_config_file *f;
@@ -397,93 +397,4 @@ void tg_rules_read(struct tg_config_file *f, const struct tg_yaml_node *section,
         else
             read_stage(&r, node, node, k == 5 ? "dedup" : "profile");
     }
-}
-
-/* ---- files of their own ---- */
-
-static tg_code first_mistake(const struct tg_config_file *f, const char *path, struct tg_error *err)
-{
-    for (size_t i = 0; i < f->mistakes.n; i++) {
-        const struct tg_mistake *m = &f->mistakes.item[i];
-
-        if (m->warning)
-            continue;
-        tg_fail(err, TG_USAGE, "%.100s:%u:%u: %.200s", path, m->line, m->column, m->err.message);
-        return m->err.hint[0] ? tg_hint(err, "%s", m->err.hint) : TG_USAGE;
-    }
-    return f->mistakes.nomem ? tg_fail(err, TG_NOMEM, "no memory for '%.200s'", path) : TG_OK;
-}
-
-static tg_code add_text(struct tg_stage_texts *t, const char *text, struct tg_error *err)
-{
-    if (t->n == TG_STAGES_MAX)
-        return tg_fail(err, TG_USAGE, "more than %d stages", TG_STAGES_MAX);
-    t->text[t->n] = tg_arena_copy(&t->arena, text, strlen(text));
-    return t->text[t->n++] ? TG_OK : tg_fail(err, TG_NOMEM, "no memory for stages");
-}
-
-static tg_code add_file(struct tg_stage_texts *t, const char *path, struct tg_error *err)
-{
-    struct tg_config_file *f = calloc(1, sizeof *f);
-    const struct tg_yaml_node *section = NULL;
-    struct tg_rules rules = { .n = 0 };
-    struct tg_buf bytes;
-    tg_code code;
-
-    if (!f)
-        return tg_fail(err, TG_NOMEM, "no memory for '%.200s'", path);
-    tg_arena_init(&f->arena, FILE_NODES);
-    tg_buf_init(&bytes, TG_YAML_MAX + 1025);
-    code = tg_expand_process.file(NULL, path, &bytes, err);
-    if (code == TG_OK) {
-        tg_yaml_read(bytes.data, bytes.len, &tg_expand_process, &f->yaml, &f->mistakes);
-        section = f->yaml.root;
-        if (section && find(section, "quality"))
-            section = find(section, "quality");
-        if (section)
-            tg_rules_read(f, section, &rules);
-        tg_mistakes_sort(&f->mistakes);
-        code = first_mistake(f, path, err);
-        if (code == TG_OK && !rules.n)
-            code = tg_fail(err, TG_USAGE, "there is no rule in '%.200s'", path);
-    }
-    for (size_t i = 0; code == TG_OK && i < rules.n; i++)
-        code = add_text(t, rules.stage[i].text, err);
-    tg_buf_wipe(&bytes);
-    tg_config_file_free(f);
-    return code;
-}
-
-tg_code tg_stages_expand(const char *const *text, size_t n, struct tg_stage_texts *ret,
-                         struct tg_error *err)
-{
-    static const char names_file[] = "validate?rules=";
-    tg_code code = TG_OK;
-
-    *ret = (struct tg_stage_texts){ .n = 0 };
-    tg_arena_init(&ret->arena, FILE_NODES);
-    for (size_t i = 0; code == TG_OK && i < n; i++) {
-        const char *path = text[i] + sizeof names_file - 1;
-        char *plain;
-
-        if (strncmp(text[i], names_file, sizeof names_file - 1) != 0 || strchr(path, '&')) {
-            code = add_text(ret, text[i], err);
-            continue;
-        }
-        plain = strdup(path);
-        if (!plain)
-            code = tg_fail(err, TG_NOMEM, "no memory for stages");
-        else if (!tg_percent_decode(plain))
-            code = tg_fail(err, TG_USAGE, "'%.200s' has a malformed %% escape", path);
-        else
-            code = add_file(ret, plain, err);
-        free(plain);
-    }
-    return code;
-}
-
-void tg_stage_texts_done(struct tg_stage_texts *t)
-{
-    tg_arena_done(&t->arena);
-    *t = (struct tg_stage_texts){ .n = 0 };
 }

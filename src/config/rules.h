@@ -19,6 +19,7 @@
 #define TG_CONFIG_RULES_H
 
 #include "base/arena.h"
+#include "config/settings.h"
 #include "stage/stage.h"
 
 struct tg_config_file;
@@ -38,17 +39,28 @@ struct tg_rules {
 void tg_rules_read(struct tg_config_file *file, const struct tg_yaml_node *section,
                    struct tg_rules *ret);
 
-/** Stages of a run with those of files in their places. */
+/** The stages of a run, as texts, with those of files of rules in their places. */
 struct tg_stage_texts {
     struct tg_arena arena;
     const char *text[TG_STAGES_MAX];
     size_t n;
 };
 
-/** @param ret  done with tg_stage_texts_done in any case
+void tg_stage_texts_init(struct tg_stage_texts *t);
+void tg_stage_texts_done(struct tg_stage_texts *t);
+
+/** Adds the value of a setting that rows go through: `stage`, `filter` or `transform`.
  *  @return TG_USAGE: a file is wrong, there are too many; TG_NOT_FOUND, TG_IO, TG_NOMEM */
+tg_code tg_stage_texts_add(struct tg_stage_texts *t, const char *setting, const char *value,
+                           struct tg_error *err);
+
+/** The same for n values of `stage`, from nothing; @param ret  done with tg_stage_texts_done in any
+ *  case */
 tg_code tg_stages_expand(const char *const *text, size_t n, struct tg_stage_texts *ret,
                          struct tg_error *err);
-void tg_stage_texts_done(struct tg_stage_texts *t);
+
+/** Adds all that settings name, in the order in which rows meet them. */
+tg_code tg_stage_texts_set(struct tg_stage_texts *t, const struct tg_step_settings *set,
+                           struct tg_error *err);
 
 #endif

@@ -112,10 +112,20 @@ struct tg_stream_settings {
     int64_t linger_ms;              /* 0: as the destination is */
     int64_t idle_exit_ms; /* 0: never */
     bool history, rescan, keep_versions;
-    struct tg_option_list stage; /* in order, filters and transformations among them */
-    struct tg_option_list filter, transform;
-    bool enrich;
     const char *comparison_fields;
+};
+
+/** Steps that rows go through. */
+struct tg_step_settings {
+    bool enrich;                                    /* before all others */
+    struct tg_option_list stage, filter, transform; /* each in the order given, one kind after the
+                                                       other */
+};
+
+struct tg_worker_settings {
+    const char *queue; /* NULL: none */
+    bool until_empty;
+    int64_t attempts;
 };
 
 enum tg_log_format { TG_LOG_TEXT, TG_LOG_JSON, TG_LOG_JOURNALD };
@@ -168,6 +178,8 @@ struct tg_config {
     struct tg_login_settings login;
     struct tg_extract_settings extract;
     struct tg_stream_settings stream;
+    struct tg_step_settings steps;
+    struct tg_worker_settings worker;
     struct tg_monitor_settings monitor;
     struct tg_schedule_settings schedule;
     struct tg_config_text *texts; /* values that were set, owned */

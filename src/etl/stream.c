@@ -330,6 +330,31 @@ static tg_code check_destination(const struct stream_run *r, struct tg_error *er
 }
 
 /* The steps of the config, then those that were added. */
+static tg_code add_steps(struct stream_run *r, struct tg_error *err)
+{
+    struct tg_stage_texts texts;
+    tg_code code;
+
+    tg_stage_texts_init(&texts);
+    code = tg_stage_texts_set(&texts, &r->made->config->steps, err);
+    if (code == TG_OK)
+        code = stream_steps_add(r, &texts, err);
+    tg_stage_texts_done(&texts);
+    for (size_t i = 0; code == TG_OK && i < r->made->n_steps; i++) {
+        const struct tg_step *step = &r->made->step[i];
+
+        if (!step->stage) {
+            code = stream_step_put(r, step, err);
+            continue;
+        }
+        code = tg_stages_expand(&step->stage, 1, &texts, err);
+        if (code == TG_OK)
+            code = stream_steps_add(r, &texts, err);
+        tg_stage_texts_done(&texts);
+    }
+    return code;
+}
+
 static tg_code open_pool(struct stream_run *r, struct tg_error *err)
 {
     struct tg_stage_pool_options options = {
@@ -337,25 +362,8 @@ static tg_code open_pool(struct stream_run *r, struct tg_error *err)
         .max = (unsigned)TG_MAX(r->set->min_workers, r->set->parallel_workers),
         .wake = wake, .ctx = r,
     };
-    const struct {
-        const struct tg_option_list *list;
-        const char *form;
-    } from[] = {
-        { &r->set->stage, NULL },
-        { &r->set->filter, "where?expr=" },
-        { &r->set->transform, "lua?code=" },
-    };
-    tg_code code = TG_OK;
+    tg_code code = add_steps(r, err);
 
-    if (r->set->enrich)
-        code = stream_step_add(r, "enrich", NULL, err);
-    for (size_t i = 0; i < TG_COUNT(from); i++)
-        for (size_t k = 0; code == TG_OK && k < from[i].list->n; k++)
-            code = stream_step_add(r, from[i].list->item[k], from[i].form, err);
-    for (size_t i = 0; code == TG_OK && i < r->made->n_steps; i++)
-        code = r->made->step[i].stage
-                   ? stream_step_add(r, r->made->step[i].stage, NULL, err)
-                   : stream_step_put(r, &r->made->step[i], err);
     options.n_steps = r->n_steps;
     return code == TG_OK ? tg_stage_pool_new(&options, &r->pool, err) : code;
 }

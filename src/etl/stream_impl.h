@@ -28,6 +28,7 @@
 #ifndef TG_STREAM_IMPL_H
 #define TG_STREAM_IMPL_H
 
+#include "config/rules.h"
 #include "etl/change_state.h"
 #include "etl/letters.h"
 #include "etl/observed.h"
@@ -213,9 +214,8 @@ void stream_quarantine(struct stream_run *r, int64_t chat_id, int64_t id, const 
 /* ---- stream_made.c ---- */
 
 tg_code stream_step_put(struct stream_run *r, const struct tg_step *step, struct tg_error *err);
-/** @param form  "NAME?option=", that the text is the value of; NULL: it is a whole stage */
-tg_code stream_step_add(struct stream_run *r, const char *text, const char *form,
-                        struct tg_error *err);
+tg_code stream_steps_add(struct stream_run *r, const struct tg_stage_texts *texts,
+                         struct tg_error *err);
 void stream_steps_free(struct stream_run *r);
 
 /* ---- stream_chats.c ---- */

@@ -131,16 +131,6 @@ tg_code stream_step_put(struct stream_run *r, const struct tg_step *step, struct
     return TG_OK;
 }
 
-/* A text that stands in the query of a URL. */
-static void put_escaped(struct tg_buf *out, const char *text)
-{
-    for (; *text; text++)
-        if (strchr("%&+", *text))
-            tg_buf_printf(out, "%%%02X", (unsigned char)*text);
-        else
-            tg_buf_add(out, text, 1);
-}
-
 static tg_code add_text(struct stream_run *r, const char *text, struct tg_error *err)
 {
     char *stage = strdup(text);
@@ -154,26 +144,13 @@ static tg_code add_text(struct stream_run *r, const char *text, struct tg_error 
     return stream_step_put(r, &(struct tg_step){ .stage = stage }, err);
 }
 
-tg_code stream_step_add(struct stream_run *r, const char *text, const char *form,
-                        struct tg_error *err)
+tg_code stream_steps_add(struct stream_run *r, const struct tg_stage_texts *texts,
+                         struct tg_error *err)
 {
-    struct tg_stage_texts all = { .n = 0 };
-    struct tg_buf url;
-    const char *one = text;
-    tg_code code;
+    tg_code code = TG_OK;
 
-    tg_buf_init(&url, 1 << 20);
-    if (form) {
-        tg_buf_str(&url, form);
-        put_escaped(&url, text);
-        one = tg_buf_cstr(&url);
-    }
-    code = url.failed ? tg_fail(err, TG_NOMEM, "no memory for a step")
-                      : tg_stages_expand(&one, 1, &all, err);
-    for (size_t i = 0; code == TG_OK && i < all.n; i++)
-        code = add_text(r, all.text[i], err);
-    tg_stage_texts_done(&all);
-    tg_buf_done(&url);
+    for (size_t i = 0; code == TG_OK && i < texts->n; i++)
+        code = add_text(r, texts->text[i], err);
     return code;
 }
 

@@ -22,8 +22,6 @@ enum { CHATS_MAX = 100000 };
 
 /* ---- what was asked for ---- */
 
-static const char *const only_decode[] = { "decode" };
-
 /* @return the value of an option in a URL, without its end; {NULL, 0} if it is not given */
 static struct tg_str option_of(const char *url, const char *name)
 {
@@ -84,6 +82,21 @@ static tg_code check(struct tg_transform *t, struct tg_error *err)
     return tg_job_name_check(t->settings.job, err);
 }
 
+/* Those of the request, else of the settings, else rows are decoded anew. */
+static tg_code name_stages(struct tg_transform *t, const struct tg_step_settings *set,
+                           struct tg_error *err)
+{
+    const struct tg_transform_request *q = t->request;
+    struct tg_stage_texts *texts = &t->stage_text;
+    tg_code code = tg_stages_expand(q->stage, q->n_stages, texts, err);
+
+    if (code == TG_OK && !q->n_stages)
+        code = tg_stage_texts_set(texts, set, err);
+    if (code == TG_OK && !texts->n)
+        code = tg_stage_texts_add(texts, "stage", "decode", err);
+    return code;
+}
+
 tg_code tg_transform_new(const struct tg_config *config,
                          const struct tg_transform_request *request, struct tg_transform **ret,
                          struct tg_error *err)
@@ -96,13 +109,11 @@ tg_code tg_transform_new(const struct tg_config *config,
     t->request = request;
     t->settings = config->extract;
     t->settings.source = request->from;
-    t->settings.stage = request->n_stages ? request->stage : only_decode;
-    t->settings.n_stages = request->n_stages ? request->n_stages : TG_COUNT(only_decode);
     code = tg_config_check(config, err);
     if (code == TG_OK)
         code = check(t, err);
     if (code == TG_OK)
-        code = tg_stages_expand(t->settings.stage, t->settings.n_stages, &t->stage_text, err);
+        code = name_stages(t, &config->steps, err);
     t->settings.stage = t->stage_text.text;
     t->settings.n_stages = t->stage_text.n;
     if (code == TG_OK)
@@ -275,6 +286,8 @@ static tg_code open_all(struct tg_transform *t, struct tg_error *err)
         .letters = &t->letters,
         .unix_us = tg_clock_unix_us,
         .nonce = (uint32_t)tg_random_u64(&random),
+        .observer = t->hooks->observer,
+        .trace = t->observed.trace,
         .wait = { .most_ms = t->settings.destination_wait_ms, .meanwhile = meanwhile, .ctx = t },
     };
     pthread_mutex_init(&t->taker.circuit.lock, NULL);
@@ -352,6 +365,34 @@ static tg_code report(struct tg_transform *t, tg_code code, struct tg_error *err
     return told;
 }
 
+/* The same for the observer, and what it has to say. */
+static void tell_observer(struct tg_transform *t, bool done)
+{
+    const struct tg_pipeline_state state = {
+        .rows = t->taker.rows,
+        .batches = t->batches,
+        .commits = t->taker.commits,
+        .bytes_out = t->sink.ops->bytes(t->sink.self),
+    };
+    char news[TG_OBSERVE_NEWS];
+
+    if (!t->observed.to)
+        return;
+    t->result->quality.rows = t->counts.judged;
+    t->result->quality.invalid = t->counts.invalid;
+    tg_observed_pipeline(&t->observed, &state, 0, t->letters.n);
+    tg_observed_quality(&t->observed, &t->result->quality, t->counts.aside);
+    tg_observe_set(t->observed.to, TG_METRIC_CHATS, NULL, NULL, (double)t->n_chats);
+    tg_observe_set(t->observed.to, TG_METRIC_CHATS_DONE, NULL, NULL, (double)t->result->chats);
+    tg_observe_set(t->observed.to, TG_METRIC_CHATS_AT_WORK, NULL, NULL, !done);
+    tg_observe_ready(t->observed.to, done ? "the run has ended"
+                                     : t->waits ? "the destination is waited for" : NULL);
+    while (tg_observe_news(t->observed.to, news))
+        if (t->hooks->note)
+            t->hooks->note(t->hooks->ctx, &(struct tg_note){ .kind = TG_NOTE_WARNING,
+                                                             .text = news });
+}
+
 void transform_tell(struct tg_transform *t, bool done)
 {
     const struct transform_chat *c = t->n_chats ? &t->chat[t->at] : NULL;
@@ -359,9 +400,12 @@ void transform_tell(struct tg_transform *t, bool done)
     struct tg_progress p = { .eta_s = -1, .expected = -1, .done = done, .n_chats = t->n_chats };
     char title[32];
 
-    if (!t->hooks->progress || !c || (!done && now < t->progress_us))
+    if (!c || (!done && now < t->progress_us))
         return;
     t->progress_us = now + PROGRESS_US;
+    tell_observer(t, done);
+    if (!t->hooks->progress)
+        return;
     snprintf(title, sizeof title, "%lld", (long long)c->id);
     p.chat_id = c->id;
     p.title = title;
@@ -389,6 +433,8 @@ tg_code tg_transform_run(struct tg_transform *t, const struct tg_transform_hooks
     t->hooks = hooks;
     t->result = ret;
     t->started_us = tg_clock_mono_us();
+    tg_observed_run_begin(&t->observed, hooks->observer, t->settings.job,
+                          TG_TRACE_TRANSFORM);
     code = find_chats(t, err);
     if (code == TG_OK)
         code = open_all(t, err);
@@ -399,6 +445,7 @@ tg_code tg_transform_run(struct tg_transform *t, const struct tg_transform_hooks
         code = report(t, code, err);
         transform_tell(t, true);
     }
+    tg_observed_run_end(&t->observed, ret->rows, code == TG_OK ? NULL : err);
     return code;
 }
 

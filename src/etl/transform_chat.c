@@ -113,6 +113,8 @@ static tg_code give(struct tg_transform *t, struct transform_chat *c, struct tg_
     b->rate_limit_remaining = -1;
     b->started_us = b->ended_us = tg_clock_unix_us();
     c->done = *upto;
+    t->batches++;
+    tg_trace_batch(t->observed.trace, c->id, b);
     return tg_taker_batch(&t->taker, b, err);
 }
 
@@ -208,6 +210,7 @@ static tg_code take(void *ctx, struct tg_batch *b, struct tg_error *err)
         code = choose(c, b, err);
     c->read += b->n;
     t->result->rows_read += b->n;
+    tg_observe_rows(t->observed.to, b->n);
     while (code == TG_OK && b->n) {
         int32_t segment = place_of(c, &b->row[0]).segment;
         size_t n = 1;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "config/rules.h"
+#include "etl/observed.h"
 #include "etl/raw_decoder.h"
 #include "etl/taker_impl.h"
 #include "stage/stage.h"
@@ -58,6 +59,8 @@ struct tg_transform {
     struct tg_batch *batch; /* rows are read into it */
     struct tg_raw_decoder decoder;
     struct tg_stage_counts counts;
+    struct tg_observed_run observed;
+    uint64_t batches; /* given to the taker */
     struct transform_chat *chat;
     size_t n_chats, at;
     bool waits; /* for the destination */

@@ -23,7 +23,7 @@
 #include "os/queue.h"
 #include "queue/broker.h"
 
-enum { ATTEMPTS_MAX = 5, TAKE_WAIT_MS = 200, WHO_MAX = 160 };
+enum { TAKE_WAIT_MS = 200, WHO_MAX = 160 };
 #define IDLE_US (50 * TG_MS_US)         /* between looks while nothing more is taken */
 #define TROUBLE_US TG_SECOND_US         /* after a failure of the broker */
 #define LATER_MS INT64_C(2000)          /* first delay of a failed task; doubled each time */
@@ -48,7 +48,7 @@ struct job {
 
 struct worker {
     struct tg_parallel *parallel;
-    const struct tg_worker_options *options;
+    struct tg_worker_options options; /* with what the settings say */
     const struct tg_parallel_hooks *hooks;
     struct tg_broker broker;
     char who[WHO_MAX];
@@ -223,7 +223,7 @@ static tg_code turn(struct worker *w, struct tg_error *err)
         return TG_OK;
     }
     code = take_job(w, err);
-    if (code == TG_AGAIN && w->options->until_empty && !w->n_jobs)
+    if (code == TG_AGAIN && w->options.until_empty && !w->n_jobs)
         code = look_if_drained(w, err);
     return code == TG_AGAIN ? TG_OK : code;
 }
@@ -352,7 +352,7 @@ static struct job *job_of(struct worker *w, uint64_t task)
 
 static void judge(struct worker *w, struct job *j, const struct tg_task_result *result)
 {
-    uint32_t most = w->options->attempts_max ? w->options->attempts_max : ATTEMPTS_MAX;
+    uint32_t most = w->options.attempts_max;
     int64_t later = LATER_MS << TG_MIN(j->delivery.attempts, 16u);
     tg_code code = result->err ? result->err->code : TG_OK;
 
@@ -397,20 +397,36 @@ static void end_worker(struct worker *w)
         drop_job(w, w->job);
 }
 
+/* What the caller leaves out is as the settings say. */
+static tg_code take_settings(struct tg_worker_options *o, const struct tg_worker_settings *set,
+                             struct tg_error *err)
+{
+    o->queue = o->queue ? o->queue : set->queue;
+    o->attempts_max = o->attempts_max ? o->attempts_max : (uint32_t)set->attempts;
+    o->until_empty = o->until_empty || set->until_empty;
+    if (o->queue)
+        return TG_OK;
+    tg_fail(err, TG_USAGE, "no queue is named");
+    return tg_hint(err, "say where tasks come from: --queue redis://HOST:PORT/0");
+}
+
 tg_code tg_worker_run(struct tg_parallel *p, const struct tg_worker_options *options,
                       const struct tg_parallel_hooks *hooks, struct tg_extract_result *ret,
                       struct tg_error *err)
 {
     const struct tg_random random = tg_random_system();
-    struct worker w = { .parallel = p, .options = options, .hooks = hooks };
+    struct worker w = { .parallel = p, .options = *options, .hooks = hooks };
     struct tg_parallel_hooks own = { .extract = hooks->extract, .task = on_task, .task_ctx = &w };
     char name[128];
     tg_code code;
 
     *ret = (struct tg_extract_result){ 0 };
+    code = take_settings(&w.options, &p->config->worker, err);
+    if (code != TG_OK)
+        return code;
     tg_proc_name(name, sizeof name);
     snprintf(w.who, sizeof w.who, "%s:%08" PRIx32, name, (uint32_t)tg_random_u64(&random));
-    code = tg_broker_open(options->queue, w.who, &w.broker, err);
+    code = tg_broker_open(w.options.queue, w.who, &w.broker, err);
     if (code != TG_OK)
         return code;
     pthread_mutex_init(&w.lock, NULL);

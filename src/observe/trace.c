@@ -19,6 +19,7 @@ static const struct {
     [TG_TRACE_WORKER] = { "worker", false, true },
     [TG_TRACE_STREAM] = { "stream", true, true },
     [TG_TRACE_DELTA] = { "delta", true, false },
+    [TG_TRACE_TRANSFORM] = { "transform", true, false },
 };
 
 /* ---- what every span has ---- */

@@ -43,6 +43,7 @@ enum tg_trace_pattern {
     TG_TRACE_WORKER,
     TG_TRACE_STREAM,
     TG_TRACE_DELTA,
+    TG_TRACE_TRANSFORM,
 };
 
 struct tg_trace_options {

@@ -86,6 +86,8 @@ struct tg_broker {
 /** Opens one from a URL such as "redis://127.0.0.1:6379/0?queue=tgdata". */
 tg_code tg_broker_open(const char *url, const char *who, struct tg_broker *ret,
                        struct tg_error *err);
+/** @return whether a URL names one, with options that it has; nothing is opened */
+tg_code tg_broker_check(const char *url, struct tg_error *err);
 void tg_broker_close(struct tg_broker *broker); /* safe on a zeroed struct */
 
 #endif

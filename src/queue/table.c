@@ -34,6 +34,19 @@ tg_code tg_broker_open(const char *url, const char *who, struct tg_broker *ret,
     return code;
 }
 
+tg_code tg_broker_check(const char *url, struct tg_error *err)
+{
+    struct tg_driver_made made;
+    tg_code code = tg_driver_make(head, "queue", url, &made, err);
+
+    if (code != TG_OK)
+        return code;
+    tg_options_done(tg_brokers[made.at]->head.option, made.self);
+    free(made.self);
+    free(made.url);
+    return TG_OK;
+}
+
 void tg_broker_close(struct tg_broker *broker)
 {
     if (broker->self) {

@@ -78,6 +78,16 @@ class Logs(Logged):
                          ("error", "NOT_FOUND", "failed"))
         self.assertIn("tgdata chats", last["hint"])
 
+    def test_a_verification(self):
+        session = self.session()
+        done = self.extract(chat="--all")
+        self.assertEqual(done.code, 0, done)
+        done = tgdata("verify", "--job", "job", *self.account_args(session), "--state",
+                      f"sqlite:{self.dir}/state.db", "--log-format", "json", "--json")
+        self.assertEqual(done.code, 0, done)
+        found = [json.loads(line) for line in done.err.splitlines()]
+        self.assertIn("connected", {r.get("event") for r in found})
+
     def test_what_concerns_a_chat_names_it(self):
         chat = self.sim.chats(self.sim.account())[0]["id"]
         done = self.extract("--log-format", "json", "--min-id", "2000000000", chat=chat)

@@ -3,12 +3,14 @@
 """tgdata transform: rows go from one destination to the next unchanged, are decoded again from
 their raw objects, filtered and enriched; killed at random moments, again and again, each row is
 there once; what is wrong is told in a line."""
+import http.server
 import json
 import os
 import pathlib
 import random
 import signal
 import sqlite3
+import threading
 import time
 
 import kit
@@ -241,6 +243,64 @@ class Transform(kit.Case):
                                                 "filter?kind=message")), 2, "another source")
         self.check_fails(kit.tgdata(*self.words(source, to, "filter", job="other")), 2,
                          "of job 'clean'")
+
+    def test_steps_as_with_streams(self):
+        """--enrich, --filter and --transform, in that order."""
+        self.transform(f"ndjson:{self.archive}", f"ndjson:{self.dir}/out", more=[
+            "--enrich", "--filter", "word_count > 3",
+            "--transform", "row.text = 'so: ' .. row.text",
+            "--stage", "filter?kind=message"])
+        out = self.out()
+        self.assertEqual(set(out), {k for k, r in self.rows.items() if r["kind"] == "message"
+                                    and len(r.get("text", "").split()) > 3})
+        self.assertEqual({k: r["text"] for k, r in out.items()},
+                         {k: "so: " + self.rows[k]["text"] for k in out})
+
+    def test_log_and_metrics(self):
+        """As programs want them: a log of JSON lines, and numbers at /metrics."""
+        words = self.words(f"ndjson:{self.archive}", f"ndjson:{self.dir}/out", more=[
+            "--log-format", "json", "--listen", "0", "--json"])
+        words[words.index("--progress") + 1] = "auto"
+        done = kit.tgdata(*words)
+        self.assertEqual(done.code, 0, done)
+        told = [json.loads(line) for line in done.err.splitlines()]
+        self.assertEqual({t["job"] for t in told}, {"clean"})
+        self.assertTrue([t for t in told if t.get("event") == "progress"], told)
+        self.assertTrue([t for t in told if "serves a page" in t["message"]], told)
+        done = kit.tgdata(*self.words(f"ndjson:{self.archive}/none", f"ndjson:{self.dir}/out",
+                                      more=["--log-format", "json"]))
+        self.assertEqual(json.loads(done.err.splitlines()[-1])["code"], "NOT_FOUND", done)
+
+        got, spans = [], []
+
+        class Gateway(http.server.BaseHTTPRequestHandler):
+            def do_PUT(self):
+                got.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                self.send_response(200)
+                self.end_headers()
+
+            def do_POST(self):
+                spans.extend(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(202)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Gateway) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            done = self.transform(f"ndjson:{self.archive}", f"ndjson:{self.dir}/again", job="again",
+                                  more=["--json", "--metrics-endpoint",
+                                        f"http://127.0.0.1:{server.server_port}", "--traces",
+                                        f"zipkin:http://127.0.0.1:{server.server_port}/spans"])
+            server.shutdown()
+        for name in ["tgdata_messages_extracted_total", "tgdata_messages_committed_total"]:
+            self.assertRegex(got[-1], rf"(?m)^{name}\S* {len(self.rows)}$")
+        root = [s for s in spans if "parentId" not in s]
+        self.assertEqual(len(root), 1, spans)
+        self.assertEqual(root[0]["tags"]["tgdata.pattern"], "transform")
+        self.assertEqual({s["traceId"] for s in spans}, {root[0]["traceId"]})
+        self.assertLessEqual({"batch", "commit"}, {s["name"].split()[0] for s in spans}, spans)
 
     def test_a_damaged_source(self):
         self.transform(f"ndjson:{self.archive}", f"ndjson:{self.dir}/copy", "filter", job="copy")

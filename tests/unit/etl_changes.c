@@ -438,7 +438,7 @@ static uint64_t transform_log(const struct log *l)
 {
     static const char *const stage[] = { "enrich" };
     const struct tg_transform_request request = { .from = l->from, .stage = stage, .n_stages = 1 };
-    const struct tg_transform_hooks hooks = { NULL, NULL };
+    const struct tg_transform_hooks hooks = { .ctx = NULL };
     struct tg_config *config = tg_config_new();
     struct tg_transform_result result;
     struct tg_transform *t;
