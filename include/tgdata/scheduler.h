@@ -55,14 +55,17 @@ struct tg_scheduled_result {
     uint64_t rows, requests;
     int64_t flood_ms;      /**< spent in flood waits */
     int64_t flood_left_ms; /**< its account must not be used for so long */
+    tg_code code;          /**< what it failed with; TG_OK: nothing, or it is not known */
+    const char *step;      /**< in which step it was; NULL: as `code` says */
     const char *error;     /**< NULL: none */
 };
 
 /** What became of a due: an entry of the history. */
 struct tg_scheduled_record {
     const char *job;
-    /** "started" and "late" are told only, not kept. What is kept: ok, failed, overtime, cancelled,
-     *  stopped of runs; skipped, missed, merged, upstream of dues without one */
+    /** "started", "late" and "put_off" are told only, not kept. What is kept: ok, failed,
+     *  incomplete, overtime, cancelled, stopped of runs; skipped, missed, merged, upstream of dues
+     *  without one */
     const char *how;
     int64_t due_ms, until_ms;       /**< until_ms: of several dues together, the next; else 0 */
     int64_t started_ms, ended_ms;   /**< 0: it did not run */
@@ -72,6 +75,9 @@ struct tg_scheduled_record {
     bool backfill;
     uint64_t rows, requests;
     int64_t flood_ms;
+    const char *step;               /**< of a run that went not well, the step it was in:
+                                         check_prerequisites, extract, validate, load, cleanup; else
+                                         "" */
     const char *error;              /**< "" none */
     const char *by;                 /**< machine and process */
 };
@@ -88,7 +94,8 @@ struct tg_scheduler_hooks {
     void *ctx;
 };
 
-/** @return whether somebody should know: failed for good, overtime, missed, upstream, late */
+/** @return whether somebody should know: failed for good, incomplete, overtime, missed,
+ *          upstream, late */
 TG_API bool tg_scheduled_is_alarm(const struct tg_scheduled_record *record);
 
 /** Dues of a time to be run, whatever is settled. */

@@ -64,6 +64,8 @@ static void put_event(const struct tg_scheduled_record *r)
         tg_json_double(&j, (double)(r->ended_ms - r->started_ms) / 1000);
         tg_json_key(&j, "rows"), tg_json_u64(&j, r->rows);
     }
+    if (*r->step)
+        tg_json_key(&j, "step"), tg_json_cstr(&j, r->step);
     if (*r->error)
         tg_json_key(&j, "error"), tg_json_cstr(&j, r->error);
     tg_json_end_object(&j);
@@ -84,6 +86,8 @@ static void say(const struct tg_scheduled_record *r)
     if (r->ended_ms)
         fprintf(stderr, ", %.1f s, %llu rows", (double)(r->ended_ms - r->started_ms) / 1000,
                 (unsigned long long)r->rows);
+    if (*r->step)
+        fprintf(stderr, ", in %s", r->step);
     if (*r->error)
         fprintf(stderr, ": %s", r->error);
     fprintf(stderr, "%s\n", r->again ? "; it is tried again" : "");
@@ -126,6 +130,7 @@ static void run_hook(struct daemon *d, const char *command, const struct tg_sche
     TEXT("TGDATA_RUN_JOB", r->job);
     TEXT("TGDATA_RUN_OUTCOME", r->how);
     TEXT("TGDATA_RUN_DUE", due);
+    TEXT("TGDATA_RUN_STEP", r->step);
     TEXT("TGDATA_RUN_ERROR", r->error);
     NUMBER("TGDATA_RUN_ATTEMPT", r->attempt);
     NUMBER("TGDATA_RUN_AGAIN", r->again);
@@ -229,6 +234,28 @@ static void on_stop(void *ctx, const char *job, bool kill)
     }
 }
 
+static void read_status(struct tg_json_in *in, struct tg_scheduled_result *r)
+{
+    struct tg_buf name;
+
+    tg_buf_init(&name, 64);
+    tg_json_take_str(in, &name);
+    for (int c = 0; c < TG_CODE_COUNT; c++)
+        if (strcmp(tg_code_name((tg_code)c), tg_buf_cstr(&name)) == 0)
+            r->code = (tg_code)c;
+    tg_buf_done(&name);
+}
+
+/* The first code that a program ends so with. */
+static tg_code code_of(int exit_code)
+{
+    int c = TG_NOMEM;
+
+    while (c < TG_CODE_COUNT && tg_code_exit((tg_code)c) != exit_code)
+        c++;
+    return c < TG_CODE_COUNT ? (tg_code)c : TG_INTERNAL;
+}
+
 /* What the run's summary tells; of a stream the requests are told by kind, and not taken. */
 static void read_summary(const struct run *run, struct tg_scheduled_result *r)
 {
@@ -240,6 +267,10 @@ static void read_summary(const struct run *run, struct tg_scheduled_result *r)
         char number[32] = "";
         const char *at = in.at;
 
+        if (tg_str_eq(key, TG_STR("status"))) {
+            read_status(&in, r);
+            continue;
+        }
         tg_json_skip(&in);
         snprintf(number, sizeof number, "%.*s", (int)TG_MIN(in.at - at, 31), at);
         if (tg_str_eq(key, TG_STR("rows")))
@@ -268,6 +299,8 @@ static void end_run(struct daemon *d, size_t i)
                                      .again = may_help(exit_code) };
 
     read_summary(run, &r);
+    if (exit_code && r.code == TG_OK)
+        r.code = code_of(exit_code);
     if (exit_code && !run->error[0])
         snprintf(run->error, sizeof run->error, "it has ended with %s %d",
                  exit_code > 130 ? "signal" : "exit code",

@@ -292,6 +292,7 @@ static void put_entry_json(struct tg_json *j, const struct tg_scheduled_record *
         tg_json_key(j, "requests"), tg_json_u64(j, r->requests);
         tg_json_key(j, "flood_wait_s"), tg_json_double(j, (double)r->flood_ms / 1000);
     }
+    tg_json_key(j, "step"), tg_json_cstr(j, *r->step ? r->step : NULL);
     tg_json_key(j, "error"), tg_json_cstr(j, *r->error ? r->error : NULL);
     tg_json_key(j, "by"), tg_json_cstr(j, r->by);
     tg_json_end_object(j);
@@ -312,7 +313,7 @@ static bool put_entry(void *ctx, const struct tg_scheduled_record *r)
     put_time(&e->out, r->due_ms);
     tg_buf_str(&e->out, "  ");
     put_column(&e->out, r->job, 20);
-    put_column(&e->out, r->how, 9);
+    put_column(&e->out, r->how, 10);
     if (r->started_ms) {
         cli_number(rows, r->rows);
         tg_buf_printf(&e->out, "%8.1f s  %12s", (double)(r->ended_ms - r->started_ms) / 1000, rows);
@@ -321,8 +322,10 @@ static bool put_entry(void *ctx, const struct tg_scheduled_record *r)
         tg_buf_str(&e->out, "  tried again");
     if (r->late)
         tg_buf_str(&e->out, "  late");
+    if (*r->step)
+        tg_buf_printf(&e->out, "  in %.32s", r->step);
     if (*r->error) {
-        tg_buf_str(&e->out, "  ");
+        tg_buf_str(&e->out, *r->step ? ": " : "  ");
         cli_clean(&e->out, r->error, 200);
     }
     return true;
@@ -339,7 +342,7 @@ static tg_code history_one(struct each *e, struct tg_error *err)
 
 tg_code schedule_history(struct cli *cli, struct tg_error *err)
 {
-    return print_each(cli, "DUE                   JOB                   OUTCOME         TOOK"
+    return print_each(cli, "DUE                   JOB                   OUTCOME          TOOK"
                            "          ROWS", history_one, err);
 }
 

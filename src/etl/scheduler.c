@@ -89,6 +89,7 @@ static tg_code remember(struct tg_scheduler *s, struct tg_sched_job *j, int64_t 
         }
         j->doc.estimate_ms = tg_planner_view(s->planner, number).estimate_ms;
         j->doc.quiet = s->quiet[s->plan[number].account];
+        j->doc.flood_until_ms = TG_MAX(j->doc.flood_until_ms, j->flood_until_ms);
         code = tg_sched_write(j->store, j->job->name, &j->doc, err);
     }
     return code;
@@ -123,6 +124,7 @@ static void end(struct tg_scheduler *s, struct tg_sched_job *j,
         .job = j->job->name, .due_ms = j->due_ms, .attempt = j->attempt,
         .started_ms = j->started_ms, .ended_ms = now_ms, .rows = result->rows,
         .requests = result->requests, .flood_ms = result->flood_ms, .backfill = s->backfill,
+        .step = result->ok ? "" : result->step ? result->step : tg_sched_step(result->code),
         .error = result->error ? result->error : "", .by = "",
     };
     struct tg_plan_view view;
@@ -140,23 +142,43 @@ static void end(struct tg_scheduler *s, struct tg_sched_job *j,
     r.late = j->conf->deadline_ms && now_ms > j->due_ms + j->conf->deadline_ms;
     tg_quiet_note(&s->quiet[s->plan[number].account], j->started_ms, now_ms, result->flood_ms,
                   (int64_t)result->requests);
-    if (result->flood_left_ms)
-        tg_planner_flood(s->planner, s->plan[number].account, now_ms + result->flood_left_ms);
+    if (result->flood_left_ms) {
+        j->flood_until_ms = now_ms + result->flood_left_ms;
+        tg_planner_flood(s->planner, s->plan[number].account, j->flood_until_ms);
+    }
     settled = tg_planner_ended(s->planner, number, now_ms, result->again,
                                tg_random_u64(&random), &how);
     r.again = !settled;
-    r.how = tg_plan_how_name(how);
+    r.how = how == TG_PLAN_FAILED && result->code == TG_GAP ? "incomplete" : tg_plan_how_name(how);
     view = tg_planner_view(s->planner, number);
     record(s, j, &r);
-    if (settled && remember(s, j, view.settled_ms, how == TG_PLAN_OK, &err) != TG_OK)
+    if ((settled || result->flood_left_ms) &&
+        remember(s, j, settled ? view.settled_ms : 0, how == TG_PLAN_OK, &err) != TG_OK)
         tg_sched_trouble(s, j->job->name, &err);
     release(s, j);
 }
 
 static void fail(struct tg_scheduler *s, struct tg_sched_job *j, const struct tg_error *err)
 {
-    end(s, j, &(struct tg_scheduled_result){ .error = err->message,
-                                             .again = err->code != TG_USAGE });
+    static const tg_code mended_by_hand[] = { TG_USAGE, TG_AUTH, TG_LOGIN, TG_CORRUPT };
+    bool again = true;
+
+    for (size_t i = 0; i < TG_COUNT(mended_by_hand); i++)
+        again = again && err->code != mended_by_hand[i];
+    end(s, j, &(struct tg_scheduled_result){ .error = err->message, .again = again,
+                                             .code = err->code, .step = TG_STEP_CHECK });
+}
+
+/* How many a run can make until the next one or its longest; -1: that is not known. */
+static int64_t requests_for(const struct tg_scheduled_run *run, const struct tg_quiet *quiet,
+                            int64_t now_ms)
+{
+    const struct tg_account_settings *a = &run->job->accounts[0]->account;
+    int64_t for_ms = run->until_next_ms < 0 ? TG_PLAN_NEVER : run->until_next_ms;
+
+    if (run->max_duration_ms)
+        for_ms = TG_MIN(for_ms, run->max_duration_ms);
+    return tg_quiet_requests(quiet, a->rate * a->rate_use * 10, now_ms, for_ms);
 }
 
 /* The context of a run. */
@@ -164,19 +186,13 @@ static struct tg_scheduled_run run_of(const struct tg_scheduler *s, uint32_t job
                                       const struct tg_plan_act *act, int64_t now_ms)
 {
     const struct tg_sched_job *j = &s->job[job];
-    const struct tg_account_settings *a = &j->job->accounts[0]->account;
     struct tg_scheduled_run run = { .job = j->job, .due_ms = act->due_ms, .attempt = act->attempt,
                                     .max_duration_ms = j->conf->max_duration_ms };
     int64_t next_s = j->zone ? tg_timing_next(&j->timing, j->zone, now_ms / 1000).at_s
                              : TG_ZONE_NEVER;
-    int64_t for_ms;
 
     run.until_next_ms = next_s >= TG_ZONE_NEVER ? -1 : next_s * 1000 - now_ms;
-    for_ms = run.until_next_ms < 0 ? TG_PLAN_NEVER : run.until_next_ms;
-    if (run.max_duration_ms)
-        for_ms = TG_MIN(for_ms, run.max_duration_ms);
-    run.rate_limit_remaining = tg_quiet_requests(&s->quiet[s->plan[job].account],
-                                                 a->rate * a->rate_use * 10, now_ms, for_ms);
+    run.rate_limit_remaining = requests_for(&run, &s->quiet[s->plan[job].account], now_ms);
     run.batch_size = tg_quiet_batch(run.rate_limit_remaining);
     return run;
 }
@@ -200,11 +216,33 @@ static bool is_wanted(struct tg_scheduler *s, uint32_t job, const struct tg_plan
     return false;
 }
 
+/* Whether a run waits for the next hour: floods leave it no request in this one. */
+static bool put_off(struct tg_scheduler *s, const struct tg_plan_act *act,
+                    const struct tg_scheduled_run *run)
+{
+    struct tg_sched_job *j = &s->job[act->job];
+    struct tg_scheduled_record r = { .job = j->job->name, .how = "put_off", .due_ms = act->due_ms,
+                                     .attempt = act->attempt, .step = TG_STEP_CHECK, .by = "",
+                                     .error = "floods leave its account no request in this hour" };
+    const struct tg_quiet calm = { .rate_milli = s->quiet[s->plan[act->job].account].rate_milli };
+    int64_t now_ms = j->started_ms, until_ms;
+
+    if (s->backfill || run->rate_limit_remaining != 0 || requests_for(run, &calm, now_ms) == 0)
+        return false; /* where a run is so short that none fits at all, floods are not the cause */
+    until_ms = tg_sched_put_off(act->due_ms, now_ms, j->conf->catch_up_ms);
+    if (!until_ms)
+        return false;
+    tg_sched_tell(s, j, &r);
+    elsewhere(s, act->job, until_ms - now_ms);
+    return true;
+}
+
 static void start(struct tg_scheduler *s, const struct tg_plan_act *act)
 {
     struct tg_sched_job *j = &s->job[act->job];
-    struct tg_scheduled_record begun = { .job = j->job->name, .how = "started", .error = "",
-                                         .by = "", .due_ms = act->due_ms, .attempt = act->attempt };
+    struct tg_scheduled_record begun = { .job = j->job->name, .how = "started", .step = "",
+                                         .error = "", .by = "", .due_ms = act->due_ms,
+                                         .attempt = act->attempt };
     struct tg_scheduled_run run;
     struct tg_error err;
     tg_code code = take(s, j, &err);
@@ -227,6 +265,8 @@ static void start(struct tg_scheduler *s, const struct tg_plan_act *act)
     j->due_ms = act->due_ms;
     j->attempt = act->attempt;
     run = run_of(s, act->job, act, j->started_ms);
+    if (put_off(s, act, &run))
+        return;
     begun.started_ms = j->started_ms;
     code = tg_sched_prerequisites(j, &err);
     if (code == TG_OK)
@@ -244,7 +284,8 @@ static void tell(struct tg_scheduler *s, const struct tg_plan_act *act)
     struct tg_sched_job *j = &s->job[act->job];
     struct tg_scheduled_record r = {
         .job = j->job->name, .how = tg_plan_how_name(act->how), .due_ms = act->due_ms,
-        .until_ms = act->until_ms < TG_PLAN_NEVER ? act->until_ms : 0, .error = "", .by = "",
+        .until_ms = act->until_ms < TG_PLAN_NEVER ? act->until_ms : 0, .step = "", .error = "",
+        .by = "",
     };
     struct tg_plan_view view = tg_planner_view(s->planner, act->job);
     struct tg_error err;
@@ -272,7 +313,7 @@ static void tell(struct tg_scheduler *s, const struct tg_plan_act *act)
 static void act_on(struct tg_scheduler *s, const struct tg_plan_act *act)
 {
     struct tg_scheduled_record r = { .job = s->job[act->job].job->name, .how = "late",
-                                     .due_ms = act->due_ms, .error = "", .by = "" };
+                                     .due_ms = act->due_ms, .step = "", .error = "", .by = "" };
 
     switch (act->what) {
     case TG_PLAN_START:
@@ -356,6 +397,8 @@ static tg_code recall(struct tg_scheduler *s, uint32_t number, int64_t now_ms,
         return code;
     tg_quiet_join(&s->quiet[account], &j->doc.quiet);
     tg_planner_begin(s->planner, number, j->doc.settled_ms, j->doc.ok, j->doc.estimate_ms, now_ms);
+    if (j->doc.flood_until_ms > now_ms)
+        tg_planner_flood(s->planner, account, j->doc.flood_until_ms);
     return TG_OK;
 }
 
@@ -402,7 +445,8 @@ static void hand_over(struct tg_scheduler *from, uint32_t number, struct tg_sche
     struct tg_sched_job *j = &from->job[number], *there;
     struct tg_scheduled_record r = { .job = j->job->name, .how = "stopped", .due_ms = j->due_ms,
                                      .started_ms = j->started_ms, .attempt = j->attempt,
-                                     .error = "the job is no longer in the file", .by = "" };
+                                     .step = TG_STEP_EXTRACT, .by = "",
+                                     .error = "the job is no longer in the file" };
     size_t k = 0;
 
     while (k < to->n_jobs && (strcmp(to->job[k].job->name, j->job->name) != 0 ||

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scheduler_doc.c - what is remembered of a job and of its runs; what has to be there before one
+ * scheduler_doc.c - what is remembered of a job and of its runs
  */
 #include <stdio.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "base/json_read.h"
@@ -63,6 +60,8 @@ tg_code tg_sched_read(const struct tg_store *store, const char *job, struct tg_s
                 d.paused = tg_json_take_bool(&in);
             else if (tg_str_eq(key, TG_STR("estimate_ms")))
                 d.estimate_ms = tg_json_take_i64(&in);
+            else if (tg_str_eq(key, TG_STR("flood_until_ms")))
+                d.flood_until_ms = tg_json_take_i64(&in);
             else if (tg_str_eq(key, TG_STR("rate_milli")))
                 d.quiet.rate_milli = tg_json_take_i64(&in);
             else if (tg_str_eq(key, TG_STR("floods")))
@@ -96,6 +95,7 @@ tg_code tg_sched_write(const struct tg_store *store, const char *job, struct tg_
     tg_json_key(&j, "ok"), tg_json_bool(&j, doc->ok);
     tg_json_key(&j, "paused"), tg_json_bool(&j, doc->paused);
     tg_json_key(&j, "estimate_ms"), tg_json_i64(&j, doc->estimate_ms);
+    tg_json_key(&j, "flood_until_ms"), tg_json_i64(&j, doc->flood_until_ms);
     tg_json_key(&j, "rate_milli"), tg_json_i64(&j, doc->quiet.rate_milli);
     tg_json_key(&j, "floods"), tg_json_array(&j);
     for (size_t i = 0; i < TG_QUIET_HOURS; i++)
@@ -137,6 +137,8 @@ static void put_record(struct tg_json *j, const struct tg_scheduled_record *r)
         tg_json_key(j, "requests"), tg_json_u64(j, r->requests);
         tg_json_key(j, "flood_ms"), tg_json_i64(j, r->flood_ms);
     }
+    if (r->step && *r->step)
+        tg_json_key(j, "step"), tg_json_cstr(j, r->step);
     if (r->error && *r->error)
         tg_json_key(j, "error"), tg_json_cstr(j, r->error);
     tg_json_key(j, "by"), tg_json_cstr(j, r->by);
@@ -173,7 +175,7 @@ struct reading {
     const char *job;
     bool (*seen)(void *ctx, const struct tg_scheduled_record *record);
     void *ctx;
-    struct tg_buf how, error, by;
+    struct tg_buf how, step, error, by;
     bool damaged;
 };
 
@@ -212,7 +214,7 @@ static bool on_entry(void *ctx, const struct tg_log_entry *entry)
     struct tg_json_in in;
     struct tg_str key;
 
-    tg_buf_clear(&h->how), tg_buf_clear(&h->error), tg_buf_clear(&h->by);
+    tg_buf_clear(&h->how), tg_buf_clear(&h->step), tg_buf_clear(&h->error), tg_buf_clear(&h->by);
     tg_json_in_init(&in, entry->bytes, entry->len);
     for (tg_json_enter(&in, '{'); tg_json_next_key(&in, &key);) {
         if (take_number(&in, key, &r))
@@ -225,6 +227,8 @@ static bool on_entry(void *ctx, const struct tg_log_entry *entry)
             r.requests = tg_json_take_u64(&in);
         else if (tg_str_eq(key, TG_STR("how")))
             tg_json_take_str(&in, &h->how);
+        else if (tg_str_eq(key, TG_STR("step")))
+            tg_json_take_str(&in, &h->step);
         else if (tg_str_eq(key, TG_STR("error")))
             tg_json_take_str(&in, &h->error);
         else if (tg_str_eq(key, TG_STR("by")))
@@ -236,6 +240,7 @@ static bool on_entry(void *ctx, const struct tg_log_entry *entry)
     if (h->damaged)
         return false;
     r.how = tg_buf_cstr(&h->how);
+    r.step = tg_buf_cstr(&h->step);
     r.error = tg_buf_cstr(&h->error);
     r.by = tg_buf_cstr(&h->by);
     return h->seen(h->ctx, &r);
@@ -248,70 +253,11 @@ tg_code tg_sched_history(const struct tg_store *store, const char *job,
     struct reading h = { .job = job, .seen = seen, .ctx = ctx };
     tg_code code;
 
-    tg_buf_init(&h.how, DOC_MAX), tg_buf_init(&h.error, DOC_MAX), tg_buf_init(&h.by, DOC_MAX);
+    tg_buf_init(&h.how, DOC_MAX), tg_buf_init(&h.step, DOC_MAX);
+    tg_buf_init(&h.error, DOC_MAX), tg_buf_init(&h.by, DOC_MAX);
     code = store->ops->read(store->self, LOG_KIND, job, 1, on_entry, &h, err);
-    tg_buf_done(&h.how), tg_buf_done(&h.error), tg_buf_done(&h.by);
+    tg_buf_done(&h.how), tg_buf_done(&h.step), tg_buf_done(&h.error), tg_buf_done(&h.by);
     if (code == TG_OK && h.damaged)
         code = tg_fail(err, TG_CORRUPT, "the history of job '%s' is damaged", job);
-    return code;
-}
-
-/* ---- before a run ---- */
-
-/* Room where a destination of files writes, or will: the nearest directory above that is there. */
-static tg_code check_room(const char *path, int64_t bytes, struct tg_error *err)
-{
-    char at[1024];
-    struct statvfs fs;
-    double free_bytes;
-
-    snprintf(at, sizeof at, "%s", *path ? path : ".");
-    while (statvfs(at, &fs) < 0) {
-        char *slash = strrchr(at, '/');
-
-        if (!slash || slash == at) {
-            snprintf(at, sizeof at, "%s", slash ? "/" : ".");
-            if (statvfs(at, &fs) < 0)
-                return TG_OK; /* who writes there will tell */
-            break;
-        }
-        *slash = 0;
-    }
-    free_bytes = (double)fs.f_bavail * (double)fs.f_frsize;
-    if (free_bytes >= (double)bytes)
-        return TG_OK;
-    tg_fail(err, TG_FULL, "%.0f MB are free in '%.100s', and a run needs %.0f MB", free_bytes / 1e6,
-            at, (double)bytes / 1e6);
-    return tg_hint(err, "make room, or change min_free_space");
-}
-
-tg_code tg_sched_prerequisites(const struct tg_sched_job *j, struct tg_error *err)
-{
-    static const char *const files[] = { "ndjson:", "csv:", "parquet:", "sqlite:", "duckdb:" };
-    const struct tg_option_list *to = &j->job->accounts[0]->extract.destinations;
-    int64_t bytes = j->conf->free_space_bytes;
-    tg_code code = bytes ? check_room(".", bytes, err) : TG_OK;
-
-    for (size_t i = 0; i < j->job->n_accounts && code == TG_OK; i++) {
-        const char *session = j->job->accounts[i]->account.session;
-        bool made = j->job->accounts[i]->account.import != NULL; /* the run makes it */
-
-        if (!made && !strchr(session, ',') && access(session, R_OK) < 0) {
-            tg_fail(err, TG_AUTH, "there is no session '%.200s'", session);
-            code = tg_hint(err, "log in with: tgdata login --session %.100s", session);
-        }
-    }
-    for (size_t i = 0; bytes && i < to->n && code == TG_OK; i++) {
-        for (size_t k = 0; k < TG_COUNT(files) && code == TG_OK; k++) {
-            char path[1024];
-            size_t len = strlen(files[k]);
-
-            if (strncmp(to->item[i], files[k], len) != 0)
-                continue;
-            snprintf(path, sizeof path, "%.*s", (int)strcspn(to->item[i] + len, "?"),
-                     to->item[i] + len);
-            code = check_room(path, bytes, err);
-        }
-    }
     return code;
 }

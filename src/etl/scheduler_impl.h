@@ -3,12 +3,13 @@
  * scheduler_impl.h - what a scheduler knows of each job, in memory and in the job's store
  *
  *   file -> scheduler_make.c -> jobs, timings, pools -> planner --acts--> scheduler.c -> hooks
- *                                        \                             \-> scheduler_doc.c -> store
- *                                         \--what happened--> scheduler_tell.c -> hooks, webhooks
+ *                                        before a run: scheduler_check.c <-|-> scheduler_doc.c
+ *                                                                          \-> scheduler_tell.c
  *
  * In the store of a job stand:
  *   document "schedule", key JOB   {"settled_ms":1,"ok":true,"paused":false,"estimate_ms":1,
- *                                   "rate_milli":1,"floods":[0, ... of 24 hours, permille]}
+ *                                   "flood_until_ms":1,"rate_milli":1,
+ *                                   "floods":[0, ... of 24 hours, permille]}
  *   log "run", key JOB             an entry for each struct tg_scheduled_record
  *   lease "job/JOB/schedule"       held while a run is at work, and while dues are settled
  * The document is written by whoever holds the lease, and by pause; each by compare-and-swap.
@@ -31,6 +32,7 @@
 struct tg_sched_doc {
     uint64_t version; /* 0: there is none yet */
     int64_t settled_ms, estimate_ms;
+    int64_t flood_until_ms; /* until then its account is not to be used */
     bool ok, paused;
     struct tg_quiet quiet;
 };
@@ -47,7 +49,7 @@ struct tg_sched_job {
     int64_t renew_ms;
     int64_t started_ms, due_ms;  /* of the run */
     uint32_t attempt;
-    int64_t busy_wait_ms;
+    int64_t busy_wait_ms, flood_until_ms;
     struct tg_sched_doc doc;
 };
 
@@ -109,8 +111,24 @@ tg_code tg_sched_history(const struct tg_store *store, const char *job,
                          bool (*seen)(void *ctx, const struct tg_scheduled_record *record),
                          void *ctx, struct tg_error *err);
 
-/** What is to be there before a run: sessions, room for files. @return what is not */
+/* ---- scheduler_check.c ---- */
+
+#define TG_STEP_CHECK "check_prerequisites"
+#define TG_STEP_EXTRACT "extract"
+#define TG_STEP_VALIDATE "validate"
+#define TG_STEP_LOAD "load"
+
+/** What is to be there before a run: sessions that are logged in, room for files. @return what is
+ *  not */
 tg_code tg_sched_prerequisites(const struct tg_sched_job *j, struct tg_error *err);
+
+/** @return in which step a run fails that ends with that */
+const char *tg_sched_step(tg_code code);
+
+/** A run for which no request is left in this hour waits for the next one, if it may still begin
+ *  then: floods of an hour are known from the runs in it only, so it is not put off for ever.
+ *  @return until when; 0: it is started */
+int64_t tg_sched_put_off(int64_t due_ms, int64_t now_ms, int64_t catch_up_ms);
 
 /* ---- scheduler_tell.c ---- */
 

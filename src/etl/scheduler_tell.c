@@ -13,7 +13,8 @@ enum { BODY_MAX = 64 << 10 };
 
 bool tg_scheduled_is_alarm(const struct tg_scheduled_record *r)
 {
-    static const char *const how[] = { "failed", "overtime", "missed", "late", "upstream" };
+    static const char *const how[] = { "failed",  "incomplete", "overtime",
+                                       "missed", "late",       "upstream" };
 
     for (size_t i = 0; i < TG_COUNT(how); i++)
         if (strcmp(r->how, how[i]) == 0)
@@ -58,6 +59,7 @@ static void put_body(struct tg_json *j, const char *event, const struct tg_sched
     tg_json_key(j, "late"), tg_json_bool(j, r->late || strcmp(r->how, "late") == 0);
     tg_json_key(j, "backfill"), tg_json_bool(j, r->backfill);
     tg_json_key(j, "rows"), tg_json_u64(j, r->rows);
+    tg_json_key(j, "step"), tg_json_cstr(j, *r->step ? r->step : NULL);
     tg_json_key(j, "error"), tg_json_cstr(j, *r->error ? r->error : NULL);
     put_text(j, r);
     tg_json_end_object(j);

@@ -37,6 +37,7 @@ static bool on_run(void *ctx, const struct tg_scheduled_record *r)
     tg_json_key(&j, "rows"), tg_json_u64(&j, r->rows);
     tg_json_key(&j, "flood_wait_s"), tg_json_double(&j, (double)r->flood_ms / 1e3);
     tg_json_key(&j, "late"), tg_json_bool(&j, r->late);
+    tg_json_key(&j, "step"), tg_json_cstr(&j, r->step[0] ? r->step : NULL);
     tg_json_key(&j, "error"), tg_json_cstr(&j, r->error[0] ? r->error : NULL);
     tg_json_end_object(&j);
     return true;

@@ -18,7 +18,7 @@
 #include "os/fs.h"
 #include "source/account_impl.h"
 
-enum { SESSION_MAX = 64 << 20, DATACENTER_MAX = 64 << 10 };
+enum { DATACENTER_MAX = 64 << 10 };
 
 void tg_account_note_of(struct tg_account *a, enum tg_note_kind kind, double wait_s,
                         struct tg_note_about about, const char *fmt, ...)
@@ -56,7 +56,7 @@ static tg_code open_parent(const char *path, struct tg_dir **ret, const char **r
     return code;
 }
 
-static tg_code read_file(const char *path, size_t max, struct tg_buf *out, struct tg_error *err)
+tg_code tg_account_read(const char *path, size_t max, struct tg_buf *out, struct tg_error *err)
 {
     struct tg_dir *dir;
     const char *name;
@@ -80,7 +80,7 @@ tg_code tg_account_save(struct tg_account *a, struct tg_error *err)
         a->dirty = true;
     if (!a->dirty || a->held)
         return TG_OK;
-    tg_buf_init(&blob, SESSION_MAX);
+    tg_buf_init(&blob, TG_SESSION_FILE_MAX);
     code = tg_session_write(&a->session, a->plain ? NULL : a->passphrase, &a->random, &blob,
                             err);
     if (code == TG_OK)
@@ -99,8 +99,8 @@ static tg_code load_session(struct tg_account *a, struct tg_error *err)
     struct tg_buf blob;
     tg_code code;
 
-    tg_buf_init(&blob, SESSION_MAX);
-    code = read_file(a->path, SESSION_MAX, &blob, err);
+    tg_buf_init(&blob, TG_SESSION_FILE_MAX);
+    code = tg_account_read(a->path, TG_SESSION_FILE_MAX, &blob, err);
     if (code == TG_OK) {
         code = tg_session_read(blob.data, blob.len, a->passphrase, &a->session, err);
         a->plain = !tg_is_sealed(blob.data, blob.len);
@@ -117,7 +117,7 @@ static tg_code load_datacenter(const char *path, struct tg_datacenter *ret, stru
     tg_code code;
 
     tg_buf_init(&text, DATACENTER_MAX);
-    code = read_file(path, DATACENTER_MAX, &text, err);
+    code = tg_account_read(path, DATACENTER_MAX, &text, err);
     if (code == TG_OK)
         code = tg_datacenter_parse((const char *)text.data, text.len, ret, err);
     if (code == TG_NOT_FOUND)
@@ -178,7 +178,7 @@ static tg_code load_schema(struct tg_account *a, const char *path, struct tg_err
     if (!path)
         return TG_OK;
     tg_buf_init(&text, TL_TEXT_MAX);
-    code = read_file(path, TL_TEXT_MAX, &text, err);
+    code = tg_account_read(path, TL_TEXT_MAX, &text, err);
     if (code == TG_OK)
         code = tl_schema_load(path, (const char *)text.data, text.len, &a->schema, err);
     if (code == TG_NOT_FOUND) { /* a file that the user named */

@@ -112,6 +112,16 @@ tg_code tg_account_op_step(struct tg_account_op *op, struct tg_error *err);
  */
 tg_code tg_account_who(struct tg_account *a, struct tg_error *err);
 
+enum { TG_SESSION_FILE_MAX = 64 << 20 };
+
+/** Reads a file. @return TG_NOT_FOUND, TG_IO, TG_LIMIT */
+tg_code tg_account_read(const char *path, size_t max, struct tg_buf *out, struct tg_error *err);
+
+/** Whether a session file can be read and somebody is logged in there, as far as it tells; one that
+ *  is sealed is not opened if there is a passphrase for it, which takes its time.
+ *  @return TG_AUTH: it is not there, or nobody is; TG_LOGIN: it is sealed; TG_CORRUPT */
+tg_code tg_account_look(const char *path, bool has_passphrase, struct tg_error *err);
+
 /** Asks the server in any case, which shows whether the login still holds. */
 tg_code tg_account_ask_who(struct tg_account *a, struct tg_error *err);
 

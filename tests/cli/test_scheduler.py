@@ -58,6 +58,9 @@ jobs:
         self.assertEqual(done.code, 0, done)
         return json.loads(done.out)
 
+    def ask_text(self, word, path):
+        return tgdata("schedule", word, path, cwd=self.dir).out
+
     def history(self, path, job, *hows):
         return [r for r in self.ask("history", path, "--job", job, "--count", "1000")
                 if not hows or r["how"] in hows]

@@ -21,6 +21,19 @@ class Shared(Scheduled):
                               "ORDER BY version DESC LIMIT 1", (kind, key)).fetchone()[0]
         return json.loads(text)
 
+    def teach(self, jobs, **members):
+        with contextlib.closing(sqlite3.connect(self.dir / "state.db")) as db:
+            for job in jobs:
+                doc = {**self.document("schedule", job), **members}
+                db.execute("UPDATE doc SET bytes=? WHERE kind='schedule' AND key=?",
+                           (json.dumps(doc).encode(), job))
+            db.commit()
+
+    def second_account(self, path):
+        """An account `other` in the file, with a session of its own."""
+        path.write_text(path.read_text().replace(
+            "accounts: {", f'accounts: {{other: {{session: "{self.dir}/b.session"}}, '))
+
     def backfill(self, path, job):
         done = tgdata("schedule", "backfill", path, "--job", job, *BACKFILL, cwd=self.dir)
         self.assertEqual(done.code, 0, done)
@@ -90,15 +103,13 @@ class Slots(Shared):
         """Two jobs of two sessions: one after the other for the one slot, together for two."""
         self.login(self.dir / "b.session")
         for slots in (1, 2):
-            text = self.write(
+            path = self.write(
                 ("a", {"schedule": "every 1 second", "resources": "[hall]", "account": "me",
                        "rate": "8", "burst": "1", "overlap": "queue", "coalesce": "true"}),
                 ("b", {"schedule": "every 1 second", "resources": "[hall]", "account": "other",
                        "rate": "8", "burst": "1", "overlap": "queue", "coalesce": "true"}),
-                defaults=f'  resource_slots: ["hall={slots}"]').read_text()
-            path = self.dir / "etl.yaml"
-            path.write_text(text.replace("accounts: {", "accounts: {other: {session: "
-                                         f'"{self.dir}/b.session"}}, '), encoding="utf-8")
+                defaults=f'  resource_slots: ["hall={slots}"]')
+            self.second_account(path)
             process = self.begin(path)
             if slots == 1:
                 for job in ("a", "b"):
@@ -126,14 +137,6 @@ class Slots(Shared):
 
 
 class Quiet(Shared):
-    def teach(self, jobs, **members):
-        with contextlib.closing(sqlite3.connect(self.dir / "state.db")) as db:
-            for job in jobs:
-                doc = {**self.document("schedule", job), **members}
-                db.execute("UPDATE doc SET bytes=? WHERE kind='schedule' AND key=?",
-                           (json.dumps(doc).encode(), job))
-            db.commit()
-
     def test_flexible(self):
         """A run that is due in an hour of floods waits for the next quiet one, if it may."""
         now = time.time()

@@ -56,8 +56,8 @@ async function load() {
 
 // ---- schedules ----
 
-const HOW = { ok: "good", failed: "bad", overtime: "bad", upstream: "warn", missed: "warn",
-  cancelled: "warn", skipped: "", merged: "", stopped: "" };
+const HOW = { ok: "good", failed: "bad", incomplete: "bad", overtime: "bad", upstream: "warn",
+  missed: "warn", cancelled: "warn", skipped: "", merged: "", stopped: "" };
 
 const how = (run) => make("span", { class: `pill ${HOW[run.how] ?? ""}` }, run.how);
 
