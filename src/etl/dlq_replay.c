@@ -106,6 +106,7 @@ struct replay {
     bool done[DLQ_PAGE]; /* its row is there by an earlier replay, that was killed */
     bool kept[DLQ_PAGE]; /* a stage has taken its row out */
     struct steps steps;
+    uint64_t replayed, refused; /* of them */
     struct tg_letters letters;
     struct tg_letter_box box;
     struct tg_sink_env env;
@@ -159,12 +160,37 @@ static tg_code take_up(struct replay *r, struct tg_error *err)
     return code;
 }
 
+/* Calls `work` for each letter; what it changes in the store is one change, if that can be. Within
+ * one, which is short, no lease can be kept. */
+static tg_code each_letter(struct replay *r,
+                           tg_code (*work)(struct replay *r, size_t i, struct tg_error *err),
+                           struct tg_error *err)
+{
+    const struct tg_store *store = r->store;
+    bool together = store->ops->begin != NULL;
+    tg_code code = tg_lease_keep(r->held, err);
+
+    if (code == TG_OK && together)
+        code = store->ops->begin(store->self, err);
+    if (code != TG_OK)
+        return code;
+    for (size_t i = 0; code == TG_OK && i < r->n; i++) {
+        if (!together)
+            code = tg_lease_keep(r->held, err);
+        if (code == TG_OK && !r->kept[i])
+            code = work(r, i, err);
+    }
+    return together ? store->ops->end(store->self, code, err) : code;
+}
+
 static tg_code mark(struct replay *r, size_t i, struct tg_error *err)
 {
     struct tg_letter *letter = &r->letter[i];
     struct tg_buf document;
     tg_code code;
 
+    if (r->done[i])
+        return TG_OK;
     letter->replay_seq = r->next.seq;
     letter->replay_fence = r->next.fence;
     tg_buf_init(&document, TG_LETTER_MAX);
@@ -187,12 +213,13 @@ static tg_code write_rows(struct replay *r, struct tg_error *err)
     for (size_t i = 0; code == TG_OK && i < r->n; i++) {
         if (r->done[i])
             continue;
-        code = steps_take(&r->steps, &r->letter[i], r->batch, &r->kept[i], err);
+        code = tg_lease_keep(r->held, err);
         if (code == TG_OK)
-            code = tg_lease_keep(r->held, err);
-        if (code == TG_OK && !r->kept[i])
-            code = mark(r, i, err);
+            code = steps_take(&r->steps, &r->letter[i], r->batch, &r->kept[i], err);
+        r->result->kept += r->kept[i];
     }
+    if (code == TG_OK)
+        code = each_letter(r, mark, err);
     for (size_t at = 0, n; code == TG_OK && at < r->batch->n; at += n) {
         n = TG_MIN(r->batch->n - at, (size_t)AT_ONCE);
         code = tg_lease_keep(r->held, err);
@@ -208,23 +235,25 @@ static tg_code write_rows(struct replay *r, struct tg_error *err)
 }
 
 /* What was refused again is a newer version than what was marked, and stays. */
-static tg_code take_out(struct replay *r, struct tg_error *err)
+static tg_code take_out(struct replay *r, size_t i, struct tg_error *err)
 {
-    tg_code code = TG_OK;
+    tg_code code = tg_letter_end(r->store, TG_LETTER_KIND, r->entry[i].key, r->entry[i].version,
+                                 "replayed", tg_clock_unix_us(), err);
 
-    for (size_t i = 0; code == TG_OK && i < r->n; i++) {
-        r->result->kept += r->kept[i];
-        if (r->kept[i])
-            continue;
-        code = tg_lease_keep(r->held, err);
-        if (code != TG_OK)
-            return code;
-        code = tg_letter_end(r->store, TG_LETTER_KIND, r->entry[i].key, r->entry[i].version,
-                             "replayed", tg_clock_unix_us(), err);
-        r->result->replayed += code == TG_OK;
-        r->result->refused += code == TG_CONFLICT;
-        if (code == TG_CONFLICT)
-            code = TG_OK;
+    r->replayed += code == TG_OK;
+    r->refused += code == TG_CONFLICT;
+    return code == TG_CONFLICT ? TG_OK : code;
+}
+
+static tg_code take_all_out(struct replay *r, struct tg_error *err)
+{
+    tg_code code;
+
+    r->replayed = r->refused = 0;
+    code = each_letter(r, take_out, err);
+    if (code == TG_OK || !r->store->ops->begin) { /* else what was done was taken back */
+        r->result->replayed += r->replayed;
+        r->result->refused += r->refused;
     }
     return code;
 }
@@ -253,7 +282,7 @@ static tg_code replay_group(void *ctx, struct tg_lease_held *held, struct tg_err
         if (code == TG_OK)
             code = write_rows(r, err);
         if (code == TG_OK)
-            code = take_out(r, err);
+            code = take_all_out(r, err);
         tg_sink_close(&r->sink);
     }
     tg_letters_done(&r->letters);
