@@ -34,7 +34,8 @@ extern "C" {
 
 struct tg_observer;
 
-/** @return whether a setting asks for what an observer does */
+/** @return whether a setting, or OpenTelemetry's part of the environment, asks for what an observer
+ *  does */
 TG_API bool tg_observer_wanted(const struct tg_config *config);
 
 /**

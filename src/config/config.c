@@ -290,7 +290,7 @@ static const struct tg_option monitor_table[] = {
             "send that along, as `authorization: Bearer`", .env = "TGDATA_ALERT_TOKEN"),
     MONITOR(traces, "traces", STR, NULL, 0, 0, "FORM:URL",
             "bring traces to a collector: otlp:http://HOST:4318/v1/traces or "
-            "zipkin:http://HOST:9411/api/v2/spans"),
+            "zipkin:http://HOST:9411/api/v2/spans; else where OTEL_EXPORTER_OTLP_ENDPOINT says"),
     MONITOR(traces_header, "traces-header", SECRET, NULL, 0, 0, "TEXT",
             "a header to be let in there: 'NAME: VALUE'", .env = "TGDATA_TRACES_HEADER"),
     MONITOR(traces_sample, "traces-sample", I64, "100", 0, 100, "PERCENT",

@@ -168,6 +168,16 @@ static void spans_done(void *ctx, enum tg_spans_end end, size_t n, const struct 
     pthread_mutex_unlock(&o->lock);
 }
 
+static tg_code start_traces(struct tg_observer *o, const struct tg_monitor_settings *set,
+                            struct tg_error *err)
+{
+    tg_code code = tg_traces_new(set, spans_done, o, &o->traces, err);
+
+    if (code == TG_OK && *tg_traces_warning(o->traces))
+        tg_news_add(&o->news, "", tg_traces_warning(o->traces));
+    return code;
+}
+
 /* ---- alerts ---- */
 
 static void alert_sent(void *ctx, const struct tg_error *err)
@@ -284,8 +294,8 @@ bool tg_observer_wanted(const struct tg_config *config)
 {
     const struct tg_monitor_settings *set = &config->monitor;
 
-    return set->listen || set->metrics_endpoint || set->statsd || set->cloudwatch || set->traces ||
-           set->alert_webhook || has_threshold(set);
+    return set->listen || set->metrics_endpoint || set->statsd || set->cloudwatch ||
+           set->alert_webhook || has_threshold(set) || tg_traces_wanted(set);
 }
 
 tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret,
@@ -312,8 +322,8 @@ tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret
         code = tg_fail(err, TG_NOMEM, "no memory for metrics");
     if (code == TG_OK && (set->alert_webhook || has_threshold(set)))
         code = start_alerts(o, config, err);
-    if (code == TG_OK && set->traces)
-        code = tg_traces_new(set, spans_done, o, &o->traces, err);
+    if (code == TG_OK && tg_traces_wanted(set))
+        code = start_traces(o, set, err);
     if (code == TG_OK && set->listen)
         code = tg_observer_listen(o, set, err);
     if (code == TG_OK)

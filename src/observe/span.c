@@ -154,21 +154,45 @@ static void put_otlp(struct tg_json *j, const struct tg_span *s)
     tg_json_end_object(j);
 }
 
-static void wrap_otlp(struct tg_json *j, const struct tg_buf *spans, const char *host)
+static const char *service_of(const struct tg_span_source *from)
 {
-    const struct tg_span_fact resource[] = {
-        { .key = "service.name", .text = SERVICE },
+    return from->service && *from->service ? from->service : SERVICE;
+}
+
+static bool is_given(const struct tg_span_source *from, const char *key)
+{
+    for (size_t i = 0; i < from->n_attributes; i++)
+        if (strcmp(from->attribute[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+static void otlp_resource(struct tg_json *j, const struct tg_span_source *from)
+{
+    const struct tg_span_fact known[] = {
+        { .key = "service.name", .text = service_of(from) },
         { .key = "service.version", .text = TG_VERSION },
-        { .key = "host.name", .text = host },
+        { .key = "host.name", .text = from->host },
         { .key = "process.pid", .number = getpid() },
     };
+
+    for (size_t i = 0; i < TG_COUNT(known); i++)
+        if (!is_given(from, known[i].key))
+            otlp_fact(j, &known[i]);
+    for (size_t i = 0; i < from->n_attributes; i++)
+        otlp_fact(j, &(struct tg_span_fact){ .key = from->attribute[i].key,
+                                             .text = from->attribute[i].value });
+}
+
+static void wrap_otlp(struct tg_json *j, const struct tg_buf *spans,
+                      const struct tg_span_source *from)
+{
 
     tg_json_object(j);
     tg_json_key(j, "resourceSpans"), tg_json_array(j), tg_json_object(j);
     tg_json_key(j, "resource"), tg_json_object(j);
     tg_json_key(j, "attributes"), tg_json_array(j);
-    for (size_t i = 0; i < TG_COUNT(resource); i++)
-        otlp_fact(j, &resource[i]);
+    otlp_resource(j, from);
     tg_json_end_array(j), tg_json_end_object(j);
     tg_json_key(j, "scopeSpans"), tg_json_array(j), tg_json_object(j);
     tg_json_key(j, "scope"), tg_json_object(j);
@@ -241,7 +265,8 @@ static void put_service(struct tg_json *j, const char *key, const char *name)
     tg_json_end_object(j);
 }
 
-static void put_zipkin(struct tg_json *j, const struct tg_span *s)
+static void put_zipkin(struct tg_json *j, const struct tg_span *s,
+                       const struct tg_span_source *from)
 {
     tg_json_object(j);
     put_trace(j, "traceId", s->trace);
@@ -253,7 +278,7 @@ static void put_zipkin(struct tg_json *j, const struct tg_span *s)
         tg_json_key(j, "kind"), tg_json_cstr(j, "CLIENT");
     tg_json_key(j, "timestamp"), tg_json_i64(j, s->start_us);
     tg_json_key(j, "duration"), tg_json_i64(j, TG_MAX(s->end_us - s->start_us, INT64_C(1)));
-    put_service(j, "localEndpoint", SERVICE);
+    put_service(j, "localEndpoint", service_of(from));
     if (s->calls)
         put_service(j, "remoteEndpoint", "telegram");
     tg_json_key(j, "annotations"), tg_json_array(j);
@@ -266,7 +291,8 @@ static void put_zipkin(struct tg_json *j, const struct tg_span *s)
 
 /* ---- both ---- */
 
-void tg_span_put(struct tg_buf *out, enum tg_span_form form, const struct tg_span *s)
+void tg_span_put(struct tg_buf *out, enum tg_span_form form, const struct tg_span *s,
+                 const struct tg_span_source *from)
 {
     struct tg_json j;
 
@@ -274,17 +300,17 @@ void tg_span_put(struct tg_buf *out, enum tg_span_form form, const struct tg_spa
     if (form == TG_SPAN_OTLP)
         put_otlp(&j, s);
     else
-        put_zipkin(&j, s);
+        put_zipkin(&j, s, from);
 }
 
 void tg_span_wrap(struct tg_buf *out, enum tg_span_form form, const struct tg_buf *spans,
-                  const char *host)
+                  const struct tg_span_source *from)
 {
     struct tg_json j;
 
     tg_json_init(&j, out);
     if (form == TG_SPAN_OTLP) {
-        wrap_otlp(&j, spans, host);
+        wrap_otlp(&j, spans, from);
         return;
     }
     tg_json_array(&j);

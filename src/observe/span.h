@@ -62,12 +62,25 @@ void tg_span_number(struct tg_span *s, const char *key, int64_t v);
 /** @param n  none: nothing is added */
 void tg_span_list(struct tg_span *s, const char *key, const int64_t *list, size_t n);
 
-/** Appends the span as JSON, without what separates it from others. */
-void tg_span_put(struct tg_buf *out, enum tg_span_form form, const struct tg_span *s);
+/** Who tells of spans. */
+struct tg_span_pair {
+    const char *key, *value;
+};
+struct tg_span_source {
+    const char *host;    /* of this machine */
+    const char *service; /* NULL, "": tgdata */
+    const struct tg_span_pair *attribute; /* more of it; goes before what is known by itself */
+    size_t n_attributes;
+};
 
-/** Appends the body of a request: spans, separated by commas. @param host  of this machine */
+/** Appends the span as JSON, without what separates it from others. */
+void tg_span_put(struct tg_buf *out, enum tg_span_form form, const struct tg_span *s,
+                 const struct tg_span_source *from);
+
+/** Appends the body of a request: spans, separated by commas. Zipkin is told no attributes of the
+ *  source. */
 void tg_span_wrap(struct tg_buf *out, enum tg_span_form form, const struct tg_buf *spans,
-                  const char *host);
+                  const struct tg_span_source *from);
 
 /** Where a trace goes on that somebody else has begun. */
 struct tg_trace_parent {

@@ -41,7 +41,7 @@ struct tg_spans {
     struct tg_http *http;
     char url[URL_MAX];
     char host[64];
-    char *header;
+    const char *header[TG_SPANS_HEADERS + 2];
     struct tg_queue *full; /* chunks */
     struct tg_queue *stop; /* nothing is ever in it: closed, it ends the thread's pauses */
     pthread_t thread;
@@ -76,13 +76,13 @@ static struct chunk *new_chunk(void)
 }
 
 /* Under the lock. @return whether the span is in the chunk; if not, that is as it was */
-static bool put(struct chunk *c, enum tg_span_form form, const struct tg_span *span)
+static bool put(const struct tg_spans *s, struct chunk *c, const struct tg_span *span)
 {
     size_t before = c->text.len;
 
     if (c->n)
         tg_buf_byte(&c->text, ',');
-    tg_span_put(&c->text, form, span);
+    tg_span_put(&c->text, s->form, span, &s->options.from);
     if (c->text.failed) {
         c->text.failed = false;
         c->text.len = before;
@@ -99,11 +99,11 @@ void tg_spans_add(struct tg_spans *s, const struct tg_span *span)
     pthread_mutex_lock(&s->lock);
     if (!s->filling)
         s->filling = new_chunk();
-    added = s->filling && s->filling->n < CHUNK_SPANS && put(s->filling, s->form, span);
+    added = s->filling && s->filling->n < CHUNK_SPANS && put(s, s->filling, span);
     if (!added && s->filling &&
         tg_queue_try_push(s->full, s->filling, s->filling->text.len) == TG_OK) {
         s->filling = new_chunk();
-        added = s->filling && put(s->filling, s->form, span);
+        added = s->filling && put(s, s->filling, span);
     }
     pthread_mutex_unlock(&s->lock);
     if (!added)
@@ -136,7 +136,6 @@ static int64_t patience(struct tg_spans *s)
 static tg_code send(struct tg_spans *s, const struct tg_buf *body, int64_t timeout_ms,
                     struct tg_error *err)
 {
-    const char *const header[] = { "content-type: application/json", s->header, NULL };
     char where[TG_URL_SHOWN];
     struct tg_buf answer;
     int status = 0;
@@ -145,7 +144,7 @@ static tg_code send(struct tg_spans *s, const struct tg_buf *body, int64_t timeo
     tg_buf_init(&answer, ANSWER_MAX);
     code = tg_http_send(s->http,
                         &(struct tg_http_request){ .url = s->url,
-                                                   .header = header,
+                                                   .header = s->header,
                                                    .body = body->data,
                                                    .len = body->len,
                                                    .timeout_ms = timeout_ms },
@@ -171,7 +170,7 @@ static void bring(struct tg_spans *s, struct chunk *c)
     void *none;
 
     tg_buf_init(&body, CHUNK_BYTES + (64 << 10));
-    tg_span_wrap(&body, s->form, &c->text, s->host);
+    tg_span_wrap(&body, s->form, &c->text, &s->options.from);
     tg_fail(&err, TG_NOMEM, "no memory for spans");
     while (!body.failed && (ms = patience(s)) > 0) {
         code = send(s, &body, ms, &err);
@@ -252,16 +251,17 @@ static tg_code read_target(struct tg_spans *s, const char *to, struct tg_error *
     return TG_OK;
 }
 
-static tg_code read_header(struct tg_spans *s, const char *header, struct tg_error *err)
+static tg_code read_headers(struct tg_spans *s, const char *const *header, struct tg_error *err)
 {
-    if (!header)
-        return TG_OK;
-    if (!strchr(header, ':') || strpbrk(header, "\r\n")) {
-        tg_fail(err, TG_USAGE, "a header for the collector of traces is 'NAME: VALUE'");
-        return tg_hint(err, "such as 'authorization: Bearer TOKEN'");
+    s->header[0] = "content-type: application/json";
+    for (size_t i = 0; header && header[i] && i < TG_SPANS_HEADERS; i++) {
+        if (!strchr(header[i], ':') || strpbrk(header[i], "\r\n")) {
+            tg_fail(err, TG_USAGE, "a header for the collector of traces is 'NAME: VALUE'");
+            return tg_hint(err, "such as 'authorization: Bearer TOKEN'");
+        }
+        s->header[i + 1] = header[i];
     }
-    s->header = strdup(header);
-    return s->header ? TG_OK : tg_fail(err, TG_NOMEM, "no memory for traces");
+    return TG_OK;
 }
 
 tg_code tg_spans_new(const struct tg_spans_options *options, struct tg_spans **ret,
@@ -278,8 +278,9 @@ tg_code tg_spans_new(const struct tg_spans_options *options, struct tg_spans **r
         snprintf(s->host, sizeof s->host, "unknown");
     code = read_target(s, options->to, err);
     if (code == TG_OK)
-        code = read_header(s, options->header, err);
-    s->options.to = s->options.header = NULL; /* were lent for this call */
+        code = read_headers(s, options->header, err);
+    s->options.to = NULL; /* was lent for this call */
+    s->options.from.host = s->host;
     s->full = tg_queue_new(CHUNKS_MAX, UINT64_MAX);
     s->stop = tg_queue_new(1, 1);
     if (code == TG_OK && (!s->full || !s->stop))
@@ -312,9 +313,6 @@ void tg_spans_free(struct tg_spans *s)
         tg_queue_free(s->full);
     if (s->stop)
         tg_queue_free(s->stop);
-    if (s->header)
-        explicit_bzero(s->header, strlen(s->header));
-    free(s->header);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }

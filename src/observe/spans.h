@@ -18,6 +18,8 @@
 
 #include "observe/span.h"
 
+enum { TG_SPANS_HEADERS = 16 };
+
 struct tg_spans;
 
 enum tg_spans_end { TG_SPANS_SENT, TG_SPANS_DROPPED, TG_SPANS_REFUSED };
@@ -30,7 +32,8 @@ typedef void (*tg_spans_done)(void *ctx, enum tg_spans_end end, size_t n,
 
 struct tg_spans_options {
     const char *to;     /* "otlp:URL" or "zipkin:URL"; without a path: the usual one */
-    const char *header; /* "NAME: VALUE", to be let in; NULL: none */
+    const char *const *header; /* "NAME: VALUE", to be let in; ends with NULL; borrowed */
+    struct tg_span_source from; /* its host is found; the rest is borrowed */
     tg_spans_done done;
     void *ctx;
 };

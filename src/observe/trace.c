@@ -69,7 +69,7 @@ static bool has_chats(const struct tg_trace *t)
 
 bool trace_in_share(const struct tg_trace *t, uint64_t id)
 {
-    return id % 100 < t->options.percent;
+    return id % 1000000 < t->options.share_ppm;
 }
 
 static void put_job(const struct tg_trace *t, struct tg_span *s)

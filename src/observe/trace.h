@@ -49,7 +49,7 @@ enum tg_trace_pattern {
 struct tg_trace_options {
     const char *job;
     enum tg_trace_pattern pattern;
-    unsigned percent; /* of batches and calls that are told */
+    uint32_t share_ppm; /* of batches and calls that are told: so many of a million */
     const struct tg_trace_parent *parent; /* NULL: the trace begins here */
     struct tg_random random;
     int64_t (*unix_us)(void);

@@ -2,9 +2,12 @@
 /*
  * traces.h - the traces of a program's runs: a collector for all, and what they go on
  *
+ * Where they go the settings say, or the environment as OpenTelemetry has it (otel_env.h), which
+ * also says as what, and how much.
+ *
  * Whoever started the program may have begun a trace (TRACEPARENT in the environment): runs are
- * parts of that then. If it is not sampled, no run has a trace. What is no traceparent is as good
- * as none. W3C's Trace Context wants both.
+ * parts of that then. If it is not sampled, no run has a trace, unless OTEL_TRACES_SAMPLER decides
+ * without it. What is no traceparent is as good as none. W3C's Trace Context wants both.
  *
  * Threads: any
  */
@@ -18,9 +21,14 @@ struct tg_traces;
 
 struct tg_monitor_settings;
 
-/** @return as tg_spans_new */
+/** @return whether the settings or the environment ask for traces */
+bool tg_traces_wanted(const struct tg_monitor_settings *set);
+
+/** @return as tg_spans_new, if the settings ask; what the environment says is no failure */
 tg_code tg_traces_new(const struct tg_monitor_settings *set, tg_spans_done done, void *ctx,
                       struct tg_traces **ret, struct tg_error *err);
+/** @return what is wrong with the environment; "": nothing */
+const char *tg_traces_warning(const struct tg_traces *t);
 /** As tg_spans_free; when no trace is open. */
 void tg_traces_free(struct tg_traces *t);
 

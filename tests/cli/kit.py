@@ -34,7 +34,8 @@ def free_ports(n):
 
 
 def clean_env(**more):
-    env = {k: v for k, v in os.environ.items() if not k.startswith("TGDATA")}
+    ours = ("TGDATA", "OTEL_", "TRACEPARENT")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     env.update(LC_ALL="C.UTF-8", TERM="xterm", **more)
     return env
 

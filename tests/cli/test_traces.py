@@ -225,6 +225,67 @@ class Runs(Traced):
         self.assertNotIn("of-the-test", done.err)
 
 
+class Environment(Traced):
+    """OpenTelemetry's variables, where no option says otherwise."""
+    sim_args = ("--chats", "1", "--messages", "150", "--seed", "9")
+
+    def run_with(self, *more, **env):
+        done = tgdata(*self.extract_args("--all", more=more), env=env)
+        self.assertEqual(done.code, 0, done)
+        return done
+
+    def facts(self):
+        """Of the resource that was told last."""
+        resource = self.collector.posts[-1][1]["resourceSpans"][0]["resource"]
+        return {a["key"]: next(iter(a["value"].values())) for a in resource["attributes"]}
+
+    def test_where_to_and_as_what(self):
+        url = f"http://127.0.0.1:{self.collector.port}"
+        secret = "of the-environment"
+        done = self.run_with("--verbose", OTEL_EXPORTER_OTLP_ENDPOINT=url,
+                             OTEL_EXPORTER_OTLP_HEADERS="api-key=of%20the-environment,x-tenant=7",
+                             OTEL_SERVICE_NAME="archive", OTEL_RESOURCE_ATTRIBUTES=
+                             "deployment.environment=prod,host.name=elsewhere")
+        self.assertNotIn("warning", done.err)
+        self.assertNotIn(secret, done.err)
+        self.check_tree(self.collector.spans())
+        self.assertEqual({(h["api-key"], h["x-tenant"]) for h in self.collector.headers},
+                         {(secret, "7")})
+        facts = self.facts()
+        self.assertEqual((facts["service.name"], facts["deployment.environment"],
+                          facts["host.name"]), ("archive", "prod", "elsewhere"))
+
+    def test_an_option_wins(self):
+        """And who is named by it does not get the headers of another."""
+        self.run_with("--traces", self.otlp(), OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+                      OTEL_SDK_DISABLED="true", OTEL_EXPORTER_OTLP_HEADERS="api-key=secret",
+                      OTEL_SERVICE_NAME="archive")
+        self.check_tree(self.collector.spans())
+        self.assertEqual(self.facts()["service.name"], "archive")
+        self.assertFalse([h for h in self.collector.headers if "api-key" in h])
+
+    def test_what_turns_it_off(self):
+        url = f"http://127.0.0.1:{self.collector.port}"
+        for env in ({}, {"OTEL_SDK_DISABLED": "true"}, {"OTEL_TRACES_EXPORTER": "none"},
+                    {"OTEL_TRACES_SAMPLER": "always_off"}):
+            at = {"OTEL_EXPORTER_OTLP_ENDPOINT": url} if env else {"OTEL_SERVICE_NAME": "x"}
+            self.run_with(**at, **env)
+            self.assertEqual(self.collector.tried, [], env)
+
+    def test_what_cannot_be_ends_no_run(self):
+        for env, says in (({"OTEL_EXPORTER_OTLP_ENDPOINT": "ftp://x"}, "cannot be brought"),
+                          ({"OTEL_TRACES_EXPORTER": "console"}, "OTEL_TRACES_EXPORTER")):
+            done = self.run_with(**env)
+            self.assertEqual(done.err.count(says), 1, done)
+
+    def test_another_form_is_told_of_once(self):
+        url = f"http://127.0.0.1:{self.collector.port}"
+        done = self.run_with(OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
+                             OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0")
+        self.assertEqual(done.err.count("asks for grpc: traces go as http/json"), 1, done)
+        self.assertEqual({s["name"] for s in self.collector.spans().values()}, {"job", "chat"})
+
+
 class Long(Traced):
     """Runs that go on for long: what has ended of their work is told whole while they do."""
 

@@ -34,13 +34,15 @@ struct told {
 
 static void check_json(const struct tg_span *s, enum tg_span_form form)
 {
+    static const struct tg_span_pair more = { "deployment.environment", "a \"b\"" };
+    static const struct tg_span_source from = { "a \"host\"", NULL, &more, 1 };
     struct tg_buf one, body;
     struct tg_json_in in;
 
     tg_buf_init(&one, 1 << 20);
     tg_buf_init(&body, 1 << 20);
-    tg_span_put(&one, form, s);
-    tg_span_wrap(&body, form, &one, "a \"host\"");
+    tg_span_put(&one, form, s, &from);
+    tg_span_wrap(&body, form, &one, &from);
     assert_false(one.failed || body.failed);
     tg_json_in_init(&in, (const char *)body.data, body.len);
     tg_json_skip(&in);
@@ -268,7 +270,7 @@ static void one_run(uint64_t seed)
     m.mixed = m.pattern == TG_TRACE_STREAM || m.pattern == TG_TRACE_DELTA;
     t = tg_trace_new(&(struct tg_trace_options){ .job = "j",
                                                  .pattern = m.pattern,
-                                                 .percent = percent,
+                                                 .share_ppm = percent * 10000,
                                                  .parent = continued ? &above : NULL,
                                                  .random = tg_random_seeded(&seeded),
                                                  .unix_us = clock_us,
