@@ -58,6 +58,9 @@ TG_API const char *tg_config_text(const struct tg_config *config, const char *na
 /** @return value number i, from 0, of a setting that may be set several times; NULL: no such one */
 TG_API const char *tg_config_item(const struct tg_config *config, const char *name, size_t i);
 
+/** @return whether a flag is set; false: there is no such one */
+TG_API bool tg_config_flag(const struct tg_config *config, const char *name);
+
 /** @return whether a setting may be set several times, and each value adds to those before */
 TG_API bool tg_config_repeats(const char *name);
 

@@ -15,7 +15,7 @@
 struct own {
     const char *job;
     bool json;
-    int64_t progress;
+    int64_t progress, step;
 };
 
 static const struct tg_option options[] = {
@@ -24,6 +24,14 @@ static const struct tg_option options[] = {
       .offset = offsetof(struct own, job),
       .value = "NAME",
       .help = "only the job of that name" },
+    { .name = "step",
+      .type = TG_OPT_CHOICE,
+      .offset = offsetof(struct own, step),
+      .fallback = "all",
+      .choices = RUN_STEP_WORDS,
+      .value = "WHICH",
+      .help = "only that step of each job: its rows; whether they are complete (of jobs with "
+              "verify: true); what is kept of its state (with archive_checkpoints)" },
     CLI_PROGRESS_OPTION(struct own, progress),
     { .name = "json",
       .type = TG_OPT_BOOL,
@@ -199,11 +207,15 @@ static const struct tg_config_job *next_job(const struct jobs *jobs)
 /* Runs one; what SIGHUP has brought then counts. */
 static tg_code run_next(struct jobs *jobs, struct tg_error *err)
 {
-    tg_code code = run_job(jobs, err);
+    const struct own *own = jobs->cli->own;
+    enum run_step step = (enum run_step)own->step;
+    tg_code code = step <= RUN_EXTRACT ? run_job(jobs, err) : TG_OK;
     bool ended = jobs->next && (jobs->again || !job_of(jobs->next, jobs->now->name));
 
     if (ended && code == TG_CANCELLED && !term_stopped())
         code = TG_OK; /* by us */
+    if (code == TG_OK && !ended)
+        code = run_after(jobs->cli, jobs->now, step, own->json, err);
     if (code == TG_OK && !jobs->again)
         code = note_done(&jobs->done, jobs->now->name, err);
     if (jobs->next) {
@@ -242,7 +254,9 @@ const struct cli_command cmd_run = {
              "extract does, a stream as tgdata stream, a delta as tgdata delta. A job that fails "
              "ends the run; the same command goes on behind the last commit. At SIGHUP the file "
              "is read again: a batch takes its number of workers from it, a job whose other "
-             "settings have changed ends where it stands and begins again with them.",
+             "settings have changed ends where it stands and begins again with them. A job with "
+             "verify: true is then verified, and the state of one with archive_checkpoints kept; "
+             "--step does one of these alone.",
     .examples = "  tgdata run etl.yaml\n"
                 "  tgdata run etl.yaml --job nightly --json\n",
     .option = options,

@@ -17,6 +17,17 @@ struct run_reload {
     void *ctx;
 };
 
+/** The steps of a job of a file; --step. */
+enum run_step { RUN_ALL, RUN_EXTRACT, RUN_VALIDATE, RUN_CLEANUP, RUN_STEPS };
+#define RUN_STEP_WORDS "all|extract|validate|cleanup"
+
+/** @return whether a job asks for a step */
+bool run_has_step(const struct tg_config_job *job, enum run_step step);
+
+/** Does one of the steps behind RUN_EXTRACT, or all of them that the job asks for. */
+tg_code run_after(const struct cli *cli, const struct tg_config_job *job, enum run_step step,
+                  bool json, struct tg_error *err) TG_MUST_CHECK;
+
 /** The settings of these commands. */
 struct run_own {
     bool all, json;

@@ -19,14 +19,25 @@
 #include "base/text.h"
 #include "cli/child.h"
 #include "cli/file.h"
+#include "cli/run.h"
 #include "cli/schedule.h"
 #include "cli/term.h"
 
 enum { OUT_MAX = 4 << 20, BLOCK = 16 << 10, TURN_MS = 1000, HOOK_TURN_MS = 200, RUNS_MAX = 1024,
        ERROR_BYTES = 320, ENV_BYTES = 256 };
 
+struct env {
+    const char *name;
+    char value[ENV_BYTES];
+};
+
 struct run {
     char job[64];
+    enum run_step step;
+    bool to_stdout;          /* its rows */
+    struct env env[8];
+    size_t n_env;
+    struct tg_scheduled_result result; /* as far as it has come */
     struct child child;
     struct tg_buf out, line; /* its summary; what it says, up to the end of a line */
     bool asked;              /* to end */
@@ -94,11 +105,6 @@ static void say(const struct tg_scheduled_record *r)
 }
 
 /* ---- hooks ---- */
-
-struct env {
-    const char *name;
-    char value[ENV_BYTES];
-};
 
 static void put_env(const struct env *env, size_t n)
 {
@@ -182,25 +188,32 @@ static void on_trouble(void *ctx, const char *job, const struct tg_error *err)
 
 /* ---- runs ---- */
 
-static tg_code on_start(void *ctx, const struct tg_scheduled_run *r, struct tg_error *err)
+static const char *const step_word[RUN_STEPS] = { [RUN_EXTRACT] = "extract",
+                                                  [RUN_VALIDATE] = "validate",
+                                                  [RUN_CLEANUP] = "cleanup" };
+
+static tg_code start_step(const struct daemon *d, struct run *run, struct tg_error *err)
 {
-    struct daemon *d = ctx;
-    const char *arg[] = { "run", d->cli->arg[1], "--job", r->job->name, "--json", "--progress",
-                          "none", NULL };
-    struct env env[8] = { { 0 } };
-    struct run *run = d->n_runs < RUNS_MAX ? calloc(1, sizeof *run) : NULL;
-    bool to_stdout = false;
-    char due[21] = "";
-    size_t n = 0;
+    const char *arg[] = { "run", d->cli->arg[1], "--job", run->job, "--step",
+                          step_word[run->step], "--json", "--progress", "none", NULL };
     tg_code code;
 
-    if (!run)
-        return tg_fail(err, TG_NOMEM, "no room for another run");
-    for (size_t i = 0; tg_config_item(r->job->accounts[0], "to", i); i++)
-        to_stdout |= strncmp(tg_config_item(r->job->accounts[0], "to", i), "stdout:", 7) == 0;
-    snprintf(run->job, sizeof run->job, "%s", r->job->name);
     tg_buf_init(&run->out, OUT_MAX);
     tg_buf_init(&run->line, OUT_MAX);
+    put_env(run->env, run->n_env);
+    code = child_start(&run->child, arg, run->to_stdout ? CHILD_INHERIT : CHILD_READ, CHILD_READ,
+                       err);
+    take_env(run->env, run->n_env);
+    return code;
+}
+
+/* What a run finds in its environment. */
+static void fill_env(struct run *run, const struct tg_scheduled_run *r)
+{
+    struct env *env = run->env;
+    char due[21] = "";
+    size_t n = 0;
+
     tg_time_utc(due, r->due_ms / 1000);
     TEXT("TGDATA_RUN_DUE", due);
     NUMBER("TGDATA_RUN_ATTEMPT", r->attempt);
@@ -212,9 +225,25 @@ static tg_code on_start(void *ctx, const struct tg_scheduled_run *r, struct tg_e
         NUMBER("TGDATA_RATE_LIMIT_REMAINING", r->rate_limit_remaining);
     if (r->batch_size)
         NUMBER("TGDATA_BATCH_SIZE", r->batch_size);
-    put_env(env, n);
-    code = child_start(&run->child, arg, to_stdout ? CHILD_INHERIT : CHILD_READ, CHILD_READ, err);
-    take_env(env, n);
+    run->n_env = n;
+}
+
+static tg_code on_start(void *ctx, const struct tg_scheduled_run *r, struct tg_error *err)
+{
+    struct daemon *d = ctx;
+    const struct tg_config *config = r->job->accounts[0];
+    struct run *run = d->n_runs < RUNS_MAX ? calloc(1, sizeof *run) : NULL;
+    const char *to;
+    tg_code code;
+
+    if (!run)
+        return tg_fail(err, TG_NOMEM, "no room for another run");
+    for (size_t i = 0; (to = tg_config_item(config, "to", i)); i++)
+        run->to_stdout |= strncmp(to, "stdout:", 7) == 0;
+    snprintf(run->job, sizeof run->job, "%s", r->job->name);
+    run->step = RUN_EXTRACT;
+    fill_env(run, r);
+    code = start_step(d, run, err);
     if (code == TG_OK)
         d->run[d->n_runs++] = run;
     else
@@ -291,26 +320,71 @@ static bool may_help(int exit_code)
     return exit_code != 2 && exit_code != 3 && exit_code != 4 && exit_code != 5 && exit_code != 10;
 }
 
-static void end_run(struct daemon *d, size_t i)
+/* The next step of a run that has done one well; RUN_STEPS: it is at its end. */
+static enum run_step next_step(const struct daemon *d, const struct run *run)
 {
-    struct run *run = d->run[i];
-    int exit_code = child_wait(&run->child);
-    struct tg_scheduled_result r = { .ok = exit_code == 0, .stopped = exit_code && run->asked,
-                                     .again = may_help(exit_code) };
+    const struct tg_config_job *job = find_job(d->file, run->job);
+    enum run_step next = run->step + 1;
 
-    read_summary(run, &r);
-    if (exit_code && r.code == TG_OK)
-        r.code = code_of(exit_code);
+    while (next < RUN_STEPS && !(job && run_has_step(job, next)))
+        next++;
+    return next;
+}
+
+/* Takes in how a step has ended. */
+static void end_step(struct run *run)
+{
+    struct tg_scheduled_result *r = &run->result;
+    int exit_code = child_wait(&run->child);
+
+    r->ok = exit_code == 0;
+    r->stopped = exit_code && run->asked;
+    r->again = may_help(exit_code);
+    if (run->step == RUN_EXTRACT)
+        read_summary(run, r);
+    else if (exit_code)
+        r->step = step_word[run->step];
+    if (exit_code && r->code == TG_OK)
+        r->code = code_of(exit_code);
     if (exit_code && !run->error[0])
         snprintf(run->error, sizeof run->error, "it has ended with %s %d",
                  exit_code > 130 ? "signal" : "exit code",
                  exit_code > 130 ? exit_code - 128 : exit_code);
-    r.error = exit_code ? run->error : NULL;
-    d->run[i] = d->run[--d->n_runs];
-    tg_scheduler_ended(d->scheduler, run->job, &r);
     child_done(&run->child);
     tg_buf_done(&run->out);
     tg_buf_done(&run->line);
+}
+
+/* @return whether the run goes on with a step; else its result tells how it has ended */
+static bool go_on(const struct daemon *d, struct run *run)
+{
+    struct tg_scheduled_result *r = &run->result;
+    enum run_step next = next_step(d, run);
+    struct tg_error err;
+
+    if (!r->ok || next == RUN_STEPS)
+        return false;
+    run->step = next;
+    if (!run->asked && start_step(d, run, &err) == TG_OK)
+        return true;
+    *r = (struct tg_scheduled_result){ .rows = r->rows, .requests = r->requests,
+                                       .flood_ms = r->flood_ms, .stopped = run->asked,
+                                       .again = true, .step = step_word[next],
+                                       .code = run->asked ? TG_CANCELLED : err.code };
+    snprintf(run->error, sizeof run->error, "%s", run->asked ? "it was stopped" : err.message);
+    return false;
+}
+
+static void end_run(struct daemon *d, size_t i)
+{
+    struct run *run = d->run[i];
+
+    end_step(run);
+    if (go_on(d, run))
+        return;
+    run->result.error = run->result.ok ? NULL : run->error;
+    d->run[i] = d->run[--d->n_runs];
+    tg_scheduler_ended(d->scheduler, run->job, &run->result);
     free(run);
 }
 

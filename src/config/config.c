@@ -357,6 +357,12 @@ static const struct tg_option schedule_table[] = {
     SCHEDULE(free_space_bytes, "min-free-space", SIZE, "0", 0, INT64_C(1) << 50, "SIZE",
              "a run is not started while the working directory and a destination of files have "
              "less room than that"),
+    SCHEDULE(verify, "verify", BOOL, NULL, 0, 0, NULL,
+             "after a run, look whether all that the job wrote is complete, as tgdata verify does; "
+             "if it is not, the run is incomplete, which is a failure"),
+    SCHEDULE(archive_checkpoints, "archive-checkpoints", STR, NULL, 0, 0, "DIR",
+             "after a run, keep the job's state with all its checkpoints as a file there, which "
+             "tgdata state restore reads"),
     SCHEDULE(on_complete, "on-complete", STR, NULL, 0, 0, "COMMAND",
              "what is done when a run has ended: a command of the shell, which finds in its "
              "environment how it went"),
@@ -490,6 +496,18 @@ const char *tg_config_item(const struct tg_config *c, const char *name, size_t i
 const char *tg_config_text(const struct tg_config *c, const char *name)
 {
     return tg_config_item(c, name, 0);
+}
+
+bool tg_config_flag(const struct tg_config *c, const char *name)
+{
+    const struct tg_option *o;
+    enum tg_scope scope;
+
+    if (!find_scope(name, &scope))
+        return false;
+    o = tg_option_find(scope_table[scope].table, name);
+    return o->type == TG_OPT_BOOL &&
+           *(const bool *)((const char *)c + scope_table[scope].offset + o->offset);
 }
 
 bool tg_config_repeats(const char *name)

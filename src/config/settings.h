@@ -169,6 +169,8 @@ struct tg_schedule_settings {
     struct tg_option_list resources, slots; /* "NAME=N" */
     int64_t max_running;
     int64_t free_space_bytes;
+    bool verify;
+    const char *archive_checkpoints; /* directory; NULL: none */
     const char *on_complete, *on_alert;
     const char *on_complete_webhook, *on_alert_webhook;
 };

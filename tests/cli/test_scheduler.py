@@ -31,8 +31,8 @@ defaults:
 jobs:
 """
         for name, keys in jobs:
-            text += (f"  - name: {name}\n    chats: [{self.chats[0]['id']}]\n"
-                     f"    to: \"ndjson:{self.dir}/{name}\"\n")
+            keys = {"to": f'"ndjson:{self.dir}/{name}"', **keys}
+            text += f"  - name: {name}\n    chats: [{self.chats[0]['id']}]\n"
             text += "".join(f"    {key}: {value}\n" for key, value in keys.items())
         path = self.dir / "etl.yaml"
         path.write_text(text, encoding="utf-8")

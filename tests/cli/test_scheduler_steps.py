@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: MIT
 """The steps of a scheduled run: what is looked at before it, what after, and that the history tells
 in which one a run has failed."""
+import contextlib
+import sqlite3
 import time
 
-from kit import main, wait_for
+from kit import main, tgdata, wait_for
 from test_scheduler_share import Shared
 
 SECOND = {"schedule": "every 1 second", "run_retries": "0"}
@@ -46,6 +48,48 @@ class Steps(Shared):
         self.assertEqual(self.fails(path, "job")["step"], "load")
         self.assertIn("in load: ", self.ask_text("history", path))
         self.assertIn(", in load: ", self.logs())
+
+    def test_validate(self):
+        path = self.write(("job", {**SECOND, "run_retries": "5", "verify": "true",
+                                   "to": f'"sqlite:{self.dir}/rows.db"', "on_alert":
+                                   f"'env >>{self.dir}/alert'"}),
+                          ("then", {"after": "[job]"}))
+        process = self.begin(path)
+        self.await_runs(path, "job", 1)
+        self.await_runs(path, "then", 1)
+        self.end(process)
+        with contextlib.closing(sqlite3.connect(self.dir / "rows.db")) as db:
+            db.execute("DELETE FROM messages WHERE id = (SELECT max(id) FROM messages) - 7")
+            db.commit()
+        run = self.fails(path, "job", "incomplete")
+        self.assertEqual((run["step"], run["again"], run["attempt"]), ("validate", False, 1))
+        self.assertIn("not complete", run["error"])
+        self.assertTrue(wait_for((self.dir / "alert").exists))
+        told = (self.dir / "alert").read_text()
+        self.assertIn("TGDATA_RUN_OUTCOME=incomplete", told)
+        self.assertIn("TGDATA_RUN_STEP=validate", told)
+        self.assertNotIn(run["due_ms"], [r["due_ms"] for r in self.history(path, "then")])
+        for step, code in (("all", 10), ("extract", 0), ("validate", 10), ("cleanup", 0)):
+            done = tgdata("run", path, "--job", "job", "--step", step, cwd=self.dir)
+            self.assertEqual(done.code, code, done)
+
+    def test_cleanup(self):
+        kept = self.dir / "kept"
+        path = self.write(("job", {**SECOND, "archive_checkpoints": f"'{kept}'",
+                                   "keep_checkpoints": "1"}))
+        process = self.begin(path)
+        self.await_runs(path, "job", 2)
+        self.end(process)
+        files = sorted(kept.iterdir())
+        self.assertEqual(len(files), len(self.history(path, "job", "ok")))
+        store = f"sqlite:{self.dir}/other.db"
+        done = tgdata("state", "restore", files[0], store, "--job", "job")
+        self.assertEqual(done.code, 0, done)
+        done = tgdata("state", "list", store, "--json")
+        self.assertEqual([(j["job"], j["chats"]) for j in done.json()], [("job", 1)])
+        (self.dir / "file").write_text("where a directory should be")
+        path = self.write(("job", {**SECOND, "archive_checkpoints": f"'{self.dir}/file'"}))
+        self.assertEqual(self.fails(path, "job")["step"], "cleanup")
 
 
 class Limits(Shared):
