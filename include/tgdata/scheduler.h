@@ -35,6 +35,7 @@ struct tg_scheduler;
 struct tg_scheduled_run {
     const struct tg_config_job *job;
     int64_t due_ms;               /**< Unix milliseconds, as all of these times */
+    int64_t from_ms;              /**< the due before it, where its interval begins; 0: none */
     uint32_t attempt;             /**< from 1 */
     int64_t until_next_ms;        /**< from now until it is due again; -1: never */
     int64_t max_duration_ms;      /**< 0: as long as it likes */

@@ -35,7 +35,7 @@ struct run {
     char job[64];
     enum run_step step;
     bool to_stdout;          /* its rows */
-    struct env env[8];
+    struct env env[12];
     size_t n_env;
     struct tg_scheduled_result result; /* as far as it has come */
     struct child child;
@@ -211,11 +211,19 @@ static tg_code start_step(const struct daemon *d, struct run *run, struct tg_err
 static void fill_env(struct run *run, const struct tg_scheduled_run *r)
 {
     struct env *env = run->env;
-    char due[21] = "";
-    size_t n = 0;
+    char due[21] = "", from[21] = "", id[21] = "";
+    size_t n = 0, k = 0;
 
     tg_time_utc(due, r->due_ms / 1000);
+    for (size_t i = 0; due[i]; i++) /* fit for names: 20260101T020000Z */
+        if (due[i] != '-' && due[i] != ':')
+            id[k++] = due[i];
     TEXT("TGDATA_RUN_DUE", due);
+    TEXT("TGDATA_RUN_ID", id);
+    if (r->from_ms && tg_time_utc(from, r->from_ms / 1000)) {
+        TEXT("TGDATA_RUN_FROM", from);
+        TEXT("TGDATA_RUN_UNTIL", due);
+    }
     NUMBER("TGDATA_RUN_ATTEMPT", r->attempt);
     if (r->until_next_ms >= 0)
         NUMBER("TGDATA_TIME_UNTIL_NEXT_RUN", r->until_next_ms / 1000);

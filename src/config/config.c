@@ -357,6 +357,9 @@ static const struct tg_option schedule_table[] = {
     SCHEDULE(free_space_bytes, "min-free-space", SIZE, "0", 0, INT64_C(1) << 50, "SIZE",
              "a run is not started while the working directory and a destination of files have "
              "less room than that"),
+    SCHEDULE(series, "series", STR, NULL, 0, 0, "TEXT",
+             "stands behind the job's name, after a dot, where its checkpoints are kept: each has "
+             "its own, as runs of single intervals need"),
     SCHEDULE(verify, "verify", BOOL, NULL, 0, 0, NULL,
              "after a run, look whether all that the job wrote is complete, as tgdata verify does; "
              "if it is not, the run is incomplete, which is a failure"),

@@ -333,6 +333,17 @@ bool tg_file_rules(const struct tg_config_file *f, const struct tg_file_job *job
     return f->rules.section && tg_pattern_takes(job->job.pattern, f->setting[stage].scope);
 }
 
+/* Its checkpoints are kept under its name, and that of a series. */
+static tg_code name_series(struct tg_config *c, const char *job, struct tg_error *err)
+{
+    char name[128];
+
+    if (!c->schedule.series)
+        return TG_OK;
+    snprintf(name, sizeof name, "%.63s.%.63s", job, c->schedule.series);
+    return tg_config_set(c, "job", name, err);
+}
+
 static struct tg_config *make_config(struct tg_config_file *f, const struct tg_file_job *job,
                                      const struct tg_file_account *account)
 {
@@ -348,6 +359,8 @@ static struct tg_config *make_config(struct tg_config_file *f, const struct tg_f
     }
     for (size_t i = 0; tg_file_rules(f, job) && i < f->rules.n && code == TG_OK; i++)
         code = tg_config_set(c, "stage", f->rules.stage[i].text, &err);
+    if (code == TG_OK)
+        code = name_series(c, job->job.name, &err);
     if (code == TG_OK && f->seed.given[tg_file_setting(f, "coordinate")].node &&
         !f->seed.given[tg_file_setting(f, "coordinate")].n)
         c->account.coordinate = NULL; /* coordinate_across_workers: false */

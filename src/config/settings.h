@@ -169,6 +169,7 @@ struct tg_schedule_settings {
     struct tg_option_list resources, slots; /* "NAME=N" */
     int64_t max_running;
     int64_t free_space_bytes;
+    const char *series; /* NULL: none */
     bool verify;
     const char *archive_checkpoints; /* directory; NULL: none */
     const char *on_complete, *on_alert;

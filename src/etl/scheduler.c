@@ -191,6 +191,11 @@ static struct tg_scheduled_run run_of(const struct tg_scheduler *s, uint32_t job
     int64_t next_s = j->zone ? tg_timing_next(&j->timing, j->zone, now_ms / 1000).at_s
                              : TG_ZONE_NEVER;
 
+    if (j->zone) {
+        int64_t before_s = tg_timing_previous(&j->timing, j->zone, act->due_ms / 1000 - 1).at_s;
+
+        run.from_ms = TG_MAX(before_s, (int64_t)0) * 1000;
+    }
     run.until_next_ms = next_s >= TG_ZONE_NEVER ? -1 : next_s * 1000 - now_ms;
     run.rate_limit_remaining = requests_for(&run, &s->quiet[s->plan[job].account], now_ms);
     run.batch_size = tg_quiet_batch(run.rate_limit_remaining);

@@ -3,14 +3,22 @@
 """What runs by schedule share: slots, their account's rate and its quiet hours, and the time of a
 job whose next run is due."""
 import contextlib
+import datetime
 import json
+import pathlib
+import re
 import sqlite3
 import time
 
 from kit import main, rows, tgdata, wait_for
 from test_scheduler import Scheduled
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 BACKFILL = ("--from", "2026-01-01", "--until", "2026-01-02")
+
+
+def seconds(text):
+    return int(datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp())
 
 
 class Shared(Scheduled):
@@ -134,6 +142,45 @@ class Slots(Shared):
         self.assertEqual({r["how"] for r in runs}, {"ok", "cancelled"})
         self.assertEqual(sum(r["rows"] for r in runs), len(rows(self.dir / "job")))
         self.check_whole(self.chats[:1], out=self.dir / "job")
+
+
+class Intervals(Shared):
+    def test_backfill(self):
+        """The documented file: each run brings the messages of its own year, and all bring all;
+        one is made again alone."""
+        sent = self.all_times()
+        first, last = (time.gmtime(t).tm_year for t in (sent[0], sent[-1]))
+        doc = (ROOT / "docs/scheduling.md").read_text(encoding="utf-8")
+        keys = dict(line.strip().split(": ", 1) for line in
+                    re.search(r"( +overlap: queue\n +series.*?)```", doc, re.S)[1].splitlines())
+        keys["to"] = keys["to"].replace("ndjson:rows", f"ndjson:{self.dir}/rows")
+        path = self.write(("daily", {**keys, "schedule": "'0 0 1 1 *'"}))
+        words = ("schedule", "backfill", path, "--job", "daily", "--from", f"{first + 1}-01-01",
+                 "--until", f"{last + 1}-01-02")
+        done = tgdata(*words, cwd=self.dir)
+        self.assertEqual(done.code, 0, done)
+        runs = self.history(path, "daily")
+        self.assertEqual(len(runs), last + 1 - first)
+        self.assertGreater(len(runs), 1)
+        self.assertEqual({r["how"] for r in runs}, {"ok"})
+        found = []
+        for r in runs:
+            until = time.gmtime(r["due_ms"] // 1000)
+            name = time.strftime("%Y%m%dT%H%M%SZ", until)
+            times = [seconds(row["date"]) for row in rows(self.dir / "rows" / name)]
+            self.assertEqual(len(times), r["rows"])
+            self.assertLessEqual({time.gmtime(t).tm_year for t in times}, {until.tm_year - 1})
+            found += times
+        self.assertEqual(sorted(found), sent)
+        done = tgdata(*words[:5], "--from", f"{last + 1}-01-01", "--until", f"{last + 1}-01-02",
+                      "--all", cwd=self.dir)
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(self.history(path, "daily")[-1]["rows"], 0, "it was there, and goes on")
+
+    def all_times(self):
+        done = tgdata(*self.extract_args(str(self.chats[0]["id"])))
+        self.assertEqual(done.code, 0, done)
+        return sorted(seconds(row["date"]) for row in rows(self.dir / "out"))
 
 
 class Quiet(Shared):
