@@ -293,7 +293,20 @@ static tg_code code_of(int exit_code)
     return c < TG_CODE_COUNT ? (tg_code)c : TG_INTERNAL;
 }
 
-/* What the run's summary tells; of a stream the requests are told by kind, and not taken. */
+/* Of jobs of changes they are told by kind. */
+static uint64_t read_requests(struct tg_json_in *in)
+{
+    struct tg_str kind;
+    uint64_t n = 0;
+
+    if (*in->at != '{')
+        return tg_json_take_u64(in);
+    for (tg_json_enter(in, '{'); tg_json_next_key(in, &kind);)
+        n += tg_json_take_u64(in);
+    return n;
+}
+
+/* What the run's summary tells. */
 static void read_summary(const struct run *run, struct tg_scheduled_result *r)
 {
     struct tg_json_in in;
@@ -308,12 +321,14 @@ static void read_summary(const struct run *run, struct tg_scheduled_result *r)
             read_status(&in, r);
             continue;
         }
+        if (tg_str_eq(key, TG_STR("requests"))) {
+            r->requests = read_requests(&in);
+            continue;
+        }
         tg_json_skip(&in);
         snprintf(number, sizeof number, "%.*s", (int)TG_MIN(in.at - at, 31), at);
-        if (tg_str_eq(key, TG_STR("rows")))
+        if (tg_str_eq(key, TG_STR("rows")) || tg_str_eq(key, TG_STR("changes_detected")))
             r->rows = strtoull(number, NULL, 10);
-        else if (tg_str_eq(key, TG_STR("requests")))
-            r->requests = strtoull(number, NULL, 10);
         else if (tg_str_eq(key, TG_STR("flood_wait_s")))
             r->flood_ms = (int64_t)(strtod(number, NULL) * 1000);
         else if (tg_str_eq(key, TG_STR("retry_after_s")))

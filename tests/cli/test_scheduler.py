@@ -13,18 +13,22 @@ from test_alerts import SECRET, Receiver
 
 class Scheduled(Case):
     sim_args = ("--chats", "4", "--messages", "300", "--seed", "9")
+    env = {}
 
     def setUp(self):
         super().setUp()
         self.chats = self.sim.chats(self.sim.account())
         self.session()
 
+    def store(self):
+        return f"sqlite:{self.dir}/state.db"
+
     def write(self, *jobs, defaults=""):
         """A file with those jobs: (name, keys)."""
         text = f"""
 accounts: {{me: {{session: "{self.dir}/me.session"}}}}
 defaults:
-  state: "sqlite:{self.dir}/state.db"
+  state: "{self.store()}"
   lease: 1s
   run_retry_wait: 100ms
 {defaults}
@@ -40,7 +44,8 @@ jobs:
 
     def begin(self, path):
         log = (self.dir / f"log{len(list(self.dir.glob('log*')))}").open("wb")
-        process = start("schedule", "run", path, stderr=log, stdout=log, cwd=self.dir)
+        process = start("schedule", "run", path, stderr=log, stdout=log, cwd=self.dir,
+                        env=self.env)
         log.close()
         self.addCleanup(self.end, process)
         return process
@@ -54,7 +59,7 @@ jobs:
         return "".join(p.read_text() for p in sorted(self.dir.glob("log*")))
 
     def ask(self, word, path, *more):
-        done = tgdata("schedule", word, path, "--json", *more, cwd=self.dir)
+        done = tgdata("schedule", word, path, "--json", *more, cwd=self.dir, env=self.env)
         self.assertEqual(done.code, 0, done)
         return json.loads(done.out)
 
@@ -244,6 +249,19 @@ class Care(Scheduled):
         run = self.await_runs(path, "job", 1, "overtime")[0]
         self.assertGreaterEqual(run["seconds"], 1)
         self.assertTrue(self.history(path, "job", "skipped"), "what was due meanwhile")
+
+    def test_a_stream_runs_for_its_time(self):
+        """It is meant to be stopped: what it has done then counts as done."""
+        path = self.write(("job", {"pattern": "stream", "history": "true", "schedule":
+                                   "every 1 second", "max_duration": "2s"}))
+        process = self.begin(path)
+        run = self.await_runs(path, "job", 1)[0]
+        self.end(process)
+        self.assertGreaterEqual(run["seconds"], 2)
+        self.assertEqual(run["rows"], len(rows(self.dir / "job")))
+        self.assertEqual(run["rows"], len(self.sim.ids(self.chats[0]["id"])))
+        self.assertGreater(run["requests"], 0)
+        self.assertEqual(self.history(path, "job", "overtime", "failed"), [])
 
     def test_reload(self):
         path = self.write(("job", {"schedule": "every 1 second"}))
