@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Schedulers that share a job through each kind of store: with two of them at work, killed one after
-the other, each due is run once, one run after the other, and no row is lost or doubled."""
+"""Schedulers that share a job through each kind of store: two are at work, killed one after the
+other; each due is run once, one run after the other, and no row is lost or doubled."""
 import unittest
 
 from kit import PASSWORD, PostgresServer, Redis, main
