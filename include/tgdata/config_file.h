@@ -25,15 +25,18 @@ extern "C" {
 
 struct tg_config_file;
 
-/** How a job reads its chats. */
+/** What a job does. */
 enum tg_pattern {
     TG_PATTERN_BATCH,  /**< to their end, resumably (tg_extract, tg_parallel_run) */
     TG_PATTERN_STREAM, /**< what happens in them, without end (tg_stream_run) */
     TG_PATTERN_DELTA,  /**< what has changed since the last run (tg_stream_delta) */
+    TG_PATTERN_TRANSFORM, /**< steps over what was extracted before (tg_transform_run) */
+    TG_PATTERN_VERIFY, /**< whether all is there that a job has delivered (tg_verify) */
+    TG_PATTERN_WORKER, /**< chats that stand on a queue (tg_worker_run) */
     TG_PATTERN_COUNT
 };
 
-/** @return "batch", "stream", "delta" */
+/** @return "batch", "stream", "delta", "transform", "verify", "worker" */
 TG_API const char *tg_pattern_name(enum tg_pattern pattern);
 
 /** One thing that is wrong with a file. */
@@ -51,13 +54,21 @@ typedef void (*tg_config_mistake_fn)(void *ctx, const struct tg_config_mistake *
 struct tg_config_job {
     const char *name;
     enum tg_pattern pattern;
-    const char *const *chats; /**< as tg_extract takes them */
-    size_t n_chats;           /**< 0: all chats of the accounts */
+    const char *const *chats; /**< as tg_extract takes them; of a transformation marked ids */
+    size_t n_chats;           /**< 0: all chats of the accounts, or of the source */
     /** One config for each account, with all settings of the job and of that account. Those of the
-     *  job are the same in each. At least one. */
+     *  job are the same in each. At least one, also of a job that asks no account. A verification
+     *  has the state and the media of the job that it verifies. */
     struct tg_config *const *accounts;
     size_t n_accounts;
     unsigned workers;         /**< the setting of that name */
+    bool no_account;          /**< Telegram is not asked */
+    const char *reads;        /**< the job of the file whose rows are read: it is to be run before;
+                                   NULL: none */
+    const char *from;         /**< of a transformation: URL of what is read */
+    const char *from_job;     /**< only the chats of that job; NULL: all that are there */
+    const char *of;           /**< of a verification: the job that is verified */
+    bool offline;             /**< the server is not asked */
 };
 
 /**

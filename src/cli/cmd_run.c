@@ -11,6 +11,8 @@
 #include "cli/file.h"
 #include "cli/run.h"
 #include "cli/term.h"
+#include "cli/transform.h"
+#include "cli/verify.h"
 
 struct own {
     const char *job;
@@ -125,34 +127,97 @@ static bool at_hangup(void *ctx, unsigned *workers)
 
 /* ---- one job ---- */
 
+/* Chats are arguments of the commands that read them. */
+static tg_code give_chats(struct cli *one, const struct tg_config_job *job, struct tg_error *err)
+{
+    one->arg = calloc(job->n_chats + 1, sizeof *one->arg);
+    if (!one->arg)
+        return tg_fail(err, TG_NOMEM, "no memory for the chats of a job");
+    for (one->n_args = 0; one->n_args < job->n_chats; one->n_args++)
+        one->arg[one->n_args] = job->chats[one->n_args];
+    return TG_OK;
+}
+
+static tg_code run_batch(struct cli *one, const struct jobs *jobs, const struct run_reload *reload,
+                         struct tg_error *err)
+{
+    static const struct tg_worker_options as_set = { 0 };
+    const struct own *own = jobs->cli->own;
+    struct run_own batch = { .json = own->json, .progress = own->progress, .job = jobs->now,
+                             .reload = *reload };
+
+    one->own = &batch;
+    return run_extraction(one, jobs->now->pattern == TG_PATTERN_WORKER ? &as_set : NULL, err);
+}
+
+static tg_code run_changes(struct cli *one, const struct jobs *jobs,
+                           const struct run_reload *reload, struct tg_error *err)
+{
+    const struct own *own = jobs->cli->own;
+    struct changes_own changes = { .json = own->json, .progress = own->progress,
+                                   .reload = *reload };
+
+    one->own = &changes;
+    return changes_run(one, jobs->now->pattern == TG_PATTERN_DELTA, err);
+}
+
+static tg_code run_transform(struct cli *one, const struct jobs *jobs,
+                             const struct run_reload *reload, struct tg_error *err)
+{
+    const struct own *own = jobs->cli->own;
+    struct transform_own transform = { .from_job = jobs->now->from_job,
+                                       .chat = { one->arg, one->n_args },
+                                       .json = own->json, .progress = own->progress,
+                                       .reload = *reload };
+    const char *from[] = { jobs->now->from };
+
+    one->own = &transform;
+    one->arg = from;
+    one->n_args = 1;
+    return transform_run(one, err);
+}
+
+static tg_code run_verify(struct cli *one, const struct jobs *jobs,
+                          const struct run_reload *reload, struct tg_error *err)
+{
+    const struct own *own = jobs->cli->own;
+    struct verify_own verify = { .json = own->json, .offline = jobs->now->offline,
+                                 .state = tg_config_text(one->config, "state"),
+                                 .job = jobs->now->of,
+                                 .media = tg_config_text(one->config, "media"),
+                                 .reload = *reload };
+
+    one->own = &verify;
+    one->n_args = 0;
+    return verify_run(one, err);
+}
+
 static tg_code run_job(struct jobs *jobs, struct tg_error *err)
 {
-    struct cli *cli = jobs->cli, one;
+    static tg_code (*const run[TG_PATTERN_COUNT])(struct cli *one, const struct jobs *jobs,
+                                                  const struct run_reload *reload,
+                                                  struct tg_error *err) = {
+        [TG_PATTERN_BATCH] = run_batch,         [TG_PATTERN_STREAM] = run_changes,
+        [TG_PATTERN_DELTA] = run_changes,       [TG_PATTERN_TRANSFORM] = run_transform,
+        [TG_PATTERN_VERIFY] = run_verify,       [TG_PATTERN_WORKER] = run_batch,
+    };
     const struct tg_config_job *job = jobs->now;
-    const struct own *own = cli->own;
     const struct run_reload reload = { at_hangup, jobs };
-    struct run_own batch = { .json = own->json, .progress = own->progress, .job = job,
-                             .reload = reload };
-    struct changes_own changes = { .json = own->json, .progress = own->progress,
-                                   .reload = reload };
-    bool is_batch = job->pattern == TG_PATTERN_BATCH;
+    struct cli *cli = jobs->cli, one;
+    const char **chats;
     tg_code code = cli_open_log(cli, job->accounts[0], err);
 
     if (code != TG_OK)
         return code;
     one = *cli;
     one.config = job->accounts[0];
-    one.own = is_batch ? (void *)&batch : (void *)&changes;
-    one.arg = calloc(job->n_chats + 1, sizeof *one.arg);
-    if (!one.arg)
-        return tg_fail(err, TG_NOMEM, "no memory for the chats of a job");
-    for (one.n_args = 0; one.n_args < job->n_chats; one.n_args++)
-        one.arg[one.n_args] = job->chats[one.n_args];
-    if (!cli->quiet)
+    code = give_chats(&one, job, err);
+    chats = one.arg;
+    if (!cli->quiet && code == TG_OK)
         cli_tell(cli, TG_LOG_INFO, "job %s (%s)", job->name, tg_pattern_name(job->pattern));
-    code = is_batch ? run_extraction(&one, NULL, err)
-                    : changes_run(&one, job->pattern == TG_PATTERN_DELTA, err);
-    free(one.arg);
+    if (code == TG_OK)
+        code = run[job->pattern](&one, jobs, &reload, err);
+    free(chats);
     return code;
 }
 
@@ -192,15 +257,30 @@ static tg_code note_done(struct names *done, const char *name, struct tg_error *
     return TG_OK;
 }
 
+/* Whether a job that is still to be run has to come before this one. */
+static bool has_to_wait(const struct jobs *jobs, const struct tg_config_job *job)
+{
+    const char *other = job->reads;
+
+    for (size_t i = 0;; i++) {
+        if (other && !is_done(&jobs->done, other))
+            return true;
+        if (!(other = tg_config_item(job->accounts[0], "after", i)))
+            return false;
+    }
+}
+
+/* The first of the file that can be run now; checked is that they do not wait for one another. */
 static const struct tg_config_job *next_job(const struct jobs *jobs)
 {
     const struct own *own = jobs->cli->own;
     const struct tg_config_job *job;
-    size_t i = 0;
 
-    while ((job = tg_config_file_job(jobs->file, i)) &&
-           (is_done(&jobs->done, job->name) || (own->job && strcmp(own->job, job->name) != 0)))
-        i++;
+    if (own->job)
+        return is_done(&jobs->done, own->job) ? NULL : job_of(jobs->file, own->job);
+    for (size_t i = 0; (job = tg_config_file_job(jobs->file, i)); i++)
+        if (!is_done(&jobs->done, job->name) && !has_to_wait(jobs, job))
+            break;
     return job;
 }
 
@@ -251,7 +331,8 @@ const struct cli_command cmd_run = {
     .help = "run the jobs of a configuration file",
     .usage = "FILE [--job NAME] [OPTIONS]",
     .about = "Checks the whole file, then runs its jobs one after the other: a batch as tgdata "
-             "extract does, a stream as tgdata stream, a delta as tgdata delta. A job that fails "
+             "extract does, and so with stream, delta, transform, verify and worker; a job that "
+             "reads the rows of another, or names it in after, comes behind it. A job that fails "
              "ends the run; the same command goes on behind the last commit. At SIGHUP the file "
              "is read again: a batch takes its number of workers from it, a job whose other "
              "settings have changed ends where it stands and begins again with them. A job with "

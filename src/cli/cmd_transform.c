@@ -191,7 +191,7 @@ tg_code transform_run(struct cli *cli, struct tg_error *err)
     }
     code = run_watched(&watch, observer, &result, err);
     tg_transform_free(watch.transform);
-    tg_observer_free(observer);
+    cli_close_observer(cli, observer);
     quality_warn(cli, &result.quality);
     return tell_result(cli, &result, code, err);
 }

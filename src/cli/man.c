@@ -33,7 +33,7 @@ static void put_char(struct tg_buf *out, char c)
         const char *roff;
     } special[] = {
         { '\\', "\\e" },  { '-', "\\-" },   { '\'', "\\(aq" }, { '`', "\\(ga" },
-        { '^', "\\(ha" }, { '~', "\\(ti" }, { '"', "\\(dq" },
+        { '^', "\\(ha" }, { '~', "\\(ti" }, { '"', "\\(dq" }, { '|', "|\\:" },
     };
 
     for (size_t i = 0; i < TG_COUNT(special); i++) {

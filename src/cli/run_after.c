@@ -17,9 +17,11 @@ static bool validates(const struct tg_config *c)
     return tg_config_flag(c, "verify");
 }
 
-static tg_code validate(struct cli *cli, bool json, struct tg_error *err)
+static tg_code validate(struct cli *cli, const struct tg_config_job *job, bool json,
+                        struct tg_error *err)
 {
-    struct verify_own own = { .json = json, .state = tg_config_text(cli->config, "state"),
+    struct verify_own own = { .json = json, .offline = job->no_account,
+                              .state = tg_config_text(cli->config, "state"),
                               .job = tg_config_text(cli->config, "job"),
                               .media = tg_config_text(cli->config, "media") };
 
@@ -33,7 +35,8 @@ static bool cleans_up(const struct tg_config *c)
 }
 
 /* Keeps the job's state with all versions of its checkpoints: the next run drops old ones. */
-static tg_code clean_up(struct cli *cli, bool json, struct tg_error *err)
+static tg_code clean_up(struct cli *cli, const struct tg_config_job *of, bool json,
+                        struct tg_error *err)
 {
     const char *dir = tg_config_text(cli->config, "archive-checkpoints");
     const char *job = tg_config_text(cli->config, "job");
@@ -43,7 +46,7 @@ static tg_code clean_up(struct cli *cli, bool json, struct tg_error *err)
     char at[32], path[PATH_BYTES];
     tg_code code;
 
-    (void)json;
+    (void)of, (void)json;
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
     strftime(at, sizeof at, "%Y%m%dT%H%M%S", &utc);
@@ -61,15 +64,22 @@ static tg_code clean_up(struct cli *cli, bool json, struct tg_error *err)
 static const struct {
     enum run_step step;
     bool (*wanted)(const struct tg_config *c);
-    tg_code (*run)(struct cli *cli, bool json, struct tg_error *err);
+    tg_code (*run)(struct cli *cli, const struct tg_config_job *job, bool json,
+                   struct tg_error *err);
 } after[] = { { RUN_VALIDATE, validates, validate }, { RUN_CLEANUP, cleans_up, clean_up } };
+
+/* A verification has neither rows nor state of its own. */
+static bool asks_for(const struct tg_config_job *job, size_t i)
+{
+    return job->pattern != TG_PATTERN_VERIFY && after[i].wanted(job->accounts[0]);
+}
 
 bool run_has_step(const struct tg_config_job *job, enum run_step step)
 {
     bool has = step == RUN_EXTRACT;
 
     for (size_t i = 0; i < TG_COUNT(after); i++)
-        has = has || (after[i].step == step && after[i].wanted(job->accounts[0]));
+        has = has || (after[i].step == step && asks_for(job, i));
     return has;
 }
 
@@ -81,10 +91,10 @@ tg_code run_after(const struct cli *cli, const struct tg_config_job *job, enum r
     for (size_t i = 0; i < TG_COUNT(after) && code == TG_OK; i++) {
         struct cli one = *cli;
 
-        if ((step != RUN_ALL && step != after[i].step) || !after[i].wanted(job->accounts[0]))
+        if ((step != RUN_ALL && step != after[i].step) || !asks_for(job, i))
             continue;
         one.config = job->accounts[0];
-        code = after[i].run(&one, json, err);
+        code = after[i].run(&one, job, json, err);
     }
     return code;
 }

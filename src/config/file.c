@@ -8,40 +8,11 @@
 #include "base/text.h"
 #include "config/file_impl.h"
 
-/* ---- patterns ---- */
-
-static const unsigned not_taken[TG_PATTERN_COUNT] = {
-    [TG_PATTERN_BATCH] = 1u << TG_SCOPE_LOGIN | 1u << TG_SCOPE_WORKER | 1u << TG_SCOPE_STAGES |
-                         1u << TG_SCOPE_WATCH | 1u << TG_SCOPE_STREAM,
-    [TG_PATTERN_STREAM] = 1u << TG_SCOPE_LOGIN | 1u << TG_SCOPE_WORKER | 1u << TG_SCOPE_EXTRACT,
-    [TG_PATTERN_DELTA] = 1u << TG_SCOPE_LOGIN | 1u << TG_SCOPE_WORKER | 1u << TG_SCOPE_EXTRACT |
-                         1u << TG_SCOPE_STREAM,
-};
-
-const char *tg_pattern_name(enum tg_pattern pattern)
-{
-    static const char *const name[TG_PATTERN_COUNT] = { "batch", "stream", "delta" };
-
-    return name[pattern];
-}
+/* ---- settings ---- */
 
 bool tg_pattern_takes(enum tg_pattern pattern, enum tg_scope scope)
 {
-    return !(not_taken[pattern] & 1u << scope);
-}
-
-bool tg_pattern_parse(const char *word, enum tg_pattern *ret)
-{
-    for (int p = 0; p < TG_PATTERN_COUNT; p++) {
-        if (strcmp(word, tg_pattern_name((enum tg_pattern)p)) == 0) {
-            *ret = (enum tg_pattern)p;
-            return true;
-        }
-    }
-    if (strcmp(word, "parallel_batch") != 0)
-        return false;
-    *ret = TG_PATTERN_BATCH; /* how many chats at once is told by `workers` */
-    return true;
+    return tg_patterns[pattern].scopes & 1u << scope;
 }
 
 /* A job is named by its key `name`, and logins are made by `tgdata login`. */
@@ -61,30 +32,26 @@ size_t tg_settings_list(struct tg_setting out[TG_SETTINGS_MAX])
 
 /* ---- maps of settings ---- */
 
-static bool layer_init(struct tg_config_file *f, struct tg_layer *layer)
+bool tg_file_layer(struct tg_config_file *f, struct tg_layer *layer)
 {
     layer->given = tg_arena_alloc(&f->arena, f->n_settings, sizeof *layer->given);
     f->mistakes.nomem = f->mistakes.nomem || !layer->given;
     return layer->given != NULL;
 }
 
-/* Who takes which settings, and the keys besides. */
-struct taker {
-    const char *who; /* "a stream" */
-    unsigned scopes; /* bits */
-    const char *const *keys;
-    size_t n_keys;
-};
-
-static void unknown_setting(struct tg_config_file *f, const struct taker *t,
+static void unknown_setting(struct tg_config_file *f, const struct tg_taker *t,
                             const struct tg_yaml_node *key)
 {
-    const char *names[TG_SETTINGS_MAX + 8];
-    size_t n = 0, setting = tg_file_setting(f, key->text);
+    const char *names[TG_SETTINGS_MAX + 32];
+    size_t n = 0;
     struct tg_mistake *m;
 
-    if (setting != SIZE_MAX) {
+    if (tg_file_setting(f, key->text) != SIZE_MAX) {
         tg_file_wrong(f, key, "%s has no setting '%.64s'", t->who, key->text);
+        return;
+    }
+    if (t->pattern && tg_job_key_find(key->text)) {
+        tg_file_wrong(f, key, "%s has no key '%.64s'", t->who, key->text);
         return;
     }
     if (tg_name_same(key->text, "<<")) {
@@ -92,8 +59,9 @@ static void unknown_setting(struct tg_config_file *f, const struct taker *t,
         tg_hint(&m->err, "what several jobs share stands under defaults");
         return;
     }
-    for (size_t i = 0; i < t->n_keys; i++)
-        names[n++] = t->keys[i];
+    for (const struct tg_job_key *own = tg_job_keys; own->name; own++)
+        if (t->pattern & own->taken)
+            names[n++] = own->name;
     for (size_t i = 0; i < f->n_settings && n < TG_SETTINGS_MAX; i++)
         if (t->scopes & 1u << f->setting[i].scope)
             names[n++] = f->setting[i].row->name;
@@ -102,19 +70,16 @@ static void unknown_setting(struct tg_config_file *f, const struct taker *t,
     tg_file_unknown(f, key, names, n);
 }
 
-/* Reads all settings of a map into a layer; the taker's own keys are left to the caller. */
-static void read_settings(struct tg_config_file *f, const struct taker *t,
-                          const struct tg_yaml_node *map, struct tg_layer *layer)
+void tg_file_read_settings(struct tg_config_file *f, const struct tg_taker *t,
+                           const struct tg_yaml_node *map, struct tg_layer *layer)
 {
     for (size_t i = 0; i < map->n; i++) {
         const struct tg_yaml_node *key = map->key[i];
+        const struct tg_job_key *own = tg_job_key_find(key->text);
         const struct tg_key *other = tg_file_other_key(key->text);
         size_t setting = tg_file_setting(f, other ? other->setting : key->text);
-        bool own = false;
 
-        for (size_t k = 0; k < t->n_keys; k++)
-            own = own || strcmp(key->text, t->keys[k]) == 0;
-        if (own)
+        if (own && own->taken & t->pattern)
             continue;
         if (setting == SIZE_MAX || !(t->scopes & 1u << f->setting[setting].scope))
             unknown_setting(f, t, key);
@@ -127,10 +92,10 @@ static void read_settings(struct tg_config_file *f, const struct taker *t,
     }
 }
 
-static const struct tg_yaml_node *find(const struct tg_yaml_node *map, const char *name)
+const struct tg_yaml_node *tg_file_find(const struct tg_yaml_node *map, const char *name)
 {
     for (size_t i = 0; i < map->n; i++)
-        if (strcmp(map->key[i]->text, name) == 0)
+        if (tg_name_same(map->key[i]->text, name))
             return map->value[i];
     return NULL;
 }
@@ -139,7 +104,7 @@ static const struct tg_yaml_node *find(const struct tg_yaml_node *map, const cha
 
 static void read_accounts(struct tg_config_file *f, const struct tg_yaml_node *map)
 {
-    static const struct taker taker = { "an account", 1u << TG_SCOPE_ACCOUNT, NULL, 0 };
+    static const struct tg_taker taker = { "an account", 1u << TG_SCOPE_ACCOUNT, 0 };
     size_t session = tg_file_setting(f, "session");
 
     if (map->kind != TG_YAML_MAP || !map->n || map->n > TG_FILE_ACCOUNTS) {
@@ -157,15 +122,15 @@ static void read_accounts(struct tg_config_file *f, const struct tg_yaml_node *m
         const struct tg_yaml_node *node = map->value[i];
 
         *a = (struct tg_file_account){ .name = map->key[i]->text, .node = map->key[i] };
-        if (!layer_init(f, &a->layer))
+        if (!tg_file_layer(f, &a->layer))
             return;
         f->n_accounts++;
         if (node->kind != TG_YAML_MAP) {
             tg_file_wrong(f, node, "the account '%.64s' takes settings", a->name);
             continue;
         }
-        read_settings(f, &taker, node, &a->layer);
-        if (!find(node, "session"))
+        tg_file_read_settings(f, &taker, node, &a->layer);
+        if (!tg_file_find(node, "session"))
             tg_file_wrong(f, a->node, "the account '%.64s' has no session", a->name);
         for (size_t k = 0; k + 1 < f->n_accounts && a->layer.given[session].n; k++)
             if (f->account[k].layer.given[session].n &&
@@ -177,150 +142,27 @@ static void read_accounts(struct tg_config_file *f, const struct tg_yaml_node *m
     }
 }
 
-/* ---- jobs ---- */
-
-static const char *const job_keys[] = { "name", "pattern", "chats", "account", "accounts" };
-
-static void read_name(struct tg_config_file *f, struct tg_file_job *job)
-{
-    const struct tg_yaml_node *name = find(job->node, "name");
-
-    if (!name) {
-        tg_file_wrong(f, job->node, "a job has no name");
-        return;
-    }
-    job->job.name = tg_file_text(f, name, "name");
-    for (size_t i = 0; job->job.name && &f->job[i] != job; i++)
-        if (f->job[i].job.name && strcmp(f->job[i].job.name, job->job.name) == 0)
-            tg_file_wrong(f, name, "there are two jobs '%.64s': line %u", job->job.name,
-                          f->job[i].node->line);
-}
-
-static void read_chats(struct tg_config_file *f, struct tg_file_job *job)
-{
-    const struct tg_yaml_node *chats = find(job->node, "chats");
-    size_t n = chats && chats->kind == TG_YAML_LIST ? chats->n : 1;
-    const char **text = tg_arena_alloc(&f->arena, n + 1, sizeof *text);
-    struct tg_mistake *m;
-
-    f->mistakes.nomem = f->mistakes.nomem || !text;
-    if (!text)
-        return;
-    if (!chats || !n) {
-        m = tg_file_wrong(f, chats ? chats : job->node, "the job has no chats");
-        tg_hint(&m->err, "name them: chats: [\"@name\", -1001234567890], or chats: all");
-        return;
-    }
-    job->chats = chats;
-    job->job.chats = text;
-    job->all = chats->kind == TG_YAML_TEXT && strcmp(chats->text, "all") == 0;
-    if (job->all && job->job.pattern != TG_PATTERN_BATCH)
-        tg_file_wrong(f, chats, "a %s names its chats", tg_pattern_name(job->job.pattern));
-    for (size_t i = 0; i < n && !job->all; i++) {
-        text[i] = tg_file_text(f, chats->kind == TG_YAML_LIST ? chats->value[i] : chats, "chats");
-        job->job.n_chats += text[i] != NULL;
-    }
-}
-
-static void read_job_accounts(struct tg_config_file *f, struct tg_file_job *job)
-{
-    const struct tg_yaml_node *one = find(job->node, "account");
-    const struct tg_yaml_node *node = one ? one : find(job->node, "accounts");
-    bool list = node && node->kind == TG_YAML_LIST;
-    size_t n = !node ? f->n_accounts : list ? node->n : 1;
-
-    if (one && find(job->node, "accounts"))
-        tg_file_wrong(f, one, "a job names its 'account' or its 'accounts', not both");
-    job->account = tg_arena_alloc(&f->arena, n + 1, sizeof(struct tg_file_account *));
-    for (size_t i = 0; i < n && job->account; i++) {
-        const struct tg_yaml_node *at = list ? node->value[i] : node;
-        const char *name = node ? tg_file_text(f, at, "account") : f->account[i].name;
-        size_t k = 0;
-
-        while (name && k < f->n_accounts && strcmp(f->account[k].name, name) != 0)
-            k++;
-        if (name && k < f->n_accounts)
-            job->account[job->n_account++] = &f->account[k];
-        else if (name)
-            tg_file_wrong(f, at, "there is no account '%.64s'", name);
-    }
-    if (node && !n)
-        tg_file_wrong(f, node, "the job has no account");
-    if (n > 1 && job->job.pattern != TG_PATTERN_BATCH) {
-        struct tg_mistake *m = tg_file_wrong(f, node ? node : job->node, "a %s takes one account",
-                                             tg_pattern_name(job->job.pattern));
-
-        tg_hint(&m->err, "name it: account: %.64s", f->n_accounts ? f->account[0].name : "NAME");
-    }
-}
-
-static void read_job(struct tg_config_file *f, struct tg_file_job *job)
-{
-    static const char *const who[TG_PATTERN_COUNT] = { "a batch", "a stream", "a delta" };
-    const struct tg_yaml_node *pattern, *session;
-    const struct tg_given *given;
-    size_t to = tg_file_setting(f, "to");
-    struct taker taker = { .keys = job_keys, .n_keys = TG_COUNT(job_keys) };
-    const char *word;
-
-    job->job.pattern = f->pattern;
-    if (job->node->kind != TG_YAML_MAP) {
-        tg_file_wrong(f, job->node, "a job takes keys with values");
-        return;
-    }
-    read_name(f, job);
-    pattern = find(job->node, "pattern");
-    word = pattern ? tg_file_text(f, pattern, "pattern") : NULL;
-    if (word && !tg_pattern_parse(word, &job->job.pattern))
-        tg_file_wrong(f, pattern, "'pattern' is one of batch|stream|delta, not '%.64s'", word);
-    taker.who = who[job->job.pattern];
-    taker.scopes = ~not_taken[job->job.pattern];
-    if (!layer_init(f, &job->layer))
-        return;
-    read_settings(f, &taker, job->node, &job->layer);
-    read_chats(f, job);
-    read_job_accounts(f, job);
-    session = find(job->node, "session");
-    if (session && job->n_account)
-        tg_file_wrong(f, session, "'session' stands with the account");
-    given = job->layer.given[to].node ? &job->layer.given[to] : &f->defaults.given[to];
-    if (!given->node && !find(job->node, "to"))
-        tg_file_wrong(f, job->node, "the job has no destination: 'to'");
-    else if (given->n > 1 && job->job.pattern != TG_PATTERN_BATCH)
-        tg_file_wrong(f, given->node, "a %s takes one destination",
-                      tg_pattern_name(job->job.pattern));
-}
-
-static void read_jobs(struct tg_config_file *f, const struct tg_yaml_node *list)
-{
-    if (list->kind != TG_YAML_LIST || list->n > TG_FILE_JOBS) {
-        struct tg_mistake *m = tg_file_wrong(f, list, "'jobs' takes a list, of %d at most",
-                                             TG_FILE_JOBS);
-
-        tg_hint(&m->err, "begin each job with a dash: - name: NAME");
-        return;
-    }
-    f->job = tg_arena_alloc(&f->arena, list->n + 1, sizeof *f->job);
-    f->mistakes.nomem = f->mistakes.nomem || !f->job;
-    for (size_t i = 0; f->job && i < list->n; i++) {
-        f->job[i].node = list->value[i];
-        f->n_jobs++;
-        read_job(f, &f->job[i]);
-    }
-}
-
 /* ---- what counts ---- */
+
+/* Of the job that it reads a verification has the state, the media, and what concerns accounts. */
+static bool is_lent(const struct tg_file_job *job, const struct tg_setting *setting)
+{
+    return job->job.pattern == TG_PATTERN_VERIFY && job->reads &&
+           (setting->scope == TG_SCOPE_ACCOUNT || strcmp(setting->row->name, "state") == 0 ||
+            strcmp(setting->row->name, "media") == 0);
+}
 
 const struct tg_given *tg_file_given(const struct tg_config_file *f, const struct tg_file_job *job,
                                      const struct tg_file_account *account, size_t setting)
 {
-    const struct tg_layer *layer[] = { &job->layer, account ? &account->layer : NULL, &f->defaults,
-                                       &f->seed };
+    bool lent = is_lent(job, &f->setting[setting]);
+    const struct tg_layer *layer[] = { &job->layer, lent ? &job->reads->layer : NULL,
+                                       account ? &account->layer : NULL, &f->defaults, &f->seed };
 
-    if (!tg_pattern_takes(job->job.pattern, f->setting[setting].scope))
+    if (!lent && !tg_pattern_takes(job->job.pattern, f->setting[setting].scope))
         return NULL;
     for (size_t i = 0; i < TG_COUNT(layer); i++)
-        if (layer[i] && layer[i]->given[setting].node &&
+        if (layer[i] && layer[i]->given && layer[i]->given[setting].node &&
             (layer[i]->given[setting].n || layer[i] == &f->seed))
             return &layer[i]->given[setting];
     return NULL;
@@ -328,9 +170,8 @@ const struct tg_given *tg_file_given(const struct tg_config_file *f, const struc
 
 bool tg_file_rules(const struct tg_config_file *f, const struct tg_file_job *job)
 {
-    size_t stage = tg_file_setting(f, "stage");
-
-    return f->rules.section && tg_pattern_takes(job->job.pattern, f->setting[stage].scope);
+    return f->rules.section && !job->no_rules &&
+           tg_pattern_takes(job->job.pattern, TG_SCOPE_STAGES);
 }
 
 /* Its checkpoints are kept under its name, and that of a series. */
@@ -404,35 +245,38 @@ static void make_jobs(struct tg_config_file *f)
 /* Rules are stages of the jobs that take stages. */
 static void read_quality(struct tg_config_file *f, const struct tg_yaml_node *section)
 {
-    const struct tg_file_job *taker = NULL;
+    const struct tg_file_job *taker = NULL, *many = NULL;
     struct tg_mistake *m;
 
     tg_rules_read(f, section, &f->rules);
-    for (size_t i = 0; i < f->n_jobs && !taker; i++)
-        if (tg_file_rules(f, &f->job[i]))
-            taker = &f->job[i];
-    if (f->n_jobs && !taker) {
-        m = tg_file_advise(f, section, "no job here meets 'quality': its rules are for streams and "
-                                       "deltas");
-        tg_hint(&m->err, "what a batch has written meets them by tgdata transform --stage "
-                         "'validate?rules=FILE'");
+    for (size_t i = 0; i < f->n_jobs; i++) {
+        if (!tg_file_rules(f, &f->job[i]))
+            continue;
+        taker = &f->job[i];
+        many = many || tg_patterns[taker->job.pattern].one_hand ? many : taker;
     }
-    for (size_t i = 0; taker && i < f->rules.n; i++) {
+    if (f->n_jobs && !taker) {
+        m = tg_file_advise(f, section, "no job here meets 'quality': its rules are for streams, "
+                                       "deltas and transformations");
+        tg_hint(&m->err, "what a batch has written meets them in a job of the pattern transform");
+    }
+    for (size_t i = 0; many && i < f->rules.n; i++) {
         if (!f->rules.stage[i].whole)
             continue;
-        m = tg_file_wrong(f, f->rules.stage[i].node, "this rule must see all rows of a run, and a "
-                          "%s has them in several hands", tg_pattern_name(taker->job.pattern));
-        tg_hint(&m->err, "use it in a file of rules for tgdata transform");
+        m = tg_file_wrong(f, f->rules.stage[i].node, "this rule must see all rows of a run, and "
+                          "%s has them in several hands", tg_patterns[many->job.pattern].who);
+        tg_hint(&m->err, "give the job '%.64s' the key quality: no, and have what it writes "
+                         "transformed", many->job.name ? many->job.name : "");
     }
 }
 
 static void read_root(struct tg_config_file *f, const struct tg_yaml_node *root)
 {
-    static const struct taker taker = { "a job", ~(1u << TG_SCOPE_LOGIN), NULL, 0 };
+    static const struct tg_taker taker = { "a job", ~(1u << TG_SCOPE_LOGIN), 0 };
     static const char *const keys[] = { "extraction", "rate_limiting", "error_handling",
                                         "monitoring", "quality", "accounts", "defaults",
                                         "jobs" };
-    const struct tg_yaml_node *defaults = find(root, "defaults"), *accounts, *jobs,
+    const struct tg_yaml_node *defaults = tg_file_find(root, "defaults"), *accounts, *jobs,
                               *quality;
 
     for (size_t i = 0; i < root->n; i++) {
@@ -445,14 +289,14 @@ static void read_root(struct tg_config_file *f, const struct tg_yaml_node *root)
     }
     tg_file_sections_end(f);
     if (defaults && defaults->kind == TG_YAML_MAP)
-        read_settings(f, &taker, defaults, &f->defaults);
+        tg_file_read_settings(f, &taker, defaults, &f->defaults);
     else if (defaults)
         tg_file_wrong(f, defaults, "'defaults' takes settings");
-    if ((accounts = find(root, "accounts")))
+    if ((accounts = tg_file_find(root, "accounts")))
         read_accounts(f, accounts);
-    if ((jobs = find(root, "jobs")))
-        read_jobs(f, jobs);
-    if ((quality = find(root, "quality")))
+    if ((jobs = tg_file_find(root, "jobs")))
+        tg_file_read_jobs(f, jobs);
+    if ((quality = tg_file_find(root, "quality")))
         read_quality(f, quality);
     tg_file_check_schedules(f);
 }
@@ -470,12 +314,14 @@ struct tg_config_file *tg_config_file_read(const void *bytes, size_t len,
     f->scratch = tg_config_new();
     f->n_settings = tg_settings_list(f->setting);
     f->mistakes.nomem = !f->scratch;
+    f->queue_set = f->scratch && f->scratch->worker.queue;
     tg_yaml_read(bytes, len, from, &f->yaml, &f->mistakes);
     if (f->scratch && tg_config_check(f->scratch, &err) != TG_OK)
         tg_mistakes_take(&f->mistakes, 1, 1, &err); /* the environment */
     if (f->yaml.root && f->yaml.root->kind != TG_YAML_MAP)
         tg_file_wrong(f, f->yaml.root, "a configuration is made of keys with values");
-    else if (f->yaml.root && f->scratch && layer_init(f, &f->seed) && layer_init(f, &f->defaults))
+    else if (f->yaml.root && f->scratch && tg_file_layer(f, &f->seed) &&
+             tg_file_layer(f, &f->defaults))
         read_root(f, f->yaml.root);
     else if (!f->yaml.root && !f->mistakes.n)
         tg_mistakes_add(&f->mistakes, 1, 1, "there is nothing in it");
@@ -556,10 +402,17 @@ const struct tg_config_job *tg_config_file_job(const struct tg_config_file *f, s
     return i < f->n_jobs ? &f->job[i].job : NULL;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 bool tg_config_job_same(const struct tg_config_job *a, const struct tg_config_job *b)
 {
     bool same = a->pattern == b->pattern && a->n_chats == b->n_chats &&
-                a->n_accounts == b->n_accounts;
+                a->n_accounts == b->n_accounts && a->offline == b->offline &&
+                same_text(a->from, b->from) && same_text(a->from_job, b->from_job) &&
+                same_text(a->of, b->of);
 
     for (size_t i = 0; same && i < a->n_chats; i++)
         same = strcmp(a->chats[i], b->chats[i]) == 0;

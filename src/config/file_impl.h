@@ -50,7 +50,10 @@ struct tg_file_account {
 
 struct tg_file_job {
     struct tg_config_job job; /* what callers see */
-    const struct tg_yaml_node *node, *pattern, *chats, *accounts;
+    const struct tg_yaml_node *node;
+    const struct tg_yaml_node *source; /* the value of `from` or `of` */
+    const struct tg_file_job *reads;   /* the job that it names; NULL: none of the file */
+    bool no_rules;                     /* quality: no */
     bool all;                 /* chats: all */
     struct tg_layer layer;
     struct tg_file_account **account; /* NULL: the one that the settings name */
@@ -63,6 +66,7 @@ struct tg_config_file {
     struct tg_mistakes mistakes;
     const struct tg_expand_from *from;
     struct tg_config *scratch;
+    bool queue_set; /* TGDATA_QUEUE names the queue of jobs that name none */
     struct tg_setting setting[TG_SETTINGS_MAX];
     size_t n_settings;
     struct tg_layer seed, defaults;
@@ -75,6 +79,33 @@ struct tg_config_file {
     size_t n_jobs, n_warnings, n_advice;
     struct tg_rules rules; /* the section `quality` */
 };
+
+/** How many of something a job takes. */
+enum tg_takes { TG_TAKES_NONE, TG_TAKES_ONE, TG_TAKES_MANY };
+
+/** What jobs of a pattern are. */
+struct tg_pattern_info {
+    const char *name, *who;      /* "batch", "a batch" */
+    unsigned scopes;             /* bits: settings that they take */
+    enum tg_takes accounts, to;
+    bool chats;                  /* they name chats */
+    bool all;                    /* or take all */
+    bool one_hand;               /* one thread has all rows of a run */
+};
+
+extern const struct tg_pattern_info tg_patterns[TG_PATTERN_COUNT];
+
+/** A key of jobs that is no setting. */
+struct tg_job_key {
+    const char *name;
+    unsigned taken, needed; /* bits of patterns */
+    const char *help;
+};
+
+extern const struct tg_job_key tg_job_keys[]; /* ended by a NULL name */
+
+/** @return the key of that name, or NULL */
+const struct tg_job_key *tg_job_key_find(const char *name);
 
 /* ---- file.c ---- */
 
@@ -89,8 +120,30 @@ size_t tg_settings_list(struct tg_setting out[TG_SETTINGS_MAX]);
 /** @return whether jobs of a pattern take settings of a scope */
 bool tg_pattern_takes(enum tg_pattern pattern, enum tg_scope scope);
 
+/** Who takes which settings. */
+struct tg_taker {
+    const char *who;  /* "a stream" */
+    unsigned scopes;  /* bits */
+    unsigned pattern; /* bit of the pattern, of a job; 0: it has no keys besides */
+};
+
+/** Reads all settings of a map into a layer; keys of jobs that are none are left to the caller. */
+void tg_file_read_settings(struct tg_config_file *file, const struct tg_taker *taker,
+                           const struct tg_yaml_node *map, struct tg_layer *layer);
+
+/** Makes a layer that gives nothing. @return false out of memory */
+bool tg_file_layer(struct tg_config_file *file, struct tg_layer *layer);
+
+/** @return the value of a key of a map; NULL: there is none */
+const struct tg_yaml_node *tg_file_find(const struct tg_yaml_node *map, const char *name);
+
+/* ---- file_jobs.c ---- */
+
 /** The pattern of a word. */
 bool tg_pattern_parse(const char *word, enum tg_pattern *ret);
+
+/** Reads the list of jobs, and finds for each the job whose rows it reads. */
+void tg_file_read_jobs(struct tg_config_file *file, const struct tg_yaml_node *list);
 
 /** The value that counts for a setting of a job with an account; NULL: none is given. */
 const struct tg_given *tg_file_given(const struct tg_config_file *file,

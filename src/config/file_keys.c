@@ -132,7 +132,7 @@ static void give_key(struct tg_config_file *f, const struct tg_key *key,
         break;
     case TG_KEY_PATTERN:
         text = tg_file_text(f, node, key->path);
-        if (text && !tg_pattern_parse(text, &f->pattern))
+        if (text && (!tg_pattern_parse(text, &f->pattern) || !tg_patterns[f->pattern].chats))
             tg_file_wrong(f, node, "'%s' is one of batch|parallel_batch|stream|delta, not '%.64s'",
                           key->path, text);
         break;

@@ -105,7 +105,8 @@ static void check_after(const struct checking *c, const struct tg_given *after)
     }
 }
 
-/* Whether a job is run after itself, by way of others. mark: 1 on the way, 2 done */
+/* Whether a job is run after itself, or reads what it writes, by way of others.
+ * mark: 1 on the way, 2 done */
 static bool goes_round(struct tg_config_file *f, size_t i, uint8_t *mark, unsigned depth)
 {
     struct checking c = { f, &f->job[i] };
@@ -120,6 +121,8 @@ static bool goes_round(struct tg_config_file *f, size_t i, uint8_t *mark, unsign
 
         round = other < f->n_jobs && goes_round(f, other, mark, depth + 1);
     }
+    if (f->job[i].reads && !round)
+        round = goes_round(f, (size_t)(f->job[i].reads - f->job), mark, depth + 1);
     mark[i] = 2;
     return round;
 }
@@ -137,7 +140,10 @@ static void check_rounds(struct tg_config_file *f)
             continue;
         tg_fail(&err, TG_USAGE, "the job '%.64s' waits for itself, by way of others",
                 f->job[i].job.name ? f->job[i].job.name : "");
-        mistaken(&c, given(&c, "after"), 0, &err);
+        if (given(&c, "after"))
+            mistaken(&c, given(&c, "after"), 0, &err);
+        else
+            tg_mistakes_take(&f->mistakes, f->job[i].source->line, f->job[i].source->column, &err);
         return;
     }
 }

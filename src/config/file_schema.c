@@ -274,7 +274,7 @@ static void put_rules(struct tg_json *j)
 
 static void put_quality(struct tg_json *j)
 {
-    open_map(j, "quality", "rules for the rows of streams and deltas, and of tgdata transform");
+    open_map(j, "quality", "rules for the rows of streams, deltas and transformations");
     tg_json_key(j, "severity"), tg_json_object(j);
     put_pair(j, "description", "of rules that name none");
     put_choices(j, "warn|drop|quarantine|fail");
@@ -306,27 +306,89 @@ static void put_names(struct tg_json *j, const char *key, const char *descriptio
     tg_json_end_object(j);
 }
 
+static void put_patterns(struct tg_json *j)
+{
+    struct tg_buf all;
+
+    tg_buf_init(&all, 512);
+    tg_buf_str(&all, "parallel_batch");
+    for (int p = 0; p < TG_PATTERN_COUNT; p++)
+        tg_buf_printf(&all, "|%s", tg_patterns[p].name);
+    put_choices(j, tg_buf_cstr(&all));
+    tg_buf_done(&all);
+}
+
+/* The keys that are no settings. */
+static void put_own(struct tg_json *j)
+{
+    for (const struct tg_job_key *key = tg_job_keys; key->name; key++) {
+        bool flag = strcmp(key->name, "offline") == 0 || strcmp(key->name, "quality") == 0;
+        bool list = strcmp(key->name, "chats") == 0 || strncmp(key->name, "account", 7) == 0;
+
+        if (flag) {
+            put_flag(j, key->name, key->help);
+        } else if (list) {
+            put_names(j, key->name, key->help);
+        } else {
+            tg_json_key(j, key->name), tg_json_object(j);
+            put_pair(j, "description", key->help);
+            if (strcmp(key->name, "pattern") == 0)
+                put_patterns(j);
+            else
+                put_pair(j, "type", "string");
+            tg_json_end_object(j);
+        }
+    }
+}
+
+static void put_needed(struct tg_json *j, enum tg_pattern pattern)
+{
+    tg_json_key(j, "required"), tg_json_array(j);
+    for (const struct tg_job_key *key = tg_job_keys; key->name; key++)
+        if (key->needed & 1u << pattern)
+            tg_json_cstr(j, key->name);
+    tg_json_end_array(j);
+}
+
+/* {"if": {"properties": {"pattern": {"const": ...}}}, "then": {"required": [...]}}; a job that
+ * names no pattern meets the first of them, too: it is one with chats. */
+static void put_rows_of_needed(struct tg_json *j)
+{
+    tg_json_key(j, "allOf"), tg_json_array(j);
+    for (int p = 0; p < TG_PATTERN_COUNT; p++) {
+        tg_json_object(j);
+        tg_json_key(j, "if"), tg_json_object(j);
+        tg_json_key(j, "properties"), tg_json_object(j);
+        tg_json_key(j, "pattern"), tg_json_object(j);
+        tg_json_key(j, "const"), tg_json_cstr(j, tg_patterns[p].name);
+        tg_json_end_object(j);
+        tg_json_end_object(j);
+        if (p) {
+            tg_json_key(j, "required"), tg_json_array(j), tg_json_cstr(j, "pattern");
+            tg_json_end_array(j);
+        }
+        tg_json_end_object(j);
+        tg_json_key(j, "then"), tg_json_object(j);
+        put_needed(j, (enum tg_pattern)p);
+        tg_json_end_object(j);
+        tg_json_end_object(j);
+    }
+    tg_json_end_array(j);
+}
+
 static void put_jobs(struct tg_json *j, const struct tg_setting *setting, size_t n)
 {
     tg_json_key(j, "jobs"), tg_json_object(j);
     put_pair(j, "type", "array"), put_pair(j, "description", "what is run, in this order");
     tg_json_key(j, "items");
     open_map(j, NULL, NULL);
-    tg_json_key(j, "name"), tg_json_object(j);
-    put_pair(j, "type", "string");
-    put_pair(j, "description", "its checkpoints and parameters belong together");
-    tg_json_end_object(j);
-    tg_json_key(j, "pattern"), tg_json_object(j);
-    put_choices(j, "batch|parallel_batch|stream|delta");
-    tg_json_end_object(j);
-    put_names(j, "chats", "ids, @usernames, links; or all");
-    put_names(j, "account", "the account that reads");
-    put_names(j, "accounts", "the accounts that read; of a batch several");
+    put_own(j);
     put_settings(j, setting, n, ~0u);
     tg_json_end_object(j); /* properties */
     tg_json_key(j, "required"), tg_json_array(j);
-    tg_json_cstr(j, "name"), tg_json_cstr(j, "chats");
+    tg_json_cstr(j, "name");
     tg_json_end_array(j);
+    put_rows_of_needed(j);
     tg_json_end_object(j); /* items */
     tg_json_end_object(j);
 }

@@ -85,6 +85,8 @@ static void put_text(struct tg_json *j, const struct tg_option *row, const char 
         tg_json_i64(j, v);
     } else if (row->type == TG_OPT_BOOL) {
         tg_json_bool(j, strcmp(text, "yes") == 0);
+    } else if (row->name && strcmp(row->name, "stage") == 0) {
+        tg_json_cstr(j, text); /* `keys` are fields */
     } else {
         tg_buf_init(&url, TG_EXPAND_MAX);
         put_url(&url, text);
@@ -99,6 +101,20 @@ static void put_key(struct tg_buf *out, const char *indent, const char *name)
     for (; *name; name++)
         tg_buf_byte(out, (uint8_t)(*name == '-' ? '_' : *name));
     tg_buf_str(out, ": ");
+}
+
+/* What stands in one of a job's own keys. */
+static void put_own(struct tg_buf *out, const char *key, const char *text)
+{
+    static const struct tg_option plain = { .type = TG_OPT_STR };
+    struct tg_json j;
+
+    if (!text)
+        return;
+    tg_buf_printf(out, "    %s: ", key);
+    tg_json_init(&j, out);
+    put_text(&j, &plain, text);
+    tg_buf_byte(out, '\n');
 }
 
 /* @param rules  what stands behind the values of the setting `stage`; NULL */
@@ -148,7 +164,9 @@ static void put_names(struct tg_buf *out, const char *key, const char *const *na
 static void show_job(struct tg_buf *out, const struct tg_config_file *f,
                      const struct tg_file_job *job)
 {
+    const struct tg_pattern_info *info = &tg_patterns[job->job.pattern];
     const char *name[TG_FILE_ACCOUNTS];
+    bool is_named = job->reads && strcmp(job->source->text, job->reads->job.name) == 0;
     size_t n = 0;
     struct tg_json j;
 
@@ -160,12 +178,20 @@ static void show_job(struct tg_buf *out, const struct tg_config_file *f,
         name[n] = job->account[n]->name;
     if (n)
         put_names(out, "accounts", name, n);
-    if (job->all)
+    if (job->all && info->all)
         tg_buf_str(out, "    chats: all\n");
-    else
+    else if (!job->all)
         put_names(out, "chats", job->job.chats, job->job.n_chats);
+    put_own(out, "of", job->job.of);
+    put_own(out, "from", job->source && job->job.from ? job->source->written : NULL);
+    put_own(out, "from_job", is_named ? NULL : job->job.from_job);
+    if (job->job.offline)
+        tg_buf_str(out, "    offline: true\n");
+    if (job->no_rules)
+        tg_buf_str(out, "    quality: false\n");
     for (size_t i = 0; i < f->n_settings; i++) {
-        const struct tg_given *given = tg_file_given(f, job, NULL, i);
+        const struct tg_given *given = info->scopes & 1u << f->setting[i].scope
+                                           ? tg_file_given(f, job, NULL, i) : NULL;
 
         put_setting(out, "    ", f, i, given, tg_file_rules(f, job));
     }

@@ -10,7 +10,7 @@
  *     profile: {to: profile.json}
  *
  * So a rule is a stage, whoever wrote it, and docs/quality.md tells all of both. The section stands
- * in a configuration, for its streams and deltas, or in a file of its own, that a stage
+ * in a configuration, for its jobs that take stages, or in a file of its own, that a stage
  * `validate?rules=FILE` names.
  *
  * Threads: none      Limits: TG_STAGES_MAX stages

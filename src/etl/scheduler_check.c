@@ -70,7 +70,7 @@ tg_code tg_sched_prerequisites(const struct tg_sched_job *j, struct tg_error *er
     int64_t bytes = j->conf->free_space_bytes;
     tg_code code = bytes ? check_room(".", bytes, err) : TG_OK;
 
-    for (size_t i = 0; i < j->job->n_accounts && code == TG_OK; i++)
+    for (size_t i = 0; !j->job->no_account && i < j->job->n_accounts && code == TG_OK; i++)
         code = check_session(&j->job->accounts[i]->account, err);
     for (size_t i = 0; bytes && i < to->n && code == TG_OK; i++)
         code = check_destination(to->item[i], bytes, err);

@@ -220,11 +220,14 @@ static tg_code make_pools(struct tg_scheduler *s, struct tg_sched_job *j, struct
     uint32_t *first = *number, pool;
 
     for (size_t i = 0; i < j->job->n_accounts; i++) {
-        if (!name_of(&s->account_name, &s->n_accounts, j->job->accounts[i]->account.session, &pool))
+        const char *session = j->job->no_account ? "" : j->job->accounts[i]->account.session;
+
+        if (!name_of(&s->account_name, &s->n_accounts, session, &pool))
             return no_memory(err);
         if (i == 0)
             p->account = pool;
-        *(*number)++ = pool;
+        if (!j->job->no_account)
+            *(*number)++ = pool;
     }
     for (size_t i = 0; i < j->conf->resources.n; i++) {
         int64_t n = tg_name_count(j->conf->resources.item[i], name, sizeof name);

@@ -204,6 +204,10 @@ tg_code tg_sink_open(const char *url, const struct tg_sink_env *env, struct tg_s
                      struct tg_error *err);
 /** @return TG_USAGE if a URL names no driver, or options that it has not; opens nothing */
 tg_code tg_sink_check(const char *url, struct tg_error *err);
+
+/** The same for a destination that is to be read. @return TG_UNSUPPORTED: what is written there
+ *  cannot be */
+tg_code tg_sink_check_source(const char *url, struct tg_error *err);
 void tg_sink_close(struct tg_sink *sink);
 
 #endif

@@ -64,17 +64,37 @@ struct tg_sink_shown tg_sink_shown(const char *url)
     return shown;
 }
 
-tg_code tg_sink_check(const char *url, struct tg_error *err)
+static tg_code check(const char *url, size_t *ret, struct tg_error *err)
 {
     struct tg_driver_made made;
     tg_code code = tg_driver_make(head, "destination", url, &made, err);
 
     if (code != TG_OK)
         return code;
+    *ret = made.at;
     tg_options_done(tg_sinks[made.at]->head.option, made.self);
     free(made.self);
     free(made.url);
     return TG_OK;
+}
+
+tg_code tg_sink_check(const char *url, struct tg_error *err)
+{
+    size_t at;
+
+    return check(url, &at, err);
+}
+
+tg_code tg_sink_check_source(const char *url, struct tg_error *err)
+{
+    size_t at;
+    tg_code code = check(url, &at, err);
+
+    if (code != TG_OK || (tg_sinks[at]->read && tg_sinks[at]->commits))
+        return code;
+    tg_fail(err, TG_UNSUPPORTED, "what was written to '%s:' cannot be read again",
+            tg_sinks[at]->head.name);
+    return tg_hint(err, "read files, tables or a topic of Kafka");
 }
 
 void tg_sink_close(struct tg_sink *sink)

@@ -384,6 +384,20 @@ class Workers(Case):
         self.check_whole(chats)
         self.assertEqual(self.look(), {"waiting": 0, "taken": 0, "later": 0, "dead": 0})
 
+    def test_a_job_of_a_file(self):
+        """The same as `pattern: worker`."""
+        chats = self.shared()[:3]
+        self.enqueue(*[c["id"] for c in chats])
+        path = self.dir / "etl.yaml"
+        path.write_text(json.dumps({"jobs": [{
+            "name": "job", "pattern": "worker", "queue": self.queue(), "until_empty": True,
+            "session": str(self.sessions()[0]), "to": f"ndjson:{self.dir}/out",
+            "state": f"sqlite:{self.dir}/state.db", "lease": "1s"}]}), encoding="utf-8")
+        done = tgdata("run", path, "--json", "--progress", "none",
+                      env={"TGDATA_DATACENTER": str(self.sim.file)})
+        self.assertEqual(done.code, 0, done)
+        self.check_whole(chats)
+
     def test_four_workers_killed_at_random(self):
         chats = self.shared()[:40]
         self.assertEqual(len(chats), 40)

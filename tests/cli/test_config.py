@@ -7,6 +7,7 @@ import json
 import pathlib
 import re
 import signal
+import sqlite3
 import subprocess
 import threading
 
@@ -16,6 +17,7 @@ from kit import Case, main, rows, tgdata
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SEED = (ROOT / "examples/etl_config.yaml").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+FULL = (ROOT / "examples/full_config.yaml").read_text(encoding="utf-8")
 EXAMPLE = re.search(r"^```yaml\n(.*?)^```", PAGE, flags=re.M | re.S)[1]
 
 # Each line that has a mistake, and what is told of it; None: the line is in order.
@@ -66,6 +68,51 @@ MISTAKES = [
     ("    api_hash: ${TGDATA_NO_SUCH_THING}", "is not set"),
     ("  - {name: fourth, chats: [a], account: one}", "no destination"),
     ("  - {chats: [a], account: one, to: \"stdout:\"}", "has no name"),
+    ("  - name: fifth", None),
+    ("    pattern: transfrom", "did you mean 'transform'?"),
+    ("    chats: [a]", None),
+    ("    to: \"stdout:\"", None),
+    ("  - {name: sixth, pattern: transform, to: \"ndjson:x\"}", "has no 'from'"),
+    ("  - name: seventh", None),
+    ("    pattern: transform", None),
+    ("    from: frist", "did you mean 'first'?"),
+    ("    to: sqlite:y", None),
+    ("  - name: eighth", None),
+    ("    pattern: transform", None),
+    ("    from: \"stdout:\"", "cannot be read again"),
+    ("    account: one", "a transform has no key 'account'"),
+    ("    chats: [\"@a\", -100]", "is no id of a chat"),
+    ("    to: [\"ndjson:x\", \"sqlite:y\"]", "takes one destination"),
+    ("    stage: vaildate?field=text", "there is no stage 'vaildate'"),
+    ("    workers: 5", "a transform has no setting 'workers'"),
+    ("  - name: ninth", None),
+    ("    pattern: transform", None),
+    ("    from: ndjson:x", None),
+    ("    to: ndjson:x", "source and destination are one"),
+    ("  - name: tenth", None),
+    ("    pattern: verify", None),
+    ("    of: third", None),
+    ("    of_job: third", "unknown key 'of_job'"),
+    ("    verify: true", "a verify has no setting 'verify'"),
+    ("    offline: yes", "is compared with the server"),
+    ("    to: ndjson:x", "a verify has no setting 'to'"),
+    ("  - {name: eleventh, pattern: verify}", "has no 'of'"),
+    ("  - {name: twelfth, pattern: worker, to: \"ndjson:x\", account: one}", "has no queue"),
+    ("  - name: round", None),
+    ("    pattern: worker", None),
+    ("    account: one", None),
+    ("    queue: reddis://h/0", "there is no queue 'reddis'"),
+    ("    chats: all", "a worker has no key 'chats'"),
+    ("    until_empty: 5", "is true or false"),
+    ("    to: ndjson:x", None),
+    ("  - name: this", None),
+    ("    pattern: transform", None),
+    ("    from: that", "waits for itself"),
+    ("    to: ndjson:this", None),
+    ("  - name: that", None),
+    ("    pattern: transform", None),
+    ("    from: this", None),
+    ("    to: ndjson:that", None),
 ]
 
 
@@ -178,13 +225,28 @@ jobs:
         self.assertIn("cannot read the file 'hash'", self.check(text, env=env).err)
 
     def test_what_is_shown_loads_again(self):
-        self.write(EXAMPLE)
-        shown = tgdata("config", "show", "etl.yaml", cwd=self.dir)
-        self.assertEqual(shown.code, 0, shown)
-        self.write(shown.out, "again.yaml")
-        again = tgdata("config", "show", "again.yaml", cwd=self.dir)
-        self.assertEqual([re.sub(r"  # line.*", "", line) for line in again.out.splitlines()],
-                         [re.sub(r"  # line.*", "", line) for line in shown.out.splitlines()])
+        full = FULL[:FULL.index("  - name: worker")] # its queue is a secret
+        for text in [EXAMPLE, re.sub("(?m)^ *(max_running|resource.*):.*", "", full)]:
+            self.write(text)
+            shown = tgdata("config", "show", "etl.yaml", cwd=self.dir)
+            self.assertEqual(shown.code, 0, shown)
+            self.write(shown.out, "again.yaml")
+            again = tgdata("config", "show", "again.yaml", cwd=self.dir)
+            self.assertEqual(*[[re.sub(r"  # line.*", "", line) for line in out.splitlines()]
+                               for out in (again.out, shown.out)])
+
+    def test_the_full_example(self):
+        done = self.check(FULL)
+        self.assertEqual((done.code, done.err), (0, ""), done)
+        for job in ["history (batch)", "clean (transform)", "proof (verify)", "changes (delta)",
+                    "live (stream)", "worker (worker)"]:
+            self.assertIn(job, done.out)
+        shown = tgdata("config", "show", "etl.yaml", cwd=self.dir,
+                       env={"REDIS_PASSWORD": "top-secret"})
+        self.assertNotIn("top-secret", shown.out)
+        done = tgdata("schedule", "next", "etl.yaml", cwd=self.dir)
+        self.assertEqual(done.code, 0, done)
+        self.assertIn("history", done.out)
 
     def test_the_schema(self):
         """The design's file and the page's example are valid by it, the mistakes are not."""
@@ -198,11 +260,14 @@ jobs:
                   "v = jsonschema.Draft202012Validator(schema)\n"
                   "for text in json.load(sys.stdin):\n"
                   "    print(len(list(v.iter_errors(yaml.safe_load(text)))))\n")
-        good = [SEED, EXAMPLE, "defaults: {batch_size: '${N}', batch-size: 5, to: 'stdout:'}",
+        good = [SEED, EXAMPLE, FULL, "defaults: {batch_size: '${N}', batch-size: 5, to: 'stdout:'}",
                 "quality: {severity: drop, rules: [{field: text, max_length: 9}, {unique: [id]}],"
                 " validation_rules: {completeness: [id], format: {date: datetime}},"
                 " profile: {to: p.json}, enrich_metadata: yes}"]
-        bad = ["jobs: [{name: x}]", "defaults: {bach_size: 5}", "extraction: {workers: -1}",
+        bad = ["jobs: [{name: x}]", "jobs: [{name: x, pattern: transform}]",
+               "jobs: [{name: x, pattern: verify, chats: all}]", "jobs: [{pattern: worker}]",
+               "jobs: [{name: x, chats: all, pattern: steam}]", "defaults: {bach_size: 5}",
+               "extraction: {workers: -1}",
                "error_handling: {retry: {jitter: 7}}", "defaults: {rate_strategy: x}",
                "quality: {ruls: []}", "quality: {rules: [{feild: text}]}"]
         ran = subprocess.run(["/usr/bin/python3", "-c", script], cwd=self.dir, check=False,
@@ -269,6 +334,66 @@ class Runs(Case):
         self.assertEqual(one.json()["changes_detected"], 0)
         self.check_fails(tgdata("run", "etl.yaml", "--job", "chnges", cwd=self.dir), 3,
                          "there is no job 'chnges'", "history, changes")
+
+    def test_the_full_example(self):
+        """Histories, what is made of them, and the proof that all is there; run in the order of who
+        reads whose rows, whatever the order in the file."""
+        chat = self.sim.chat("channel")
+        text = FULL[:FULL.index("  - name: worker")].replace("@somechannel", f"@{chat['username']}")
+        head, clean = text.split("  - name: history\n")
+        history, clean = clean.split("  - name: clean\n")
+        self.write(head + "  - name: clean\n" + clean.replace("idle_exit: 60s", "idle_exit: 1s") +
+                   "  - name: history\n" + history)
+        env = {**self.there(), "TGDATA_SESSION": str(self.me), "TGDATA_LISTEN": "0"}
+        done = tgdata("run", "etl.yaml", "--json", "--progress", "none", cwd=self.dir, env=env)
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(re.findall(r"job (\S+) \(", done.err),
+                         ["changes", "live", "history", "clean", "proof", "proof-of-clean"])
+        _, _, history, clean, proof, of_clean = map(json.loads, done.out.splitlines())
+        raw = rows(self.dir / "raw")
+        self.assertEqual(history["rows"], len(raw))
+        self.assertEqual(clean["rows_read"], len(raw))
+        self.assertEqual(clean["rows"], len([r for r in raw if r["kind"] == "message"]))
+        self.assertEqual(clean["quality"]["rules"][0]["broken"], 0)
+        self.assertEqual((proof["job"], proof["complete"], proof["rows"]),
+                         ("history", True, len(raw)))
+        self.assertEqual((of_clean["job"], of_clean["complete"], of_clean["rows"]),
+                         ("clean", True, clean["rows"]))
+        with sqlite3.connect(self.dir / "clean.db") as db:
+            self.assertEqual(db.execute("SELECT count(*), max(raw), min(word_count IS NOT NULL) "
+                                        "FROM messages").fetchone(), (clean["rows"], None, 1))
+        self.assertTrue((self.dir / "profile.json").exists())
+        again = tgdata("run", "etl.yaml", "--job", "clean", "--json", cwd=self.dir, env=env)
+        self.assertEqual((again.code, again.json()["rows_read"]), (0, 0), again)
+        part = sorted((self.dir / "raw").glob("chat_*/part-*.ndjson"))[0]
+        part.write_bytes(b"".join(part.read_bytes().splitlines(keepends=True)[1:]))
+        lost = tgdata("run", "etl.yaml", "--job", "proof", "--json", cwd=self.dir, env=env)
+        self.assertEqual(lost.code, 10, lost)
+        self.assertFalse(lost.json()["complete"])
+
+    def test_what_is_read_is_named_by_job_or_url(self):
+        """Also chats of it; and a run that fails ends those behind it."""
+        one, two = self.chats[:2]
+        text = self.job("", name="source", chats=[one, two])
+        for name, more in [("by-name", "from: source"), ("by-url", "from: 'ndjson:source'"),
+                           ("one", f"from: source, chats: {one['id']}, verify: true"),
+                           ("wrong", "from: 'ndjson:nothing'"),
+                           ("behind", "from: wrong"), ("after", "from: source, after: [wrong]")]:
+            text += (f"  - {{name: {name}, pattern: transform, {more}, to: 'ndjson:{name}', "
+                     "filter: kind == 'message'}\n")
+        text = text.replace("name: source,", "name: source, schedule: every 1 hour,").replace(
+            "name: wrong,", "name: wrong, schedule: every 1 hour,")
+        done = self.run_file(text)
+        self.assertEqual(done.code, 3, done)
+        want = {(r["chat_id"], r["id"]) for r in rows(self.dir / "source")
+                if r["kind"] == "message"}
+        for name in ["by-name", "by-url"]:
+            self.assertEqual({(r["chat_id"], r["id"]) for r in rows(self.dir / name)}, want)
+        self.assertEqual({r["chat_id"] for r in rows(self.dir / "one")}, {one["id"]})
+        told = [json.loads(line) for line in done.out.splitlines()]
+        self.assertEqual([t["complete"] for t in told if t.get("job") == "one"], [True])
+        for name in ["behind", "after"]:
+            self.assertFalse((self.dir / name).exists())
 
     def test_a_file_does_what_options_do(self):
         done = self.run_file(self.job(batch_size=50, checkpoint_interval=100))

@@ -23,7 +23,7 @@ def page(name):
 
 def plain(roff):
     """The words of a page as they are read."""
-    text = re.sub(r"\\f[BIR]", "", roff).replace("\\&", "")
+    text = re.sub(r"\\f[BIR]", "", roff).replace("\\&", "").replace("\\:", "")
     for roff_char, char in [("\\-", "-"), ("\\(aq", "'"), ("\\(ga", "`"), ("\\(ha", "^"),
                             ("\\(ti", "~"), ("\\(dq", '"'), ("\\e", "\\")]:
         text = text.replace(roff_char, char)

@@ -108,6 +108,24 @@ class Runs(Scheduled):
         self.assertIsNotNone(listed["never"]["next"])
         self.check_whole(self.chats[:1], out=self.dir / "often")
 
+    def test_what_is_read_is_cleaned_and_proved(self):
+        """A transform needs no session; a verify comes with those of the job that it is of."""
+        path = self.write(("job", {"schedule": "every 1 second"}))
+        path.write_text(path.read_text() + f"""
+  - {{name: clean, pattern: transform, from: job, to: 'ndjson:{self.dir}/clean', after: [job],
+     filter: kind == 'message', log_format: json}}
+  - {{name: proof, pattern: verify, of: job, after: [clean], log_format: json}}
+""")
+        process = self.begin(path)
+        self.await_runs(path, "proof", 1)
+        self.end(process)
+        found = rows(self.dir / "job")
+        self.assertEqual(self.history(path, "proof", "ok")[0]["rows"], len(found))
+        self.assertEqual(self.history(path, "clean", "ok")[0]["rows"],
+                         len([r for r in found if r["kind"] == "message"]))
+        for name in ["job", "clean", "proof"]:
+            self.assertEqual(self.history(path, name, "failed"), [])
+
     def test_a_killed_scheduler_loses_no_run(self):
         path = self.write(("job", {"schedule": "every 1 second", "overlap": "queue"}))
         process = self.begin(path)
