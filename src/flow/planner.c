@@ -24,8 +24,7 @@ static uint32_t number(const struct tg_planner *p, const struct tg_plan_entry *j
     return (uint32_t)(j - p->job);
 }
 
-static int64_t due_after(const struct tg_planner *p, const struct tg_plan_entry *j,
-                         int64_t after_ms)
+int64_t tg_plan_due(const struct tg_planner *p, const struct tg_plan_entry *j, int64_t after_ms)
 {
     return after_ms >= TG_PLAN_NEVER ? TG_PLAN_NEVER
                                      : p->setup.due(p->setup.ctx, number(p, j), after_ms);
@@ -49,9 +48,10 @@ static int64_t triggered(const struct tg_planner *p, const struct tg_plan_entry 
 /* The job turns to its next due; it is looked at when that comes. */
 static void turn_to(struct tg_planner *p, struct tg_plan_entry *j, int64_t next_ms, int64_t now_ms)
 {
-    j->next_ms = j->begin_ms = next_ms;
+    j->next_ms = j->begin_ms = j->aim_ms = next_ms;
     j->attempt = 0;
-    j->late = j->waited = false;
+    j->n_ahead = 0;
+    j->late = j->waited = j->woken = false;
     j->ending = GOES_ON;
     if (next_ms < TG_PLAN_NEVER && p->setup.begin && j->conf->timed)
         j->begin_ms = TG_MAX(p->setup.begin(p->setup.ctx, number(p, j), next_ms), next_ms);
@@ -98,7 +98,7 @@ static bool tell_late(struct tg_plan_entry *j, int64_t now_ms, struct tg_plan_ac
     return true;
 }
 
-static int64_t late_at(const struct tg_plan_entry *j)
+int64_t tg_plan_late_at(const struct tg_plan_entry *j)
 {
     return j->late || !j->conf->deadline_ms ? TG_PLAN_NEVER : j->next_ms + j->conf->deadline_ms;
 }
@@ -133,12 +133,12 @@ static bool look_running(struct tg_planner *p, struct tg_plan_entry *j, int64_t 
         ret->how = TG_PLAN_SKIPPED;
         ret->due_ms = j->over_ms;
         j->skipped_ms = j->over_ms;
-        ret->until_ms = j->over_ms = due_after(p, j, j->over_ms);
+        ret->until_ms = j->over_ms = tg_plan_due(p, j, j->over_ms);
         return true;
     }
     if (c->timed && now_ms >= j->over_ms && c->overlap == TG_PLAN_CANCEL && j->ending == GOES_ON)
         return stop(p, j, TG_PLAN_CANCELLED, now_ms, ret);
-    wake_ms = late_at(j);
+    wake_ms = tg_plan_late_at(j);
     if (j->ending == STOPPED)
         wake_ms = TG_MIN(wake_ms, j->kill_ms);
     if (j->ending == GOES_ON && c->max_ms)
@@ -166,12 +166,24 @@ static enum { MET, UNMET, BROKEN } look_after(const struct tg_planner *p,
     return MET;
 }
 
+/* What it comes after has got more pressing. */
+static void press(struct tg_planner *p, const struct tg_plan_entry *j, int64_t now_ms)
+{
+    for (size_t i = 0; i < j->conf->n_after; i++) {
+        struct tg_plan_entry *a = &p->job[j->conf->after[i]];
+
+        if (a->state == READY)
+            tg_plan_ready(p, a, now_ms);
+    }
+}
+
 static bool give_up(struct tg_planner *p, struct tg_plan_entry *j, enum tg_plan_how how,
                     int64_t next_ms, int64_t now_ms, struct tg_plan_act *ret)
 {
     ret->what = TG_PLAN_TELL;
     ret->how = how;
     ret->until_ms = next_ms;
+    j->starved |= how == TG_PLAN_MISSED;
     settle_as(p, j, how, how == TG_PLAN_MISSED && j->conf->timed ? TG_MIN(next_ms, now_ms) - 1
                                                                  : j->next_ms, next_ms, now_ms);
     return true;
@@ -191,19 +203,20 @@ static bool look_waiting(struct tg_planner *p, struct tg_plan_entry *j, int64_t 
     if (tell_late(j, now_ms, ret))
         return true;
     if (now_ms < j->begin_ms) {
-        tg_plan_wake_at(p, j, TG_MIN(j->begin_ms, late_at(j)));
+        tg_plan_wake_at(p, j, TG_MIN(j->begin_ms, tg_plan_late_at(j)));
         return false;
     }
     if (c->timed && c->n_after && j->attempt == 0) {
         int met = look_after(p, j);
 
         if (met == BROKEN)
-            return give_up(p, j, TG_PLAN_UPSTREAM, due_after(p, j, j->next_ms), now_ms, ret);
+            return give_up(p, j, TG_PLAN_UPSTREAM, tg_plan_due(p, j, j->next_ms), now_ms, ret);
         if (met == UNMET) {
             leave_ready(p, j);
             j->state = BLOCKED;
             j->waited = true;
-            tg_plan_wake_at(p, j, late_at(j)); /* or when the other is settled */
+            tg_plan_wake_at(p, j, tg_plan_late_at(j)); /* or when the other is settled */
+            press(p, j, now_ms);
             return false;
         }
         if (j->waited)
@@ -212,19 +225,18 @@ static bool look_waiting(struct tg_planner *p, struct tg_plan_entry *j, int64_t 
     }
     if (j->attempt == 0 && now_ms - j->since_ms > c->catch_up_ms)
         return give_up(p, j, TG_PLAN_MISSED,
-                       c->timed ? due_after(p, j, TG_MAX(j->next_ms, now_ms - c->catch_up_ms - 1))
+                       c->timed ? tg_plan_due(p, j, TG_MAX(j->next_ms, now_ms - c->catch_up_ms - 1))
                                 : TG_PLAN_NEVER, now_ms, ret);
     if (j->attempt == 0 && c->timed && c->coalesce) {
-        behind_ms = due_after(p, j, j->next_ms);
+        behind_ms = tg_plan_due(p, j, j->next_ms);
         if (behind_ms <= now_ms)
             return give_up(p, j, TG_PLAN_MERGED, behind_ms, now_ms, ret);
     }
-    if (j->state != READY) {
-        j->state = READY;
-        tg_plan_push(p, &p->ready, number(p, j));
-    }
+    tg_plan_ready(p, j, now_ms);
     wake_ms = j->attempt ? TG_PLAN_NEVER : j->since_ms + c->catch_up_ms + 1;
-    tg_plan_wake_at(p, j, TG_MIN(TG_MIN(wake_ms, late_at(j)), behind_ms));
+    if (!j->old)
+        wake_ms = TG_MIN(wake_ms, tg_plan_old_at(j));
+    tg_plan_wake_at(p, j, TG_MIN(TG_MIN(wake_ms, tg_plan_late_at(j)), behind_ms));
     return false;
 }
 
@@ -237,73 +249,18 @@ static bool look(struct tg_planner *p, struct tg_plan_entry *j, int64_t now_ms,
                                : look_waiting(p, j, now_ms, ret);
 }
 
-/* ---- which run is first ---- */
-
-static bool has_room(const struct tg_planner *p, const struct tg_plan_entry *j)
-{
-    for (size_t i = 0; i < j->conf->n_pools; i++) {
-        uint32_t pool = j->conf->pool[i], need = 1;
-
-        for (size_t k = 0; k < i; k++)
-            need += j->conf->pool[k] == pool;
-        if (p->used[pool] + need > p->setup.slots[pool])
-            return false;
-    }
-    return true;
-}
-
-static bool flooded(const struct tg_planner *p, const struct tg_plan_entry *j, int64_t now_ms)
-{
-    return j->conf->account != TG_PLAN_NONE && p->flood_ms[j->conf->account] > now_ms;
-}
-
-/* @return the ready run to start, out of the heap; TG_PLAN_NONE: none can be */
-static uint32_t pick(struct tg_planner *p, int64_t now_ms)
-{
-    uint32_t run[TG_PLAN_LOOK_MAX], first = TG_PLAN_NONE;
-    size_t n = 0, n_aside = 0;
-
-    while (p->ready.n && n < TG_PLAN_LOOK_MAX) {
-        uint32_t top = p->ready.job[0];
-        struct tg_plan_entry *j = &p->job[top];
-        bool all_kept = now_ms + p->ready_sum_ms / p->setup.running_max <= j->deadline_ms &&
-                        now_ms + j->estimate_ms <= j->deadline_ms;
-
-        if (n && p->job[run[0]].conf->priority != j->conf->priority)
-            break;
-        tg_plan_take_out(p, &p->ready, 0);
-        if (flooded(p, j, now_ms)) {
-            j->state = ASLEEP;
-            j->begin_ms = p->flood_ms[j->conf->account];
-            tg_plan_wake_at(p, j, TG_MIN(j->begin_ms, late_at(j)));
-        } else if (has_room(p, j)) {
-            run[n++] = top;
-            if (n == 1 && all_kept)
-                break; /* whoever else is ready: it is among those that can be kept */
-        } else {
-            p->aside[n_aside++] = top;
-        }
-    }
-    if (n)
-        first = tg_plan_first_kept(p, run, n, now_ms);
-    for (size_t i = 0; i < n; i++)
-        if (run[i] != first)
-            tg_plan_push(p, &p->ready, run[i]);
-    while (n_aside)
-        tg_plan_push(p, &p->ready, p->aside[--n_aside]);
-    return first;
-}
+/* ---- runs begin and end ---- */
 
 static void run_it(struct tg_planner *p, struct tg_plan_entry *j, int64_t now_ms)
 {
     j->state = RUNNING;
+    j->starved = false;
     j->started_ms = now_ms;
     j->ending = GOES_ON;
     if (j->attempt == 0)
-        j->over_ms = j->conf->timed ? due_after(p, j, j->next_ms) : TG_PLAN_NEVER;
+        j->over_ms = j->conf->timed ? tg_plan_due(p, j, j->next_ms) : TG_PLAN_NEVER;
     p->running++;
-    for (size_t i = 0; i < j->conf->n_pools; i++)
-        p->used[j->conf->pool[i]]++;
+    tg_plan_use(p, j, true);
     tg_plan_wake_at(p, j, now_ms);
 }
 
@@ -312,8 +269,7 @@ static void end_it(struct tg_planner *p, struct tg_plan_entry *j)
     assert(j->state == RUNNING && p->running > 0);
     j->state = ASLEEP;
     p->running--;
-    for (size_t i = 0; i < j->conf->n_pools; i++)
-        p->used[j->conf->pool[i]]--;
+    tg_plan_use(p, j, false);
 }
 
 bool tg_planner_next(struct tg_planner *p, int64_t now_ms, struct tg_plan_act *ret)
@@ -326,7 +282,7 @@ bool tg_planner_next(struct tg_planner *p, int64_t now_ms, struct tg_plan_act *r
             return true;
     if (p->running >= p->setup.running_max || !p->ready.n)
         return false;
-    first = pick(p, now_ms);
+    first = tg_plan_pick(p, now_ms);
     if (first == TG_PLAN_NONE)
         return false;
     j = &p->job[first];
@@ -343,6 +299,22 @@ int64_t tg_planner_wake(const struct tg_planner *p)
 
 /* ---- what came of it ---- */
 
+/* What had failed went well: whatever the trouble was is over, and others that have failed need not
+ * wait any longer. Each once, so that what fails for a reason of its own keeps to its waits. */
+static void wake_waiting(struct tg_planner *p, int64_t now_ms)
+{
+    for (size_t i = 0; p->waiting && i < p->setup.n_jobs; i++) {
+        struct tg_plan_entry *t = &p->job[i];
+
+        if (t->state != ASLEEP || !t->attempt || t->woken)
+            continue;
+        t->woken = true;
+        t->begin_ms = TG_MIN(t->begin_ms, now_ms);
+        tg_plan_wake_at(p, t, now_ms);
+    }
+    p->waiting = false;
+}
+
 bool tg_planner_ended(struct tg_planner *p, uint32_t job, int64_t now_ms, bool again,
                       uint64_t random, enum tg_plan_how *how)
 {
@@ -350,13 +322,17 @@ bool tg_planner_ended(struct tg_planner *p, uint32_t job, int64_t now_ms, bool a
     int64_t next_ms = j->over_ms;
 
     end_it(p, j);
-    if (*how == TG_PLAN_OK)
+    if (*how == TG_PLAN_OK) {
         j->estimate_ms += (now_ms - j->started_ms - j->estimate_ms) / ESTIMATE_SHARE;
-    else if (j->ending != GOES_ON)
+        if (j->attempt > 1)
+            wake_waiting(p, now_ms);
+    } else if (j->ending != GOES_ON) {
         *how = j->ending_how;
+    }
     if (*how == TG_PLAN_FAILED && again && j->attempt <= j->conf->retries) {
         j->begin_ms = now_ms + tg_backoff_wait(&j->conf->backoff, j->attempt - 1, random) / 1000;
-        tg_plan_wake_at(p, j, TG_MIN(j->begin_ms, late_at(j)));
+        p->waiting = true;
+        tg_plan_wake_at(p, j, TG_MIN(j->begin_ms, tg_plan_late_at(j)));
         return false;
     }
     /* What was left out while it ran is settled with it. */
@@ -372,7 +348,7 @@ void tg_planner_elsewhere(struct tg_planner *p, uint32_t job, int64_t until_ms)
     j->attempt--;
     j->begin_ms = until_ms;
     j->since_ms = TG_MAX(j->since_ms, until_ms - j->conf->catch_up_ms);
-    tg_plan_wake_at(p, j, TG_MIN(until_ms, late_at(j)));
+    tg_plan_wake_at(p, j, TG_MIN(until_ms, tg_plan_late_at(j)));
 }
 
 void tg_planner_settled(struct tg_planner *p, uint32_t job, int64_t settled_ms, bool ok,
@@ -384,7 +360,7 @@ void tg_planner_settled(struct tg_planner *p, uint32_t job, int64_t settled_ms, 
         end_it(p, j);
     j->ok = ok;
     settled_ms = TG_MAX(settled_ms, j->next_ms);
-    settle(p, j, settled_ms, due_after(p, j, settled_ms), now_ms);
+    settle(p, j, settled_ms, tg_plan_due(p, j, settled_ms), now_ms);
 }
 
 void tg_planner_flood(struct tg_planner *p, uint32_t account, int64_t until_ms)
@@ -416,7 +392,8 @@ void tg_planner_begin(struct tg_planner *p, uint32_t job, int64_t settled_ms, bo
     if (estimate_ms > 0)
         j->estimate_ms = estimate_ms;
     j->ok = ok;
-    settle(p, j, settled_ms, j->conf->timed ? due_after(p, j, settled_ms) : TG_PLAN_NEVER, now_ms);
+    settle(p, j, settled_ms, j->conf->timed ? tg_plan_due(p, j, settled_ms) : TG_PLAN_NEVER,
+           now_ms);
 }
 
 void tg_planner_adopt(struct tg_planner *p, uint32_t job, int64_t due_ms, uint32_t attempt,
@@ -425,8 +402,8 @@ void tg_planner_adopt(struct tg_planner *p, uint32_t job, int64_t due_ms, uint32
     struct tg_plan_entry *j = &p->job[job];
 
     leave_ready(p, j);
-    j->next_ms = due_ms;
+    j->next_ms = j->aim_ms = due_ms;
     j->attempt = attempt;
-    j->over_ms = j->conf->timed ? due_after(p, j, TG_MAX(due_ms, now_ms)) : TG_PLAN_NEVER;
+    j->over_ms = j->conf->timed ? tg_plan_due(p, j, TG_MAX(due_ms, now_ms)) : TG_PLAN_NEVER;
     run_it(p, j, started_ms);
 }

@@ -12,19 +12,35 @@
  * Each due of a job is settled once, in the order of time, so that "everything up to this instant
  * is settled" is all that is to be remembered of a job.
  *
- * Of the runs that are ready, one of the highest priority is started. Among those the set that can
- * be kept in time is worked out from how long each takes (Moore and Hodgson's rule: in the order of
- * deadlines, and whenever one would be late, the longest so far is given up), and its earliest
- * deadline is first; those given up follow when there is room. For one place and runs that are
- * ready together this loses the fewest deadlines there can be, and so it does for runs of equal
- * length, whenever they become ready, on any number of places.
+ * Of the runs that are ready and find room, one of the highest priority is started. Among those,
+ * Moore and Hodgson's rule says for each resource (a session, a pool, the places) which can be kept
+ * in time: in the order of deadlines, and whenever one would be late, the longest so far is given
+ * up. Of all behind which these still can be kept the lightest is first: the one for which length
+ * times time left, divided by the jobs that wait for it, is least. For runs that are ready at the
+ * same time, on one place or on sessions with a place each, this loses the fewest deadlines there
+ * can be, and so it does for runs of equal length, ready at any times, on any number of places.
+ *
+ * A run works for the deadline that it can still help to keep: its own, that of what comes after
+ * it, and, if it is late anyway, that of the first due behind it that can be kept. (To put a late
+ * run off makes the next one late, too.) Lengths are those of former runs, a newer one counts for a
+ * quarter.
+ *
+ * Nothing waits for ever: a run whose job has missed its last due, or that others come after, is
+ * first of its priority when half of its catch-up window is over, and what it needs is kept free.
+ *
+ * What fails is tried again after longer and longer waits; when one of them goes well, the trouble
+ * is over, and the others that wait are tried at once.
  *
  * Jobs wait in a heap by when something is to be done about them, so that what does not happen
  * costs nothing.
  *
  * Pure: time, schedules and random numbers are arguments.
  *
- * Threads: one at a time      Limits: 64 ready runs are looked at for who is first
+ * Threads: one at a time
+ * Cost: a run that is due O(log jobs); who is first, if not all can be kept, at most 64 * 64 steps,
+ * and one for each ready run whose session or pool is taken
+ * Limits: 64 ready runs, 64 jobs that come after one, 8 dues ahead are looked at. Nobody knows when
+ * a flood or an outage comes, nor how long a run will be; no place is kept free for what is not due
  */
 #ifndef TG_PLANNER_H
 #define TG_PLANNER_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * planner_make.c - a planner is made; its heaps; which run of those that are ready is first
+ * planner_make.c - a planner is made; its heaps
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -21,13 +21,6 @@ const char *tg_plan_how_name(enum tg_plan_how how)
 }
 
 /* ---- heaps ---- */
-
-/* When a run shall have ended: what has no deadline, before it is too late to begin. */
-int64_t tg_plan_deadline(const struct tg_plan_entry *j)
-{
-    return j->conf->deadline_ms ? j->next_ms + j->conf->deadline_ms
-                                : j->since_ms + j->conf->catch_up_ms + j->estimate_ms;
-}
 
 static bool wakes_before(const struct tg_planner *p, uint32_t a, uint32_t b)
 {
@@ -80,10 +73,8 @@ static void sift(struct tg_planner *p, struct tg_plan_heap *h, size_t at)
 void tg_plan_push(struct tg_planner *p, struct tg_plan_heap *h, uint32_t job)
 {
     assert(h->n < p->setup.n_jobs);
-    if (h == &p->ready) {
-        p->job[job].deadline_ms = tg_plan_deadline(&p->job[job]);
-        p->ready_sum_ms += p->job[job].estimate_ms;
-    }
+    if (h == &p->ready)
+        tg_plan_load(p, &p->job[job], p->job[job].estimate_ms, p->ready_ms);
     h->job[h->n++] = job;
     sift(p, h, h->n - 1);
 }
@@ -93,7 +84,7 @@ void tg_plan_take_out(struct tg_planner *p, struct tg_plan_heap *h, size_t at)
     uint32_t last = h->job[h->n - 1];
 
     if (h == &p->ready)
-        p->ready_sum_ms -= p->job[h->job[at]].estimate_ms;
+        tg_plan_load(p, &p->job[h->job[at]], -p->job[h->job[at]].estimate_ms, p->ready_ms);
     h->n--;
     if (at == h->n)
         return;
@@ -107,41 +98,6 @@ void tg_plan_wake_at(struct tg_planner *p, struct tg_plan_entry *j, int64_t at_m
         return;
     j->wake_ms = at_ms;
     sift(p, &p->wake, j->at_wake);
-}
-
-/* ---- which run is first ---- */
-
-/* Moore and Hodgson's rule, for some places at once as if they were a faster one. `run` stands in
- * the order of deadlines. @return the first that is kept; if none is, the shortest */
-uint32_t tg_plan_first_kept(const struct tg_planner *p, const uint32_t *run, size_t n,
-                           int64_t now_ms)
-{
-    bool kept[TG_PLAN_LOOK_MAX] = { false };
-    int64_t sum_ms = 0, places = p->setup.running_max;
-    size_t shortest = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        const struct tg_plan_entry *j = &p->job[run[i]];
-        size_t longest = i;
-
-        if (j->estimate_ms < p->job[run[shortest]].estimate_ms)
-            shortest = i;
-        if (now_ms + j->estimate_ms > j->deadline_ms)
-            continue; /* late in any case */
-        kept[i] = true;
-        sum_ms += j->estimate_ms;
-        if (now_ms + sum_ms / places <= j->deadline_ms)
-            continue;
-        for (size_t k = i; k-- > 0;)
-            if (kept[k] && p->job[run[k]].estimate_ms > p->job[run[longest]].estimate_ms)
-                longest = k;
-        kept[longest] = false;
-        sum_ms -= p->job[run[longest]].estimate_ms;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (kept[i])
-            return run[i];
-    return run[shortest];
 }
 
 /* ---- making one ---- */
@@ -191,8 +147,10 @@ struct tg_planner *tg_planner_new(const struct tg_plan_setup *setup)
     p->aside = calloc(n + 1, sizeof *p->aside);
     p->used = calloc(setup->n_pools + 1, sizeof *p->used);
     p->flood_ms = calloc(setup->n_accounts + 1, sizeof *p->flood_ms);
+    p->ready_ms = calloc(setup->n_pools + 1, sizeof *p->ready_ms);
+    p->load_ms = calloc(setup->n_pools + 1, sizeof *p->load_ms);
     if (!p->job || !p->wake.job || !p->ready.job || !p->aside || !p->used || !p->flood_ms ||
-        !link_jobs(p)) {
+        !p->ready_ms || !p->load_ms || !link_jobs(p)) {
         tg_planner_free(p);
         return NULL;
     }
@@ -218,5 +176,7 @@ void tg_planner_free(struct tg_planner *p)
     free(p->then);
     free(p->used);
     free(p->flood_ms);
+    free(p->ready_ms);
+    free(p->load_ms);
     free(p);
 }

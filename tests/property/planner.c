@@ -19,12 +19,11 @@
 #include <cmocka.h>
 
 #include "flow/planner.h"
-#include "flow/quiet.h"
 #include "flow/timing.h"
 #include "tests/seeds.h"
 
-enum { SEEDS = 40, JOBS = 40, ACCOUNTS = 8, SPANS = 64, SMALL = 7, SMALL_SEEDS = 400,
-       MINUTE_MS = 60000, HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS, RUNS_MAX = 40000 };
+enum { SEEDS = 240, JOBS = 40, ACCOUNTS = 8, SPANS = 64, RUNS_MAX = 40000,
+       MINUTE_MS = 60000, HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS };
 
 static const int64_t week_ms = INT64_C(7) * DAY_MS;
 static uint64_t seed;
@@ -58,7 +57,7 @@ static struct world {
         bool fails;
     } at[JOBS];
     uint32_t running, used[ACCOUNTS];
-    uint64_t n_how[TG_PLAN_HOW_COUNT], n_dues, n_told, n_deadlines, n_missed;
+    uint64_t n_how[TG_PLAN_HOW_COUNT], n_dues, n_told, n_missed;
 } w;
 
 /* ---- the world ---- */
@@ -110,6 +109,7 @@ static size_t draw_spans(struct span *s, uint32_t n, int64_t longest_ms)
 
 static void draw_world(uint32_t priorities, uint32_t overlaps, uint32_t load_permille)
 {
+    static const int64_t begin_s[] = { 1806019200, 1824768000 }; /* 2027-03-25, 2027-10-28 */
     static const struct {
         const char *text;
         uint32_t every_min;
@@ -119,7 +119,7 @@ static void draw_world(uint32_t priorities, uint32_t overlaps, uint32_t load_per
     struct tg_error err;
     int64_t load = 0;
 
-    w = (struct world){ .r = { seed }, .begin_ms = INT64_C(1806019200) * 1000 }; /* 2027-03-25 */
+    w = (struct world){ .r = { seed }, .begin_ms = begin_s[seed % 2] * 1000 };
     w.now_ms = w.begin_ms;
     w.places = 2 + below(&w.r, 3);
     w.n_jobs = 10 + below(&w.r, JOBS - 10);
@@ -145,8 +145,8 @@ static void draw_world(uint32_t priorities, uint32_t overlaps, uint32_t load_per
             .catch_up_ms = 6 * HOUR_MS,
             .deadline_ms = w.work_ms[i] * 3 + 20 * MINUTE_MS,
             .estimate_ms = w.work_ms[i],
-            .retries = 1000,
-            .backoff = { 30000000, 120000000, 2000, true },
+            .retries = 10, /* these are the scheduler's defaults */
+            .backoff = { 30000000, 900000000, 2000, true },
             .account = w.account_of[i],
             .pool = &w.account_of[i],
             .n_pools = 1,
@@ -261,7 +261,6 @@ static void live(struct tg_planner *p)
         for (int64_t at = w.begin_ms - 1; (at = due(NULL, i, at)) < TG_PLAN_NEVER;)
             w.n_dues++;
     }
-    w.n_deadlines = w.n_dues;
     for (;;) {
         int64_t next_ms;
         uint32_t first = JOBS;
@@ -290,64 +289,111 @@ static void live(struct tg_planner *p)
 
 /* ---- earliest deadline first, knowing everything ---- */
 
+enum edf_rules { EDF_WAITS_FOR_NONE, EDF_WAITS, EDF_WAITS_AND_INHERITS };
+
 struct job_run {
-    int64_t due_ms, deadline_ms, work_ms;
-    uint32_t account;
-    bool done;
+    int64_t due_ms, deadline_ms, key_ms, work_ms, end_ms;
+    uint32_t job;
+    bool begun;
 };
 
-static int by_due(const void *a, const void *b)
-{
-    const struct job_run *x = a, *y = b;
+static struct {
+    struct job_run run[RUNS_MAX], *by_due[RUNS_MAX];
+    size_t n, first[JOBS + 1];      /* of each job */
+    size_t next[JOBS];              /* ... that has not ended */
+} e;
 
-    return (x->due_ms > y->due_ms) - (x->due_ms < y->due_ms);
+static int compare_due(const void *a, const void *b)
+{
+    const struct job_run *x = *(struct job_run *const *)a, *y = *(struct job_run *const *)b;
+
+    if (x->due_ms != y->due_ms)
+        return x->due_ms < y->due_ms ? -1 : 1;
+    return (x->job > y->job) - (x->job < y->job);
 }
 
-/* The deadlines that it misses. Floods and outages as spans in which runs stand still. */
-static uint64_t edf_misses(void)
+static void list_runs(enum edf_rules rules)
 {
-    static struct job_run run[RUNS_MAX];
+    e.n = 0;
+    for (uint32_t i = 0; i < w.n_jobs; i++) {
+        e.next[i] = e.first[i] = e.n;
+        for (int64_t at = w.begin_ms - 1; (at = due(NULL, i, at)) < TG_PLAN_NEVER && e.n < RUNS_MAX;
+             e.n++) {
+            int64_t deadline_ms = at + w.plan[i].deadline_ms;
+
+            e.run[e.n] = (struct job_run){ at, deadline_ms, deadline_ms, length_of(i, at),
+                                           TG_PLAN_NEVER, i, false };
+            e.by_due[e.n] = &e.run[e.n];
+        }
+    }
+    e.first[w.n_jobs] = e.n;
+    for (uint32_t i = w.n_jobs; rules == EDF_WAITS_AND_INHERITS && i-- > 0;) {
+        size_t other = w.plan[i].n_after ? e.first[w.after[i]] : 0;
+
+        for (size_t k = e.first[i]; w.plan[i].n_after && k < e.first[i + 1]; k++) {
+            while (other < e.first[w.after[i] + 1] && e.run[other].due_ms <= e.run[k].due_ms)
+                other++;
+            if (other > e.first[w.after[i]])
+                e.run[other - 1].key_ms = TG_MIN(e.run[other - 1].key_ms,
+                                                 e.run[k].key_ms - e.run[k].work_ms);
+        }
+    }
+    qsort(e.by_due, e.n, sizeof *e.by_due, compare_due);
+}
+
+/* Until when it waits for what it comes after; 0: it need not. */
+static int64_t waits_until(const struct job_run *r, int64_t now_ms)
+{
+    uint32_t a = w.after[r->job];
+
+    if (!w.plan[r->job].n_after)
+        return 0;
+    while (e.next[a] < e.first[a + 1] && e.run[e.next[a]].end_ms <= now_ms)
+        e.next[a]++;
+    return e.next[a] < e.first[a + 1] && e.run[e.next[a]].due_ms <= r->due_ms
+               ? e.run[e.next[a]].end_ms : 0;
+}
+
+/* The deadlines that it misses. In floods and outages runs stand still. */
+static uint64_t edf_misses(enum edf_rules rules)
+{
     int64_t free_ms[8] = { 0 }, account_ms[ACCOUNTS] = { 0 }, now = w.begin_ms;
-    size_t n = 0, low = 0;
     uint64_t missed = 0;
 
-    for (uint32_t i = 0; i < w.n_jobs; i++)
-        for (int64_t at = w.begin_ms - 1; (at = due(NULL, i, at)) < TG_PLAN_NEVER && n < RUNS_MAX;)
-            run[n++] = (struct job_run){ at, at + w.plan[i].deadline_ms, length_of(i, at),
-                                         w.account_of[i], false };
-    qsort(run, n, sizeof *run, by_due);
-    while (low < n) {
-        size_t best = n, place = 0;
-        int64_t next = TG_PLAN_NEVER, end;
+    list_runs(rules);
+    for (size_t low = 0; low < e.n;) {
+        struct job_run *best = NULL;
+        int64_t next = TG_PLAN_NEVER;
+        size_t place = 0, i;
+        uint32_t account;
 
         for (size_t k = 1; k < w.places; k++)
             place = free_ms[k] < free_ms[place] ? k : place;
         now = TG_MAX(now, free_ms[place]);
-        for (size_t i = low; i < n && run[i].due_ms <= now; i++) {
-            if (run[i].done)
+        for (i = low; i < e.n && e.by_due[i]->due_ms <= now; i++) {
+            struct job_run *r = e.by_due[i];
+            int64_t held_ms = account_ms[w.account_of[r->job]];
+
+            if (r->begun)
                 continue;
-            if (account_ms[run[i].account] > now)
-                next = TG_MIN(next, account_ms[run[i].account]);
-            else if (best == n || run[i].deadline_ms < run[best].deadline_ms)
-                best = i;
+            if (rules != EDF_WAITS_FOR_NONE)
+                held_ms = TG_MAX(held_ms, waits_until(r, now));
+            if (held_ms > now)
+                next = TG_MIN(next, held_ms);
+            else if (!best || r->key_ms < best->key_ms)
+                best = r;
         }
-        if (best == n) {
-            for (size_t i = low; i < n; i++) {
-                if (!run[i].done && run[i].due_ms > now) {
-                    next = TG_MIN(next, run[i].due_ms);
-                    break;
-                }
-            }
-            now = next;
+        if (!best) {
+            now = i < e.n ? TG_MIN(next, e.by_due[i]->due_ms) : next;
             continue;
         }
-        end = done_at(now, run[best].work_ms, w.flood[run[best].account],
-                      w.n_floods[run[best].account]);
-        end = TG_MAX(end, done_at(now, run[best].work_ms, w.outage, w.n_outages));
-        free_ms[place] = account_ms[run[best].account] = end;
-        missed += end > run[best].deadline_ms;
-        run[best].done = true;
-        while (low < n && run[low].done)
+        account = w.account_of[best->job];
+        best->end_ms = TG_MAX(done_at(now, best->work_ms, w.flood[account], w.n_floods[account]),
+                              done_at(now, best->work_ms, w.outage, w.n_outages));
+        best->begun = true;
+        free_ms[place] = account_ms[account] = best->end_ms;
+        missed += best->end_ms > best->deadline_ms;
+        while (low < e.n && e.by_due[low]->begun)
             low++;
     }
     return missed;
@@ -365,37 +411,93 @@ static struct tg_planner *make(const struct tg_plan_job *job, size_t n, uint32_t
     return p;
 }
 
-static void weeks(void **state)
+/* ---- many weeks ---- */
+
+/* Of each week: deadlines missed above a bound, in parts of 10,000 of all. */
+struct above {
+    int64_t part[SEEDS], missed, bound, deadlines;
+    size_t n;
+};
+
+static void note(struct above *a, uint64_t missed, uint64_t bound, uint64_t deadlines)
 {
-    uint64_t deadlines = 0, missed = 0, bound = 0;
+    a->part[a->n++] = ((int64_t)missed - (int64_t)bound) * 10000 / (int64_t)deadlines;
+    a->missed += (int64_t)missed;
+    a->bound += (int64_t)bound;
+    a->deadlines += (int64_t)deadlines;
+}
+
+static int compare_parts(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* Of all weeks together at most 1 % above the bound, of each at most that much. */
+static void judge(struct above *a, const char *bound, int64_t most)
+{
+    size_t n_above = 0;
+    double sum = 0;
+
+    qsort(a->part, a->n, sizeof *a->part, compare_parts);
+    for (size_t i = 0; i < a->n; i++)
+        sum += (double)a->part[i], n_above += a->part[i] > 100;
+    print_message("%zu weeks, %lld deadlines, %lld missed, by %s %lld: all %+.2f %%, weeks: mean "
+                  "%+.2f, p95 %+.2f, most %+.2f %%, %zu above 1 %%\n",
+                  a->n, (long long)a->deadlines, (long long)a->missed, bound, (long long)a->bound,
+                  (double)(a->missed - a->bound) * 100 / (double)a->deadlines,
+                  sum / (double)a->n / 100,
+                  (double)a->part[a->n * 95 / 100] / 100, (double)a->part[a->n - 1] / 100, n_above);
+    assert_true(a->missed <= a->bound + a->deadlines / 100);
+    assert_true(a->part[a->n - 1] <= most);
+}
+
+static void live_a_week(bool after)
+{
+    struct tg_planner *p;
+    uint64_t runs;
+
+    draw_world(1, 0, 300 + (uint32_t)(seed % 4) * 150);
+    for (uint32_t i = 0; i < w.n_jobs && !after; i++)
+        w.plan[i].n_after = 0;
+    p = make(w.plan, w.n_jobs, w.places, due);
+    live(p);
+    runs = w.n_how[TG_PLAN_OK] + w.n_how[TG_PLAN_FAILED];
+    check(runs + w.n_told == w.n_dues, "not each due was settled", 0);
+    tg_planner_free(p);
+}
+
+static void weeks_of_jobs_that_wait_for_none(void **state)
+{
+    struct above all = { .n = 0 };
 
     (void)state;
     for (seed = 1; seed <= SEEDS; seed++) {
-        struct tg_planner *p;
-        uint64_t runs, lost;
-
-        draw_world(1, 0, 300 + (uint32_t)(seed % 4) * 150);
-        p = make(w.plan, w.n_jobs, w.places, due);
-        live(p);
-        runs = w.n_how[TG_PLAN_OK] + w.n_how[TG_PLAN_FAILED];
-        if (runs + w.n_told != w.n_dues)
-            fail_msg("seed %llu: %llu dues, %llu runs, %llu without", (unsigned long long)seed,
-                     (unsigned long long)w.n_dues, (unsigned long long)runs,
-                     (unsigned long long)w.n_told);
-        lost = edf_misses();
-        deadlines += w.n_deadlines;
-        missed += w.n_missed;
-        bound += lost;
-        if (w.n_missed > lost + w.n_deadlines / 20) /* a single week; all of them below */
-            fail_msg("seed %llu: %llu of %llu deadlines missed, and by the other %llu",
-                     (unsigned long long)seed, (unsigned long long)w.n_missed,
-                     (unsigned long long)w.n_deadlines, (unsigned long long)lost);
-        tg_planner_free(p);
+        live_a_week(false);
+        note(&all, w.n_missed, edf_misses(EDF_WAITS_FOR_NONE), w.n_dues);
     }
-    print_message("%llu deadlines, %llu missed; earliest deadline first: %llu\n",
-                  (unsigned long long)deadlines, (unsigned long long)missed,
-                  (unsigned long long)bound);
-    assert_true(missed <= bound + deadlines / 100);
+    judge(&all, "earliest deadline first", 100);
+}
+
+/* What comes after others waits for them. Compared with the better of two that let it wait, too,
+ * and with one that does not: that is more than can be reached. */
+static void weeks_of_jobs_that_wait(void **state)
+{
+    struct above waits = { .n = 0 }, free = { .n = 0 };
+
+    (void)state;
+    for (seed = 1; seed <= SEEDS; seed++) {
+        uint64_t plain, inherits;
+
+        live_a_week(true);
+        plain = edf_misses(EDF_WAITS);
+        inherits = edf_misses(EDF_WAITS_AND_INHERITS);
+        note(&waits, w.n_missed, TG_MIN(plain, inherits), w.n_dues);
+        note(&free, w.n_missed, edf_misses(EDF_WAITS_FOR_NONE), w.n_dues);
+    }
+    judge(&waits, "earliest deadline first", 100);
+    judge(&free, "one that lets nothing wait", 400);
 }
 
 static void priorities(void **state)
@@ -412,157 +514,6 @@ static void priorities(void **state)
     }
 }
 
-/* ---- small instances: every order ---- */
-
-static struct small {
-    uint32_t n, places;
-    int64_t due_ms[SMALL], deadline_ms[SMALL], work_ms[SMALL];
-    struct tg_plan_job plan[SMALL];
-} s;
-
-static int64_t small_due(void *ctx, uint32_t job, int64_t after_ms)
-{
-    (void)ctx;
-    return after_ms < s.due_ms[job] ? s.due_ms[job] : TG_PLAN_NEVER;
-}
-
-static uint32_t small_planned(void)
-{
-    struct tg_planner *p;
-    struct tg_plan_act act;
-    int64_t end_ms[SMALL], now = 0;
-    uint32_t kept = 0;
-
-    for (uint32_t i = 0; i < s.n; i++) {
-        end_ms[i] = TG_PLAN_NEVER;
-        s.plan[i] = (struct tg_plan_job){ .timed = true, .catch_up_ms = TG_PLAN_NEVER / 2,
-                                          .deadline_ms = s.deadline_ms[i] - s.due_ms[i],
-                                          .estimate_ms = s.work_ms[i],
-                                          .account = TG_PLAN_NONE };
-    }
-    p = make(s.plan, s.n, s.places, small_due);
-    for (uint32_t i = 0; i < s.n; i++)
-        tg_planner_begin(p, i, -1, true, 0, 0);
-    for (;;) {
-        int64_t next;
-
-        while (tg_planner_next(p, now, &act))
-            if (act.what == TG_PLAN_START)
-                end_ms[act.job] = now + s.work_ms[act.job];
-        next = tg_planner_wake(p);
-        for (uint32_t i = 0; i < s.n; i++)
-            next = TG_MIN(next, end_ms[i]);
-        if (next >= TG_PLAN_NEVER)
-            break;
-        now = next;
-        for (uint32_t i = 0; i < s.n; i++) {
-            enum tg_plan_how how = TG_PLAN_OK;
-
-            if (end_ms[i] > now)
-                continue;
-            kept += now <= s.deadline_ms[i];
-            end_ms[i] = TG_PLAN_NEVER;
-            tg_planner_ended(p, i, now, false, 0, &how);
-        }
-    }
-    tg_planner_free(p);
-    return kept;
-}
-
-/* Every order on one place, from `now` on: the most deadlines that can be kept. */
-static uint32_t every_order(uint32_t left, int64_t now)
-{
-    uint32_t best = 0;
-
-    for (uint32_t i = 0; i < s.n; i++) {
-        int64_t end = TG_MAX(now, s.due_ms[i]) + s.work_ms[i];
-        uint32_t kept;
-
-        if (!(left >> i & 1))
-            continue;
-        kept = (end <= s.deadline_ms[i]) + every_order(left & ~(1u << i), end);
-        best = TG_MAX(best, kept);
-    }
-    return best;
-}
-
-/* Every choice at every step, of runs of one unit on several places. */
-static uint32_t every_choice(uint32_t left, int64_t now)
-{
-    uint32_t best = 0, ready = 0;
-
-    if (!left || now > 20)
-        return 0;
-    for (uint32_t i = 0; i < s.n; i++)
-        ready |= (left >> i & 1 && s.due_ms[i] <= now && now + 1 <= s.deadline_ms[i]) << i;
-    for (uint32_t set = ready;; set = (set - 1) & ready) {
-        if ((uint32_t)__builtin_popcount(set) <= s.places) {
-            uint32_t kept = (uint32_t)__builtin_popcount(set) + every_choice(left & ~set, now + 1);
-
-            best = TG_MAX(best, kept);
-        }
-        if (!set)
-            break;
-    }
-    return best;
-}
-
-static void small_instances(void **state)
-{
-    (void)state;
-    for (seed = 1; seed <= SMALL_SEEDS; seed++) {
-        struct random r = { seed };
-        bool units = seed % 2;
-        uint32_t planned, most;
-
-        s = (struct small){ .n = 2 + below(&r, SMALL - 1), .places = units ? 1 + below(&r, 3) : 1 };
-        for (uint32_t i = 0; i < s.n; i++) {
-            s.due_ms[i] = units ? below(&r, 5) : 0;
-            s.work_ms[i] = units ? 1 : 1 + below(&r, 9);
-            s.deadline_ms[i] = s.due_ms[i] + 1 + below(&r, units ? 4 : 25);
-        }
-        planned = small_planned();
-        most = units ? every_choice((1u << s.n) - 1, 0) : every_order((1u << s.n) - 1, 0);
-        if (planned != most)
-            fail_msg("seed %llu: %u deadlines kept of %u that can be", (unsigned long long)seed,
-                     planned, most);
-    }
-}
-
-/* ---- hours and batches ---- */
-
-static void quiet_hours(void **state)
-{
-    struct tg_quiet q = { 0 };
-    const int64_t day = INT64_C(20000) * DAY_MS;
-
-    (void)state;
-    assert_int_equal(tg_quiet_requests(&q, 0, day, HOUR_MS), -1);
-    assert_int_equal(tg_quiet_batch(-1), 0);
-    for (int d = 0; d < 20; d++) { /* busy from 9 to 17 */
-        for (int h = 0; h < 24; h++) {
-            int64_t from = day + d * (int64_t)DAY_MS + h * (int64_t)HOUR_MS;
-
-            tg_quiet_note(&q, from, from + HOUR_MS, h >= 9 && h < 17 ? HOUR_MS / 2 : 0, 3600);
-        }
-    }
-    assert_in_range(q.permille[12], 480, 500);
-    assert_int_equal(q.permille[3], 0);
-    assert_int_equal(tg_quiet_best(&q, day + 10 * HOUR_MS, day + 14 * HOUR_MS),
-                     day + 10 * HOUR_MS);
-    assert_int_equal(tg_quiet_best(&q, day + 15 * HOUR_MS + 7, day + 19 * HOUR_MS),
-                     day + 17 * HOUR_MS);
-    assert_int_equal(tg_quiet_best(&q, day + 3 * HOUR_MS + 5, day + 9 * HOUR_MS),
-                     day + 3 * HOUR_MS + 5);
-    /* 10 a second for an hour; half of it in a busy one */
-    assert_int_equal(tg_quiet_requests(&q, 10000, day, HOUR_MS), 36000);
-    assert_in_range(tg_quiet_requests(&q, 10000, day + 12 * (int64_t)HOUR_MS, HOUR_MS), 18000,
-                    18720);
-    assert_int_equal(tg_quiet_batch(0), TG_QUIET_BATCH_MIN);
-    assert_int_equal(tg_quiet_batch(200), 1000);
-    assert_int_equal(tg_quiet_batch(1000000), TG_QUIET_BATCH_MAX);
-}
-
 static int set_up(void **state)
 {
     struct tg_error err;
@@ -574,10 +525,9 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(weeks),
+        cmocka_unit_test(weeks_of_jobs_that_wait_for_none),
+        cmocka_unit_test(weeks_of_jobs_that_wait),
         cmocka_unit_test(priorities),
-        cmocka_unit_test(small_instances),
-        cmocka_unit_test(quiet_hours),
     };
 
     return cmocka_run_group_tests(tests, set_up, NULL);
