@@ -9,6 +9,9 @@
  * (`to`), to a callback, or both. The checkpoint in the state store moves only to what every taker
  * has committed. Killed at any moment, the next run goes on behind the last commit.
  *
+ * Rows may go through steps first: filters, rules, stages (tgdata/stage.h). What was read counts,
+ * whether steps dropped it or not: it is covered by the commits, which come by it, and by --limit.
+ *
  * While an open circuit breaker keeps an account from Telegram (--circuit-open fallback), batches
  * may come from a fallback: see struct tg_batch_info, and docs/fallback.md.
  *
@@ -20,7 +23,9 @@
 
 #include "tgdata/account.h"
 #include "tgdata/observe.h"
+#include "tgdata/quality.h"
 #include "tgdata/row.h"
+#include "tgdata/stage.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -100,7 +105,7 @@ struct tg_progress_chat {
     const char *account;     /**< its session file */
     const char *state;       /**< finding, starting, reading, waiting, moving, committing, fallback
                               */
-    int64_t rows;            /**< committed in this run */
+    int64_t rows;            /**< committed in this run; those that steps dropped count, too */
     int64_t expected;        /**< rows that it is reckoned to have had left at the start; -1 */
     double rows_per_s;       /**< over the last seconds */
     double eta_s;            /**< -1 unknown */
@@ -144,6 +149,11 @@ struct tg_extract_hooks {
     tg_wait_fn wait;         /**< may be NULL */
     void *ctx;
     struct tg_observer *observer; /**< is told how it goes; may be NULL */
+    const struct tg_step *step; /**< what rows go through before `batch` and destinations get them,
+                                     behind the steps of the config; called from one thread at a
+                                     time. Named stages belong to the job: a run with others is
+                                     refused. Filters and transformations it cannot tell apart */
+    size_t n_steps;
 };
 
 /** How often circuit breakers of one kind changed their state. */
@@ -167,11 +177,16 @@ struct tg_extract_result {
     uint64_t empty; /**< chats read to their end that have no message in the range asked for */
     uint64_t refused; /**< rows that the destination refused for good: counted in `rows`, and kept
                            as dead letters (tgdata/letters.h) */
+    uint64_t dropped;   /**< rows that steps have dropped; what is read counts as covered */
+    uint64_t set_aside; /**< rows that rules of severity `quarantine` have made dead letters */
+    uint64_t failed;    /**< a stage failed for them: kept or dropped as its on-error says */
+    char failed_why[200];    /**< the first of those; "" */
     uint64_t fallback_rows;  /**< delivered from fallbacks, besides `rows` */
     uint64_t fallback_chats; /**< that a fallback had rows of */
     uint64_t media_files;    /**< fetched; not those that were there already */
     uint64_t media_bytes;    /**< of them */
     uint64_t media_missing;  /**< files that could not be had: the field media_error says why */
+    struct tg_quality_result quality; /**< what rules found, and drift */
 };
 
 /**

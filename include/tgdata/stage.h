@@ -8,8 +8,9 @@
  * (docs/transform.md lists them): "where?expr=word_count > 3". Steps run in their order; rows keep
  * theirs.
  *
- * Threads: a run with several stage workers calls filters and transformations from several threads
- * at once, each with rows of its own; with one worker they are called from one thread at a time
+ * Threads: a stream or delta with several stage workers calls filters and transformations from
+ * several threads at once, each with rows of its own; with one worker, and in an extraction, they
+ * are called from one thread at a time, which is not the caller's
  */
 #ifndef TGDATA_STAGE_H
 #define TGDATA_STAGE_H

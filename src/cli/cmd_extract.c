@@ -40,7 +40,8 @@ const struct cli_command cmd_extract = {
                 "      --circuit-open fallback --fallback archive,export:result.json\n"
                 "  tgdata extract @chat --to ndjson:out --progress json --json 2>progress.ndjson\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_JOB | 1u << TG_SCOPE_READ |
-              1u << TG_SCOPE_EXTRACT | 1u << TG_SCOPE_MONITOR | 1u << TG_SCOPE_LOG,
+              1u << TG_SCOPE_STAGES | 1u << TG_SCOPE_EXTRACT | 1u << TG_SCOPE_MONITOR |
+              1u << TG_SCOPE_LOG,
     .option = options,
     .size = sizeof(struct run_own),
     .args_max = SIZE_MAX,

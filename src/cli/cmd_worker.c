@@ -28,8 +28,8 @@ const struct cli_command cmd_worker = {
                 "  tgdata worker --queue redis://127.0.0.1:6379/0 --to ndjson:out --until-empty\n"
                 "  tgdata worker --queue 'sqs://chats?region=eu-west-1' --to ndjson:out\n",
     .scopes = 1u << TG_SCOPE_ACCOUNT | 1u << TG_SCOPE_JOB | 1u << TG_SCOPE_READ |
-              1u << TG_SCOPE_EXTRACT | 1u << TG_SCOPE_WORKER | 1u << TG_SCOPE_MONITOR |
-              1u << TG_SCOPE_LOG,
+              1u << TG_SCOPE_STAGES | 1u << TG_SCOPE_EXTRACT | 1u << TG_SCOPE_WORKER |
+              1u << TG_SCOPE_MONITOR | 1u << TG_SCOPE_LOG,
     .option = options,
     .size = sizeof(struct run_own),
     .args_max = 0,

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "cli/progress.h"
+#include "cli/quality.h"
 #include "cli/term.h"
 
 /* ---- workers ---- */
@@ -121,6 +122,12 @@ static void put_json(struct tg_buf *out, const struct tg_extract_result *r, tg_c
     tg_json_key(&j, "bytes_out"), tg_json_u64(&j, r->bytes_out);
     tg_json_key(&j, "quarantined"), tg_json_u64(&j, r->quarantined);
     tg_json_key(&j, "refused"), tg_json_u64(&j, r->refused);
+    tg_json_key(&j, "dropped"), tg_json_u64(&j, r->dropped);
+    tg_json_key(&j, "set_aside"), tg_json_u64(&j, r->set_aside);
+    tg_json_key(&j, "failed"), tg_json_u64(&j, r->failed);
+    tg_json_key(&j, "failed_why");
+    tg_json_cstr(&j, r->failed_why[0] ? r->failed_why : NULL);
+    quality_json(&j, &r->quality);
     tg_json_key(&j, "empty"), tg_json_u64(&j, r->empty);
     tg_json_key(&j, "circuits"), put_circuits(&j, r);
     tg_json_key(&j, "fallback_rows"), tg_json_u64(&j, r->fallback_rows);
@@ -129,6 +136,26 @@ static void put_json(struct tg_buf *out, const struct tg_extract_result *r, tg_c
     tg_json_key(&j, "media_bytes"), tg_json_u64(&j, r->media_bytes);
     tg_json_key(&j, "media_missing"), tg_json_u64(&j, r->media_missing);
     tg_json_end_object(&j);
+}
+
+static void put_count(struct tg_buf *out, uint64_t n, const char *what)
+{
+    char text[32];
+
+    cli_number(text, n);
+    if (n)
+        tg_buf_printf(out, ", %s %s", text, what);
+}
+
+static void put_steps(struct tg_buf *out, const struct tg_extract_result *r)
+{
+    put_count(out, r->dropped, "dropped");
+    put_count(out, r->set_aside, "set aside (tgdata dlq list)");
+    put_count(out, r->failed, "a stage failed for");
+    if (r->failed) {
+        tg_buf_str(out, "\nFailed, the first: ");
+        cli_clean(out, r->failed_why, SIZE_MAX);
+    }
 }
 
 static void put_text(struct tg_buf *out, const struct tg_extract_result *r)
@@ -152,6 +179,7 @@ static void put_text(struct tg_buf *out, const struct tg_extract_result *r)
     if (r->refused)
         tg_buf_printf(out, ", %llu refused by the destination (tgdata dlq list)",
                       (unsigned long long)r->refused);
+    put_steps(out, r);
     if (r->fallback_rows) {
         cli_number(rows, r->fallback_rows);
         tg_buf_printf(out, "\n%s more of %llu chat%s from a fallback, marked in the field source.",
@@ -171,6 +199,7 @@ static void put_text(struct tg_buf *out, const struct tg_extract_result *r)
     else if (r->empty)
         tg_buf_printf(out, "\n%llu of the chats have no message in that range.",
                       (unsigned long long)r->empty);
+    quality_text(out, &r->quality);
 }
 
 static tg_code tell_result(const struct cli *cli, const struct tg_extract_result *result,
@@ -258,5 +287,6 @@ tg_code run_extraction(struct cli *cli, const struct tg_worker_options *worker,
     cli_close_observer(cli, hooks.extract.observer);
     progress_done(&progress);
     cli->progress = NULL;
+    quality_warn(cli, &result.quality);
     return tell_result(cli, &result, code, err);
 }

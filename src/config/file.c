@@ -256,9 +256,8 @@ static void read_quality(struct tg_config_file *f, const struct tg_yaml_node *se
         many = many || tg_patterns[taker->job.pattern].one_hand ? many : taker;
     }
     if (f->n_jobs && !taker) {
-        m = tg_file_advise(f, section, "no job here meets 'quality': its rules are for streams, "
-                                       "deltas and transformations");
-        tg_hint(&m->err, "what a batch has written meets them in a job of the pattern transform");
+        m = tg_file_advise(f, section, "no job here meets 'quality'");
+        tg_hint(&m->err, "leave it out, or have a job without quality: no that delivers rows");
     }
     for (size_t i = 0; many && i < f->rules.n; i++) {
         if (!f->rules.stage[i].whole)

@@ -21,8 +21,8 @@ enum {
 };
 
 const struct tg_pattern_info tg_patterns[TG_PATTERN_COUNT] = {
-    [TG_PATTERN_BATCH] = { "batch", "a batch", READS | BIT(EXTRACT), TG_TAKES_MANY, TG_TAKES_MANY,
-                           .chats = true, .all = true },
+    [TG_PATTERN_BATCH] = { "batch", "a batch", READS | BIT(STAGES) | BIT(EXTRACT), TG_TAKES_MANY,
+                           TG_TAKES_MANY, .chats = true, .all = true, .one_hand = true },
     [TG_PATTERN_STREAM] = { "stream", "a stream", READS | BIT(STAGES) | BIT(WATCH) | BIT(STREAM),
                             TG_TAKES_ONE, TG_TAKES_ONE, .chats = true },
     [TG_PATTERN_DELTA] = { "delta", "a delta", READS | BIT(STAGES) | BIT(WATCH), TG_TAKES_ONE,
@@ -31,8 +31,8 @@ const struct tg_pattern_info tg_patterns[TG_PATTERN_COUNT] = {
                                TG_TAKES_NONE, TG_TAKES_ONE, .all = true, .one_hand = true },
     [TG_PATTERN_VERIFY] = { "verify", "a verify", BIT(ACCOUNT) | BIT(LOG) | BIT(SCHEDULE),
                             TG_TAKES_ONE, TG_TAKES_NONE },
-    [TG_PATTERN_WORKER] = { "worker", "a worker", READS | BIT(EXTRACT) | BIT(WORKER),
-                            TG_TAKES_MANY, TG_TAKES_MANY },
+    [TG_PATTERN_WORKER] = { "worker", "a worker", READS | BIT(STAGES) | BIT(EXTRACT) | BIT(WORKER),
+                            TG_TAKES_MANY, TG_TAKES_MANY, .one_hand = true },
 };
 
 enum {

@@ -274,7 +274,7 @@ static void put_rules(struct tg_json *j)
 
 static void put_quality(struct tg_json *j)
 {
-    open_map(j, "quality", "rules for the rows of streams, deltas and transformations");
+    open_map(j, "quality", "rules for the rows of jobs");
     tg_json_key(j, "severity"), tg_json_object(j);
     put_pair(j, "description", "of rules that name none");
     put_choices(j, "warn|drop|quarantine|fail");

@@ -162,6 +162,8 @@ static void write_params(struct tg_json *j, const struct tg_extract_settings *jo
     if (job->source) {
         tg_json_key(j, "source");
         tg_json_cstr(j, job->source);
+    }
+    if (job->source || job->n_stages) {
         tg_json_key(j, "stage");
         tg_json_array(j);
         for (size_t i = 0; i < job->n_stages; i++)

@@ -343,6 +343,7 @@ static tg_code open_all(struct extract_run *r, struct tg_error *err)
     struct tg_pipeline_options options = {
         .job = r->settings,
         .store = &r->store,
+        .steps = r->steps.n ? &r->at_work : NULL,
         .callback = r->hooks->batch,
         .callback_ctx = r->hooks->ctx,
         .observer = r->hooks->observer,
@@ -399,6 +400,7 @@ static void close_all(struct extract_run *r)
     }
     extract_pool_close(r);
     extract_circuits_close(r);
+    extract_steps_close(r);
     extract_tasks_free(r);
 }
 
@@ -510,6 +512,8 @@ tg_code extract_go(struct extract_run *r, struct tg_error *err)
 
     r->started_us = extract_now();
     code = check_run(r, err);
+    if (code == TG_OK)
+        code = extract_steps_open(r, err);
     tg_observed_run_begin(&r->observed, code == TG_OK ? r->hooks->observer : NULL,
                           r->settings->job, r->feed ? TG_TRACE_WORKER : TG_TRACE_BATCH);
     if (code == TG_OK)
@@ -524,6 +528,7 @@ tg_code extract_go(struct extract_run *r, struct tg_error *err)
             *err = late;
             code = ended;
         }
+        code = extract_steps_end(r, code, err);
         fill_result(r);
         extract_tell_progress(r, true);
         if (end_accounts(r, &late) != TG_OK && code == TG_OK) {
@@ -542,6 +547,7 @@ void extract_init(struct extract_run *r, const struct tg_config *config,
     *result = (struct tg_extract_result){ 0 };
     memset(r, 0, sizeof *r);
     r->settings = &config->extract;
+    r->step_settings = &config->steps;
     r->hooks = hooks;
     r->result = result;
     atomic_store(&r->workers, (unsigned)r->settings->workers);

@@ -17,6 +17,7 @@
  *   extract_media.c     the files of rows, without which these are not delivered
  *   extract_media_renew.c  where files are, asked for again
  *   extract_fallback.c  what is read instead of Telegram
+ *   extract_steps.c     what is done to rows before they are delivered
  *   extract_progress.c  what is told meanwhile
  *
  * Everything is stepped after each event of an account: the run as a whole and that account's
@@ -191,7 +192,8 @@ struct extract_lane {
 
 struct extract_run {
     /* to be filled in between extract_init and extract_go; borrowed */
-    const struct tg_extract_settings *settings;
+    const struct tg_extract_settings *settings; /* `own` once there are steps */
+    const struct tg_step_settings *step_settings;
     const struct tg_extract_hooks *hooks;
     struct tg_extract_result *result;
     tg_task_fn on_task; /* may be NULL */
@@ -236,6 +238,10 @@ struct extract_run {
     } live, beside; /* rows from Telegram; from fallbacks */
     bool falls_back; /* where a breaker is open */
     struct tg_fallbacks fallbacks;
+    struct tg_extract_settings own;
+    struct tg_steps steps; /* n 0: none */
+    const char *shaping[TG_STAGES_MAX]; /* those that are parameters of the job */
+    struct tg_taker_steps at_work;
     struct tg_pipeline *pipeline;
     struct tg_observed_run observed;
     struct extract_media *media; /* NULL: files are not wanted */
@@ -439,6 +445,14 @@ bool extract_list_falls_back(struct extract_account *a);
 /** A task's name could not be looked up: if it is an id, the chat is known all the same. */
 void extract_name_falls_back(struct extract_account *a, struct extract_task *t,
                              const struct tg_error *err);
+
+/* ---- extract_steps.c ---- */
+/** Makes and opens the steps of a run; its settings tell them from then on. */
+tg_code extract_steps_open(struct extract_run *r, struct tg_error *err);
+void extract_steps_close(struct extract_run *r);
+/** The taker has ended: what stages have gathered is told and part of the result.
+ *  @return code, or why that failed if the run has ended well */
+tg_code extract_steps_end(struct extract_run *r, tg_code code, struct tg_error *err);
 
 /* ---- extract_progress.c ---- */
 void extract_tell_progress(struct extract_run *r, bool done);

@@ -149,6 +149,9 @@ static void tell_observer(struct extract_run *r, const struct tg_progress *p,
     size_t n_up = 0;
 
     tg_observed_pipeline(&r->observed, state, r->result->quarantined, r->letters.n);
+    r->result->quality.rows = state->steps.judged;
+    r->result->quality.invalid = state->steps.invalid;
+    tg_observed_quality(&r->observed, &r->result->quality, state->steps.aside);
     for (size_t i = 0; i < r->n_accounts; i++) {
         tg_observed_look(&r->account[i].observed);
         n_up += !r->account[i].out;

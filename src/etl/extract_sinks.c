@@ -73,6 +73,9 @@ tg_code extract_sinks_open(struct extract_run *r, struct tg_error *err)
         return code;
     tg_letters_init(&r->letters, &r->store, r->settings->job, tg_clock_unix_us);
     code = open_series(r, &r->live, NULL, err);
+    r->at_work.live.box = r->live.box;
+    r->at_work.beside.box = r->beside.box;
+    r->at_work.live.n_boxes = r->at_work.beside.n_boxes = r->settings->destinations.n;
     return code == TG_OK && r->falls_back ? open_series(r, &r->beside, "fallback", err) : code;
 }
 

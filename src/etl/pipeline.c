@@ -44,6 +44,7 @@ tg_code tg_pipeline_new(const struct tg_pipeline_options *options, struct tg_pip
         .sink = options->sink,
         .fallback_sink = options->fallback_sink,
         .letters = options->letters,
+        .steps = options->steps,
         .observer = options->observer,
         .trace = options->trace,
         .callback = options->callback,

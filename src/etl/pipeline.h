@@ -37,6 +37,7 @@ struct tg_pipeline_options {
     const struct tg_sink *sink;        /* NULL: a callback alone */
     const struct tg_sink *fallback_sink; /* see struct tg_taker */
     struct tg_letters *letters;        /* see struct tg_taker */
+    struct tg_taker_steps *steps;      /* the same; opened */
     struct tg_observer *observer;      /* is told of batches and their lag; NULL: nobody is */
     struct tg_trace *trace;            /* of the run; NULL: it has none */
     tg_batch_fn callback;              /* NULL: a sink alone */
@@ -95,7 +96,7 @@ tg_code tg_pipeline_fell_back(struct tg_pipeline *p, int64_t chat_id,
 /** @return whether that chat alone failed, with why: it is to be left */
 bool tg_pipeline_chat_failed(struct tg_pipeline *p, int64_t chat_id, struct tg_error *err);
 
-/** @return rows of a begun chat committed in this run so far */
+/** @return rows of a begun chat committed in this run so far, with those that steps dropped */
 int64_t tg_pipeline_rows(struct tg_pipeline *p, int64_t chat_id);
 
 /** @return an empty batch, or NULL without credit */
@@ -113,6 +114,10 @@ struct tg_pipeline_state {
     bool idle;                   /* nothing is queued or worked on */
     uint64_t rows, batches, commits, bytes_out;
     uint64_t fallback_rows;      /* besides `rows` */
+    struct tg_steps_counts {
+        uint64_t dropped, aside; /* rows that steps took out; of those, that were set aside */
+        uint64_t judged, invalid;
+    } steps;
     uint32_t n_out;              /* batches that are out */
     uint64_t spilled;            /* batches that went to a temporary file */
 };

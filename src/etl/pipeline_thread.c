@@ -76,6 +76,14 @@ static tg_code leave_chat(struct tg_pipeline *p, int64_t chat_id, struct tg_erro
     return note_chat(p, chat_id, &news, code, err);
 }
 
+static struct tg_steps_counts counts_of(const struct tg_taker_steps *steps)
+{
+    const struct tg_stage_counts *n = steps ? &steps->counts : NULL;
+
+    return n ? (struct tg_steps_counts){ n->dropped, n->aside, n->judged, n->invalid }
+             : (struct tg_steps_counts){ 0 };
+}
+
 /* Tells the loop thread what was done, and `failure` if there is one. */
 static void publish(struct tg_pipeline *p, const struct tg_error *failure)
 {
@@ -90,6 +98,7 @@ static void publish(struct tg_pipeline *p, const struct tg_error *failure)
     p->shared.batches = p->taker.batches;
     p->shared.commits = p->taker.commits;
     p->shared.bytes_out = bytes_out;
+    p->shared.steps = counts_of(p->taker.steps);
     if (failure && !p->shared.failed) {
         p->shared.failed = true;
         p->shared.err = *failure;

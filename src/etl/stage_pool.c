@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "etl/stage_report.h"
+#include "etl/steps.h"
 #include "flow/elastic.h"
 #include "os/loop.h"
 #include "os/queue.h"
@@ -51,54 +52,15 @@ struct tg_stage_pool {
     struct worker worker[]; /* o.max */
 };
 
-/* ---- one batch, without the lock ---- */
-
-static bool callback_keeps(const void *self, const struct tg_row *row)
-{
-    const struct tg_step *step = self;
-
-    return step->filter(step->ctx, row);
-}
-
-static tg_code transform(const struct tg_step *step, struct tg_batch *batch, struct tg_error *err)
-{
-    for (size_t i = 0; i < batch->n; i++) {
-        struct tg_row *row = &batch->row[i];
-        struct tg_row_edit edit = { batch, row };
-        tg_code code;
-
-        *err = (struct tg_error){ .code = TG_OK };
-        code = step->transform(step->ctx, &edit, err);
-        if (code == TG_OK)
-            continue;
-        if (err->code != code)
-            tg_fail(err, code, "the transformation of message %lld of chat %lld failed: %s",
-                    (long long)row->id, (long long)row->chat_id, tg_code_text(code));
-        return code;
-    }
-    return TG_OK;
-}
-
+/* One batch, without the lock. */
 static tg_code run_steps(struct worker *w, struct tg_batch *batch, struct tg_stage_counts *counts,
                          struct tg_error *err)
 {
     const struct tg_stage_pool_options *o = &w->pool->o;
+    const struct tg_steps_at_work steps = { o->step, o->n_steps, &w->stages };
     const struct tg_stage_env env = { .now_us = tg_clock_unix_us(), .counts = counts };
-    const struct tg_stage *stage = w->stages.one;
-    tg_code code = TG_OK;
 
-    for (size_t i = 0; code == TG_OK && i < o->n_steps; i++) {
-        const struct tg_step *step = &o->step[i];
-
-        if (step->filter)
-            tg_stage_keep(batch, &env, callback_keeps, step);
-        else if (step->transform)
-            code = transform(step, batch, err);
-        else if (batch->n)
-            code = stage->ops->run(stage->self, batch, &env, err);
-        stage += step->stage != NULL;
-    }
-    return code;
+    return tg_steps_run(&steps, batch, &env, err);
 }
 
 /* ---- workers, with the lock ---- */
@@ -217,37 +179,17 @@ static void *work(void *arg)
 static tg_code open_stages(const struct tg_stage_pool_options *o, struct tg_stage_list *ret,
                            struct tg_error *err)
 {
-    const char *text[TG_STAGES_MAX] = { NULL };
-    size_t n = 0;
-    tg_code code;
+    tg_code code = tg_steps_open(o->step, o->n_steps, ret, err);
 
-    *ret = (struct tg_stage_list){ .n = 0 };
-    if (o->n_steps > TG_STAGES_MAX)
-        return tg_fail(err, TG_USAGE, "more than %d steps", TG_STAGES_MAX);
-    for (size_t i = 0; i < o->n_steps; i++) {
-        const struct tg_step *step = &o->step[i];
-
-        if ((step->stage != NULL) + (step->filter != NULL) + (step->transform != NULL) != 1)
-            return tg_fail(err, TG_USAGE, "step %zu is to be one of a stage, a filter and a "
-                                          "transformation",
-                           i + 1);
-        if (step->stage)
-            text[n++] = step->stage;
+    for (size_t i = 0; code == TG_OK && i < ret->n; i++) {
+        if (!ret->one[i].ops->whole)
+            continue;
+        tg_fail(err, TG_USAGE, "stage '%s' must see all rows, and here they go through several "
+                               "hands",
+                ret->one[i].ops->head.name);
+        code = tg_hint(err, "use it in a tgdata extract, or a transform of what was written");
     }
-    code = tg_stages_open(text, n, ret, err);
-    for (size_t i = 0; code == TG_OK && i < n; i++) {
-        if (ret->one[i].ops->whole) {
-            tg_fail(err, TG_USAGE, "stage '%s' must see all rows, and here they go through several "
-                                   "hands",
-                    ret->one[i].ops->head.name);
-            code = tg_hint(err, "use it in a tgdata transform of what was written");
-        }
-        if (ret->one[i].ops->decodes)
-            code = tg_fail(err, TG_USAGE, "stage '%s' has nothing to do here: rows were made by "
-                                          "this program just now",
-                           ret->one[i].ops->head.name);
-    }
-    return code;
+    return code == TG_OK ? tg_steps_check_made(ret, err) : code;
 }
 
 tg_code tg_stage_pool_new(const struct tg_stage_pool_options *o, struct tg_stage_pool **ret,

@@ -330,41 +330,21 @@ static tg_code check_destination(const struct stream_run *r, struct tg_error *er
 }
 
 /* The steps of the config, then those that were added. */
-static tg_code add_steps(struct stream_run *r, struct tg_error *err)
-{
-    struct tg_stage_texts texts;
-    tg_code code;
-
-    tg_stage_texts_init(&texts);
-    code = tg_stage_texts_set(&texts, &r->made->config->steps, err);
-    if (code == TG_OK)
-        code = stream_steps_add(r, &texts, err);
-    tg_stage_texts_done(&texts);
-    for (size_t i = 0; code == TG_OK && i < r->made->n_steps; i++) {
-        const struct tg_step *step = &r->made->step[i];
-
-        if (!step->stage) {
-            code = stream_step_put(r, step, err);
-            continue;
-        }
-        code = tg_stages_expand(&step->stage, 1, &texts, err);
-        if (code == TG_OK)
-            code = stream_steps_add(r, &texts, err);
-        tg_stage_texts_done(&texts);
-    }
-    return code;
-}
-
 static tg_code open_pool(struct stream_run *r, struct tg_error *err)
 {
+    const struct tg_stream *s = r->made;
     struct tg_stage_pool_options options = {
-        .step = r->step, .min = (unsigned)r->set->min_workers,
+        .step = r->steps.step, .min = (unsigned)r->set->min_workers,
         .max = (unsigned)TG_MAX(r->set->min_workers, r->set->parallel_workers),
         .wake = wake, .ctx = r,
     };
-    tg_code code = add_steps(r, err);
+    tg_code code;
 
-    options.n_steps = r->n_steps;
+    tg_steps_init(&r->steps);
+    code = tg_steps_set(&r->steps, &s->config->steps, err);
+    for (size_t i = 0; code == TG_OK && i < s->n_steps; i++)
+        code = tg_steps_add(&r->steps, &s->step[i], err);
+    options.n_steps = r->steps.n;
     return code == TG_OK ? tg_stage_pool_new(&options, &r->pool, err) : code;
 }
 
@@ -452,7 +432,7 @@ static void close_all(struct stream_run *r)
     tg_store_close(&r->store);
     tg_page_free(r->page);
     tg_buf_done(&r->body);
-    stream_steps_free(r);
+    tg_steps_done(&r->steps);
     free(r->list);
 }
 

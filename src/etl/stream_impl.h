@@ -8,7 +8,7 @@
  *   asks, while there is room                                                    |
  *      +--------------------------- credit <-- pipeline (taker, destination) <---+
  *
- *   stream_made.c    what a run is made of: tg_stream_new and so on; the steps of rows
+ *   stream_made.c    what a run is made of: tg_stream_new and so on
  *   stream.c         phases, start and end: FIND -> BEGIN -> TOPS -> WATCH -> LEAVE -> DONE
  *   stream_chats.c   the chats that are watched: found, where they stand
  *   stream_boxes.c   what the server tells of updates, in their order
@@ -34,6 +34,7 @@
 #include "etl/observed.h"
 #include "etl/pipeline.h"
 #include "etl/stage_pool.h"
+#include "etl/steps.h"
 #include "etl/stream_spill.h"
 #include "etl/versions.h"
 #include "flow/compare.h"
@@ -149,10 +150,7 @@ struct stream_run {
     struct tg_letter_box box;
     struct tg_sink sink;
     struct tg_pipeline *pipeline;
-    struct tg_step step[STREAM_STEPS_MAX];
-    size_t n_steps;
-    char *step_text[STREAM_STEPS_MAX]; /* owned */
-    size_t n_texts;
+    struct tg_steps steps;
     struct tg_stage_pool *pool;
     struct tg_change_state *state;
     struct tg_versions *versions; /* NULL: they are not kept */
@@ -210,13 +208,6 @@ void stream_no_memory(struct stream_run *r);
 int64_t stream_now(const struct stream_run *r);
 void stream_quarantine(struct stream_run *r, int64_t chat_id, int64_t id, const char *reason,
                        const void *bytes, size_t len);
-
-/* ---- stream_made.c ---- */
-
-tg_code stream_step_put(struct stream_run *r, const struct tg_step *step, struct tg_error *err);
-tg_code stream_steps_add(struct stream_run *r, const struct tg_stage_texts *texts,
-                         struct tg_error *err);
-void stream_steps_free(struct stream_run *r);
 
 /* ---- stream_chats.c ---- */
 

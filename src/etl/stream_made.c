@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stream_made.c - what a stream is made of, before it runs; and the steps that its rows go through
+ * stream_made.c - what a stream is made of, before it runs
  */
 #include <stdlib.h>
 
-#include "config/rules.h"
 #include "etl/stream_impl.h"
 
 enum { CHATS_MAX = 100000 };
@@ -119,43 +118,4 @@ void tg_stream_callback(struct tg_stream *s, tg_batch_fn batch, void *ctx)
 void tg_stream_observe(struct tg_stream *s, struct tg_observer *observer)
 {
     s->observer = observer;
-}
-
-/* ---- the steps of a run ---- */
-
-tg_code stream_step_put(struct stream_run *r, const struct tg_step *step, struct tg_error *err)
-{
-    if (r->n_steps == STREAM_STEPS_MAX)
-        return tg_fail(err, TG_LIMIT, "%d steps at most that rows go through", STREAM_STEPS_MAX);
-    r->step[r->n_steps++] = *step;
-    return TG_OK;
-}
-
-static tg_code add_text(struct stream_run *r, const char *text, struct tg_error *err)
-{
-    char *stage = strdup(text);
-
-    if (!stage)
-        return tg_fail(err, TG_NOMEM, "no memory for a step");
-    if (r->n_texts == STREAM_STEPS_MAX)
-        free(stage);
-    else
-        r->step_text[r->n_texts++] = stage;
-    return stream_step_put(r, &(struct tg_step){ .stage = stage }, err);
-}
-
-tg_code stream_steps_add(struct stream_run *r, const struct tg_stage_texts *texts,
-                         struct tg_error *err)
-{
-    tg_code code = TG_OK;
-
-    for (size_t i = 0; code == TG_OK && i < texts->n; i++)
-        code = add_text(r, texts->text[i], err);
-    return code;
-}
-
-void stream_steps_free(struct stream_run *r)
-{
-    for (size_t i = 0; i < r->n_texts; i++)
-        free(r->step_text[i]);
 }

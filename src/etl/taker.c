@@ -21,21 +21,6 @@ struct tg_taker_chat *tg_taker_find(const struct tg_taker *t, int64_t chat_id)
     return NULL;
 }
 
-static const char *kind_of(const struct tg_taker_chat *c)
-{
-    return c->fallback ? TG_CHECKPOINT_FALLBACK : TG_CHECKPOINT_LIVE;
-}
-
-static tg_code save(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err)
-{
-    tg_code code;
-
-    c->checkpoint.fence = c->fence;
-    code = tg_checkpoint_save(t->store, kind_of(c), c->job, &c->checkpoint, t->unix_us(), err);
-    /* Only who has the lease writes it: this run slept between the commit and here. */
-    return code == TG_CONFLICT ? tg_taker_taken_over(t, c, err) : code;
-}
-
 static bool is_changes(int32_t segment)
 {
     return segment == TG_SEGMENT_CHANGES;
@@ -57,9 +42,10 @@ static void go_on_behind(struct tg_taker_chat *c)
 {
     if (c->next.rows || !c->next.seq)
         c->next.covered_from = c->next.cursor.id + 1;
-    c->next.rows = 0;
+    c->next.rows = c->read = 0;
     c->dirty = false;
     c->note = (struct tg_str){ NULL, 0 };
+    tg_taker_remembered(c);
     c->hand_from = c->hand_to;
     tg_staged_clear(&c->kept);
 }
@@ -82,18 +68,21 @@ static tg_code make_commit(struct tg_taker *t, struct tg_taker_chat *c, bool com
         c->next.covered_from = c->next.cursor.id + 1; /* nothing proves that nothing is missing */
     code = keep_note(t, c, err);
     if (code == TG_OK)
+        code = tg_taker_remember(t, c, err);
+    if (code == TG_OK)
         code = tg_taker_put_commit(t, c, err);
     if (code != TG_OK)
         return code;
     c->checkpoint.commit = c->next;
     code = tg_taker_note_each(c, err);
     if (code == TG_OK)
-        code = save(t, c, err);
+        code = tg_taker_save(t, c, err);
     if (code != TG_OK)
         return code;
     t->commits++;
     *(c->fallback ? &t->fallback_rows : &t->rows) += c->next.rows;
     c->rows += (int64_t)c->next.rows;
+    c->rows_read += (int64_t)c->read;
     if (c->oldest_us)
         tg_observe_seconds(t->observer, TG_METRIC_LAG, (double)(t->unix_us() - c->oldest_us) / 1e6);
     c->oldest_us = 0;
@@ -113,23 +102,50 @@ static tg_code commit(struct tg_taker *t, struct tg_taker_chat *c, bool complete
     return code;
 }
 
-/* Writes rows from..to and counts them in. */
-static tg_code write_rows(struct tg_taker *t, struct tg_taker_chat *c, const struct tg_batch *b,
+/* Rows from..*to go through the steps. A step that does not go on with a row ends the run: what was
+ * taken before it is committed. */
+static tg_code pass(struct tg_taker *t, struct tg_taker_chat *c, struct tg_batch *b, size_t from,
+                    size_t *to, struct tg_error *err)
+{
+    tg_code code = tg_taker_pass(t, c, b, from, to, err);
+    struct tg_error ignored;
+
+    if (code == TG_OK)
+        return TG_OK;
+    c->stopped = true;
+    if (c->dirty && !c->held && commit(t, c, false, &ignored) != TG_OK)
+        c->dirty = false; /* what is told is the step's failure */
+    return code;
+}
+
+/* Rows from..to go through the steps, if a callback has not got them from there already; those that
+ * are left go to the sink. All of them count as read, and the cursor goes past them. */
+static tg_code take_piece(struct tg_taker *t, struct tg_taker_chat *c, struct tg_batch *b,
                           size_t from, size_t to, struct tg_error *err)
 {
-    const struct tg_row *last = &b->row[to - 1];
-    tg_code code;
+    size_t end = to;
+    int64_t place;
+    tg_code code = TG_OK;
 
     assert(from < to && to <= b->n);
-    code = tg_taker_put_rows(t, c, b, from, to, err);
+    place = tg_row_place(&b->row[to - 1], b->cursor.segment);
+    if (!t->callback)
+        code = pass(t, c, b, from, &end, err);
+    if (code == TG_OK && from < end)
+        code = tg_taker_put_rows(t, c, b, from, end, err);
     if (code != TG_OK)
         return code;
-    c->next.rows += to - from;
-    c->next.rows_total += to - from;
-    c->next.last_id = last->id;
-    if (last->date) /* a deletion has none */
-        c->next.last_date = last->date;
-    c->next.cursor.id = tg_row_place(last, b->cursor.segment);
+    if (from < end)
+        c->next.last_id = b->row[end - 1].id;
+    if (from < end && b->row[end - 1].date) /* a deletion has none */
+        c->next.last_date = b->row[end - 1].date;
+    c->read += to - from;
+    c->read_total += to - from;
+    if (!t->callback)
+        tg_taker_settle(c);
+    c->next.rows += end - from;
+    c->next.rows_total += end - from;
+    c->next.cursor.id = place;
     c->next.cursor.owner = b->cursor.owner;
     c->dirty = true;
     if (!c->oldest_us)
@@ -137,20 +153,24 @@ static tg_code write_rows(struct tg_taker *t, struct tg_taker_chat *c, const str
     return TG_OK;
 }
 
-/* Rows from..to, taken for good, go to the sink, cut where a checkpoint is due. */
-static tg_code take_rows(struct tg_taker *t, struct tg_taker_chat *c, const struct tg_batch *b,
+static uint64_t interval_of(const struct tg_taker_chat *c, const struct tg_batch *b)
+{
+    return is_changes(b->cursor.segment) ? UINT64_MAX : (uint64_t)c->job->checkpoint_interval;
+}
+
+/* Rows from..to, taken for good, cut where a checkpoint is due. */
+static tg_code take_rows(struct tg_taker *t, struct tg_taker_chat *c, struct tg_batch *b,
                          size_t from, size_t to, struct tg_error *err)
 {
-    uint64_t interval = is_changes(b->cursor.segment) ? UINT64_MAX
-                                                      : (uint64_t)c->job->checkpoint_interval;
+    uint64_t interval = interval_of(c, b);
 
-    assert(c->next.rows < interval);
+    assert(c->read < interval);
     for (size_t at = from; at < to;) {
-        size_t piece = (size_t)TG_MIN(interval - c->next.rows, (uint64_t)(to - at));
-        tg_code code = write_rows(t, c, b, at, at + piece, err);
+        size_t piece = (size_t)TG_MIN(interval - c->read, (uint64_t)(to - at));
+        tg_code code = take_piece(t, c, b, at, at + piece, err);
 
         at += piece;
-        if (code == TG_OK && c->next.rows == interval && at < to)
+        if (code == TG_OK && c->read == interval && at < to)
             code = commit(t, c, false, err);
         if (code != TG_OK)
             return code;
@@ -195,20 +215,23 @@ static tg_code enter_segment(struct tg_taker *t, struct tg_taker_chat *c,
 }
 
 /* The whole batch was taken: the cursor goes past what holds no rows, too. */
-static void finish_batch(struct tg_taker_chat *c, const struct tg_batch *b)
+static void finish_batch(struct tg_taker_chat *c, const struct tg_batch *b, uint64_t rows)
 {
     const struct tg_batch_record record = {
         .id = b->seq,
         .started_us = b->started_us,
         .ended_us = b->ended_us,
-        .rows = b->n,
+        .rows = rows,
     };
 
     c->dirty |= c->next.cursor.id < b->cursor.id || b->note.len;
     c->next.cursor.id = TG_MAX(c->next.cursor.id, b->cursor.id);
     c->next.cursor.owner = b->cursor.owner;
     c->next.batches++;
+    c->read_total += c->hand_dropped;
+    c->hand_dropped = 0;
     c->counted = true;
+    tg_taker_settle(c);
     tg_checkpoint_batch(&c->checkpoint, &record);
 }
 
@@ -242,7 +265,7 @@ static tg_code commit_now(void *ctx, struct tg_batch *b, size_t n, struct tg_err
     if (n > b->n_taken)
         code = take_rows(t, c, b, b->n_taken, n, err);
     if (code == TG_OK && whole && !c->counted)
-        finish_batch(c, b);
+        finish_batch(c, b, b->n);
     if (code == TG_OK && has_news(c, whole && b->last))
         code = commit(t, c, whole && b->last, err);
     if (code != TG_OK) {
@@ -288,7 +311,7 @@ static tg_code offer_batch(struct tg_taker *t, struct tg_taker_chat *c, struct t
     bool whole = b->n_taken == b->n;
 
     if (code == TG_OK && whole && !c->held && !c->counted)
-        finish_batch(c, b);
+        finish_batch(c, b, b->n);
     c->held |= code != TG_OK || !whole;
     return code;
 }
@@ -296,6 +319,7 @@ static tg_code offer_batch(struct tg_taker *t, struct tg_taker_chat *c, struct t
 static tg_code take_batch(struct tg_taker *t, struct tg_taker_chat *c, struct tg_batch *b,
                           struct tg_error *err)
 {
+    uint64_t before = c->next.rows_total;
     bool complete;
     tg_code code = enter_segment(t, c, b, err);
 
@@ -305,17 +329,21 @@ static tg_code take_batch(struct tg_taker *t, struct tg_taker_chat *c, struct tg
     c->counted = false;
     c->note = b->note;
     if (t->callback) {
-        code = offer_batch(t, c, b, err);
+        c->hand_dropped = b->n;
+        code = pass(t, c, b, 0, &b->n, err);
+        c->hand_dropped -= b->n;
+        if (code == TG_OK)
+            code = offer_batch(t, c, b, err);
     } else {
         code = take_rows(t, c, b, 0, b->n, err);
         if (code == TG_OK)
-            finish_batch(c, b);
+            finish_batch(c, b, c->next.rows_total - before);
     }
     if (code != TG_OK)
         return code;
     t->batches++;
     complete = b->last && !c->held;
-    if (c->dirty ? c->next.rows >= (uint64_t)c->job->checkpoint_interval || b->last ||
+    if (c->dirty ? c->read >= (uint64_t)c->job->checkpoint_interval || b->last ||
                        is_changes(b->cursor.segment)
                  : has_news(c, complete))
         code = commit(t, c, complete, err);
@@ -330,6 +358,7 @@ static void drop_chat(struct tg_taker *t, struct tg_taker_chat *c)
         i++;
     t->chat[i] = t->chat[--t->n_chats];
     tg_taker_release_chat(t, c);
+    tg_taker_forget(t, c);
     tg_checkpoint_done(&c->checkpoint);
     tg_staged_done(&c->kept);
     free(c);
@@ -355,12 +384,13 @@ static void note_failure(struct tg_taker *t, struct tg_taker_chat *c, const stru
     };
     struct tg_error ignored;
 
-    /* Without the store or the lease it is not ours to tell. */
-    if (tg_code_type(why->code) == TG_TYPE_STATE)
+    /* Without the store or the lease it is not ours to tell. Of a step, nothing that would bind the
+     * job to it before a row was delivered: whoever mends it goes on with the same name. */
+    if (tg_code_type(why->code) == TG_TYPE_STATE || (c->stopped && !c->checkpoint.commit.seq))
         return;
     snprintf(record.error, sizeof record.error, "%.159s", why->message);
     tg_checkpoint_batch(&c->checkpoint, &record);
-    if (save(t, c, &ignored) != TG_OK) {
+    if (tg_taker_save(t, c, &ignored) != TG_OK) {
         /* the run tells its failure all the same */
     }
 }
@@ -386,77 +416,10 @@ tg_code tg_taker_batch(struct tg_taker *t, struct tg_batch *b, struct tg_error *
 
 /* ---- chats ---- */
 
-static bool same_commit(const struct tg_commit *a, const struct tg_commit *b)
-{
-    return a->seq == b->seq && a->cursor.segment == b->cursor.segment &&
-           a->cursor.id == b->cursor.id && a->cursor.owner == b->cursor.owner &&
-           a->rows_total == b->rows_total &&
-           a->complete == b->complete;
-}
-
 static const struct tg_extract_settings *settings_of(const struct tg_taker *t,
                                                      const struct tg_job_chat *chat)
 {
     return chat->settings ? chat->settings : t->job;
-}
-
-/* Whoever took a fallback's rows away has no use for them: the next go on behind all the same. */
-static void go_on_without(struct tg_taker_chat *c)
-{
-    c->next = (struct tg_commit){ .cursor = c->checkpoint.commit.cursor };
-}
-
-/* The destination's own last commit decides; the checkpoint is brought to it. */
-static tg_code take_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat_id,
-                       struct tg_error *err)
-{
-    const struct tg_sink *sink = c->sink;
-    struct tg_checkpoint *stored = &c->checkpoint;
-    struct tg_commit there[TG_SEVERAL_MAX];
-    struct tg_fence fence;
-    tg_code code = tg_taker_renew(t, err);
-    bool moved;
-
-    if (chat_id == TG_CHAT_CHANGES && tg_several_n(sink) > 1) {
-        /* killed between two of them, one would have changes that no run sees again */
-        tg_fail(err, TG_USAGE, "changes go to one destination");
-        return tg_hint(err, "run a job with a --job name of its own for each");
-    }
-    stored->commit.cursor.chat_id = c->next.cursor.chat_id = chat_id;
-    if (code == TG_OK)
-        code = tg_checkpoint_check_pattern(t->store, c->job->job, chat_id, err);
-    if (code == TG_OK)
-        code = tg_taker_lease_chat(t, c, err);
-    fence = (struct tg_fence){ c->fence, t->nonce };
-    if (code == TG_OK)
-        code = tg_checkpoint_load(t->store, kind_of(c), c->job, chat_id, stored, err);
-    if (code != TG_OK && code != TG_END)
-        return code;
-    if (sink && tg_taker_tell_streams(c, err) != TG_OK)
-        return err->code;
-    if (tg_sink_remembers(sink))
-        code = tg_taker_attach(t, c, &fence, err);
-    else
-        c->next = stored->commit;
-    if (c->fallback && code == TG_END) {
-        go_on_without(c);
-    } else if (code == TG_OK || code == TG_END) {
-        tg_taker_where(c, there);
-        code = tg_taker_check_behind(t, stored, there, err);
-    }
-    if (code == TG_OK)
-        code = tg_taker_note_each(c, err);
-    if (code != TG_OK && code != TG_END)
-        return code;
-    if (chat_id == TG_CHAT_CHANGES && t->journals &&
-        tg_change_journal_cut(t->store, c->job->job, c->next.seq, c->fence, err) != TG_OK)
-        return err->code;
-    moved = sink && (!stored->to || strcmp(stored->to, t->job->to) != 0);
-    if (moved || !same_commit(&stored->commit, &c->next)) {
-        stored->commit = c->next;
-        code = c->next.seq ? save(t, c, err) : TG_OK; /* killed before the checkpoint, or moved */
-    }
-    return code == TG_END ? TG_OK : code;
 }
 
 static struct tg_taker_chat *add_chat(struct tg_taker *t, const struct tg_job_chat *chat,
@@ -501,9 +464,13 @@ tg_code tg_taker_take_up(struct tg_taker *t, const struct tg_job_chat *chat, boo
 
     assert(!t->failed && !tg_taker_find(t, chat->id));
     c = add_chat(t, chat, fallback);
-    code = c ? take_up(t, c, chat->id, err) : tg_fail(err, TG_NOMEM, "no memory for a chat");
+    code = c ? tg_taker_bring_up(t, c, chat->id, err)
+             : tg_fail(err, TG_NOMEM, "no memory for a chat");
+    if (code == TG_OK)
+        code = tg_taker_recall(t, c, err);
     if (code == TG_OK) {
         *ret = c->next;
+        ret->rows_total = c->read_total; /* what counts for a limit */
         go_on_behind(c);
     } else if (c) {
         chat_failed(t, c, code);
@@ -523,7 +490,7 @@ int64_t tg_taker_rows(const struct tg_taker *t, int64_t chat_id)
 {
     const struct tg_taker_chat *c = tg_taker_find(t, chat_id);
 
-    return c ? c->rows : 0;
+    return c ? c->rows_read : 0;
 }
 
 tg_code tg_taker_leave(struct tg_taker *t, int64_t chat_id, int64_t *ret_rows,
@@ -587,6 +554,9 @@ tg_code tg_taker_end(struct tg_taker *t, struct tg_error *err)
     }
     free(t->chat);
     t->chat = NULL;
+    free(t->spoiled);
+    t->spoiled = NULL;
+    t->n_spoiled = 0;
     tg_taker_release(t);
     return code;
 }

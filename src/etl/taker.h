@@ -25,6 +25,10 @@
  * Without a callback a batch counts as taken when it comes, and a commit is due every interval of
  * rows. A callback commits by itself: tg_batch_commit is a commit at once.
  *
+ * Rows may go through steps first (taker_steps.c), which change and drop them. What is read counts:
+ * for the cursor, for what a commit covers, for the interval. So a batch whose rows are all dropped
+ * is a commit like any other, without rows.
+ *
  * Changes (TG_SEGMENT_CHANGES) are another matter: a batch is one commit, whatever the interval,
  * and before the destination is asked for it the batch's note goes into the journal
  * (change_journal.h) under the commit's number, if the taker keeps one. So what was noted up to
@@ -42,12 +46,15 @@
 #include "etl/fallback.h"
 #include "etl/joblist.h"
 #include "etl/letters.h"
+#include "etl/raw_decoder.h"
+#include "etl/stage_report.h"
+#include "etl/steps.h"
 #include "os/queue.h"
 #include "sink/several.h"
 #include "sink/staged.h"
 #include "tgdata/extract.h"
 
-enum { TG_TAKER_NEWS = 32, TG_TAKER_NAME = 160 };
+enum { TG_TAKER_NEWS = 32, TG_TAKER_NAME = 160, TG_TAKER_MEMORIES = 8 };
 
 /* How one destination does. */
 struct tg_taker_guard {
@@ -105,8 +112,10 @@ struct tg_taker_chat {
     bool fallback;              /* its rows are a fallback's: a series of their own */
     struct tg_checkpoint checkpoint;
     struct tg_commit next; /* what the next commit will say; rows counts up */
-    int64_t rows;          /* committed in this run */
+    int64_t rows;          /* committed in this run, */
+    int64_t rows_read;     /* and with those that steps dropped */
     int64_t oldest_us;     /* when the oldest batch was begun that is not committed; 0: none */
+    uint64_t read;         /* rows that were taken since the last commit, dropped or not */
     uint64_t fence;        /* its writer's token */
     struct tg_lease lease; /* of the chat alone (by_chat) */
     int64_t renew_us;
@@ -114,12 +123,34 @@ struct tg_taker_chat {
     bool dirty;            /* something is not committed yet */
     bool held;             /* a callback left rows behind: nothing moves past them */
     bool counted;          /* the batch in hand is taken whole, and counted */
+    bool stopped;          /* a step has failed */
     struct tg_str note;    /* of the batch in hand, for the journal of changes */
+    uint64_t read_total;   /* by all runs of the job, up to the cursor */
+    uint64_t hand_dropped; /* of the batch that a callback has: rows that it does not see */
+    struct tg_buf learned[TG_TAKER_MEMORIES]; /* by each stage that remembers, not committed */
+    size_t settled[TG_TAKER_MEMORIES];        /* bytes of that, of rows that were taken */
     /* rows written since the last commit: of batches before the one in hand, and of that */
     struct tg_staged kept;
     const struct tg_batch *hand;
     uint64_t hand_seq; /* number of the batch in hand; 0: none is */
     size_t hand_from, hand_to;
+};
+
+/* Steps that rows go through on their way to callback and sink. */
+struct tg_taker_steps {
+    /* to be filled in; borrowed */
+    const struct tg_steps *all;
+    struct tg_raw_decoder *decoder; /* NULL: there is nothing to decode */
+
+    /* own */
+    struct tg_taker_series {
+        /* to be filled in: where rows that are set aside belong; NULL: nowhere */
+        const struct tg_letter_box *box;
+        size_t n_boxes;
+
+        struct tg_stage_list stages;
+    } live, beside;
+    struct tg_stage_counts counts;
 };
 
 struct tg_taker {
@@ -129,6 +160,7 @@ struct tg_taker {
     const struct tg_sink *sink; /* NULL: a callback alone */
     const struct tg_sink *fallback_sink; /* the same place, for the rows of fallbacks */
     struct tg_letters *letters; /* of what the sinks refuse; NULL: they fail instead */
+    struct tg_taker_steps *steps; /* NULL: none */
     struct tg_observer *observer; /* is told how long rows took; NULL: nobody is */
     struct tg_trace *trace;       /* is told of commits; NULL: nobody is */
     tg_batch_fn callback;       /* NULL: a sink alone */
@@ -150,6 +182,8 @@ struct tg_taker {
     bool have_lease;
     struct tg_taker_chat **chat;
     size_t n_chats;
+    int64_t *spoiled; /* chats that must not be taken up again (taker_memory.c) */
+    size_t n_spoiled;
     struct tg_error broken; /* why a callback's commit failed; code OK: none did */
     bool failed;
 };
@@ -178,11 +212,12 @@ tg_code tg_taker_list(struct tg_taker *t, const struct tg_job_chat *chat, size_t
 tg_code tg_taker_chat(struct tg_taker *t, const struct tg_job_chat *chat, struct tg_commit *ret,
                       struct tg_error *err);
 
-/** @return rows of the chat committed in this run, while it is taken up */
+/** @return rows of the chat that were read and committed in this run, dropped or not, while it is
+ *  taken up */
 int64_t tg_taker_rows(const struct tg_taker *t, int64_t chat_id);
 
-/** Commits what is left of a chat that was taken up and lays it down. ret_rows: as tg_taker_rows,
- *  written in any case */
+/** Commits what is left of a chat that was taken up and lays it down. ret_rows: those that
+ *  were committed in this run; written in any case */
 tg_code tg_taker_leave(struct tg_taker *t, int64_t chat_id, int64_t *ret_rows,
                        struct tg_error *err);
 
@@ -225,6 +260,15 @@ tg_code tg_taker_bad_record(struct tg_taker *t, int64_t chat_id, const char *nam
 
 /** A row that a rule has set aside (tg_letter_note), before the batch that it was in. */
 tg_code tg_taker_letter(struct tg_taker *t, const struct tg_buf *note, struct tg_error *err);
+
+/** Opens the stages of the steps: for rows from Telegram, and with `beside` for those of fallbacks,
+ *  a series of their own. Close it in any case. @return as tg_steps_open */
+tg_code tg_taker_steps_open(struct tg_taker_steps *s, bool beside, struct tg_error *err);
+void tg_taker_steps_close(struct tg_taker_steps *s);
+
+/** Tells what stages have gathered, once no taker is at work any more. */
+tg_code tg_taker_steps_end(struct tg_taker_steps *s, const struct tg_stage_report *run,
+                           struct tg_quality_result *ret, struct tg_error *err);
 
 /** Waits while the breaker of a destination is open, and keeps the leases meanwhile.
  *  @return TG_CIRCUIT if that is not to be waited for; TG_CONFLICT */

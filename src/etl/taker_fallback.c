@@ -199,6 +199,8 @@ static tg_code find_live(struct fall *f, struct tg_commit *ret, struct tg_error 
         f->live = (struct place){ TG_SEGMENT_THREADS, 0 }; /* not by id: nothing lies beyond */
     else if (code == TG_OK && ret->seq)
         f->live = (struct place){ f->q->migrated ? ret->cursor.segment : 1, ret->cursor.id };
+    if (code == TG_OK)
+        code = tg_taker_count_read(f->t, f->set, ret, err);
     f->left = f->set->limit - (int64_t)ret->rows_total;
     return code;
 }

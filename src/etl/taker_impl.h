@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * taker_impl.h - the taker's insides: taker.c (chats, batches, commits), taker_lease.c,
- * taker_circuit.c, taker_wait.c, taker_behind.c
+ * taker_impl.h - the taker's insides: taker.c (chats, batches, commits), taker_up.c, taker_steps.c,
+ * taker_memory.c, taker_lease.c, taker_circuit.c, taker_wait.c, taker_behind.c
  */
 #ifndef TG_TAKER_IMPL_H
 #define TG_TAKER_IMPL_H
@@ -16,6 +16,45 @@ tg_code tg_taker_take_up(struct tg_taker *t, const struct tg_job_chat *chat, boo
 
 /** @return a chat that is taken up; NULL */
 struct tg_taker_chat *tg_taker_find(const struct tg_taker *t, int64_t chat_id);
+
+/* ---- taker_up.c ---- */
+
+/** Loads the chat's checkpoint, attaches its destination, and brings the one to the other. */
+tg_code tg_taker_bring_up(struct tg_taker *t, struct tg_taker_chat *c, int64_t chat_id,
+                          struct tg_error *err);
+/** Writes the checkpoint. */
+tg_code tg_taker_save(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err);
+
+/* ---- taker_steps.c ---- */
+
+/** Takes rows from..*to of a batch through the steps: those that stay stand behind each other from
+ *  `from` on, up to the new *to. What rules have set aside is in the store then. */
+tg_code tg_taker_pass(struct tg_taker *t, struct tg_taker_chat *c, struct tg_batch *b,
+                      size_t from, size_t *to, struct tg_error *err);
+
+/** @return the stages that the chat's rows go through */
+struct tg_taker_series *tg_taker_series(const struct tg_taker *t, const struct tg_taker_chat *c);
+
+/* ---- taker_memory.c ---- */
+
+/** @return TG_USAGE: there are too many that remember */
+tg_code tg_taker_check_memories(const struct tg_stage_list *stages, struct tg_error *err);
+/** What stages have learned since is the chat's. */
+tg_code tg_taker_learned(const struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err);
+/** The rows that it was learned of are taken: the next commit covers them. */
+void tg_taker_settle(struct tg_taker_chat *c);
+/** Writes down what was learned of the rows that the next commit covers, before it is asked for. */
+tg_code tg_taker_remember(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err);
+/** That commit was made. */
+void tg_taker_remembered(struct tg_taker_chat *c);
+/** A chat was taken up at c->next: its stages learn what was known there; c->read_total is told.
+ *  @return TG_BUSY: this run has left rows of it that stages have seen */
+tg_code tg_taker_recall(struct tg_taker *t, struct tg_taker_chat *c, struct tg_error *err);
+/** Makes rows_total of a chat's last commit what was read for it, if there is a limit. */
+tg_code tg_taker_count_read(struct tg_taker *t, const struct tg_extract_settings *job,
+                            struct tg_commit *commit, struct tg_error *err);
+/** The chat is laid down. */
+void tg_taker_forget(struct tg_taker *t, struct tg_taker_chat *c);
 
 /* ---- taker_behind.c ---- */
 

@@ -2,7 +2,7 @@
 /*
  * transform.c - a run of stages over what a destination holds; see tgdata/transform.h
  *
- *   source: chats -> its commits -> rows -> one segment at a time -> stages -> taker -> destination
+ *   source: chats -> its commits -> rows -> one segment at a time -> taker: stages, destination
  *
  * All on one thread. What is read of a chat ends where its commits ended when it was begun
  * (transform_chat.c): rows that come meanwhile are for the next run.
@@ -13,7 +13,6 @@
 #include <stdlib.h>
 
 #include "crypto/random.h"
-#include "etl/stage_report.h"
 #include "etl/transform_impl.h"
 #include "os/loop.h"
 
@@ -83,18 +82,24 @@ static tg_code check(struct tg_transform *t, struct tg_error *err)
 }
 
 /* Those of the request, else of the settings, else rows are decoded anew. */
-static tg_code name_stages(struct tg_transform *t, const struct tg_step_settings *set,
-                           struct tg_error *err)
+static tg_code open_steps(struct tg_transform *t, const struct tg_step_settings *set,
+                          struct tg_error *err)
 {
     const struct tg_transform_request *q = t->request;
-    struct tg_stage_texts *texts = &t->stage_text;
-    tg_code code = tg_stages_expand(q->stage, q->n_stages, texts, err);
+    const struct tg_step decode = { .stage = "decode" };
+    tg_code code = TG_OK;
 
+    tg_steps_init(&t->steps);
+    for (size_t i = 0; code == TG_OK && i < q->n_stages; i++)
+        code = tg_steps_add(&t->steps, &(struct tg_step){ .stage = q->stage[i] }, err);
     if (code == TG_OK && !q->n_stages)
-        code = tg_stage_texts_set(texts, set, err);
-    if (code == TG_OK && !texts->n)
-        code = tg_stage_texts_add(texts, "stage", "decode", err);
-    return code;
+        code = tg_steps_set(&t->steps, set, err);
+    if (code == TG_OK && !t->steps.n)
+        code = tg_steps_add(&t->steps, &decode, err);
+    t->settings.stage = t->steps.texts.text;
+    t->settings.n_stages = t->steps.texts.n;
+    t->at_work = (struct tg_taker_steps){ .all = &t->steps, .decoder = &t->decoder };
+    return code == TG_OK ? tg_taker_steps_open(&t->at_work, false, err) : code;
 }
 
 tg_code tg_transform_new(const struct tg_config *config,
@@ -113,11 +118,7 @@ tg_code tg_transform_new(const struct tg_config *config,
     if (code == TG_OK)
         code = check(t, err);
     if (code == TG_OK)
-        code = name_stages(t, &config->steps, err);
-    t->settings.stage = t->stage_text.text;
-    t->settings.n_stages = t->stage_text.n;
-    if (code == TG_OK)
-        code = tg_stages_open(t->settings.stage, t->settings.n_stages, &t->stages, err);
+        code = open_steps(t, &config->steps, err);
     if (code == TG_OK)
         *ret = t;
     else
@@ -270,6 +271,8 @@ static tg_code open_all(struct tg_transform *t, struct tg_error *err)
     tg_letters_init(&t->letters, &t->store, t->settings.job, tg_clock_unix_us);
     t->has_letters = true;
     t->letter_box = (struct tg_letter_box){ &t->letters, t->settings.to, NULL };
+    t->at_work.live.box = &t->letter_box;
+    t->at_work.live.n_boxes = 1;
     t->sink_env = (struct tg_sink_env){ .job = t->settings.job,
                                         .fs = &tg_fs_system,
                                         .unix_us = sink_clock,
@@ -284,6 +287,7 @@ static tg_code open_all(struct tg_transform *t, struct tg_error *err)
         .store = &t->store,
         .sink = &t->sink,
         .letters = &t->letters,
+        .steps = &t->at_work,
         .unix_us = tg_clock_unix_us,
         .nonce = (uint32_t)tg_random_u64(&random),
         .observer = t->hooks->observer,
@@ -332,7 +336,7 @@ static tg_code run_chats(struct tg_transform *t, struct tg_error *err)
 static void fill_result(struct tg_transform *t)
 {
     struct tg_transform_result *r = t->result;
-    const struct tg_stage_counts *n = &t->counts;
+    const struct tg_stage_counts *n = &t->at_work.counts;
 
     r->rows = t->taker.rows;
     r->checkpoints = t->taker.commits;
@@ -356,9 +360,7 @@ static tg_code report(struct tg_transform *t, tg_code code, struct tg_error *err
     struct tg_error late;
     tg_code told;
 
-    t->result->quality.rows = t->counts.judged;
-    t->result->quality.invalid = t->counts.invalid;
-    told = tg_stage_report(&t->stages, &run, &t->result->quality, &late);
+    told = tg_taker_steps_end(&t->at_work, &run, &t->result->quality, &late);
     if (told == TG_OK || code != TG_OK)
         return code;
     *err = late;
@@ -378,10 +380,10 @@ static void tell_observer(struct tg_transform *t, bool done)
 
     if (!t->observed.to)
         return;
-    t->result->quality.rows = t->counts.judged;
-    t->result->quality.invalid = t->counts.invalid;
+    t->result->quality.rows = t->at_work.counts.judged;
+    t->result->quality.invalid = t->at_work.counts.invalid;
     tg_observed_pipeline(&t->observed, &state, 0, t->letters.n);
-    tg_observed_quality(&t->observed, &t->result->quality, t->counts.aside);
+    tg_observed_quality(&t->observed, &t->result->quality, t->at_work.counts.aside);
     tg_observe_set(t->observed.to, TG_METRIC_CHATS, NULL, NULL, (double)t->n_chats);
     tg_observe_set(t->observed.to, TG_METRIC_CHATS_DONE, NULL, NULL, (double)t->result->chats);
     tg_observe_set(t->observed.to, TG_METRIC_CHATS_AT_WORK, NULL, NULL, !done);
@@ -456,8 +458,8 @@ void tg_transform_free(struct tg_transform *t)
     for (size_t i = 0; i < t->n_chats; i++)
         free(t->chat[i].job);
     free(t->chat);
-    tg_stages_close(&t->stages);
-    tg_stage_texts_done(&t->stage_text);
+    tg_taker_steps_close(&t->at_work);
+    tg_steps_done(&t->steps);
     if (t->source.ops)
         tg_sink_close(&t->source);
     if (t->sink.ops)

@@ -4,7 +4,7 @@
  *
  *   segment 0 (old group)        segment 1 (supergroup)
  *   [covered_from .. end]        [covered_from .. end]     as the source's commits tell
- *   rows -> batch -> stages      rows -> ...
+ *   rows -> batch -> taker       rows -> ...
  *        \-> at its end: an empty batch, so that the destination covers as much
  *
  * Changes, rows of many chats, are one segment; so are comments that were read post by post.
@@ -12,7 +12,6 @@
  * Rows up to the destination's own cursor were delivered before. Rows that go back are a damaged
  * source: which of them were delivered nobody could tell.
  */
-#include "etl/stage_disk.h"
 #include "etl/transform_impl.h"
 #include "os/loop.h"
 
@@ -131,37 +130,10 @@ static tg_code end_segment(struct tg_transform *t, struct transform_chat *c, int
     return give(t, c, &empty, &c->segment[segment].end, err);
 }
 
-/* Before the batch that they were in can be committed. */
-static tg_code keep_aside(struct tg_transform *t, struct transform_chat *c, struct tg_batch *b,
-                          struct tg_error *err)
-{
-    struct tg_buf note;
-    tg_code code = TG_OK;
-
-    if (!b->aside)
-        return TG_OK;
-    tg_buf_init(&note, TG_LETTER_MAX + TG_LETTER_KEY);
-    for (; code == TG_OK && b->aside; b->aside = b->aside->next) {
-        tg_buf_clear(&note);
-        code = tg_letter_note(&t->letter_box, c->id, b->aside, &note, err);
-        if (code == TG_OK)
-            code = tg_taker_letter(&t->taker, &note, err);
-    }
-    tg_buf_done(&note);
-    return code;
-}
-
 /* Gives the first n rows, all of one segment, and drops them from the batch. */
 static tg_code give_rows(struct tg_transform *t, struct transform_chat *c, struct tg_batch *b,
                          size_t n, struct tg_error *err)
 {
-    const struct tg_stage_env env = {
-        .now_us = tg_clock_unix_us(),
-        .decode = tg_raw_decode,
-        .ctx = &t->decoder,
-        .counts = &t->counts,
-        .disk = &tg_stage_disk,
-    };
     struct tg_cursor upto = place_of(c, &b->row[n - 1]);
     size_t rest = b->n - n;
     tg_code code = TG_OK;
@@ -169,11 +141,6 @@ static tg_code give_rows(struct tg_transform *t, struct transform_chat *c, struc
     for (int32_t s = c->done.segment; code == TG_OK && s < upto.segment; s++)
         code = end_segment(t, c, s, err);
     b->n = n;
-    tg_raw_decoder_clear(&t->decoder);
-    if (code == TG_OK)
-        code = tg_stages_run(&t->stages, b, &env, err);
-    if (code == TG_OK)
-        code = keep_aside(t, c, b, err);
     if (code == TG_OK)
         code = give(t, c, b, &upto, err);
     memmove(b->row, b->row + n, rest * sizeof *b->row);

@@ -10,11 +10,8 @@
 
 #include <stdio.h>
 
-#include "config/rules.h"
 #include "etl/observed.h"
-#include "etl/raw_decoder.h"
 #include "etl/taker_impl.h"
-#include "stage/stage.h"
 #include "tgdata/transform.h"
 
 enum { TRANSFORM_SEGMENTS = TG_SEGMENT_CHANGES + 1 };
@@ -41,8 +38,8 @@ struct transform_chat {
 struct tg_transform {
     const struct tg_transform_request *request;
     struct tg_extract_settings settings; /* of the job */
-    struct tg_stage_texts stage_text; /* what the settings name */
-    struct tg_stage_list stages;
+    struct tg_steps steps; /* what request or settings name */
+    struct tg_taker_steps at_work;
     atomic_bool stop;
 
     /* of the run */
@@ -58,7 +55,6 @@ struct tg_transform {
     struct tg_taker taker;
     struct tg_batch *batch; /* rows are read into it */
     struct tg_raw_decoder decoder;
-    struct tg_stage_counts counts;
     struct tg_observed_run observed;
     uint64_t batches; /* given to the taker */
     struct transform_chat *chat;

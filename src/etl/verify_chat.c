@@ -5,6 +5,7 @@
  * The checkpoint says where to look and how far the destination must reach at least. It is read
  * first: a run that goes on meanwhile can only bring the destination further.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "etl/letters.h"
@@ -51,7 +52,7 @@ static bool on_row(void *ctx, int64_t chat_id, int64_t id)
     struct verify_chat *v = ctx;
 
     v->info.rows++;
-    if (v->info.by_post || v->info.refused)
+    if (v->info.by_post || v->letters)
         return keep_id(v, chat_id, id);
     if (chat_id == v->row_chat && id <= v->row_last)
         v->info.duplicates++;
@@ -101,6 +102,32 @@ tg_code verify_quarantined(const struct tg_store *store, const char *job, int64_
     tg_checkpoint_key(prefix, sizeof prefix - 1, job, chat_id);
     memcpy(prefix + strlen(prefix), "/", 2);
     return store->ops->list(store->self, "quarantine", prefix, on_quarantined, count, err);
+}
+
+/* "job/DESTINATION/chat/ROW", gone or not: it may have been written again, behind the others. */
+static bool on_letter(void *ctx, const char *key, const struct tg_doc *doc, const void *bytes,
+                      size_t len)
+{
+    struct verify_chat *v = ctx;
+    const char *at = strchr(key, '/');
+    char chat[32];
+    size_t n;
+
+    (void)doc;
+    (void)bytes;
+    (void)len;
+    at = at ? strchr(at + 1, '/') : NULL;
+    n = (size_t)snprintf(chat, sizeof chat, "/%lld/", (long long)v->info.chat_id);
+    v->letters = at && strncmp(at, chat, n) == 0;
+    return !v->letters;
+}
+
+static tg_code look_for_letters(struct verify_chat *v, struct tg_error *err)
+{
+    char prefix[TG_JOB_NAME_MAX + 2];
+
+    snprintf(prefix, sizeof prefix, "%s/", v->job);
+    return v->store->ops->list(v->store->self, TG_LETTER_KIND, prefix, on_letter, v, err);
 }
 
 /* ---- checkpoint ---- */
@@ -231,6 +258,8 @@ tg_code verify_destination(struct verify_chat *v, struct tg_error *err)
     struct tg_checkpoint checkpoint;
     tg_code code = verify_checkpoint(v->store, v->job, v->info.chat_id, &checkpoint, err);
 
+    if (code == TG_OK)
+        code = look_for_letters(v, err);
     if (code == TG_OK && checkpoint.commit.seq)
         code = read_each(v, &checkpoint, err);
     tg_checkpoint_done(&checkpoint);

@@ -26,6 +26,7 @@ struct verify_chat {
     int64_t *id;            /* of all rows, where these do not stand in order: comments stand by
                                their posts, letters that were written again behind the rest */
     size_t n_ids, cap_ids;
+    bool letters;           /* rows of it may have been written again */
     bool no_memory;
 };
 

@@ -66,8 +66,7 @@ enum tg_metric_type { TG_METRIC_COUNTER, TG_METRIC_GAUGE, TG_METRIC_HISTOGRAM };
       "Records that could not be decoded, set aside.")                                             \
     X(REFUSED, "refused_total", COUNTER, NULL, NULL,                                               \
       "Rows that the destination refused for good, kept as dead letters.")                         \
-    X(JUDGED, "rows_judged_total", COUNTER, NULL, NULL,                                            \
-      "Rows of a stream that rules looked at.")                                                    \
+    X(JUDGED, "rows_judged_total", COUNTER, NULL, NULL, "Rows that rules looked at.")              \
     X(INVALID, "rows_invalid_total", COUNTER, NULL, NULL, "Of them, rows that broke a rule.")      \
     X(SET_ASIDE, "rows_set_aside_total", COUNTER, NULL, NULL,                                      \
       "Of them, rows that were kept as dead letters.")                                             \

@@ -2,16 +2,16 @@
 /*
  * dedup.c - of rows with the same keys the first stays: `dedup?keys=chat_id,content_hash`
  *
- * Exact, in bounded memory: quality/seen.h. It is a rule, of uniqueness, and counted as one. A row
- * that lacks one of the fields is like no other. Rows of deletions pass unseen.
+ * Exact, in bounded memory: quality/seen.h; a run knows what those before it have seen: memory.h.
+ * It is a rule, of uniqueness, and counted as one. A row that lacks one of the fields is like no
+ * other. Rows of deletions pass unseen.
  */
 #include <stdio.h>
 
 #include <xxhash.h>
 
 #include "quality/rule.h"
-#include "quality/seen.h"
-#include "stage/stage.h"
+#include "stage/memory.h"
 
 enum { KEYS_MAX = 16, KEY_BYTES = 16 << 20 };
 
@@ -21,8 +21,7 @@ struct dedup {
     uint64_t mask;
     size_t n_keys;
     enum tg_field_id key[KEYS_MAX];
-    struct tg_seen seen;
-    bool began;
+    struct tg_stage_memory came;
     struct tg_buf bytes; /* of a row's keys */
     struct tg_rule_result found;
 
@@ -73,7 +72,7 @@ static void dedup_close(void *self)
 {
     struct dedup *d = self;
 
-    tg_seen_done(&d->seen);
+    tg_stage_memory_done(&d->came);
     tg_buf_done(&d->bytes);
 }
 
@@ -113,7 +112,7 @@ static bool stays(const void *self, const struct tg_row *at)
         d->result = d->bytes.failed
                         ? tg_fail(d->err, TG_LIMIT, "dedup: the keys of message %lld are too long",
                                   (long long)row->id)
-                        : tg_seen_put(&d->seen, key, &fresh, d->err);
+                        : tg_stage_memory_put(&d->came, key, &fresh, d->err);
     }
     if (d->result != TG_OK)
         return true;
@@ -131,15 +130,32 @@ static tg_code dedup_run(void *self, struct tg_batch *batch, const struct tg_sta
 {
     struct dedup *d = self;
 
-    if (!d->began)
-        tg_seen_init(&d->seen, env->disk, (uint64_t)d->memory);
-    d->began = true;
+    tg_stage_memory_begin(&d->came, env, d->memory);
     d->batch = batch;
     d->env = env;
     d->err = err;
     d->result = TG_OK;
     tg_stage_keep(batch, env, stays, d);
     return d->result;
+}
+
+static void dedup_merge(void *self, const void *other)
+{
+    tg_rule_merge(&((struct dedup *)self)->found, &((const struct dedup *)other)->found);
+}
+
+static void dedup_learned(void *self, struct tg_buf *out)
+{
+    tg_stage_memory_tell(&((struct dedup *)self)->came, out);
+}
+
+static tg_code dedup_learn(void *self, const uint8_t *facts, size_t n,
+                           const struct tg_stage_env *env, struct tg_error *err)
+{
+    struct dedup *d = self;
+
+    tg_stage_memory_begin(&d->came, env, d->memory);
+    return tg_stage_memory_learn(&d->came, facts, n, err);
 }
 
 static void dedup_tally(const void *self, struct tg_quality_result *q)
@@ -179,5 +195,8 @@ const struct tg_stage_ops tg_stage_dedup = {
     .open = dedup_open,
     .close = dedup_close,
     .run = dedup_run,
+    .merge = dedup_merge,
     .tally = dedup_tally,
+    .learned = dedup_learned,
+    .learn = dedup_learn,
 };

@@ -129,6 +129,7 @@ static const struct tg_option profile_option[] = {
 const struct tg_stage_ops tg_stage_profile = {
     .head = { "profile", "tell what the values of each field are like", profile_option,
               sizeof(struct profile) },
+    .looks = true,
     .open = profile_open,
     .close = profile_close,
     .run = profile_run,

@@ -3,21 +3,19 @@
  * replies.c - whether the message that a reply answers is there: `replies?severity=warn`
  *
  * It is a rule, of reference, over the rows that are replies within their chat: the target must
- * have come before, in this run. Rows of a chat come by ascending ids, and replies point back. What
- * came is remembered by quality/seen.h. Replies to other chats, and deletions, pass unseen.
+ * have come before, in this run or one that it goes on behind (memory.h). Rows of a chat come by
+ * ascending ids, and replies point back. Replies to other chats, and deletions, pass unseen.
  */
 #include <stdio.h>
 
 #include <xxhash.h>
 
 #include "quality/rule.h"
-#include "quality/seen.h"
-#include "stage/stage.h"
+#include "stage/memory.h"
 
 struct replies {
     int64_t severity, memory; /* options */
-    struct tg_seen seen;
-    bool began;
+    struct tg_stage_memory came;
     struct tg_rule_result found;
 
     /* of a run */
@@ -41,7 +39,7 @@ static tg_code replies_open(void *self, struct tg_error *err)
 
 static void replies_close(void *self)
 {
-    tg_seen_done(&((struct replies *)self)->seen);
+    tg_stage_memory_done(&((struct replies *)self)->came);
 }
 
 static struct tg_seen_key key_of(const struct tg_row *row, int64_t id)
@@ -67,10 +65,10 @@ static bool stays(const void *self, const struct tg_row *at)
 
     if (p->result != TG_OK || tg_row_changed(row) == TG_ROW_DELETED)
         return true;
-    p->result = tg_seen_put(&p->seen, key_of(row, row->id), &fresh, p->err);
+    p->result = tg_stage_memory_put(&p->came, key_of(row, row->id), &fresh, p->err);
     if (p->result != TG_OK || !is_reply(row))
         return true;
-    p->result = tg_seen_has(&p->seen, key_of(row, row->reply_to_id), &there, p->err);
+    p->result = tg_seen_has(&p->came.seen, key_of(row, row->reply_to_id), &there, p->err);
     if (p->result != TG_OK)
         return true;
     tg_stage_judge(&p->found, row, there, p->env);
@@ -89,15 +87,32 @@ static tg_code replies_run(void *self, struct tg_batch *batch, const struct tg_s
 {
     struct replies *p = self;
 
-    if (!p->began)
-        tg_seen_init(&p->seen, env->disk, (uint64_t)p->memory);
-    p->began = true;
+    tg_stage_memory_begin(&p->came, env, p->memory);
     p->batch = batch;
     p->env = env;
     p->err = err;
     p->result = TG_OK;
     tg_stage_keep(batch, env, stays, p);
     return p->result;
+}
+
+static void replies_merge(void *self, const void *other)
+{
+    tg_rule_merge(&((struct replies *)self)->found, &((const struct replies *)other)->found);
+}
+
+static void replies_learned(void *self, struct tg_buf *out)
+{
+    tg_stage_memory_tell(&((struct replies *)self)->came, out);
+}
+
+static tg_code replies_learn(void *self, const uint8_t *facts, size_t n,
+                             const struct tg_stage_env *env, struct tg_error *err)
+{
+    struct replies *p = self;
+
+    tg_stage_memory_begin(&p->came, env, p->memory);
+    return tg_stage_memory_learn(&p->came, facts, n, err);
 }
 
 static void replies_tally(const void *self, struct tg_quality_result *q)
@@ -127,5 +142,8 @@ const struct tg_stage_ops tg_stage_replies = {
     .open = replies_open,
     .close = replies_close,
     .run = replies_run,
+    .merge = replies_merge,
     .tally = replies_tally,
+    .learned = replies_learned,
+    .learn = replies_learn,
 };

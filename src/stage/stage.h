@@ -19,7 +19,7 @@
 #include "quality/seen.h"
 #include "tgdata/quality.h"
 
-enum { TG_STAGES_MAX = 64 };
+enum { TG_STAGES_MAX = 64, TG_STAGE_FACT = 16 };
 
 /** What rows went through so far; stages count up. */
 struct tg_stage_counts {
@@ -71,6 +71,7 @@ struct tg_stage_ops {
 
     bool decodes; /* it wants tg_stage_env.decode */
     bool whole;   /* one instance must see all rows of a run */
+    bool looks;   /* rows pass it as they are, whatever its options say */
 
     /** Checks the options and readies the instance. NULL: nothing to do. @return TG_USAGE */
     tg_code (*open)(void *self, struct tg_error *err);
@@ -90,6 +91,14 @@ struct tg_stage_ops {
     void (*tally)(const void *self, struct tg_quality_result *q);
     /** Tells what was gathered, once, when all rows went through. */
     tg_code (*finish)(void *self, const struct tg_stage_end *end, struct tg_error *err);
+
+    /* Of stages that remember what came (stage/memory.h); NULL: of others. */
+
+    /** Appends the facts, TG_STAGE_FACT bytes each, that it has learned since this was called. */
+    void (*learned)(void *self, struct tg_buf *out);
+    /** Learns n facts that another instance has learned, of rows that do not come again. */
+    tg_code (*learn)(void *self, const uint8_t *facts, size_t n, const struct tg_stage_env *env,
+                     struct tg_error *err);
 };
 
 extern const struct tg_stage_ops *const tg_stages[]; /* all, ended by NULL */

@@ -54,7 +54,7 @@ MISTAKES = [
     ("    chats: [no]", "is a truth value"),
     ("    to: ndjsn:out", "there is no destination 'ndjsn'"),
     ("    accounts: [one, four]", "there is no account 'four'"),
-    ("    filter: x > 1", "a batch has no setting 'filter'"),
+    ("    history: yes", "a batch has no setting 'history'"),
     ("  - name: first", "two jobs 'first'"),
     ("    pattern: steam", "is one of batch|stream|delta"),
     ("    chats: [-1001, \"@a\"]", None),
