@@ -269,6 +269,7 @@ static void end_it(struct tg_planner *p, struct tg_plan_entry *j)
     assert(j->state == RUNNING && p->running > 0);
     j->state = ASLEEP;
     p->running--;
+    p->stuck = false;
     tg_plan_use(p, j, false);
 }
 
@@ -280,10 +281,11 @@ bool tg_planner_next(struct tg_planner *p, int64_t now_ms, struct tg_plan_act *r
     while (p->wake.n && p->job[p->wake.job[0]].wake_ms <= now_ms)
         if (look(p, &p->job[p->wake.job[0]], now_ms, ret))
             return true;
-    if (p->running >= p->setup.running_max || !p->ready.n)
+    if (p->running >= p->setup.running_max || !p->ready.n || p->stuck)
         return false;
     first = tg_plan_pick(p, now_ms);
-    if (first == TG_PLAN_NONE)
+    p->stuck = first == TG_PLAN_NONE;
+    if (p->stuck)
         return false;
     j = &p->job[first];
     run_it(p, j, now_ms);
@@ -367,6 +369,7 @@ void tg_planner_flood(struct tg_planner *p, uint32_t account, int64_t until_ms)
 {
     assert(account < p->setup.n_accounts);
     p->flood_ms[account] = TG_MAX(p->flood_ms[account], until_ms);
+    p->stuck = false; /* what waits for its end leaves room that it had claimed */
 }
 
 struct tg_plan_view tg_planner_view(const struct tg_planner *p, uint32_t job)

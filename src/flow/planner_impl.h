@@ -55,6 +55,7 @@ struct tg_planner {
     uint32_t *used;                /* slots of each pool */
     int64_t *flood_ms;             /* of each account: until when */
     uint32_t running;
+    bool stuck; /* none that is ready has room, as long as none ends and the same are ready */
     bool waiting;                  /* some that have failed are to be tried again */
     /* Of each pool, and behind them of all places: how long runs take. */
     int64_t *ready_ms;             /* ... those that are ready */

@@ -73,8 +73,10 @@ static void sift(struct tg_planner *p, struct tg_plan_heap *h, size_t at)
 void tg_plan_push(struct tg_planner *p, struct tg_plan_heap *h, uint32_t job)
 {
     assert(h->n < p->setup.n_jobs);
-    if (h == &p->ready)
+    if (h == &p->ready) {
         tg_plan_load(p, &p->job[job], p->job[job].estimate_ms, p->ready_ms);
+        p->stuck = false;
+    }
     h->job[h->n++] = job;
     sift(p, h, h->n - 1);
 }
@@ -83,8 +85,10 @@ void tg_plan_take_out(struct tg_planner *p, struct tg_plan_heap *h, size_t at)
 {
     uint32_t last = h->job[h->n - 1];
 
-    if (h == &p->ready)
+    if (h == &p->ready) {
         tg_plan_load(p, &p->job[h->job[at]], -p->job[h->job[at]].estimate_ms, p->ready_ms);
+        p->stuck = false;
+    }
     h->n--;
     if (at == h->n)
         return;
