@@ -37,6 +37,13 @@ void tg_arena_done(struct tg_arena *a)
     *a = (struct tg_arena){ .max = a->max };
 }
 
+void tg_arena_wipe(struct tg_arena *a)
+{
+    for (struct tg_arena_block *b = a->newest; b; b = b->older)
+        explicit_bzero(b->data, b->size);
+    tg_arena_done(a);
+}
+
 void tg_arena_clear(struct tg_arena *a)
 {
     struct tg_arena_block *keep = a->newest, *b = a->newest;

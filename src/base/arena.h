@@ -22,6 +22,7 @@ struct tg_arena {
 
 void tg_arena_init(struct tg_arena *a, size_t max);
 void tg_arena_done(struct tg_arena *a);  /* frees all; safe on a zeroed struct */
+void tg_arena_wipe(struct tg_arena *a);  /* the same, and nothing of it stays in freed memory */
 void tg_arena_clear(struct tg_arena *a); /* forgets all, keeps the largest block */
 
 /** @return n * size zeroed bytes, 8-byte aligned; NULL past `max` or out of memory */

@@ -436,7 +436,7 @@ tg_code tg_driver_find(const struct tg_driver *(*at)(size_t i), const char *name
 tg_code tg_driver_make(const struct tg_driver *(*at)(size_t i), const char *what, const char *url,
                        struct tg_driver_made *ret, struct tg_error *err)
 {
-    struct tg_driver_made made = { .url = strdup(url) };
+    struct tg_driver_made made = { .url = strdup(url), .url_len = strlen(url) };
     const struct tg_driver *head = NULL;
     char *query = NULL;
     tg_code code = made.url ? tg_driver_split(made.url, what, &made.target, &query, err)
@@ -458,9 +458,16 @@ tg_code tg_driver_make(const struct tg_driver *(*at)(size_t i), const char *what
         *ret = made;
         return TG_OK;
     }
-    if (made.self)
-        tg_options_done(head->option, made.self);
-    free(made.self);
-    free(made.url);
+    tg_driver_unmake(&made, head ? head->option : NULL);
     return code;
+}
+
+void tg_driver_unmake(struct tg_driver_made *made, const struct tg_option *option)
+{
+    if (made->self)
+        tg_options_done(option, made->self);
+    if (made->url)
+        explicit_bzero(made->url, made->url_len); /* it may be split */
+    free(made->self);
+    free(made->url);
 }

@@ -127,11 +127,15 @@ struct tg_driver_made {
     void *self;   /* to be freed, after tg_options_done */
     char *url;    /* a copy that the options point into; to be freed */
     char *target; /* in it: what stands behind "NAME:" */
+    size_t url_len;
 };
 
 /** Makes an instance of the driver that a URL "NAME:TARGET?option=value&..." names. For `at` and
  *  `what` see tg_driver_find. ret is written on TG_OK only */
 tg_code tg_driver_make(const struct tg_driver *(*at)(size_t i), const char *what, const char *url,
                        struct tg_driver_made *ret, struct tg_error *err);
+
+/** Frees what is not opened; the URL may have a password in it and is wiped. */
+void tg_driver_unmake(struct tg_driver_made *made, const struct tg_option *option);
 
 #endif

@@ -29,6 +29,7 @@ static tg_code process_file(void *ctx, const char *path, struct tg_buf *out, str
         tg_fail(err, TG_USAGE, "cannot read the file '%.200s': %s", path, strerror(errno));
         return err->code;
     }
+    setvbuf(file, NULL, _IONBF, 0); /* it may be a secret: no copy of it stays */
     while (got && !out->failed) {
         uint8_t *at = tg_buf_extend(out, 1024);
 
@@ -44,6 +45,13 @@ static tg_code process_file(void *ctx, const char *path, struct tg_buf *out, str
 }
 
 const struct tg_expand_from tg_expand_process = { .env = process_env, .file = process_file };
+
+void tg_expand_buf(struct tg_buf *out)
+{
+    tg_buf_init(out, TG_EXPAND_MAX);
+    if (!tg_buf_grow(out, TG_EXPAND_MAX))
+        tg_buf_done(out); /* told by whoever fills it */
+}
 
 bool tg_expand_needed(const char *text)
 {

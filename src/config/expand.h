@@ -29,6 +29,10 @@ struct tg_expand_from {
 /** The environment and the files of this process. */
 extern const struct tg_expand_from tg_expand_process;
 
+/** Begins a buffer for a value, with all its room: one that grew would leave copies behind. To be
+ *  ended with tg_buf_wipe. */
+void tg_expand_buf(struct tg_buf *out);
+
 /** @return whether there is anything to be expanded in a text */
 bool tg_expand_needed(const char *text);
 

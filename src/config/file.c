@@ -340,7 +340,7 @@ void tg_config_file_free(struct tg_config_file *f)
     tg_config_free(f->scratch);
     tg_mistakes_done(&f->mistakes);
     tg_yaml_done(&f->yaml);
-    tg_arena_done(&f->arena);
+    tg_arena_wipe(&f->arena);
     free(f);
 }
 
@@ -382,6 +382,7 @@ tg_code tg_config_file_load(const char *path, tg_config_mistake_fn mistake, void
     tg_code code;
 
     tg_buf_init(&bytes, TG_YAML_MAX + 1025);
+    tg_buf_grow(&bytes, TG_YAML_MAX + 1025); /* one that grew would leave copies behind */
     code = tg_expand_process.file(NULL, path, &bytes, err);
     if (code == TG_OK) {
         f = tg_config_file_read(bytes.data, bytes.len, &tg_expand_process);

@@ -209,7 +209,7 @@ static const char *read_secret(struct tg_config_file *f, const struct tg_yaml_no
     struct tg_error err;
     const char *text = NULL;
 
-    tg_buf_init(&out, TG_EXPAND_MAX);
+    tg_expand_buf(&out);
     if (tg_expand_file(path, f->from, &out, &err) != TG_OK)
         tg_mistakes_take(&f->mistakes, node->line, node->column, &err);
     else
@@ -245,11 +245,11 @@ static const char *join(struct tg_config_file *f, const char *const *text, size_
     struct tg_buf all;
     const char *joined;
 
-    tg_buf_init(&all, TG_EXPAND_MAX);
+    tg_expand_buf(&all);
     for (size_t i = 0; i < n; i++)
         tg_buf_printf(&all, "%s%s", i ? "," : "", text[i]);
     joined = all.failed ? NULL : tg_arena_copy(&f->arena, all.data, all.len);
-    tg_buf_done(&all);
+    tg_buf_wipe(&all);
     return joined;
 }
 

@@ -10,6 +10,8 @@
 
 void tg_mistakes_done(struct tg_mistakes *m)
 {
+    if (m->item)
+        explicit_bzero(m->item, m->cap * sizeof *m->item); /* they quote values */
     free(m->item);
     *m = (struct tg_mistakes){ 0 };
 }

@@ -100,6 +100,12 @@ static const struct tg_stage_ops *stage_named(const char *name)
     return tg_stages[i];
 }
 
+static void open_url(struct tg_buf *url)
+{
+    tg_buf_init(url, 2 * TG_EXPAND_MAX);
+    tg_buf_grow(url, 4096);
+}
+
 /* @param value  NULL: a word alone */
 static void put_option(struct tg_buf *url, const char *name, const char *value)
 {
@@ -123,7 +129,7 @@ static bool put_words(struct reader *r, struct tg_buf *url, const char *name,
     struct tg_buf all;
     bool list = node->kind == TG_YAML_LIST, good = !list || node->n > 0;
 
-    tg_buf_init(&all, TG_EXPAND_MAX);
+    tg_expand_buf(&all);
     if (!good)
         tg_file_wrong(r->f, node, "'%s' has no value", what);
     for (size_t i = 0; good && i < (list ? node->n : 1); i++) {
@@ -136,7 +142,7 @@ static bool put_words(struct reader *r, struct tg_buf *url, const char *name,
     if (good)
         put_option(url, name, tg_buf_cstr(&all));
     r->f->mistakes.nomem |= all.failed;
-    tg_buf_done(&all);
+    tg_buf_wipe(&all);
     return good;
 }
 
@@ -207,7 +213,7 @@ static void read_rule(struct reader *r, const struct tg_yaml_node *rule)
         tg_hint(&m->err, "write {field: date, required: yes}, or {expr: date <= now}");
         return;
     }
-    tg_buf_init(&url, 2 * TG_EXPAND_MAX);
+    open_url(&url);
     tg_buf_str(&url, ops->head.name);
     for (size_t i = 0; i < rule->n; i++) {
         const struct tg_yaml_node *key = rule->key[i], *value = rule->value[i];
@@ -227,7 +233,7 @@ static void read_rule(struct reader *r, const struct tg_yaml_node *rule)
         add_stage(r, &url, rule);
         advise_rule(r, rule);
     }
-    tg_buf_done(&url);
+    tg_buf_wipe(&url);
 }
 
 static void read_rules(struct reader *r, const struct tg_yaml_node *list)
@@ -251,7 +257,7 @@ static void add_design(struct reader *r, const struct tg_yaml_node *node, const 
 
     if (!text)
         return;
-    tg_buf_init(&url, 2 * TG_EXPAND_MAX);
+    open_url(&url);
     tg_buf_str(&url, "validate");
     put_option(&url, of, text);
     if (name)
@@ -259,7 +265,7 @@ static void add_design(struct reader *r, const struct tg_yaml_node *node, const 
     if (r->severity)
         put_option(&url, "severity", r->severity);
     add_stage(r, &url, node);
-    tg_buf_done(&url);
+    tg_buf_wipe(&url);
 }
 
 static void read_design(struct reader *r, const struct tg_yaml_node *map)
@@ -339,13 +345,13 @@ static void read_stage(struct reader *r, const struct tg_yaml_node *key,
         tg_file_wrong(r->f, node, "'%.32s' takes the options of the stage %s", key->text, stage);
         return;
     }
-    tg_buf_init(&url, 2 * TG_EXPAND_MAX);
+    open_url(&url);
     tg_buf_str(&url, stage);
     for (size_t i = 0; i < node->n; i++)
         good &= put_key(r, &url, ops, node->key[i], node->value[i]);
     if (good)
         add_stage(r, &url, node);
-    tg_buf_done(&url);
+    tg_buf_wipe(&url);
 }
 
 static void read_enrich(struct reader *r, const struct tg_yaml_node *node)
@@ -355,10 +361,10 @@ static void read_enrich(struct reader *r, const struct tg_yaml_node *node)
 
     if (!tg_file_bool(r->f, node, "enrich_metadata", &on) || !on)
         return;
-    tg_buf_init(&url, 64);
+    open_url(&url);
     tg_buf_str(&url, "enrich");
     add_stage(r, &url, node);
-    tg_buf_done(&url);
+    tg_buf_wipe(&url);
 }
 
 void tg_rules_read(struct tg_config_file *f, const struct tg_yaml_node *section,

@@ -106,7 +106,7 @@ static tg_code add_program(struct tg_stage_texts *t, const char *form, const cha
             tg_buf_add(&url, program, 1);
     code = url.failed ? tg_fail(err, TG_USAGE, "the program is too long")
                       : add_text(t, tg_buf_cstr(&url), err);
-    tg_buf_done(&url);
+    tg_buf_wipe(&url);
     return code;
 }
 
@@ -155,6 +155,6 @@ tg_code tg_stage_texts_set(struct tg_stage_texts *t, const struct tg_step_settin
 
 void tg_stage_texts_done(struct tg_stage_texts *t)
 {
-    tg_arena_done(&t->arena);
+    tg_arena_wipe(&t->arena);
     *t = (struct tg_stage_texts){ .n = 0 };
 }

@@ -69,6 +69,21 @@ static bool next(struct reader *r, yaml_event_t *ret)
     return false;
 }
 
+/* Of what libyaml holds, so much can be wiped; see yaml.h. */
+static void drop(yaml_event_t *event)
+{
+    if (event->type == YAML_SCALAR_EVENT)
+        explicit_bzero(event->data.scalar.value, event->data.scalar.length);
+    yaml_event_delete(event);
+}
+
+static void drop_parser(yaml_parser_t *p)
+{
+    explicit_bzero(p->raw_buffer.start, (size_t)(p->raw_buffer.end - p->raw_buffer.start));
+    explicit_bzero(p->buffer.start, (size_t)(p->buffer.end - p->buffer.start));
+    yaml_parser_delete(p);
+}
+
 static struct tg_yaml_node *new_node(struct reader *r, enum tg_yaml_kind kind, yaml_mark_t mark)
 {
     struct tg_yaml_node *node = tg_arena_alloc(&r->yaml->arena, 1, sizeof *node);
@@ -91,7 +106,7 @@ static void expand(struct reader *r, struct tg_yaml_node *node)
     struct tg_error err;
     char *text;
 
-    tg_buf_init(&out, TG_EXPAND_MAX);
+    tg_expand_buf(&out);
     node->plain = false;
     if (tg_expand(node->written, r->from, &out, &err) != TG_OK) {
         tg_mistakes_take(r->mistakes, node->line, node->column, &err);
@@ -222,7 +237,7 @@ static bool read_items(struct reader *r, struct growing *g, struct tg_yaml_node 
         if (!next(r, &event))
             return false;
         if (event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT) {
-            yaml_event_delete(&event);
+            drop(&event);
             return true;
         }
         one = read_node(r, &event, depth, key);
@@ -234,7 +249,7 @@ static bool read_items(struct reader *r, struct growing *g, struct tg_yaml_node 
             wrong_at(r, event.start_mark, "there are too many keys");
             one = NULL;
         }
-        yaml_event_delete(&event);
+        drop(&event);
         if (one && key)
             check_key(r, g, one);
         ok = one && grow(r, g, one);
@@ -321,7 +336,7 @@ static void read_document(struct reader *r)
         } else if (event.type == YAML_STREAM_END_EVENT) {
             r->yaml->root = root;
         }
-        yaml_event_delete(&event);
+        drop(&event);
     }
 }
 
@@ -342,11 +357,11 @@ void tg_yaml_read(const void *bytes, size_t len, const struct tg_expand_from *fr
     }
     yaml_parser_set_input_string(&r.parser, bytes, len);
     read_document(&r);
-    yaml_parser_delete(&r.parser);
+    drop_parser(&r.parser);
 }
 
 void tg_yaml_done(struct tg_yaml *yaml)
 {
-    tg_arena_done(&yaml->arena);
+    tg_arena_wipe(&yaml->arena);
     yaml->root = NULL;
 }

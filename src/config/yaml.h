@@ -11,6 +11,9 @@
  * An alias is the node that its anchor names, which was whole before: there are no cycles. It
  * counts as many nodes as if it were written out, so a walk of the tree is as bounded as the tree.
  *
+ * Texts are wiped when the tree is done with. What stands in clear text may leave parts in memory
+ * that libyaml has freed while it read; what ${...} stands for never comes there.
+ *
  * Threads: none
  * Limits:  TG_YAML_MAX bytes, TG_YAML_NODES nodes, TG_YAML_DEPTH levels, TG_YAML_KEYS in a map
  */

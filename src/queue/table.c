@@ -41,9 +41,7 @@ tg_code tg_broker_check(const char *url, struct tg_error *err)
 
     if (code != TG_OK)
         return code;
-    tg_options_done(tg_brokers[made.at]->head.option, made.self);
-    free(made.self);
-    free(made.url);
+    tg_driver_unmake(&made, tg_brokers[made.at]->head.option);
     return TG_OK;
 }
 

@@ -72,9 +72,7 @@ static tg_code check(const char *url, size_t *ret, struct tg_error *err)
     if (code != TG_OK)
         return code;
     *ret = made.at;
-    tg_options_done(tg_sinks[made.at]->head.option, made.self);
-    free(made.self);
-    free(made.url);
+    tg_driver_unmake(&made, tg_sinks[made.at]->head.option);
     return TG_OK;
 }
 

@@ -77,9 +77,7 @@ tg_code tg_store_check(const char *url, struct tg_error *err)
 
     if (code != TG_OK)
         return code;
-    tg_options_done(tg_stores[made.at]->head.option, made.self);
-    free(made.self);
-    free(made.url);
+    tg_driver_unmake(&made, tg_stores[made.at]->head.option);
     return TG_OK;
 }
 
