@@ -629,6 +629,32 @@ class Runs(Case):
         self.check_whole(self.chats, self.dir / "first")
         self.check_whole(self.chats[:1], self.dir / "second")
 
+    def test_a_transform_at_sighup(self):
+        """It goes on behind what it has committed; each row is there once."""
+        source = self.job("", name="source", chats=self.chats)
+        self.assertEqual(self.run_file(source).code, 0)
+        text = source + ("  - {name: slow, pattern: transform, from: source, to: 'ndjson:slow', "
+                         "batch_size: 10, checkpoint_interval: 10,\n"
+                         "     transform: 'for i = 1, 200000 do end'}\n")
+        self.write(text)
+        log = self.dir / "log"
+        with log.open("wb") as to:
+            run = kit.start("run", "etl.yaml", "--progress", "json", "--job", "slow",
+                            cwd=self.dir, stderr=to, stdout=subprocess.DEVNULL)
+            try:
+                self.assertTrue(kit.wait_for(lambda: '"event":"progress"' in log.read_text()))
+                self.write(text.replace("batch_size: 10,", "batch_size: 20,"))
+                run.send_signal(signal.SIGHUP)
+                self.assertTrue(kit.wait_for(lambda: "begins again" in log.read_text()),
+                                log.read_text())
+                self.assertEqual(run.wait(kit.TIMEOUT), 0, log.read_text())
+            finally:
+                run.kill()
+                run.wait()
+        self.assertEqual(log.read_text().count("job slow (transform)"), 2)
+        self.assertEqual(sorted((r["chat_id"], r["id"]) for r in rows(self.dir / "slow")),
+                         sorted((r["chat_id"], r["id"]) for r in rows(self.dir / "source")))
+
     def test_a_stream_at_sighup(self):
         """It has no end: another setting ends it, and taking it out of the file does."""
         text = self.job("", name="live", chats=self.chats[:1], pattern="stream", history=True)
