@@ -226,14 +226,28 @@ static bool has_threshold(const struct tg_monitor_settings *set)
     return set->alert_error_rate || set->alert_rate_drop || set->alert_anomaly;
 }
 
+/* Whether the end of a run may find that its profile has drifted; a file of rules may have one. */
+static bool has_profile(const struct tg_config *config)
+{
+    static const char *const begins[] = { "profile", "validate?rules=" };
+    const struct tg_option_list *stage = &config->steps.stage;
+
+    for (size_t i = 0; i < stage->n; i++)
+        for (size_t k = 0; k < TG_COUNT(begins); k++)
+            if (strncmp(stage->item[i], begins[k], strlen(begins[k])) == 0)
+                return true;
+    return false;
+}
+
 static tg_code start_alerts(struct tg_observer *o, const struct tg_config *config,
                             struct tg_error *err)
 {
     const struct tg_monitor_settings *set = &config->monitor;
 
-    if (!has_threshold(set)) {
+    if (!has_threshold(set) && !has_profile(config)) {
         tg_fail(err, TG_USAGE, "there is an alert-webhook, but no alert");
-        return tg_hint(err, "give alert-error-rate, alert-rate-drop or alert-anomaly");
+        return tg_hint(err, "give alert-error-rate, alert-rate-drop or alert-anomaly, or a stage "
+                            "profile");
     }
     return tg_alerts_new(&(struct tg_alerts_options){ .error_rate = set->alert_error_rate,
                                                       .rate_drop = set->alert_rate_drop,
@@ -320,7 +334,7 @@ tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret
     snprintf(o->why, sizeof o->why, "no run has begun");
     if (!o->metrics || !o->state || !o->job)
         code = tg_fail(err, TG_NOMEM, "no memory for metrics");
-    if (code == TG_OK && (set->alert_webhook || has_threshold(set)))
+    if (code == TG_OK && (set->alert_webhook || has_threshold(set) || has_profile(config)))
         code = start_alerts(o, config, err);
     if (code == TG_OK && tg_traces_wanted(set))
         code = start_traces(o, set, err);

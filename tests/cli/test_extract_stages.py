@@ -16,6 +16,9 @@ import time
 import unittest
 
 import kit
+import test_comments
+import test_fallback
+from test_alerts import Receiver
 
 SEED = int(os.environ.get("TGDATA_TEST_SEED", "1"))
 KILLS = int(os.environ.get("TGDATA_TEST_KILLS", "12"))
@@ -230,6 +233,26 @@ class Rows(Stages):
         for row in there:
             self.assertTrue((self.dir / "files" / row["media_path"]).exists(), row)
 
+    def test_drift_fires_an_alert(self):
+        """A chat more than in the run before: its posts have no senders. No other threshold is
+        needed."""
+        by_chat = collections.Counter(r["chat_id"] for r in self.rows)
+        sent = collections.Counter(r["chat_id"] for r in self.rows if "sender_id" in r)
+        group = max(sent, key=sent.get)
+        channel = max((c for c in by_chat if sent[c] < 0.2 * by_chat[c]), key=by_chat.get)
+        hook = Receiver()
+        self.addCleanup(hook.close)
+        for chats in [group], [group, channel]:
+            done = self.extract(f"profile?to={self.dir}/p.json", chats=chats,
+                                more=["--alert-webhook", hook.url])
+            if done.code == 4 and "this build" in done.err:
+                self.skipTest("without an HTTP client")
+            self.assertEqual(done.code, 0, done)
+            self.assertEqual(len(hook.told("profile_drift", "firing")), len(chats) - 1, done)
+        self.assertIn("alert: profile_drift: ", done.err)
+        self.assertIn("warning: other than in the run before: ", done.err)
+        self.assertTrue(done.json()["quality"]["drift"]["fields"])
+
     def test_what_rules_find_is_counted(self):
         """Told while it runs, as of streams."""
         heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -355,6 +378,68 @@ class Killed(Stages):
             done = kit.tgdata("checkpoints", "rollback", "--number", 3, "--job", "job",
                               *self.state, "--", chat)
             self.assertEqual(done.code, 0, done)
+
+
+class Comments(test_comments.Run):
+    def test_of_a_group_that_is_read_post_by_post(self):
+        channel, _ = self.channel(1)
+        rows = {}
+        for job, more in ("plain", ()), ("job", (
+                "--stage", "validate?field=text&max-length=100&severity=drop", "--stage",
+                "dedup?keys=chat_id,id", "--batch-size", 20, "--checkpoint-interval", 30)):
+            done = kit.tgdata(*self.words(channel["username"], "--include-replies", job=job,
+                                          more=map(str, more)))
+            self.assertEqual(done.code, 0, done)
+            rows[job] = self.rows(job)
+        kept = [r for r in rows["plain"] if len(r.get("text", "")) <= 100]
+        self.assertTrue(any("comment_of_id" in r for r in kept) and len(kept) < len(rows["plain"]))
+        self.assertEqual(rows["job"], kept)
+
+
+class Beside(test_fallback.Fallback):
+    def test_rows_of_fallbacks(self):
+        """They go through the stages, and are no duplicates of what Telegram delivers later."""
+        self.learn()
+        self.restart(*test_fallback.STORM)
+        export = self.write(test_fallback.export_of(self.chat, range(1, 21)))
+        stages = ["--stage", "dedup?keys=chat_id,id", "--stage",
+                  "validate?field=id&min=6&severity=drop"]
+        done = self.extract(f"export:{export}", more=stages)
+        self.check_fell_back(done, 15, 20)
+        self.assertEqual([r["id"] for r in test_fallback.fallback_rows(self.dir / "out")],
+                         list(range(6, 21)))
+        self.assertEqual([r["broken"] for r in done.json()["quality"]["rules"]], [0, 5])
+        self.restart()
+        time.sleep(2.2) # the breaker's
+        done = kit.tgdata(*self.extract_args(self.chat, session=self.mine, more=stages))
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual([r["id"] for r in kit.rows(self.dir / "out")],
+                         [i for i in self.sim.ids(self.chat) if i >= 6])
+        self.assertEqual(self.verify(self.mine).code, 0)
+
+
+@unittest.skipUnless("hiredis" in kit.tgdata("version").out, "without Redis")
+class Worker(Stages):
+    def test_rows_of_a_worker(self):
+        redis = kit.Redis(self.dir / "redis")
+        self.addCleanup(redis.stop)
+        chats = [c["id"] for c in self.sim.chats(self.sim.account())
+                 if c["kind"] in ("supergroup", "channel") and not c["migrated_from"]][:3]
+        done = kit.tgdata("enqueue", "--queue", redis.url(), "--", *chats)
+        self.assertEqual(done.code, 0, done)
+        done = kit.tgdata("worker", "--queue", redis.url(), "--until-empty", *self.words(
+            SHORT, more=["--json", "--workers", 3], chats=())[1:])
+        self.assertEqual(done.code, 0, done)
+        mine = [r for r in self.rows if r["chat_id"] in chats]
+        self.assertEqual(sorted(map(key, kit.rows(self.dir / "job"))),
+                         sorted(key(r) for r in mine if not long(r)))
+        self.assertEqual(done.json()["set_aside"], sum(map(long, mine)))
+        self.assertEqual(len(self.letters()), sum(map(long, mine)))
+
+
+for name in dir(test_fallback.Fallback): # these run where they stand
+    if name.startswith("test_"):
+        setattr(Beside, name, None)
 
 
 if __name__ == "__main__":

@@ -386,7 +386,7 @@ class Drift(Rules):
         for chats in [group], [group, channel]:
             done = kit.tgdata("delta", *chats, *self.account_args(self.session()), *self.state,
                               "--to", f"ndjson:{self.dir}/log", "--job", "delta", "--json",
-                              "--alert-error-rate", 100, "--alert-webhook", hook.url,
+                              "--alert-webhook", hook.url,
                               "--stage", f"profile?to={self.dir}/p.json")
             if done.code == 4 and "this build" in done.err:
                 self.skipTest("without an HTTP client")
