@@ -30,33 +30,44 @@ static double cpu_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+struct work {
+    const char *name, *const *text;
+    size_t n_texts;
+    uint32_t places, sessions; /* each used by one run at a time; 0: none is needed */
+};
+
 /* Each run takes 3 s; those that run end in the order they began. */
-static void day(size_t n, uint32_t places, const char *const *text, size_t n_texts,
-                const char *name)
+static void day(size_t n, const struct work *w)
 {
+    const uint32_t places = w->places;
     struct tg_plan_job *plan = calloc(n, sizeof *plan);
     struct tg_planner *p;
     struct tg_error err;
     uint32_t *running = calloc(places, sizeof *running);
+    uint32_t *session = calloc(n, sizeof *session), *slots = calloc(n, sizeof *slots);
     int64_t *end_ms = calloc(places, sizeof *end_ms), now_ms = 0;
     uint64_t head = 0, tail = 0, runs = 0;
     double begun_s;
 
     timing = calloc(n, sizeof *timing);
-    if (!plan || !running || !end_ms || !timing)
+    if (!plan || !running || !end_ms || !timing || !session || !slots)
         exit(1);
     for (size_t i = 0; i < n; i++) {
-        if (tg_cron_parse(&timing[i].cron, text[i % n_texts], &err) != TG_OK)
+        if (tg_cron_parse(&timing[i].cron, w->text[i % w->n_texts], &err) != TG_OK)
             exit(1);
         timing[i].jitter_s = 30;
         timing[i].seed = i;
+        session[i] = w->sessions ? (uint32_t)i % w->sessions : 0;
+        slots[i] = 1;
         plan[i] = (struct tg_plan_job){ .timed = true, .catch_up_ms = HOUR_MS,
                                         .deadline_ms = 10 * 60000, .estimate_ms = 3000,
-                                        .account = TG_PLAN_NONE };
+                                        .account = TG_PLAN_NONE, .pool = &session[i],
+                                        .n_pools = w->sessions != 0 };
     }
     begun_s = cpu_s();
     p = tg_planner_new(&(struct tg_plan_setup){ .job = plan, .n_jobs = n, .due = due,
-                                                .running_max = places });
+                                                .running_max = places, .slots = slots,
+                                                .n_pools = n });
     if (!p)
         exit(1);
     for (size_t i = 0; i < n; i++)
@@ -80,12 +91,14 @@ static void day(size_t n, uint32_t places, const char *const *text, size_t n_tex
     }
     begun_s = cpu_s() - begun_s;
     printf("%-28s %6zu schedules %8llu runs a day %8.2f s of processor time, %.4f %% of a core\n",
-           name, n, (unsigned long long)runs, begun_s, begun_s / 864);
+           w->name, n, (unsigned long long)runs, begun_s, begun_s / 864);
     tg_planner_free(p);
     free(plan);
     free(timing);
     free(running);
     free(end_ms);
+    free(session);
+    free(slots);
 }
 
 int main(int argc, char **argv)
@@ -96,8 +109,10 @@ int main(int argc, char **argv)
     static const char *const at_once[] = { "02:00" };
     size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000;
 
-    day(n, 64, mixed, TG_COUNT(mixed), "15 minutes to a day");
-    day(n, 1000, often, TG_COUNT(often), "each minute");
-    day(n, 64, at_once, TG_COUNT(at_once), "all at 02:00, 64 at a time");
+    day(n, &(struct work){ "15 minutes to a day", mixed, TG_COUNT(mixed), 64, 0 });
+    day(n, &(struct work){ "... with 100 sessions", mixed, TG_COUNT(mixed), 64, 100 });
+    day(n, &(struct work){ "each minute", often, TG_COUNT(often), 1000, 0 });
+    day(n, &(struct work){ "all at 02:00, 64 at a time", at_once, TG_COUNT(at_once), 64, 0 });
+    day(n, &(struct work){ "... with 100 sessions", at_once, TG_COUNT(at_once), 64, 100 });
     return 0;
 }

@@ -32,18 +32,29 @@ static int64_t own_deadline(const struct tg_planner *p, struct tg_plan_entry *j,
     return j->aim_ms + c->deadline_ms - j->n_ahead * j->estimate_ms;
 }
 
-/* ... and so that what waits for it can be kept. */
+/* ... so that of a job that waits for it the first due is kept that can be. */
+static int64_t latest_for(const struct tg_planner *p, const struct tg_plan_entry *t, int64_t end_ms)
+{
+    int64_t due_ms = t->next_ms, takes_ms = t->estimate_ms;
+
+    for (int i = 0; i < AHEAD_MAX && due_ms < TG_PLAN_NEVER; i++) {
+        if (end_ms + takes_ms <= due_ms + t->conf->deadline_ms)
+            return due_ms + t->conf->deadline_ms - takes_ms;
+        due_ms = t->conf->timed ? tg_plan_due(p, t, due_ms) : TG_PLAN_NEVER;
+        takes_ms += t->estimate_ms;
+    }
+    return TG_PLAN_NEVER;
+}
+
 static int64_t deadline_of(const struct tg_planner *p, struct tg_plan_entry *j, int64_t now_ms)
 {
     int64_t deadline_ms = own_deadline(p, j, now_ms);
 
     for (size_t i = 0; i < j->n_then && i < TG_PLAN_LOOK_MAX; i++) {
         const struct tg_plan_entry *t = &p->job[j->then[i]];
-        int64_t latest_ms = t->next_ms + t->conf->deadline_ms - t->estimate_ms;
 
-        if (t->state != RUNNING && t->conf->deadline_ms && t->next_ms >= j->next_ms &&
-            now_ms + j->estimate_ms <= latest_ms)
-            deadline_ms = TG_MIN(deadline_ms, latest_ms);
+        if (t->state != RUNNING && t->conf->deadline_ms && t->next_ms >= j->next_ms)
+            deadline_ms = TG_MIN(deadline_ms, latest_for(p, t, now_ms + j->estimate_ms));
     }
     return deadline_ms;
 }
@@ -69,16 +80,20 @@ void tg_plan_ready(struct tg_planner *p, struct tg_plan_entry *j, int64_t now_ms
 
 /* ---- which is first ---- */
 
-/* Those that wait for this run, or will before it has ended. */
+/* The dues that wait for this run, or will before it has ended. */
 static int64_t held_up(const struct tg_planner *p, const struct tg_plan_entry *j, int64_t now_ms)
 {
     int64_t n = 0;
 
     for (size_t i = 0; i < j->n_then && i < TG_PLAN_LOOK_MAX; i++) {
         const struct tg_plan_entry *t = &p->job[j->then[i]];
+        int64_t for_ms = now_ms + j->estimate_ms - t->next_ms;
 
-        n += t->state != RUNNING && t->next_ms >= j->next_ms &&
-             t->next_ms <= now_ms + j->estimate_ms;
+        if (t->state == RUNNING || t->next_ms < j->next_ms || for_ms < 0)
+            continue;
+        n++;
+        if (t->conf->timed)
+            n += for_ms / TG_MAX(tg_plan_due(p, t, t->next_ms) - t->next_ms, (int64_t)1);
     }
     return n;
 }
