@@ -2,8 +2,8 @@
 """
 quality - what rules, profile and dedup cost, beside a run that only copies
 
-The same NDJSON files, transformed into NDJSON; the processor's time for each message, the best of
-three runs each.
+The same NDJSON files, transformed into NDJSON, and the same chat, extracted; the processor's time for
+each message, the best of three runs each.
 """
 from sinks import measure
 
@@ -31,5 +31,16 @@ def part(say, options, tmp, clients):
                    for k in range(3)) * 1e6 / source.messages
         result[name] = took
         say(f'{name:28} {took:11.2f} {took / result["copied"]:6.2f}')
+    extracted(say, tmp, clients, result)
     say('  goal: rules, profile and dedup together at most 2 times')
     return result
+
+
+def extracted(say, tmp, clients, result):
+    say(f'{"extracted":28} {"us/message":>11} {"times":>6}')
+    for name, stages in (('plain', []), *RUNS[1:]):
+        words = [w for s in stages for w in ('--stage', s.replace('{}', tmp))]
+        runs = [clients.tgdata(*words) for _ in range(3)]
+        took = min(run.cpu_s / run.messages for run in runs) * 1e6
+        result['extracted: ' + name] = took
+        say(f'{name:28} {took:11.2f} {took / result["extracted: plain"]:6.2f}')
