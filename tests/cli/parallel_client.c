@@ -6,7 +6,8 @@
  *   TASK is CHAT,PRIORITY[,TENANT,WEIGHT[,ACTION]]; ACTION is what is done when it ends for the
  *   first time: `later` reschedules it with low priority, `retry` tries it again, a number sets
  *   the workers. NAME=VALUE in its place is a setting; +CHAT is a task of high priority that is
- *   added when the fifth batch comes
+ *   added when the fifth batch comes; /N keeps messages whose ids N divides, and
+ *   tells the id as the text
  *
  * Lines on stdout, as things happen: "B chat rows" a batch is committed, "T task success rows
  * retries type session" a task has ended, "N chats" so many are being read, "W session method
@@ -27,6 +28,7 @@ struct program {
     const char *action[TASKS]; /* by task; NULL none, or it was done */
     size_t at_work, batches;
     const char *late;          /* the chat that is added at the fifth batch; NULL none */
+    int64_t divisor;           /* of ids that are kept; 0: all are, as they are */
 };
 
 static tg_code add_late(struct program *program, struct tg_error *err)
@@ -35,6 +37,21 @@ static tg_code add_late(struct program *program, struct tg_error *err)
 
     program->late = NULL;
     return tg_parallel_add(program->parallel, &request, NULL, err);
+}
+
+static bool is_divided(void *ctx, const struct tg_row *row)
+{
+    return tg_row_int(row, TG_F_id) % ((const struct program *)ctx)->divisor == 0;
+}
+
+static tg_code tell_id(void *ctx, struct tg_row_edit *edit, struct tg_error *err)
+{
+    char text[32];
+    int n = snprintf(text, sizeof text, "id %" PRId64,
+                     tg_row_int(tg_row_edit_row(edit), TG_F_id));
+
+    (void)ctx;
+    return tg_row_set_text(edit, TG_F_text, text, (size_t)n, err);
 }
 
 static tg_code on_batch(void *ctx, struct tg_batch *batch, struct tg_error *err)
@@ -141,6 +158,8 @@ static tg_code take_words(struct program *program, struct tg_config *config, cha
             *value = '\0';
             code = tg_config_set(config, word[i], value + 1, err);
             *value = '=';
+        } else if (!settings && *word[i] == '/') {
+            program->divisor = (int64_t)strtoul(word[i] + 1, NULL, 10);
         } else if (!settings && *word[i] == '+') {
             program->late = word[i] + 1;
         } else if (!settings && !value) {
@@ -153,7 +172,10 @@ static tg_code take_words(struct program *program, struct tg_config *config, cha
 int main(int argc, char **argv)
 {
     struct program program = { 0 };
-    const struct tg_parallel_hooks hooks = {
+    const struct tg_step steps[] = { { .filter = is_divided, .ctx = &program },
+                                     { .transform = tell_id },
+                                     { .stage = "enrich" } };
+    struct tg_parallel_hooks hooks = {
         .extract = { .batch = on_batch, .progress = on_progress, .wait = on_wait, .ctx = &program },
         .task = on_task,
         .task_ctx = &program,
@@ -181,6 +203,8 @@ int main(int argc, char **argv)
         code = add_accounts(program.parallel, config, argv[3], &err);
     if (code == TG_OK)
         code = take_words(&program, config, argv + 5, argc - 5, false, &err);
+    hooks.extract.step = steps;
+    hooks.extract.n_steps = program.divisor ? sizeof steps / sizeof *steps : 0;
     if (code == TG_OK)
         code = tg_parallel_run(program.parallel, &hooks, &result, &err);
     printf("E %" PRIu64 " %" PRIu64 "\n", result.requests, result.flood_waits);

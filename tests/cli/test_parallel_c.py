@@ -5,7 +5,7 @@ import os
 import pathlib
 import subprocess
 
-from kit import Case, main, tgdata
+from kit import Case, main, rows, tgdata
 
 PUBLIC = ("supergroup", "forum", "channel")
 HIGH, NORMAL, LOW = 0, 1, 2
@@ -68,6 +68,16 @@ class ParallelC(Case):
         low, normal, high = self.chats[:3]
         lines = self.run_tasks(1, self.task(low, LOW), self.task(normal), self.task(high, HIGH))
         self.assertEqual(self.ended(lines), [3, 2, 1])
+
+    def test_steps_of_the_program(self):
+        """Before its callback, which gets what they leave, and the destination."""
+        chats = self.chats[:3]
+        lines = self.run_tasks(3, *map(self.task, chats), "/7")
+        found = rows(self.dir / "out")
+        self.assertEqual(sorted((r["chat_id"], r["id"]) for r in found),
+                         sorted((c, i) for c, i in self.sim.truth(chats) if i % 7 == 0))
+        self.assertTrue(all(r["text"] == f"id {r['id']}" and r["word_count"] == 2 for r in found))
+        self.assertEqual(sum(int(w[2]) for w in lines if w[0] == "B"), len(found))
 
     def with_a_late_one(self, *settings):
         """Four chats for four workers, and a fifth of high priority that comes later."""
