@@ -126,6 +126,10 @@ static void show(char out[32], const struct tg_option *row, int64_t v)
 
     if (row->type == TG_OPT_TIME && tg_time_utc(out, v))
         return;
+    if (row->type == TG_OPT_PERCENT) {
+        snprintf(out, 32, "%.7g", (double)v / TG_PERCENT);
+        return;
+    }
     if (row->type == TG_OPT_MS && v == INT64_MAX) {
         snprintf(out, 32, "%s", forever);
         return;
@@ -166,22 +170,23 @@ static tg_code malformed(const struct tg_option *row, const char *text, const ch
 static tg_code set_number(const struct tg_option *row, int64_t *member, const char *text,
                           struct tg_error *err)
 {
-    bool (*parse)(const char *, int64_t *) = row->type == TG_OPT_I64    ? tg_i64_parse
-                                             : row->type == TG_OPT_SIZE ? tg_size_parse
-                                             : row->type == TG_OPT_MS   ? tg_duration_parse
-                                                                        : tg_time_parse;
-    const char *takes = row->type == TG_OPT_I64    ? "a number"
-                        : row->type == TG_OPT_SIZE ? "a size such as 512KiB, 64MiB or 1GB"
-                        : row->type == TG_OPT_MS   ? "a time such as 250ms, 30s, 5m, 2h or 1d"
-                                                   : "a date such as 2024-01-15 or "
-                                                     "2024-01-15T10:30:00Z";
+    static const struct {
+        bool (*parse)(const char *text, int64_t *ret);
+        const char *takes;
+    } how[] = {
+        [TG_OPT_I64] = { tg_i64_parse, "a number" },
+        [TG_OPT_SIZE] = { tg_size_parse, "a size such as 512KiB, 64MiB or 1GB" },
+        [TG_OPT_MS] = { tg_duration_parse, "a time such as 250ms, 30s, 5m, 2h or 1d" },
+        [TG_OPT_PERCENT] = { tg_percent_parse, "a percentage such as 5 or 0.25" },
+        [TG_OPT_TIME] = { tg_time_parse, "a date such as 2024-01-15 or 2024-01-15T10:30:00Z" },
+    };
     int64_t v;
     tg_code code;
 
     if (row->type == TG_OPT_MS && row->max < row->min && strcmp(text, forever) == 0)
         v = INT64_MAX;
-    else if (!parse(text, &v))
-        return malformed(row, text, takes, err);
+    else if (!how[row->type].parse(text, &v))
+        return malformed(row, text, how[row->type].takes, err);
     code = check_bounds(row, v, text, err);
     if (code == TG_OK)
         *member = v;

@@ -20,6 +20,7 @@ enum tg_option_type {
     TG_OPT_SIZE,     /* int64_t bytes: "64MiB" */
     TG_OPT_MS,       /* int64_t milliseconds: "30s"; without an upper bound also "forever" */
     TG_OPT_BOOL,     /* bool; a bare flag on the command line */
+    TG_OPT_PERCENT,  /* int64_t parts of a million, as the bounds: "5", "0.5", "0.5%" */
     TG_OPT_TIME,     /* int64_t Unix seconds: "2024-01-15" */
     TG_OPT_CHOICE,   /* int64_t: index into the words of `choices` */
     TG_OPT_LIST,     /* struct tg_option_list: may be given again */
@@ -84,6 +85,8 @@ void tg_options_help_url(const struct tg_option *table, struct tg_buf *out, size
 
 /** Tells of a row what others may know. */
 void tg_option_describe(const struct tg_option *row, struct tg_option_info *ret);
+
+enum { TG_PERCENT = 10000, TG_WHOLE = 100 * TG_PERCENT }; /* parts of a million */
 
 /** Decodes %XX in place. @return false if malformed, or if it would hide a NUL in the text */
 bool tg_percent_decode(char *text);

@@ -30,6 +30,8 @@ static const char *value_word(const struct tg_option *row)
         return "N";
     case TG_OPT_SIZE:
         return "SIZE";
+    case TG_OPT_PERCENT:
+        return "PERCENT";
     case TG_OPT_MS:
     case TG_OPT_TIME:
         return "TIME";

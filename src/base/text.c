@@ -315,6 +315,28 @@ static bool parse_unit(const char *text, const struct unit *unit, size_t n, int6
     return false;
 }
 
+bool tg_percent_parse(const char *text, int64_t *ret_ppm)
+{
+    int64_t v = 0, unit = 10000;
+
+    if (*text < '0' || *text > '9')
+        return false;
+    for (; *text >= '0' && *text <= '9' && v <= INT32_MAX; text++)
+        v = 10 * v + (*text - '0');
+    v *= unit;
+    if (*text == '.') {
+        if (text[1] < '0' || text[1] > '9')
+            return false;
+        for (text++; *text >= '0' && *text <= '9' && unit > 1; text++)
+            v += (*text - '0') * (unit /= 10);
+    }
+    text += *text == '%';
+    if (*text)
+        return false;
+    *ret_ppm = v;
+    return true;
+}
+
 bool tg_size_parse(const char *text, int64_t *ret)
 {
     static const struct unit unit[] = {

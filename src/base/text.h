@@ -51,6 +51,9 @@ bool tg_time_parse(const char *text, int64_t *ret_unix_s);
 
 /** Reads a decimal number that fills the whole text. @return false on overflow or anything else */
 bool tg_i64_parse(const char *text, int64_t *ret);
+
+/** "5", "0.25", "12.5%" of a hundred, with four decimals at most, to parts of a million. */
+bool tg_percent_parse(const char *text, int64_t *ret_ppm);
 /** The same of a text that need not end with a NUL. */
 bool tg_str_i64(struct tg_str text, int64_t *ret);
 

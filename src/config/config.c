@@ -270,9 +270,9 @@ static const struct tg_option monitor_table[] = {
     MONITOR(cloudwatch, "cloudwatch", STR, NULL, 0, 0, "NAMESPACE",
             "put metrics into CloudWatch, with the keys and the region of the environment or the "
             "profile"),
-    MONITOR(alert_error_rate, "alert-error-rate", I64, "0", 0, 100, "PERCENT",
+    MONITOR(alert_error_rate, "alert-error-rate", PERCENT, "0", 0, TG_WHOLE, "PERCENT",
             "alert when a larger share of the attempts of calls fails; 0: never"),
-    MONITOR(alert_rate_drop, "alert-rate-drop", I64, "0", 0, 100, "PERCENT",
+    MONITOR(alert_rate_drop, "alert-rate-drop", PERCENT, "0", 0, TG_WHOLE, "PERCENT",
             "alert when rows are read slower by more than that than in the moving average; 0: "
             "never"),
     MONITOR(alert_anomaly, "alert-anomaly", I64, "0", 0, 1000, "SCORE",
@@ -293,7 +293,7 @@ static const struct tg_option monitor_table[] = {
             "zipkin:http://HOST:9411/api/v2/spans; else where OTEL_EXPORTER_OTLP_ENDPOINT says"),
     MONITOR(traces_header, "traces-header", SECRET, NULL, 0, 0, "TEXT",
             "a header to be let in there: 'NAME: VALUE'", .env = "TGDATA_TRACES_HEADER"),
-    MONITOR(traces_sample, "traces-sample", I64, "100", 0, 100, "PERCENT",
+    MONITOR(traces_sample, "traces-sample", PERCENT, "100", 0, TG_WHOLE, "PERCENT",
             "share of the batches, with their calls, that traces tell; calls that fail or wait are "
             "always told"),
     { 0 },

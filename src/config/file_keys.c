@@ -67,27 +67,29 @@ const struct tg_key *tg_file_other_key(const char *name)
     return key->path ? key : NULL;
 }
 
-/* "0.05" to "5" */
+/* "0.05" to "5", "0.005" to "0.5" where the setting takes that */
 void tg_file_give_percent(struct tg_config_file *f, struct tg_layer *layer,
                           const struct tg_key *key, const struct tg_yaml_node *node)
 {
     const char *text = tg_file_text(f, node, key->path);
-    char percent[16], *end;
-    double v;
-    long whole;
+    size_t setting = tg_file_setting(f, key->setting);
+    bool fine = f->setting[setting].row->type == TG_OPT_PERCENT;
+    int64_t step = fine ? 1 : TG_PERCENT, v; /* parts of a million */
+    char percent[32], *end;
+    double share, off;
 
     if (!text)
         return;
-    v = 100 * strtod(text, &end);
-    whole = v >= -1 && v <= 101 ? (long)(v + 0.5) : -1;
-    if (*end || end == text || whole < 0 || whole > 100 || v - (double)whole > 1e-6 ||
-        (double)whole - v > 1e-6) {
-        tg_file_wrong(f, node, "'%s' takes a share from 0 to 1 in steps of 0.01, not '%.64s'",
-                      key->path, text);
+    share = strtod(text, &end);
+    v = share >= 0 && share <= 1 ? (int64_t)(share * TG_WHOLE + 0.5) : -1;
+    off = share * TG_WHOLE - (double)v;
+    if (*end || end == text || v < 0 || v % step || off > 1e-3 || off < -1e-3) {
+        tg_file_wrong(f, node, "'%s' takes a share from 0 to 1 in steps of %s, not '%.64s'",
+                      key->path, fine ? "0.000001" : "0.01", text);
         return;
     }
-    snprintf(percent, sizeof percent, "%ld", whole);
-    tg_file_give_text(f, layer, tg_file_setting(f, key->setting), node, percent);
+    snprintf(percent, sizeof percent, "%.7g", (double)v / TG_PERCENT);
+    tg_file_give_text(f, layer, setting, node, percent);
 }
 
 /* A truth value says whether what `coordinate` or TGDATA_COORDINATE names is used; a text names

@@ -72,6 +72,10 @@ static void put_type(struct tg_json *j, const struct tg_option *row)
     case TG_OPT_I64:
         put_or_filled(j, "integer", row);
         break;
+    case TG_OPT_PERCENT:
+        put_or_filled(j, "number", &(struct tg_option){ .min = row->min / TG_PERCENT,
+                                                        .max = row->max / TG_PERCENT });
+        break;
     case TG_OPT_BOOL:
         put_or_filled(j, "boolean", NULL);
         break;

@@ -83,6 +83,8 @@ static void put_text(struct tg_json *j, const struct tg_option *row, const char 
         tg_json_cstr(j, covered);
     } else if (row->type == TG_OPT_I64 && tg_i64_parse(text, &v)) {
         tg_json_i64(j, v);
+    } else if (row->type == TG_OPT_PERCENT && tg_percent_parse(text, &v)) {
+        tg_json_double(j, (double)v / TG_PERCENT);
     } else if (row->type == TG_OPT_BOOL) {
         tg_json_bool(j, strcmp(text, "yes") == 0);
     } else if (row->name && strcmp(row->name, "stage") == 0) {

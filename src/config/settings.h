@@ -139,7 +139,7 @@ struct tg_monitor_settings {
     int64_t statsd_format;        /* enum tg_setting_statsd */
     const char *cloudwatch;       /* namespace; NULL: none */
     int64_t export_interval_ms;
-    int64_t alert_error_rate, alert_rate_drop; /* percent; 0: not looked at */
+    int64_t alert_error_rate, alert_rate_drop; /* of a million; 0: not looked at */
     int64_t alert_anomaly;                     /* score; 0: not looked at */
     int64_t alert_hold_ms, alert_interval_ms;
     const char *alert_webhook, *alert_token;
@@ -148,7 +148,7 @@ struct tg_monitor_settings {
     const char *journal_socket;
     const char *traces; /* where spans go; NULL: nowhere */
     const char *traces_header;
-    int64_t traces_sample; /* percent */
+    int64_t traces_sample; /* parts of a million */
 };
 
 enum tg_setting_priority { TG_RUN_LOW, TG_RUN_NORMAL, TG_RUN_HIGH };

@@ -306,7 +306,7 @@ static tg_code check_webhook(struct tg_alerts *a, struct tg_error *err)
 static void set_thresholds(struct tg_alerts *a, int64_t now_us)
 {
     const struct tg_alerts_options *o = &a->options;
-    const double threshold[N_ROWS] = { (double)o->error_rate / 100, (double)o->rate_drop / 100,
+    const double threshold[N_ROWS] = { (double)o->error_rate / 1e6, (double)o->rate_drop / 1e6,
                                        (double)o->anomaly };
 
     for (enum row i = 0; i < N_ROWS; i++) {

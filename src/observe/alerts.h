@@ -34,7 +34,7 @@ struct tg_alerts_sample {
 };
 
 struct tg_alerts_options {
-    int64_t error_rate, rate_drop; /* percent; 0: not looked at */
+    int64_t error_rate, rate_drop; /* parts of a million; 0: not looked at */
     int64_t anomaly;               /* score; 0: not looked at */
     int64_t hold_ms, interval_ms;
     const char *webhook, *token;   /* NULL: none */

@@ -85,8 +85,8 @@ tg_code tg_traces_new(const struct tg_monitor_settings *set, tg_spans_done done,
     if (!tg_trace_parent_read(getenv("TRACEPARENT"), &t->parent))
         t->parent.span = 0;
     told = tg_otel_samples(&t->otel, &t->parent, &t->share_ppm);
-    if (set->traces_sample < 100)
-        t->share_ppm = (uint32_t)set->traces_sample * (TG_OTEL_WHOLE / 100);
+    if (set->traces_sample < TG_OTEL_WHOLE)
+        t->share_ppm = (uint32_t)set->traces_sample;
     if (code == TG_OK && told)
         code = open_spans(t, set, &options, err);
     if (code != TG_OK) {

@@ -107,7 +107,8 @@ class Errors(Alerts):
     def test_error_rate(self):
         hook, port = self.receiver(), free_ports(1)
         process = self.run_file(rate=20, alert_webhook=hook.url, alert_token=TOKEN,
-                                listen=str(port), metrics_endpoint=None)
+                                listen=str(port), metrics_endpoint=None,
+                                alert_error_rate=2.5)
         self.assertTrue(wait_for(lambda: hook.told("error_rate", "firing")), self.log.read_text())
         _, path, headers, body = hook.posts[0]
         self.assertEqual((path, headers["authorization"], headers["content-type"]),
@@ -120,13 +121,13 @@ class Errors(Alerts):
         self.assertEqual((told["labels"]["job"], told["labels"]["severity"]),
                          ("nightly", "warning"))
         self.assertGreater(float(told["annotations"]["value"]), 0.05)
-        self.assertEqual(told["annotations"]["threshold"], "0.05")
-        self.assertRegex(told["annotations"]["summary"], "^error_rate: .*more than 5$")
+        self.assertEqual(told["annotations"]["threshold"], "0.025")
+        self.assertRegex(told["annotations"]["summary"], "^error_rate: .*more than 2.5$")
         self.assertRegex(told["startsAt"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         status = {a["name"]: a for a in json.loads(get(port, "/api/status"))["alerts"]}
         self.assertEqual(set(status), {"error_rate", "extraction_rate_drop"})
         self.assertEqual((status["error_rate"]["state"], status["error_rate"]["threshold"]),
-                         ("firing", 0.05))
+                         ("firing", 0.025))
         self.assertIn('tgdata_alert_firing{alert="error_rate"} 1\n', get(port, "/metrics"))
         self.assertTrue(wait_for(lambda: "alert: error_rate: " in self.log.read_text()))
         self.end(process)  # and with it what fires
@@ -227,7 +228,8 @@ class Rates(Alerts):
         for words, says in [(["--alert-webhook", "http://127.0.0.1:9/x"], "no alert"),
                             (["--alert-webhook", "localhost/" + SECRET, "--alert-error-rate", "5"],
                              "cannot be posted"),
-                            (["--alert-error-rate", "101"], "alert-error-rate"),
+                            (["--alert-error-rate", "101"], "from 0 to 100, not '101'"),
+                            (["--alert-error-rate", "0.00001"], "such as 5 or 0.25"),
                             (["--alert-hold", "soon"], "alert-hold")]:
             with self.subTest(says):
                 done = tgdata(*self.extract_args("--all", more=words))

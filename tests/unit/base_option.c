@@ -14,7 +14,7 @@
 
 struct settings {
     const char *file, *password;
-    int64_t batch, chat, buffer, wait_ms, since, progress;
+    int64_t batch, chat, buffer, wait_ms, share_ppm, since, progress;
     bool takeout, color;
     struct tg_option_list chats;
 };
@@ -32,6 +32,8 @@ static const struct tg_option table[] = {
       .max = 1 << 30, .help = "size" },
     { .name = "wait", .type = TG_OPT_MS, AT(wait_ms), .fallback = "30s", .min = 1000, .max = 999,
       .env = "TG_TEST_WAIT", .help = "longest wait" },
+    { .name = "share", .type = TG_OPT_PERCENT, AT(share_ppm), .fallback = "2.5", .max = TG_WHOLE,
+      .help = "how much of it" },
     { .name = "since", .type = TG_OPT_TIME, AT(since), .help = "from then on" },
     { .name = "progress", .type = TG_OPT_CHOICE, AT(progress), .fallback = "auto",
       .choices = "auto|plain|json|none", .also = "show-progress", .help = "how progress is shown" },
@@ -66,6 +68,7 @@ static void defaults_come_from_the_table(void **state)
     assert_int_equal(s.batch, 1000);
     assert_int_equal(s.buffer, 65536);
     assert_int_equal(s.wait_ms, 30000);
+    assert_int_equal(s.share_ppm, 25000);
     assert_int_equal(s.since, 0);
     assert_int_equal(s.progress, 0);
     assert_false(s.takeout);
@@ -84,6 +87,14 @@ static void values_are_read_and_checked(void **state)
         { "batch-size", "1", NULL },
         { "batch_size", "100000", NULL },
         { "batch-size", "0", "from 1 to 100000, not '0'" },
+        { "share", "0.0625%", NULL },
+        { "share", "100.0001", "from 0 to 100, not '100.0001'" },
+        { "share", "0.00001", "a percentage such as 5 or 0.25" },
+        { "share", "5.", "a percentage" },
+        { "share", ".5", "a percentage" },
+        { "share", "-1", "a percentage" },
+        { "share", "99999999999999999999", "a percentage" },
+        { "share", "5 %", "a percentage" },
         { "batch-size", "100001", "from 1 to 100000" },
         { "batch-size", "ten", "takes a number, not 'ten'" },
         { "batch-size", "1 ", "takes a number" },
@@ -124,6 +135,7 @@ static void values_are_read_and_checked(void **state)
             assert_memory_equal(&before, &s, sizeof s);
     }
     assert_int_equal(s.wait_ms, 9 * INT64_C(86400000));
+    assert_int_equal(s.share_ppm, 625);
     assert_int_equal(s.since, 1709164800);
     assert_int_equal(s.progress, 2);
     assert_false(s.takeout);
