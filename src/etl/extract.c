@@ -110,7 +110,7 @@ static void watch(void *ctx, const struct tgc_notice *n)
     else if (n->kind == TGC_LOGGED_OUT)
         extract_account_out(a, n->err);
     else if (n->kind == TGC_CIRCUIT)
-        extract_circuit_changed(a->run, n->circuit);
+        extract_circuit_changed(a, n->circuit);
     else if (n->kind == TGC_FLOOD && hooks->wait)
         hooks->wait(hooks->ctx, a->account->path, n->method, (double)n->wait_us / 1e6);
     else

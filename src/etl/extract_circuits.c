@@ -69,10 +69,12 @@ static void count(struct extract_run *r, const struct tg_circuit_change *change)
     n->closed += change->to == TG_BREAKER_CLOSED;
 }
 
-void extract_circuit_changed(struct extract_run *r, const struct tg_circuit_change *change)
+void extract_circuit_changed(struct extract_account *a, const struct tg_circuit_change *change)
 {
+    struct extract_run *r = a->run;
+
     count(r, change);
-    tg_observed_circuit(r->hooks->observer, change);
+    tg_observed_circuit(r->hooks->observer, change, a->account->path);
     if (change->kind == TG_CIRCUIT_CHAT)
         keep(r, change->number);
 }

@@ -366,7 +366,7 @@ bool extract_may_ask(const struct extract_lane *lane);
 tg_code extract_circuits_open(struct extract_run *r, struct tg_error *err);
 void extract_circuits_close(struct extract_run *r);
 /** A breaker changed its state: counted; a chat's is kept. */
-void extract_circuit_changed(struct extract_run *r, const struct tg_circuit_change *change);
+void extract_circuit_changed(struct extract_account *a, const struct tg_circuit_change *change);
 /** Tells and counts what has become of the destination and its breaker. */
 void extract_circuit_news(struct extract_run *r);
 /** @return how long the chat's own breaker lets nobody ask about it, microseconds */

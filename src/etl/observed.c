@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "observe/alerts.h"
 #include "os/loop.h"
 
 #define LONG_WAIT_US TG_SECOND_US /* more than a pace: the server's wait */
@@ -152,10 +153,38 @@ void tg_observed_end(struct tg_observed_account *a)
     a->to = NULL;
 }
 
-void tg_observed_circuit(struct tg_observer *to, const struct tg_circuit_change *change)
+/* Which one it is, as people name it. */
+static void name_breaker(const struct tg_circuit_change *change, const char *account,
+                         char ret[TG_BREAKER_OF])
+{
+    long long number = change->number;
+
+    switch (change->kind) {
+    case TG_CIRCUIT_DC:
+        snprintf(ret, TG_BREAKER_OF, "DC %lld of %s", number, account ? account : "an account");
+        break;
+    case TG_CIRCUIT_CHAT:
+        snprintf(ret, TG_BREAKER_OF, "%lld", number);
+        break;
+    case TG_CIRCUIT_SINK:
+        snprintf(ret, TG_BREAKER_OF, "%s", change->name ? change->name : "the destination");
+        break;
+    default:
+        snprintf(ret, TG_BREAKER_OF, "%s", account ? account : "");
+        break;
+    }
+}
+
+void tg_observed_circuit(struct tg_observer *to, const struct tg_circuit_change *change,
+                         const char *account)
 {
     const char *kind = tg_circuit_kind_name(change->kind);
+    struct tg_open_breaker now = { .kind = kind, .since_us = tg_clock_mono_us() };
 
+    if (change->to != TG_BREAKER_CLOSED)
+        now.state = tg_breaker_name(change->to);
+    name_breaker(change, account, now.of);
+    tg_observe_breaker(to, &now, change->err ? change->err->message : NULL);
     tg_observe_add(to, TG_METRIC_CIRCUITS, kind, tg_breaker_name(change->to), 1);
     tg_observe_move(to, TG_METRIC_CIRCUIT_OPEN, kind,
                     (change->to == TG_BREAKER_OPEN) - (change->from == TG_BREAKER_OPEN));
@@ -181,6 +210,7 @@ void tg_observed_pipeline(struct tg_observed_run *run, const struct tg_pipeline_
     advance(run, TG_METRIC_QUARANTINED, &run->quarantined, quarantined);
     advance(run, TG_METRIC_REFUSED, &run->refused, refused);
     tg_observe_set(run->to, TG_METRIC_QUEUE, NULL, NULL, p->n_out);
+    tg_observe_held(run->to, p->full);
 }
 
 void tg_observed_quality(struct tg_observed_run *run, const struct tg_quality_result *q,
@@ -213,15 +243,21 @@ void tg_observed_news(struct tg_account *account, struct tg_observer *to,
                       const struct tg_taker_news *news, bool *away, bool *open)
 {
     const char *gap = news->name[0] ? " " : "";
+    char why[TG_ALERT_AWAY];
 
+    snprintf(why, sizeof why, "the destination%s%.60s is waited for: %.100s", gap, news->name,
+             news->err.message);
     switch (news->what) {
     case TG_TAKER_CIRCUIT:
         *open = news->n > 0;
-        tg_observed_circuit(to, &news->change);
+        if (news->change.to == TG_BREAKER_OPEN)
+            tg_observe_away(to, why);
+        tg_observed_circuit(to, &news->change, NULL);
         tg_account_tell_circuit(account, &news->change);
         break;
     case TG_TAKER_AWAY:
         *away = news->n > 0;
+        tg_observe_away(to, why);
         tg_account_note(account, TG_NOTE_WARNING, 0, "the destination%s%s is waited for: %s", gap,
                         news->name, news->err.message);
         break;
@@ -232,4 +268,6 @@ void tg_observed_news(struct tg_account *account, struct tg_observer *to,
                         (double)news->away_us / 1e6);
         break;
     }
+    if (!*away && !*open)
+        tg_observe_away(to, NULL);
 }

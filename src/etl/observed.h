@@ -49,7 +49,9 @@ void tg_observed_run_end(struct tg_observed_run *run, uint64_t rows, const struc
 /** It is not at work any more. */
 void tg_observed_end(struct tg_observed_account *a);
 
-void tg_observed_circuit(struct tg_observer *to, const struct tg_circuit_change *change);
+/** @param account  whose breaker it is, by its session file; NULL: of none */
+void tg_observed_circuit(struct tg_observer *to, const struct tg_circuit_change *change,
+                         const char *account);
 void tg_observed_pipeline(struct tg_observed_run *run, const struct tg_pipeline_state *p,
                           uint64_t quarantined, uint64_t refused);
 

@@ -281,14 +281,20 @@ uint64_t tg_pipeline_fence(const struct tg_pipeline *p)
     return p->taker.lease.token; /* the same from its start to its end */
 }
 
+/* Under the lock. */
+static bool has_credit(const struct tg_pipeline *p)
+{
+    return p->shared.n_out < p->batches_max &&
+           p->bytes_out < (uint64_t)p->options.job->credit_bytes;
+}
+
 struct tg_batch *tg_pipeline_batch(struct tg_pipeline *p)
 {
     struct tg_batch *b = NULL;
     bool credit;
 
     pthread_mutex_lock(&p->lock);
-    credit = p->shared.n_out < p->batches_max &&
-             p->bytes_out < (uint64_t)p->options.job->credit_bytes && !p->shared.failed && !p->over;
+    credit = has_credit(p) && !p->shared.failed && !p->over;
     if (credit && p->n_pool)
         b = p->pool[--p->n_pool];
     if (credit)
@@ -341,6 +347,7 @@ void tg_pipeline_state(struct tg_pipeline *p, struct tg_pipeline_state *ret)
     pthread_mutex_lock(&p->lock);
     *ret = p->shared;
     ret->idle = p->n_queued == 0;
+    ret->full = !has_credit(p);
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -119,6 +119,7 @@ struct tg_pipeline_state {
         uint64_t judged, invalid;
     } steps;
     uint32_t n_out;              /* batches that are out */
+    bool full;                   /* so many that none is read before the destination takes some */
     uint64_t spilled;            /* batches that went to a temporary file */
 };
 void tg_pipeline_state(struct tg_pipeline *p, struct tg_pipeline_state *ret);

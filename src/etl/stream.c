@@ -74,7 +74,7 @@ static void watch(void *ctx, const struct tgc_notice *n)
     tg_observed_notice(&r->observed, n);
     switch (n->kind) {
     case TGC_CIRCUIT:
-        tg_observed_circuit(r->made->observer, n->circuit);
+        tg_observed_circuit(r->made->observer, n->circuit, r->account->path);
         break;
     case TGC_UPDATES:
     case TGC_NEW_SESSION:

@@ -28,7 +28,7 @@ enum { POST_MS = 5000, ANSWER_MAX = 64 << 10, ATTEMPTS_LEAST = 10, LAST_TRIES = 
 #define AGAIN_US (60 * TG_SECOND_US)      /* Alertmanager is told again what still fires */
 #define OVER_US (4 * AGAIN_US)            /* and forgets what it is not told so long */
 
-enum row { ERROR_RATE, RATE_DROP, ANOMALY, N_LOOKED, DRIFT = N_LOOKED, N_ROWS };
+enum row { ERROR_RATE, RATE_DROP, ANOMALY, AWAY, N_LOOKED, DRIFT = N_LOOKED, N_ROWS };
 
 /* What each is called, and its line: "WHAT VALUE UNIT, more than THRESHOLD". */
 static const struct {
@@ -38,6 +38,7 @@ static const struct {
     { "error_rate", "of the attempts of calls fails a share of", " %", 100 },
     { "extraction_rate_drop", "rows come slower than in the moving average, by", " %", 100 },
     { "extraction_rate_anomaly", "rows come at an unusual rate, with a score of", "", 1 },
+    { "destination_away", NULL, NULL, 1 }, /* so does this one's */
     { "profile_drift", NULL, NULL, 1 }, /* its line comes with it */
 };
 
@@ -72,18 +73,19 @@ struct tg_alerts {
 
 /* ---- looking ---- */
 
-/* Slots are as long as an interval, however late a look comes. */
-static void add_rows(struct tg_alerts *a, double rows, int64_t now_us)
+/* Slots are as long as an interval, however late a look comes. Time in which the destination is
+ * away has none. */
+static void add_rows(struct tg_alerts *a, const struct tg_alerts_sample *s, int64_t now_us)
 {
     int64_t slot_us = a->options.interval_ms * TG_MS_US, n = (now_us - a->looked_us) / slot_us;
-    double count = n > 0 ? (rows - a->rows) / (double)n : 0;
+    double count = n > 0 ? (s->rows - a->rows) / (double)n : 0;
 
     if (n <= 0)
         return;
-    for (int64_t i = 0; i < TG_MIN(n, (int64_t)TG_TREND_SLOTS); i++)
+    for (int64_t i = 0; !s->away[0] && i < TG_MIN(n, (int64_t)TG_TREND_SLOTS); i++)
         tg_trend_add(&a->trend, count);
     a->looked_us += n * slot_us;
-    a->rows = rows;
+    a->rows = s->rows;
 }
 
 static double value_of(const struct tg_alerts *a, enum row i, const struct tg_alerts_sample *s)
@@ -94,25 +96,32 @@ static double value_of(const struct tg_alerts *a, enum row i, const struct tg_al
     case ERROR_RATE:
         return s->attempts >= (firing ? 1 : ATTEMPTS_LEAST) ? s->error_rate : NAN;
     case RATE_DROP:
-        return s->caught_up ? NAN : tg_trend_drop(&a->trend, firing);
+        return s->caught_up || s->away[0] ? NAN : tg_trend_drop(&a->trend, firing);
     case ANOMALY:
-        return s->caught_up ? NAN : fabs(tg_trend_score(&a->trend));
+        return s->caught_up || s->away[0] ? NAN : fabs(tg_trend_score(&a->trend));
+    case AWAY:
+        return s->away[0] ? s->away_s : NAN;
     default:
         return NAN;
     }
 }
 
 /* After its alert has changed. */
-static void note_change(struct watched *w, enum row i)
+static void note_change(struct watched *w, enum row i, const struct tg_alerts_sample *s)
 {
+    const char *held = s->held && (i == RATE_DROP || i == ANOMALY)
+                           ? "; the destination is behind, and holds it up" : "";
     int64_t now = tg_clock_unix_us() / TG_SECOND_US;
     bool fires = w->alert.state == TG_ALERT_FIRING;
 
-    if (fires) {
+    if (fires && i == AWAY) {
         w->starts_unix_s = now;
-        snprintf(w->line, sizeof w->line, "%s: %s %.3g%s, more than %.3g", about[i].name,
+        snprintf(w->line, sizeof w->line, "%s: %.200s", about[i].name, s->away);
+    } else if (fires) {
+        w->starts_unix_s = now;
+        snprintf(w->line, sizeof w->line, "%s: %s %.3g%s, more than %.3g%s", about[i].name,
                  about[i].what, w->alert.value * about[i].scale, about[i].unit,
-                 w->threshold * about[i].scale);
+                 w->threshold * about[i].scale, held);
     } else {
         w->ends_unix_s = now;
     }
@@ -127,7 +136,7 @@ static void look(struct tg_alerts *a, bool end)
     bool changed[N_ROWS] = { 0 };
 
     a->options.look(a->options.ctx, &s);
-    add_rows(a, s.rows, now_us);
+    add_rows(a, &s, now_us);
     pthread_mutex_lock(&a->lock);
     for (enum row i = 0; i < N_LOOKED; i++) {
         struct watched *w = &a->row[i];
@@ -137,7 +146,7 @@ static void look(struct tg_alerts *a, bool end)
         changed[i] = end ? tg_alert_end(&w->alert, now_us)
                          : tg_alert_look(&w->alert, value_of(a, i, &s), now_us);
         if (changed[i])
-            note_change(w, i);
+            note_change(w, i, &s);
     }
     pthread_mutex_unlock(&a->lock);
     for (enum row i = 0; i < N_LOOKED; i++) /* only this thread writes to them */
@@ -312,7 +321,7 @@ static void set_thresholds(struct tg_alerts *a, int64_t now_us)
     for (enum row i = 0; i < N_ROWS; i++) {
         struct watched *w = &a->row[i];
 
-        w->on = threshold[i] > 0;
+        w->on = threshold[i] > 0 || i == AWAY;
         w->threshold = threshold[i];
         tg_alert_init(&w->alert, &(struct tg_alert_options){ .raise = threshold[i],
                                                              .clear = CLEAR_SHARE * threshold[i],

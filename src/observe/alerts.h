@@ -5,6 +5,10 @@
  *   numbers --every interval--> flow/trend.h, flow/alert.h --fires, is resolved--> a line for the
  *                               user, and a post to a service over HTTP
  *
+ * While a destination is waited for, nothing is said of the rate of rows, and that time is no part
+ * of its average: that it is away is an alert of its own, which fires after `hold`. A rate that
+ * drops because a destination is slow has that in its line.
+ *
  * A post has all alerts that changed since the last one that was taken, as they are now, so none is
  * lost while the service is away: it is tried again after a growing pause, 60 s at most.
  *
@@ -22,7 +26,7 @@
 
 #include "base/json.h"
 
-enum { TG_ALERT_LINE = 240 };
+enum { TG_ALERT_LINE = 240, TG_ALERT_AWAY = 200 };
 
 struct tg_alerts;
 
@@ -31,6 +35,9 @@ struct tg_alerts_sample {
     double rows;                 /* read since the beginning */
     double attempts, error_rate; /* of calls, over the last 300 s */
     bool caught_up;              /* there is nothing to be read: a rate of 0 is no drop */
+    bool held;                   /* nothing is read, as the destination is behind */
+    char away[TG_ALERT_AWAY];    /* the destination is waited for, as a line; "": it is not */
+    double away_s;               /* for so long */
 };
 
 struct tg_alerts_options {

@@ -32,6 +32,7 @@ struct labels {
 /* What a reader has, and would have if it took what it was given. */
 struct read {
     double v, v_given;
+    size_t place; /* among those it was given last, from 1; 0: it was not given */
     struct histogram buckets, buckets_given;
 };
 
@@ -285,6 +286,8 @@ static struct tg_metric_sample sample_of(const struct tg_metrics *m, enum tg_met
 void tg_metrics_read(struct tg_metrics *m, unsigned reader, int64_t now_us,
                      void (*put)(void *ctx, const struct tg_metric_sample *sample), void *ctx)
 {
+    size_t place = 0;
+
     assert(reader < TG_METRIC_READERS);
     reckon(m, now_us);
     for (int i = 0; i < TG_METRIC_COUNT; i++) {
@@ -293,18 +296,23 @@ void tg_metrics_read(struct tg_metrics *m, unsigned reader, int64_t now_us,
 
             s->read[reader].v_given = s->v;
             s->read[reader].buckets_given = s->buckets;
+            s->read[reader].place = sample.place = ++place;
             put(ctx, &sample);
         }
     }
 }
 
-void tg_metrics_take(struct tg_metrics *m, unsigned reader)
+void tg_metrics_take(struct tg_metrics *m, unsigned reader, size_t place)
 {
     assert(reader < TG_METRIC_READERS);
     for (int i = 0; i < TG_METRIC_COUNT; i++) {
         for (struct series *s = m->first[i]; s; s = s->next) {
-            s->read[reader].v = s->read[reader].v_given;
-            s->read[reader].buckets = s->read[reader].buckets_given;
+            struct read *r = &s->read[reader];
+
+            if (!r->place || r->place > place)
+                continue;
+            r->v = r->v_given;
+            r->buckets = r->buckets_given;
         }
     }
 }

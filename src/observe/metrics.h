@@ -159,12 +159,14 @@ struct tg_metric_sample {
     uint64_t n[TG_METRIC_BUCKETS]; /* of a histogram: what came into each bucket, and all */
     uint64_t all;
     double p95;                    /* of a histogram, since the beginning */
+    size_t place;                  /* among all that are given now, from 1 */
 };
 
-/** Gives all series to a reader (0..TG_METRIC_READERS - 1), the same again until it takes them. */
+/** Gives all series to a reader (0..TG_METRIC_READERS - 1), what is new in one again until it takes
+ *  that. @see tg_metrics_take: of what was given last, all up to a place; SIZE_MAX: all */
 void tg_metrics_read(struct tg_metrics *m, unsigned reader, int64_t now_us,
                      void (*put)(void *ctx, const struct tg_metric_sample *sample), void *ctx);
-void tg_metrics_take(struct tg_metrics *m, unsigned reader);
+void tg_metrics_take(struct tg_metrics *m, unsigned reader, size_t place);
 
 /** Writes all series as an array of objects: name, labels, value. */
 void tg_metrics_put_series(struct tg_metrics *m, int64_t now_us, struct tg_json *j);

@@ -85,6 +85,35 @@ void tg_observe_ready(struct tg_observer *o, const char *why)
     pthread_mutex_unlock(&o->lock);
 }
 
+void tg_observe_breaker(struct tg_observer *o, const struct tg_open_breaker *now, const char *why)
+{
+    if (!o)
+        return;
+    pthread_mutex_lock(&o->lock);
+    tg_breakers_set(&o->breakers, now, why);
+    pthread_mutex_unlock(&o->lock);
+}
+
+void tg_observe_away(struct tg_observer *o, const char *why)
+{
+    if (!o)
+        return;
+    pthread_mutex_lock(&o->lock);
+    if (!o->away[0])
+        o->away_us = tg_clock_mono_us();
+    snprintf(o->away, sizeof o->away, "%s", why ? why : "");
+    pthread_mutex_unlock(&o->lock);
+}
+
+void tg_observe_held(struct tg_observer *o, bool held)
+{
+    if (!o)
+        return;
+    pthread_mutex_lock(&o->lock);
+    o->held = held;
+    pthread_mutex_unlock(&o->lock);
+}
+
 void tg_observe_chats(struct tg_observer *o, const char *json, size_t len)
 {
     if (!o)
@@ -129,12 +158,12 @@ static void push_read(void *ctx, unsigned reader,
     pthread_mutex_unlock(&o->lock);
 }
 
-static void push_take(void *ctx, unsigned reader)
+static void push_take(void *ctx, unsigned reader, size_t place)
 {
     struct tg_observer *o = ctx;
 
     pthread_mutex_lock(&o->lock);
-    tg_metrics_take(o->metrics, reader);
+    tg_metrics_take(o->metrics, reader, place);
     pthread_mutex_unlock(&o->lock);
 }
 
@@ -218,6 +247,10 @@ static void alert_look(void *ctx, struct tg_alerts_sample *ret)
     ret->rows = tg_metrics_sum(o->metrics, TG_METRIC_EXTRACTED);
     ret->attempts = tg_metrics_attempts(o->metrics, tg_clock_mono_us(), &ret->error_rate);
     ret->caught_up = caught_up(o->metrics);
+    ret->held = o->held;
+    memcpy(ret->away, o->away, sizeof ret->away);
+    if (o->away[0])
+        ret->away_s = (double)(tg_clock_mono_us() - o->away_us) / 1e6;
     pthread_mutex_unlock(&o->lock);
 }
 

@@ -9,6 +9,7 @@
 #ifndef TG_OBSERVER_H
 #define TG_OBSERVER_H
 
+#include "observe/breakers.h"
 #include "observe/metrics.h"
 #include "observe/news.h"
 #include "observe/trace.h"
@@ -35,6 +36,14 @@ void tg_observe_trace_end(struct tg_observer *o, struct tg_trace *trace, int64_t
                           const struct tg_error *err);
 /** As tg_traces_where. @param o  NULL: there is none */
 bool tg_observe_where(struct tg_observer *o, int64_t chat_id, struct tg_span_link *ret);
+
+/** A circuit breaker has changed; as tg_breakers_set. */
+void tg_observe_breaker(struct tg_observer *o, const struct tg_open_breaker *now, const char *why);
+
+/** A destination is waited for. @param why  one line, with its name; NULL: it takes rows again */
+void tg_observe_away(struct tg_observer *o, const char *why);
+/** Whether the run reads nothing because the destination has not taken enough of what it has. */
+void tg_observe_held(struct tg_observer *o, bool held);
 
 /** Whether the run can work. @param why  if not: one line; else NULL */
 void tg_observe_ready(struct tg_observer *o, const char *why);

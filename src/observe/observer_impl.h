@@ -34,6 +34,10 @@ struct tg_observer {
     struct tg_metrics *metrics;
     struct tg_history history;
     char why[160];          /* it is not ready; "": it is */
+    char away[TG_ALERT_AWAY]; /* the destination is waited for; "": it is not */
+    int64_t away_us;        /* since then */
+    bool held;
+    struct tg_breakers breakers;
     struct tg_buf chats;
     bool push_fails[TG_PUSH_KINDS], alert_fails, traces_fail;
     struct tg_news news;

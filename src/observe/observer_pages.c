@@ -88,6 +88,7 @@ static int page_status(void *ctx, const struct tg_httpd_request *r, struct tg_bu
         tg_json_raw(&j, (const char *)o->chats.data, o->chats.len);
     else
         tg_json_raw(&j, "[]", 2);
+    tg_json_key(&j, "breakers"), tg_breakers_put(&o->breakers, now_us, &j);
     tg_json_key(&j, "alerts"), tg_alerts_put(o->alerts, &j);
     tg_json_key(&j, "metrics"), tg_metrics_put_series(o->metrics, now_us, &j);
     tg_json_end_object(&j);

@@ -33,7 +33,7 @@ struct tg_push_options {
     /** As tg_metrics_read and tg_metrics_take. */
     void (*read)(void *ctx, unsigned reader,
                  void (*put)(void *ctx, const struct tg_metric_sample *sample), void *arg);
-    void (*take)(void *ctx, unsigned reader);
+    void (*take)(void *ctx, unsigned reader, size_t place);
     /** How a push went; err NULL: well. */
     void (*done)(void *ctx, enum tg_push_kind kind, const struct tg_error *err);
     void *ctx;

@@ -5,7 +5,8 @@
  * The labels are dimensions, and so is the job. Counters tell what came since the last push, if
  * anything did; gauges how they are; a histogram has its new observations by bucket, each as the
  * upper bound of it (values and counts), so that CloudWatch can reckon percentiles. Requests have
- * at most 500 of them; when one fails, what was new in those before is put again by the next push.
+ * at most 500 of them. What a request had is taken when CloudWatch has said that it has it, so that
+ * one that fails leaves those before it alone.
  *
  * Facts: docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html and
  * cloudwatch-protocols-faq (AWS JSON 1.0)
@@ -29,6 +30,7 @@ struct gathering {
     const struct cloudwatch *to;
     int64_t unix_s;
     struct tg_buf data;
+    struct tg_buf places; /* of the series behind each line: size_t each */
 };
 
 /* ---- data ---- */
@@ -95,6 +97,7 @@ static void put_sample(void *ctx, const struct tg_metric_sample *s)
         tg_json_key(&j, "Value"), tg_json_double(&j, s->v);
     tg_json_end_object(&j);
     tg_buf_byte(&g->data, '\n');
+    tg_buf_add(&g->places, &s->place, sizeof s->place);
 }
 
 /* ---- requests ---- */
@@ -126,12 +129,12 @@ static tg_code put_some(struct cloudwatch *c, const char *at, size_t len, struct
     return code;
 }
 
-/* How many bytes of whole lines make the next request. */
-static size_t next_request(const char *at, size_t len)
+/* @return how many bytes of whole lines make the next request; moves *ret_line behind them */
+static size_t next_request(const char *at, size_t len, size_t *ret_line)
 {
     size_t n = 0;
 
-    for (int i = 0; i < DATA_MAX && n < len; i++) {
+    for (int i = 0; i < DATA_MAX && n < len; i++, ++*ret_line) {
         size_t line = (size_t)((const char *)memchr(at + n, '\n', len - n) - (at + n)) + 1;
 
         if (n && n + line > BYTES_MAX)
@@ -146,20 +149,24 @@ static tg_code cloudwatch_send(void *self, const struct tg_push_options *o, stru
     struct cloudwatch *c = self;
     struct gathering g = { .to = c, .unix_s = tg_clock_unix_us() / TG_SECOND_US };
     tg_code code = TG_OK;
+    size_t line = 0, place;
 
     tg_buf_init(&g.data, TG_PUSH_TEXT_MAX);
+    tg_buf_init(&g.places, TG_PUSH_TEXT_MAX);
     o->read(o->ctx, TG_PUSH_READER_CLOUDWATCH, put_sample, &g);
-    if (g.data.failed)
+    if (g.data.failed || g.places.failed)
         code = tg_fail(err, TG_NOMEM, "no memory for metrics");
     for (size_t at = 0, n; code == TG_OK && at < g.data.len; at += n) {
         const char *data = (const char *)g.data.data + at;
 
-        n = next_request(data, g.data.len - at);
+        n = next_request(data, g.data.len - at, &line);
         code = put_some(c, data, n, err);
+        memcpy(&place, g.places.data + (line - 1) * sizeof place, sizeof place);
+        if (code == TG_OK)
+            o->take(o->ctx, TG_PUSH_READER_CLOUDWATCH, place);
     }
     tg_buf_done(&g.data);
-    if (code == TG_OK)
-        o->take(o->ctx, TG_PUSH_READER_CLOUDWATCH);
+    tg_buf_done(&g.places);
     return code;
 }
 

@@ -183,7 +183,7 @@ static tg_code statsd_send(void *self, const struct tg_push_options *o, struct t
         return code;
     refused = was_refused(s);
     if (s->sent && !refused)
-        o->take(o->ctx, TG_PUSH_READER_STATSD);
+        o->take(o->ctx, TG_PUSH_READER_STATSD, SIZE_MAX);
     tg_buf_init(&f.lines, TG_PUSH_TEXT_MAX);
     o->read(o->ctx, TG_PUSH_READER_STATSD, put_sample, &f);
     code = f.lines.failed ? tg_fail(err, TG_NOMEM, "no memory for metrics")

@@ -125,7 +125,7 @@ class Errors(Alerts):
         self.assertRegex(told["annotations"]["summary"], "^error_rate: .*more than 2.5$")
         self.assertRegex(told["startsAt"], r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         status = {a["name"]: a for a in json.loads(get(port, "/api/status"))["alerts"]}
-        self.assertEqual(set(status), {"error_rate", "extraction_rate_drop"})
+        self.assertEqual(set(status), {"error_rate", "extraction_rate_drop", "destination_away"})
         self.assertEqual((status["error_rate"]["state"], status["error_rate"]["threshold"]),
                          ("firing", 0.025))
         self.assertIn('tgdata_alert_firing{alert="error_rate"} 1\n', get(port, "/metrics"))
@@ -197,7 +197,8 @@ class Rates(Alerts):
         """Whether there is a verdict on all that is looked at."""
         with contextlib.suppress(OSError):
             return all(alert["value"] is not None or alert["state"] == "firing"
-                       for alert in json.loads(get(port, "/api/status"))["alerts"])
+                       for alert in json.loads(get(port, "/api/status"))["alerts"]
+                       if alert["name"] != "destination_away")
 
     def test_rates(self):
         """A data centre that stands still; scores are off by themselves."""
@@ -237,6 +238,44 @@ class Rates(Alerts):
                 self.assertNotIn(SECRET, done.err)
 
 
+class Away(Alerts):
+    sim_args = ("--chats", "3", "--messages", "60000", "--seed", "5")
+
+    def alert(self, port, name):
+        return next(a for a in json.loads(get(port, "/api/status"))["alerts"] if a["name"] == name)
+
+    def test_a_destination_that_is_away_is_an_alert_of_its_own(self):
+        """And the rate of rows, which is what it is because of that, is none."""
+        hook, rows, port = self.receiver(), Receiver(200, path="/rows"), free_ports(1)
+        self.addCleanup(rows.close)
+        process = self.run_file(rate=20, to=f"webhook:{rows.url}", alert_webhook=hook.url,
+                                listen=str(port), alert_interval="200ms", recovery_timeout="1s",
+                                circuit_failures=2)
+        self.assertTrue(wait_for(lambda: len(rows.taken()) > 20), self.log.read_text())
+        self.assertEqual(json.loads(get(port, "/api/status"))["breakers"], [])
+        rows.status = [503]
+        self.assertTrue(wait_for(lambda: hook.told("destination_away", "firing")),
+                        self.log.read_text())
+        drops = len(hook.told("extraction_rate_drop", "firing"))
+        self.assertTrue(wait_for(lambda: self.alert(port, "destination_away")["value"] > 4))
+        self.assertIsNone(self.alert(port, "extraction_rate_drop")["value"])
+        self.assertEqual(len(hook.told("extraction_rate_drop", "firing")), drops)
+        told = hook.told("destination_away", "firing")[0]
+        self.assertRegex(told["annotations"]["summary"],
+                         "^destination_away: the destination is waited for: .*503")
+        breakers = wait_for(lambda: json.loads(get(port, "/api/status"))["breakers"])
+        self.assertTrue(breakers)
+        found = json.loads(get(port, "/api/status"))["breakers"]
+        self.assertEqual([(b["kind"], b["of"]) for b in found], [("sink", "the destination")])
+        self.assertIn(found[0]["state"], ("open", "half_open"))
+        self.assertIn("503", found[0]["reason"])
+        rows.status = [200]
+        self.assertTrue(wait_for(lambda: hook.told("destination_away", "resolved")))
+        self.assertTrue(wait_for(lambda: not json.loads(get(port, "/api/status"))["breakers"]))
+        self.assertIn("alert: destination_away: ", self.log.read_text())
+        self.end(process)
+
+
 class Streams(Alerts):
     sim_args = ("--chats", "3", "--messages", "4000", "--seed", "5")
 
@@ -258,7 +297,8 @@ class Streams(Alerts):
                 return "tgdata_stream_caught_up 1\n" in get(port, "/metrics")
         self.assertTrue(wait_for(caught_up), self.log.read_text())
         self.assertTrue(wait_for(lambda: [(a["state"], a["value"]) for a in json.loads(
-            get(port, "/api/status"))["alerts"]] == [("resolved", None)]))
+            get(port, "/api/status"))["alerts"] if a["name"] != "destination_away"]
+            == [("resolved", None)]))
 
 
 if __name__ == "__main__":

@@ -177,34 +177,37 @@ static void remote_write_tells_what_is_scraped(void **state)
 struct sum {
     double calls, gauge;
     uint64_t seen;
+    size_t up_to; /* places that count */
 };
 
 static void add(void *ctx, const struct tg_metric_sample *s)
 {
     struct sum *sum = ctx;
 
-    if (s->info == &tg_metric_info[TG_METRIC_CALLS])
-        sum->calls += s->v;
     if (s->info == &tg_metric_info[TG_METRIC_LIMIT_USAGE])
         sum->gauge = s->v;
+    if (s->place > sum->up_to)
+        return;
+    if (s->info == &tg_metric_info[TG_METRIC_CALLS])
+        sum->calls += s->v;
     if (s->info == &tg_metric_info[TG_METRIC_LAG])
         sum->seen += s->all;
 }
 
-/* What a reader takes adds up to all there was, whatever was given to it in vain, and whatever
- * another one does. */
+/* What a reader takes adds up to all there was, whatever was given to it in vain, or taken in part,
+ * and whatever another one does. */
 static void readers_are_told_everything_once(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 300; seed++) {
         struct random r = { seed };
         struct tg_metrics *m = tg_metrics_new(0);
-        struct sum taken[2] = { 0 };
+        struct sum taken[2] = { { .up_to = SIZE_MAX }, { .up_to = SIZE_MAX } };
 
         assert_non_null(m);
         for (int i = 0; i < 60; i++) {
             unsigned reader = below(&r, 2);
-            struct sum given = { 0 };
+            struct sum given = { .up_to = chance(&r, 50) ? SIZE_MAX : below(&r, 8) };
 
             tg_metrics_add(m, TG_METRIC_CALLS, chance(&r, 50) ? "a" : "b", "ok", below(&r, 5));
             tg_metrics_observe(m, TG_METRIC_LAG, below(&r, 100));
@@ -213,7 +216,9 @@ static void readers_are_told_everything_once(void **state)
             assert_true(given.gauge == i);
             if (chance(&r, 50) && i < 58)
                 continue;
-            tg_metrics_take(m, reader);
+            if (chance(&r, 20)) /* behind what was given */
+                tg_metrics_add(m, TG_METRIC_CALLS, "new", "ok", 1);
+            tg_metrics_take(m, reader, given.up_to);
             taken[reader].calls += given.calls;
             taken[reader].seen += given.seen;
         }

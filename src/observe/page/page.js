@@ -119,10 +119,11 @@ function notices(status, n) {
     list.push(["warn", "Not ready:", status.reason]);
   for (const a of status.alerts || [])
     if (a.state === "firing") list.push(["bad", "Alert:", a.line || a.name]);
-  for (const s of n.all("circuit_open"))
-    if (s.value > 0)
-      list.push(["bad", "Circuit breaker open:", `${s.labels.kind} (${s.value}): not asked for ` +
-        "a while after failures"]);
+  const open = (status.breakers || []).filter((b) => b.state === "open");
+  for (const b of open.slice(0, 5))
+    list.push(["bad", "Circuit breaker open:", `${whose(b)}: ${b.reason || "it is not asked"}`]);
+  if (open.length > 5)
+    list.push(["bad", "Circuit breakers open:", `${open.length - 5} more`]);
   const waiting = status.chats.filter((c) => c.flood_wait_s > 0);
   if (waiting.length)
     list.push(["warn", "Flood wait:", `${several(waiting.length, "chat")}, ` +
@@ -231,7 +232,12 @@ function card(title, inside) {
   return make("section", { "aria-labelledby": id }, make("h2", { id }, title), inside);
 }
 
-function show_trouble(n) {
+// Whose breaker it is; account and destination say so themselves.
+function whose(b) {
+  return b.kind === "chat" ? `chat ${b.of}` : b.kind === "account" ? b.of.split("/").pop() : b.of;
+}
+
+function show_trouble(n, breakers) {
   const waits = n.all("flood_waits_total").map((s) => ({ ...s.labels, n: s.value,
     seconds: n.all("flood_wait_seconds_total").find((t) => t.labels.account === s.labels.account &&
       t.labels.method === s.labels.method)?.value ?? 0 })).sort((a, b) => b.seconds - a.seconds);
@@ -249,7 +255,9 @@ function show_trouble(n) {
     calls.set(s.labels.method, c);
   }
   const list = [...calls.values()].sort((a, b) => b.n - a.n);
-  const key = [waits, kinds.map((k) => [k, k.changes("open"), k.changes("closed")]), list];
+  const now = breakers.map((b) => ({ ...b, minutes: Math.floor(b.since_s / 60) }));
+  const key = [waits, kinds.map((k) => [k, k.changes("open"), k.changes("closed")]), list,
+    now.map((b) => [b.kind, b.of, b.state, b.reason, b.minutes])];
   put("trouble", key, () => [
     card("Flood waits", waits.length ? table([
       { title: "Method", wide: true, name: true, of: (w) => w.method },
@@ -257,13 +265,20 @@ function show_trouble(n) {
       { title: "Waits", num: true, of: (w) => count(w.n) },
       { title: "In all", num: true, of: (w) => duration(w.seconds) },
     ], waits.slice(0, 12)) : make("p", { class: "empty" }, "The server has named no wait.")),
-    card("Circuit breakers", kinds.length ? table([
+    card("Circuit breakers", !kinds.length ? make("p", { class: "empty" }, "None has opened.")
+      : make("div", {}, now.length ? table([
+        { title: "Not closed", wide: true, name: true, of: (b) => whose(b) },
+        { title: "State", of: (b) => make("span", { class: `pill ${b.state === "open" ? "bad" :
+          "warn"}` }, b.state.replace("_", " ")) },
+        { title: "Since", num: true, of: (b) => b.minutes ? `${b.minutes} min` : "now" },
+        { title: "Why", of: (b) => b.reason },
+      ], now.slice(0, 12)) : null, table([
       { title: "Kind", of: (k) => k.kind },
       { title: "State", of: (k) => make("span", { class: `pill ${k.open ? "bad" : "good"}` },
         k.open ? `${k.open} open` : "closed") },
       { title: "Opened", num: true, of: (k) => count(k.changes("open")) },
       { title: "Closed", num: true, of: (k) => count(k.changes("closed")) },
-    ], kinds) : make("p", { class: "empty" }, "None has opened.")),
+    ], kinds))),
     card("Calls", list.length ? table([
       { title: "Method", wide: true, name: true, of: (c) => c.method },
       { title: "Ended", num: true, of: (c) => count(c.n) },
@@ -350,7 +365,7 @@ function show(status) {
   show_tiles(status, n, newest);
   show_notices(watched ? [] : notices(status, n));
   show_chats(status, n);
-  show_trouble(n);
+  show_trouble(n, status.breakers || []);
   show_numbers(n);
   show_kept(status);
 }
