@@ -180,10 +180,10 @@ class Deploy(Case):
     def test_kubernetes(self):
         program = self.tool("kubernetes-validate")
         kinds, plain = [], []
-        for file in sorted(DEPLOY.glob("kubernetes/*.yaml")):
+        for file in sorted(DEPLOY.glob("kubernetes/**/*.yaml")):
             for i, document in enumerate(documents(file)):
                 kinds.append(document["kind"])
-                path = self.dir / f"{i}-{file.name}"
+                path = self.dir / f"{i}-{file.parent.name}-{file.name}"
                 path.write_text(yaml.safe_dump(document), encoding="utf-8")
                 if document["kind"] != "ScaledObject":
                     plain.append(path)
@@ -195,8 +195,25 @@ class Deploy(Case):
                                   encoding="utf-8")
                 self.check(self.tool("check-jsonschema"), "--schemafile", schema, path)
         self.check(program, "--strict", *plain)
-        self.assertEqual(sorted(set(kinds)), ["CronJob", "Deployment", "PersistentVolumeClaim",
-                                              "ScaledObject", "Service", "StatefulSet"])
+        self.assertEqual(sorted(set(kinds)), [
+            "CronJob", "Deployment", "HorizontalPodAutoscaler", "PersistentVolumeClaim",
+            "ScaledObject", "Service", "StatefulSet"])
+
+    def test_both_autoscalers_want_the_same(self):
+        """One may stand in for the other; `kubectl apply -f deploy/kubernetes` takes KEDA's."""
+        kinds = {d["kind"]: d for d in documents("kubernetes/workers.yaml")}
+        keda = kinds["ScaledObject"]["spec"]
+        [hpa] = documents("kubernetes/hpa/workers.yaml")
+        spec = hpa["spec"]
+        self.assertEqual({k: spec["scaleTargetRef"][k] for k in ("kind", "name")},
+                         keda["scaleTargetRef"])
+        self.assertEqual((spec["maxReplicas"], spec["minReplicas"]), (keda["maxReplicaCount"], 1))
+        trigger = keda["triggers"][0]["metadata"]
+        self.assertEqual(spec["metrics"][0]["external"]["target"]["averageValue"],
+                         trigger["streamLength"])
+        text = (DEPLOY / "kubernetes/hpa/workers.yaml").read_text(encoding="utf-8")
+        self.assertIn(f'redis_stream_length{{stream="{trigger["stream"]}"}}', text)
+        self.assertIn(f"name: {{as: {spec['metrics'][0]['external']['metric']['name']}}}", text)
 
     def test_ecs(self):
         python = DEPS / "moto" / "bin" / "python"
