@@ -10,7 +10,7 @@ import re
 import subprocess
 import time
 
-from kit import PASSWORD, Case, PostgresServer, Sim, main, start, tgdata, wait_for
+from kit import PASSWORD, Case, PostgresServer, Sim, main, rows, start, tgdata, wait_for
 from test_destinations import Postgres
 
 MESSAGES = 12000
@@ -114,6 +114,44 @@ class Away(Case):
         done = tgdata(*self.words(), env=PASSWORD)
         self.assertEqual(done.code, 0, done)
         self.check_each_once()
+
+    def test_with_stages(self):
+        """Rows that were spilled go through them when they are read back, rows that are written
+        again do not; killed while it waits, the next run goes on with what stages remember."""
+        stages = ["--stage", "validate?field=id&format=positive_integer&severity=drop", "--stage",
+                  "validate?field=text&max-length=600&severity=quarantine", "--stage",
+                  "dedup?keys=text", "--stage", "enrich"]
+        run = self.start_and_crash_server(*stages)
+        try:
+            self.assertGreater(self.read_on(), 20)
+            run.kill()
+            run.wait()
+            self.server.start()
+            there = len(self.out.rows())
+            run = self.start(*stages)
+            self.assertTrue(wait_for(lambda: len(self.out.rows()) > there))
+            self.server.stop()
+            self.assertTrue(wait_for(lambda: "is waited for" in self.told()), self.told())
+            self.server.start()
+            self.assertEqual(run.wait(60), 0, self.told())
+        finally:
+            run.kill()
+            run.wait()
+        plain = self.extract_args(self.chat["id"], session=self.user, job="plain",
+                                  to=f"ndjson:{self.dir}/plain")
+        self.assertEqual(tgdata(*plain).code, 0)
+        wanted, aside, texts = [], [], set()
+        for row in rows(self.dir / "plain"):
+            text = row.get("text")
+            if len(text or "") > 600:
+                aside.append(row["id"])
+            elif text is None or text not in texts:
+                wanted.append(row["id"])
+                texts.add(text)
+        self.assertTrue(0 < len(wanted) < len(wanted) + len(aside) < MESSAGES)
+        self.assertEqual(sorted(r["id"] for r in self.out.rows()), wanted)
+        found = tgdata("dlq", "list", "--json", "--state", f"sqlite:{self.dir}/state.db").json()
+        self.assertEqual(sorted(f["letter"]["row"]["id"] for f in found), aside)
 
     def test_stopped_while_it_waits(self):
         run = self.start_and_crash_server()
