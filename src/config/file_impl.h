@@ -156,6 +156,15 @@ bool tg_file_rules(const struct tg_config_file *file, const struct tg_file_job *
 /** Copies a text out, as snprintf; used by show and schema. */
 size_t tg_text_out(struct tg_buf *text, char *out, size_t n);
 
+/* ---- file_steps.c ---- */
+
+/** Whether a job's rows can go through its stages, and be verified behind its runs. */
+void tg_file_check_steps(struct tg_config_file *file, const struct tg_file_job *job);
+
+/** Whether what a job writes can be read again. @param node  that wants it */
+void tg_file_check_readable(struct tg_config_file *file, const struct tg_file_job *job,
+                            const struct tg_yaml_node *node);
+
 /* ---- file_value.c ---- */
 
 /** The mistake at a node. */

@@ -247,19 +247,6 @@ static void check_needed(struct tg_config_file *f, struct tg_file_job *job)
     }
 }
 
-/* A verification has neither rows nor state of its own that could be looked at or kept. */
-static void check_steps(struct tg_config_file *f, const struct tg_file_job *job)
-{
-    static const char *const step[] = { "verify", "archive-checkpoints" };
-
-    for (size_t i = 0; i < TG_COUNT(step) && job->job.pattern == TG_PATTERN_VERIFY; i++) {
-        const struct tg_given *given = &job->layer.given[tg_file_setting(f, step[i])];
-
-        if (given->node)
-            tg_file_wrong(f, given->node, "%s has no setting '%s'", info(job)->who, step[i]);
-    }
-}
-
 /* What is read of the keys that only some patterns have. */
 static void read_own(struct tg_config_file *f, struct tg_file_job *job)
 {
@@ -301,7 +288,7 @@ static void read_job(struct tg_config_file *f, struct tg_file_job *job)
     if (session && job->n_account)
         tg_file_wrong(f, session, "'session' stands with the account");
     check_to(f, job);
-    check_steps(f, job);
+    tg_file_check_steps(f, job);
     check_needed(f, job);
 }
 
@@ -403,6 +390,7 @@ static void find_verified(struct tg_config_file *f, struct tg_file_job *job)
     } else {
         job->reads = of;
         job->job.of = of->job.name;
+        tg_file_check_readable(f, of, job->source);
         if (!job->account && of->n_account) {
             job->account = of->account;
             job->n_account = 1;
