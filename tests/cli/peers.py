@@ -3,6 +3,7 @@
 """What is told to others, read back from those others: ./dev peers
 
 A journald of the test's own, in namespaces of its own, keeps records and gives them back.
+OpenTelemetry's collector, which tests/interop/setup makes, takes traces and passes them on.
 """
 import json
 import os
@@ -10,10 +11,14 @@ import pathlib
 import shutil
 import subprocess
 import unittest
+import urllib.request
 
-from kit import TGDATA, clean_env, main
-from test_traces import Traced as Traces
+import test_traces
+from kit import TGDATA, clean_env, free_ports, main, tgdata, wait_for
+from s3 import is_open
 
+DEPS = test_traces.DEPS
+COLLECTOR = DEPS / "otelcol" / "otelcol"
 JOURNALD = pathlib.Path("/lib/systemd/systemd-journald")
 
 
@@ -26,13 +31,33 @@ def end_with_us(process):
         start_new_session=True)
 
 
-class Traced(Traces):
+class Traced(test_traces.Traced):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         guard = end_with_us(cls.sim.process)
         cls.addClassCleanup(guard.communicate)
         cls.addClassCleanup(guard.kill)
+
+    def serve(self, name, *command, port):
+        """Until the test ends."""
+        log = self.dir / f"{name}.log"
+        with log.open("wb") as out:
+            server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                      env=clean_env(), cwd=self.dir)
+        guard = end_with_us(server)
+        for end in (guard.communicate, guard.kill, server.wait, server.kill):  # the last one first
+            self.addCleanup(end)
+        wait_for(lambda: server.poll() is not None or is_open(port), 60)
+        self.assertIsNone(server.poll(), log.read_text())
+        self.assertTrue(is_open(port), log.read_text())
+
+    def have_all(self, done, spans):
+        """An extraction's summary says how many there are."""
+        told = done.json()
+        want = 1 + told["chats"] + told["batches"] + told["checkpoints"] + told["requests"]
+        self.assertTrue(wait_for(lambda: len(spans()) >= want), (len(spans()), want))
+        self.assertEqual(len(spans()), want)
 
 
 # With a /run of its own; the records go to stdout when the command has ended.
@@ -85,6 +110,119 @@ class Journal(Traced):
         self.assertIn("tgdata chats", last["TGDATA_HINT"])
 
 
-del Traces, Traced  # are no tests
+def without_empty(value):
+    """OTLP as JSON may leave out what is empty, or not."""
+    if isinstance(value, list):
+        return [without_empty(v) for v in value]
+    if isinstance(value, dict):
+        return {k: without_empty(v) for k, v in value.items() if v not in ("", [], {}, None)}
+    return value
+
+
+class Told(test_traces.Collector):
+    """What the other collector passes on."""
+
+    def spans(self):
+        return {key: {"status": {}, "events": [], **without_empty(span)}
+                for key, span in super().spans().items()}
+
+
+@unittest.skipUnless(COLLECTOR.exists(), "tests/interop/setup otelcol makes it")
+class Collected(Traced):
+    """Runs tell OpenTelemetry's collector, which tells a collector of the test's."""
+
+    def setUp(self):
+        super().setUp()
+        self.told = Told()
+        self.addCleanup(self.told.stop)
+        self.port = free_ports(1)
+        config = self.dir / "otelcol.yaml"
+        config.write_text(json.dumps({
+            "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{self.port}"}}}},
+            "exporters": {"otlp_http": {"endpoint": f"http://127.0.0.1:{self.told.port}",
+                                        "encoding": "json", "compression": "none"}},
+            "service": {"telemetry": {"metrics": {"level": "none"}},
+                        "pipelines": {"traces": {"receivers": ["otlp"],
+                                                 "exporters": ["otlp_http"]}}}}), encoding="utf-8")
+        self.serve("otelcol", COLLECTOR, "--config", config, port=self.port)
+
+    def to_it(self):
+        return f"otlp:http://127.0.0.1:{self.port}/v1/traces"
+
+
+class Collector(Collected):
+    """It takes all that it is told."""
+
+    def check_extraction(self, *more, env=None):
+        done = tgdata(*self.extract_args("--all", more=("--batch-size", "100", "--json", *more)),
+                      env=env)
+        self.assertEqual((done.code, done.err.count("traces cannot")), (0, 0), done)
+        self.have_all(done, self.told.spans)
+        root = self.check_tree(self.told.spans())
+        self.assertEqual(int(root["facts"]["tgdata.rows"]), done.json()["rows"])
+
+    def test_an_extraction(self):
+        self.check_extraction("--traces", self.to_it())
+
+    def test_by_the_environment(self):
+        self.check_extraction(env={"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.port}",
+                                   "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+                                   "OTEL_SERVICE_NAME": "archive"})
+        resource = self.told.posts[-1][1]["resourceSpans"][0]["resource"]["attributes"]
+        self.assertIn({"key": "service.name", "value": {"stringValue": "archive"}}, resource)
+
+    def test_a_failure(self):
+        done = tgdata(*self.extract_args("@nobody_of_that_name", more=("--traces", self.to_it())))
+        self.assertEqual(done.code, 3, done)
+        self.assertTrue(wait_for(lambda: "job" in {s["name"] for s in self.told.spans().values()}))
+        root = self.check_tree(self.told.spans())
+        self.assertEqual((root["status"]["code"], root["facts"]["error.type"]), (2, "NOT_FOUND"))
+
+    def test_a_stream(self):
+        """Each batch a trace that links to the job's, passed on while the stream goes on."""
+        chat = self.sim.chats(self.sim.account())[0]["id"]
+        process = self.stream([chat], "--traces", self.to_it(), "--batch-size", "100")
+        try:
+            self.assertTrue(wait_for(lambda: sum(
+                int(s["facts"]["tgdata.rows"]) for s in self.told.spans().values()
+                if s["name"] == "batch") == self.rows_of([chat])))
+            self.assertNotIn("job", {s["name"] for s in self.told.spans().values()})
+        finally:
+            self.finish(process)
+        self.assertTrue(wait_for(lambda: "job" in {s["name"] for s in self.told.spans().values()}))
+        tops = self.check_trees(self.told.spans(), "live", "stream")
+        self.assertGreater(len(tops), 2)
+
+
+class Fields(Collected):
+    sim_args = ("--chats", "1", "--messages", "200", "--seed", "5", "--flood",
+                "messages.getHistory=3/1")
+
+    def test_all_mean_the_same_to_it(self):
+        """What the test's own collector was told is posted to it, and comes out as it was."""
+        self.assertEqual(self.extract("--in-flight", "4").code, 0)
+        self.assertEqual(self.extract(chats=("@nobody_of_that_name",)).code, 3)
+        process = self.stream(["--all"], "--traces", self.otlp())
+        try:
+            self.assertTrue(wait_for(lambda: any(
+                s["name"] == "poll" for s in list(self.collector.spans().values()))))
+        finally:
+            self.finish(process)
+        for _, body in self.collector.posts:
+            post = urllib.request.Request(f"http://127.0.0.1:{self.port}/v1/traces",
+                                          json.dumps(body).encode(),
+                                          {"content-type": "application/json"})
+            with urllib.request.urlopen(post, timeout=30) as answer:
+                self.assertEqual(json.load(answer), {"partialSuccess": {}})
+        want = {key: {"status": {}, "events": [], **without_empty(span)}
+                for key, span in self.collector.spans().items()}
+        self.assertTrue(wait_for(lambda: len(self.told.spans()) == len(want)))
+        self.assertEqual(self.told.spans(), want)
+        self.assertEqual({s["kind"] for s in want.values()}, {1, 3})
+        self.assertTrue(all(any(s.get(field) for s in want.values())
+                            for field in ("events", "links", "status", "parentSpanId")))
+
+
+del Traced, Collected  # are no tests
 if __name__ == "__main__":
     main()
