@@ -3,14 +3,17 @@
 """What is told to others, read back from those others: ./dev peers
 
 A journald of the test's own, in namespaces of its own, keeps records and gives them back.
-OpenTelemetry's collector, which tests/interop/setup makes, takes traces and passes them on.
+OpenTelemetry's collector, which tests/interop/setup makes, takes traces and passes them on;
+Jaeger shows those that it is asked for.
 """
+import collections
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import unittest
+import urllib.parse
 import urllib.request
 
 import test_traces
@@ -19,6 +22,7 @@ from s3 import is_open
 
 DEPS = test_traces.DEPS
 COLLECTOR = DEPS / "otelcol" / "otelcol"
+JAEGER = DEPS / "jaeger" / "jaeger"
 JOURNALD = pathlib.Path("/lib/systemd/systemd-journald")
 
 
@@ -223,6 +227,113 @@ class Fields(Collected):
                             for field in ("events", "links", "status", "parentSpanId")))
 
 
-del Traced, Collected  # are no tests
+def as_otlp(span):
+    """A span of Jaeger in the terms of OTLP."""
+    begun = span["startTime"] * 1000
+    found = {**span, "spanId": span["spanID"], "traceId": span["traceID"],
+             "name": span["operationName"], "startTimeUnixNano": begun,
+             "endTimeUnixNano": begun + span["duration"] * 1000,
+             "facts": {t["key"]: t["value"] for t in span["tags"]}}
+    for r in span["references"]:
+        if r["refType"] == "CHILD_OF":
+            found["parentSpanId"] = r["spanID"]
+        else:
+            found.setdefault("links", []).append({"traceId": r["traceID"], "spanId": r["spanID"]})
+    return found
+
+
+@unittest.skipUnless(JAEGER.exists(), "tests/interop/setup jaeger makes it")
+class Asked(Traced):
+    """Runs tell Jaeger, which is asked as its page asks it."""
+
+    def setUp(self):
+        super().setUp()
+        self.port = free_ports(3)
+        otlp, query, grpc = ({"endpoint": f"127.0.0.1:{self.port + i}"} for i in range(3))
+        config = self.dir / "jaeger.yaml"
+        config.write_text(json.dumps({
+            "receivers": {"otlp": {"protocols": {"http": otlp}}},
+            "exporters": {"jaeger_storage_exporter": {"trace_storage": "memory"}},
+            "extensions": {
+                "jaeger_storage": {"backends": {"memory": {"memory": {"max_traces": 1000}}}},
+                "jaeger_query": {"storage": {"traces": "memory"}, "http": query, "grpc": grpc}},
+            "service": {"extensions": ["jaeger_storage", "jaeger_query"],
+                        "telemetry": {"metrics": {"level": "none"}},
+                        "pipelines": {"traces": {"receivers": ["otlp"],
+                                                 "exporters": ["jaeger_storage_exporter"]}}}}),
+                          encoding="utf-8")
+        self.serve("jaeger", JAEGER, "--config", config, port=self.port)
+
+    def otlp(self):
+        return f"otlp:http://127.0.0.1:{self.port}/v1/traces"
+
+    def ask(self, path, **query):
+        url = f"http://127.0.0.1:{self.port + 1}{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return json.load(answer)["data"]
+
+    def spans(self, job):
+        """As docs/monitoring.md says that all of a job is found."""
+        traces = self.ask("/api/traces", service="tgdata", limit=1000, lookback="1h",
+                          tags=json.dumps({"tgdata.job": job}))
+        return {s["spanID"]: as_otlp(s) for trace in traces for s in trace["spans"]}
+
+    def ended(self, job):
+        self.assertTrue(wait_for(lambda: "job" in {s["name"] for s in self.spans(job).values()}))
+        return self.spans(job)
+
+
+class Jaeger(Asked):
+    def test_an_extraction(self):
+        done = self.extract("--json")
+        self.assertEqual((done.code, done.err.count("traces cannot")), (0, 0), done)
+        self.have_all(done, lambda: self.spans("job"))
+        spans, told = self.spans("job"), done.json()
+        root = self.check_tree(spans)
+        self.assertEqual(root["facts"]["tgdata.rows"], told["rows"])
+        names = collections.Counter(s["name"] for s in spans.values())
+        self.assertEqual((names["job"], names["chat"], names["batch"], names["commit"]),
+                         (1, told["chats"], told["batches"], told["checkpoints"]))
+        kinds = collections.Counter(s["facts"]["span.kind"] for s in spans.values())
+        self.assertEqual(kinds["client"], told["requests"])
+        self.assertEqual(self.ask("/api/services"), ["tgdata"])
+
+    def test_a_failure(self):
+        self.assertEqual(self.extract(chats=("@nobody_of_that_name",)).code, 3)
+        root = self.check_tree(self.ended("job"))
+        self.assertEqual((root["facts"]["error"], root["facts"]["otel.status_code"],
+                          root["facts"]["error.type"]), (True, "ERROR", "NOT_FOUND"))
+
+    def test_a_stream(self):
+        """Each batch is found while the stream goes on; its link leads to the job."""
+        chats = [c["id"] for c in self.sim.chats(self.sim.account())[:2]]
+        process = self.stream(chats, "--traces", self.otlp(), "--batch-size", "100")
+        try:
+            self.assertTrue(wait_for(lambda: sum(
+                s["facts"]["tgdata.rows"] for s in self.spans("live").values()
+                if s["name"] == "batch") == self.rows_of(chats)))
+            self.assertNotIn("job", {s["name"] for s in self.spans("live").values()})
+        finally:
+            self.finish(process)
+        tops = self.check_trees(self.ended("live"), "live", "stream")
+        self.assertGreater(len(tops), 2)
+
+
+class JaegerWaits(Asked):
+    sim_args = ("--chats", "1", "--messages", "200", "--seed", "5", "--flood",
+                "messages.getHistory=3/1")
+
+    def test_they_are_events(self):
+        done = self.extract("--in-flight", "4", "--json")
+        self.assertEqual(done.code, 0, done)
+        events = [{f["key"]: f["value"] for f in log["fields"]}
+                  for s in self.ended("job").values() for log in s["logs"]]
+        waits = [e for e in events if e["event"] == "flood_wait"]
+        self.assertGreater(len(waits), 0)
+        self.assertEqual(len(waits), done.json()["flood_waits"])
+        self.assertTrue(all(e["tgdata.wait_ms"] > 0 for e in waits), waits)
+
+
+del Traced, Collected, Asked  # are no tests
 if __name__ == "__main__":
     main()
