@@ -10,6 +10,10 @@
  * a log that a killed run left into the file: with such a log the file is opened read-only. Without
  * one it is opened for writing, though nothing is written: so the files that SQLite makes beside it
  * for reading are removed again.
+ *
+ * No file that SQLite locks is ever opened but by SQLite: to close it would take away the locks of
+ * all connections that this process has to it, and the next other process to close the database
+ * would take itself for the last one and remove the log that is still written to.
  */
 #include "client/sqlite.h"
 
@@ -106,6 +110,20 @@ tg_code tg_sqlite_number(struct tg_sqlite *d, const char *sql, int64_t *ret, str
     return code;
 }
 
+tg_code tg_sqlite_numbers(struct tg_sqlite *d, const char *const *sql, size_t n, int64_t *ret,
+                          struct tg_error *err)
+{
+    struct tg_error ignored;
+    tg_code code = tg_sqlite_exec(d, "BEGIN", err);
+
+    for (size_t i = 0; code == TG_OK && i < n; i++)
+        code = tg_sqlite_number(d, sql[i], &ret[i], err);
+    if (code == TG_OK)
+        return tg_sqlite_exec(d, "COMMIT", err);
+    (void)tg_sqlite_exec(d, "ROLLBACK", &ignored);
+    return code;
+}
+
 /* Opens the directory that holds the file, and gives the file's name within it. */
 static tg_code open_parent(const char *path, struct tg_dir **ret, const char **ret_name,
                            struct tg_error *err)
@@ -151,19 +169,17 @@ static tg_code check_path(const char *path, struct tg_error *err)
 static tg_code check_there(const char *path, struct tg_error *err)
 {
     const struct tg_fs *fs = &tg_fs_system;
-    struct tg_dir *dir = NULL;
-    struct tg_file *file = NULL;
+    struct tg_dir *dir;
     const char *slash = strrchr(path, '/');
     char *parent = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    int64_t written_s;
     tg_code code = parent ? fs->open_dir(fs, parent, false, &dir, err)
                           : tg_fail(err, TG_NOMEM, "path of a database");
 
-    if (code == TG_OK)
-        code = fs->open(fs, dir, slash ? slash + 1 : path, &file, err);
-    if (file)
-        fs->close(fs, file);
-    if (dir)
+    if (code == TG_OK) {
+        code = fs->written(fs, dir, slash ? slash + 1 : path, &written_s, err);
         fs->close_dir(fs, dir);
+    }
     free(parent);
     if (code != TG_NOT_FOUND)
         return TG_OK; /* opening it tells more */

@@ -57,6 +57,10 @@ tg_code tg_sqlite_exec(struct tg_sqlite *d, const char *sql, struct tg_error *er
 /** @return the number in the first column of the first row; 0 if there is no row */
 tg_code tg_sqlite_number(struct tg_sqlite *d, const char *sql, int64_t *ret, struct tg_error *err);
 
+/** The same of n statements, as they are at one time: another process may write meanwhile. */
+tg_code tg_sqlite_numbers(struct tg_sqlite *d, const char *const *sql, size_t n, int64_t *ret,
+                          struct tg_error *err);
+
 /** @return statement number `id`, ready to be bound; reset it after use */
 tg_code tg_sqlite_stmt(struct tg_sqlite *d, size_t id, sqlite3_stmt **ret, struct tg_error *err);
 

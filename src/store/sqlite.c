@@ -109,15 +109,14 @@ static tg_code make_schema(struct tg_sqlite *db, struct tg_error *err)
 
 static tg_code check_schema(struct tg_sqlite *db, struct tg_error *err)
 {
-    int64_t version = 0, application = 0, n_tables = 0;
-    tg_code code = tg_sqlite_number(db, "PRAGMA user_version", &version, err);
+    static const char *const sql[] = { "PRAGMA user_version", "PRAGMA application_id",
+                                       "SELECT count(*) FROM sqlite_master" };
+    int64_t value[TG_COUNT(sql)] = { 0 }, version, application, n_tables;
+    tg_code code = tg_sqlite_numbers(db, sql, TG_COUNT(sql), value, err);
 
-    if (code == TG_OK)
-        code = tg_sqlite_number(db, "PRAGMA application_id", &application, err);
-    if (code == TG_OK)
-        code = tg_sqlite_number(db, "SELECT count(*) FROM sqlite_master", &n_tables, err);
     if (code != TG_OK)
         return code;
+    version = value[0], application = value[1], n_tables = value[2];
     if (n_tables == 0 && version == 0 && application == 0) {
         if (!db->existing)
             return make_schema(db, err);

@@ -207,6 +207,34 @@ static void a_commit_is_durable_by_settings(void **state)
     done();
 }
 
+/* Another process opens the database, sees so many documents, and closes it. */
+static void check_elsewhere(size_t n)
+{
+    char command[320];
+
+    snprintf(command, sizeof command, "test \"$(sqlite3 %s 'SELECT count(*) FROM doc')\" = %zu",
+             path, n);
+    assert_int_equal(system(command), 0);
+}
+
+/* Else the next other process to end takes itself for the last one, and removes the log. */
+static void who_looks_takes_no_lock_away(void **state)
+{
+    static const char *const key[] = { "one", "two", "three" };
+    struct contract c;
+    struct tg_store look;
+
+    (void)state;
+    contract_start(&c);
+    for (size_t i = 0; i < TG_COUNT(key); i++) {
+        assert_int_equal(contract_put(&c.a, key[i], 0, 0, "x", &c.err), TG_OK);
+        assert_int_equal(tg_store_open_existing(url, TG_STORE_LOOK, &look, &c.err), TG_OK);
+        tg_store_close(&look);
+        check_elsewhere(i + 1);
+    }
+    contract_end(&c);
+}
+
 static void what_is_done_together_is_there_or_not_at_all(void **state)
 {
     struct contract c;
@@ -236,6 +264,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         STORE_CONTRACT_TESTS,
+        cmocka_unit_test(who_looks_takes_no_lock_away),
         cmocka_unit_test(what_is_done_together_is_there_or_not_at_all),
         cmocka_unit_test(unusable_files_are_refused_with_a_hint),
         cmocka_unit_test(state_can_be_listed_without_the_right_to_write),
