@@ -51,8 +51,9 @@ TG_API tg_code tg_observer_new(const struct tg_config *config, struct tg_observe
  *  are tried three times more, which may take a minute if nobody answers. NULL is nothing. */
 TG_API void tg_observer_free(struct tg_observer *observer);
 
-/** Lets the page tell of the scheduled jobs of a file, too.
- *  @param file  stays until the observer is freed */
+/** Lets the page tell of the scheduled jobs of a file, too; waits while it tells of those of
+ *  another.
+ *  @param file  stays until the observer is freed, or has another; NULL: of none */
 TG_API void tg_observer_jobs(struct tg_observer *observer, const struct tg_config_file *file);
 
 /** @return the port that is listened on; 0: none is */

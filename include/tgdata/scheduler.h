@@ -93,6 +93,8 @@ struct tg_scheduler_hooks {
     /** A store or the like gives trouble; the scheduler goes on. May be NULL. */
     void (*trouble)(void *ctx, const char *job, const struct tg_error *err);
     void *ctx;
+    struct tg_observer *observer; /**< counts what becomes of runs, and is ready while the scheduler
+                                       is at work; may be NULL */
 };
 
 /** @return whether somebody should know: failed for good, incomplete, overtime, missed,

@@ -166,6 +166,10 @@ void cli_close_account(struct tg_account *account);
 /** Makes an observer if the settings ask for one, which the log follows; else *ret is NULL. */
 tg_code cli_open_observer(struct cli *cli, struct tg_observer **ret,
                           struct tg_error *err) TG_MUST_CHECK;
+/** The same for a page about a file's jobs, which shows the state of `state` or, if that is NULL,
+ *  of the file's first job. @param file  NULL: there is none */
+tg_code cli_open_page(struct cli *cli, const struct tg_config_file *file, const char *state,
+                      struct tg_observer **ret, struct tg_error *err) TG_MUST_CHECK;
 void cli_close_observer(struct cli *cli, struct tg_observer *observer);
 /** Notes where it listens; NULL is nothing. */
 void cli_tell_observer(struct cli *cli, const struct tg_observer *observer);

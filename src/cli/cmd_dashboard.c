@@ -20,21 +20,6 @@ static const struct tg_option options[] = {
     { 0 },
 };
 
-static tg_code set_up(struct cli *cli, const struct tg_config_file *file, struct tg_error *err)
-{
-    const struct tg_config_job *job = file ? tg_config_file_job(file, 0) : NULL;
-    const char *state = ((const struct own *)cli->own)->state;
-    tg_code code = TG_OK;
-
-    if (!state && job)
-        state = tg_config_text(job->accounts[0], "state");
-    if (state)
-        code = tg_config_set(cli->config, "state", state, err);
-    if (code == TG_OK && !tg_config_text(cli->config, "listen"))
-        code = tg_config_set(cli->config, "listen", "9464", err);
-    return code;
-}
-
 static void serve(struct cli *cli, struct tg_observer *observer)
 {
     term_stops(NULL, NULL);
@@ -45,19 +30,18 @@ static void serve(struct cli *cli, struct tg_observer *observer)
 
 static tg_code run(struct cli *cli, struct tg_error *err)
 {
+    const struct own *own = cli->own;
     struct tg_config_file *file = NULL;
-    struct tg_observer *observer;
+    struct tg_observer *observer = NULL;
     tg_code code = cli->n_args ? cli_load_file(cli, cli->arg[0], &file, err) : TG_OK;
 
+    if (code == TG_OK && !tg_config_text(cli->config, "listen"))
+        code = tg_config_set(cli->config, "listen", "9464", err);
     if (code == TG_OK)
-        code = set_up(cli, file, err);
+        code = cli_open_page(cli, file, own->state, &observer, err);
     if (code == TG_OK)
-        code = tg_observer_new(cli->config, &observer, err);
-    if (code == TG_OK) {
-        tg_observer_jobs(observer, file);
         serve(cli, observer);
-        tg_observer_free(observer);
-    }
+    cli_close_observer(cli, observer);
     tg_config_file_free(file);
     return code;
 }

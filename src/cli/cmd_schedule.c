@@ -356,7 +356,8 @@ const struct cli_command cmd_schedule = {
     .help = "run the jobs of a file when they are due, or see when that is",
     .usage = "run|list|next|history|pause|resume|backfill FILE | next|check 'SCHEDULE'",
     .about = "run runs the jobs of a configuration file that have a schedule, each run as a "
-             "process of its own, until it is sent SIGTERM; at SIGHUP the file is read again. "
+             "process of its own, until it is sent SIGTERM; at SIGHUP the file is read again; "
+             "with --listen a page tells how it goes. "
              "Several can run, on several machines: a job is run by one. What a job says of "
              "when and how it is run is told in docs/scheduling.md and tgdata-config(5). list "
              "tells how the jobs stand, next when they run, history what came of it. A job "
@@ -370,6 +371,7 @@ const struct cli_command cmd_schedule = {
              "wall clock; every N hours counts time that passes. Runs wait for preferred "
              "times, and are put off while it is to be avoided.",
     .examples = "  tgdata schedule run etl.yaml\n"
+                "  tgdata schedule run etl.yaml --listen 9464\n"
                 "  tgdata schedule list etl.yaml\n"
                 "  tgdata schedule pause etl.yaml --job nightly\n"
                 "  tgdata schedule backfill etl.yaml --job nightly --from 2026-11-01\n"
@@ -377,6 +379,7 @@ const struct cli_command cmd_schedule = {
                 "  tgdata schedule next 'every 6 hours' --count 10 --json\n"
                 "  tgdata schedule next 'every 6 hours' --avoid 09:00-17:00 --prefer 02:00\n"
                 "  tgdata schedule check 'mon-fri 02:30' --tz America/New_York\n",
+    .scopes = 1u << TG_SCOPE_MONITOR,
     .option = options,
     .size = sizeof(struct schedule_own),
     .args_min = 2,

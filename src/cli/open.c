@@ -58,6 +58,24 @@ tg_code cli_open_observer(struct cli *cli, struct tg_observer **ret, struct tg_e
     return code;
 }
 
+tg_code cli_open_page(struct cli *cli, const struct tg_config_file *file, const char *state,
+                      struct tg_observer **ret, struct tg_error *err)
+{
+    const struct tg_config_job *job = file ? tg_config_file_job(file, 0) : NULL;
+    tg_code code = TG_OK;
+
+    *ret = NULL;
+    if (!state && job)
+        state = tg_config_text(job->accounts[0], "state");
+    if (state)
+        code = tg_config_set(cli->config, "state", state, err);
+    if (code == TG_OK)
+        code = cli_open_observer(cli, ret, err);
+    if (*ret)
+        tg_observer_jobs(*ret, file);
+    return code;
+}
+
 void cli_close_observer(struct cli *cli, struct tg_observer *observer)
 {
     if (observer)

@@ -48,6 +48,7 @@ struct daemon {
     struct cli *cli;
     struct tg_config_file *file;
     struct tg_scheduler *scheduler;
+    struct tg_observer *observer; /* NULL: nobody looks on */
     struct run *run[RUNS_MAX];
     size_t n_runs;
     struct child hook[RUNS_MAX];
@@ -508,6 +509,8 @@ static void reload(struct daemon *d)
         cli_report(d->cli, &err); /* and all goes on as it is */
         return;
     }
+    if (d->observer)
+        tg_observer_jobs(d->observer, file);
     tg_config_file_free(d->file);
     d->file = file;
     if (!d->cli->quiet)
@@ -534,7 +537,7 @@ static tg_code run_file(struct cli *cli, const struct tg_scheduled_backfill *bac
                         struct tg_error *err)
 {
     struct daemon *d = calloc(1, sizeof *d);
-    struct tg_scheduler_hooks hooks = { on_start, on_stop, on_told, on_trouble, d };
+    struct tg_scheduler_hooks hooks = { on_start, on_stop, on_told, on_trouble, d, NULL };
     int64_t wait_ms = 0;
     tg_code code;
 
@@ -548,9 +551,13 @@ static tg_code run_file(struct cli *cli, const struct tg_scheduled_backfill *bac
         tg_hint(err, "see the warnings above");
     }
     if (code == TG_OK)
+        code = cli_open_page(cli, d->file, NULL, &d->observer, err);
+    hooks.observer = d->observer;
+    if (code == TG_OK)
         code = tg_scheduler_new(d->file, &hooks, backfill, &d->scheduler, err);
     if (code == TG_OK) {
         term_watch_hangup();
+        cli_tell_observer(cli, d->observer);
         while (!term_stopped() && (wait_ms = tg_scheduler_step(d->scheduler)) >= 0) {
             wait_for(d, wait_ms);
             reap_hooks(d);
@@ -560,6 +567,7 @@ static tg_code run_file(struct cli *cli, const struct tg_scheduled_backfill *bac
         run_down(d);
     }
     tg_scheduler_free(d->scheduler);
+    cli_close_observer(cli, d->observer);
     tg_config_file_free(d->file);
     free(d);
     return code;

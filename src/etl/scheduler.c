@@ -13,6 +13,7 @@
 
 #include "crypto/random.h"
 #include "etl/scheduler_impl.h"
+#include "observe/observer.h"
 
 enum { LEASE_MS = 60000, RENEW_MS = 20000, TROUBLE_WAIT_MS = 5000, BUSY_MIN_MS = 1000,
        BUSY_MAX_MS = 15000, STEP_MAX = 100000 };
@@ -352,6 +353,8 @@ int64_t tg_scheduler_step(struct tg_scheduler *s)
         for (size_t i = 0; i < s->n_jobs; i++)
             s->renew_ms = TG_MIN(s->renew_ms, renew(s, &s->job[i], now_ms));
     }
+    tg_observe_set(s->hooks.observer, TG_METRIC_SCHEDULED_NOW, NULL, NULL,
+                   tg_planner_running(s->planner));
     wake_ms = tg_planner_running(s->planner) ? s->renew_ms : TG_PLAN_NEVER;
     if (!s->draining)
         wake_ms = TG_MIN(wake_ms, tg_planner_wake(s->planner));
@@ -375,6 +378,7 @@ void tg_scheduler_ended(struct tg_scheduler *s, const char *job,
 void tg_scheduler_drain(struct tg_scheduler *s)
 {
     s->draining = true;
+    tg_observe_ready(s->hooks.observer, "the scheduler is ending");
 }
 
 /* ---- beginning ---- */
@@ -426,10 +430,12 @@ tg_code tg_scheduler_new(const struct tg_config_file *file, const struct tg_sche
         code = recall(s, i, now_ms, err);
     if (code == TG_OK)
         code = tg_sched_tell_begin(s, err);
-    if (code == TG_OK)
+    if (code == TG_OK) {
+        tg_observe_ready(hooks->observer, NULL);
         *ret = s;
-    else
+    } else {
         tg_scheduler_free(s);
+    }
     return code;
 }
 

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "etl/scheduler_impl.h"
+#include "observe/observer.h"
 
 enum { BODY_MAX = 64 << 10 };
 
@@ -95,11 +96,21 @@ tg_code tg_sched_tell_begin(struct tg_scheduler *s, struct tg_error *err)
     return i < s->n_jobs ? tg_notices_new(&s->notices, err) : TG_OK;
 }
 
+static void count(struct tg_observer *o, const struct tg_scheduled_record *r)
+{
+    if (strcmp(r->how, "started") == 0)
+        return;
+    tg_observe_add(o, TG_METRIC_SCHEDULED, r->job, r->how, 1);
+    if (strcmp(r->how, "ok") == 0)
+        tg_observe_set(o, TG_METRIC_SCHEDULED_OK, r->job, NULL, (double)r->ended_ms / 1000);
+}
+
 void tg_sched_tell(struct tg_scheduler *s, const struct tg_sched_job *j,
                    const struct tg_scheduled_record *r)
 {
     if (s->hooks.told)
         s->hooks.told(s->hooks.ctx, r);
+    count(s->hooks.observer, r);
     if (j->conf->on_complete_webhook && r->ended_ms)
         post(s, j->conf->on_complete_webhook, "complete", r);
     if (j->conf->on_alert_webhook && tg_scheduled_is_alarm(r))

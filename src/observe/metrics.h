@@ -77,6 +77,12 @@ enum tg_metric_type { TG_METRIC_COUNTER, TG_METRIC_GAUGE, TG_METRIC_HISTOGRAM };
     X(CHATS, "chats", GAUGE, NULL, NULL, "Chats that are known.")                                  \
     X(ACCOUNTS, "accounts", GAUGE, NULL, NULL, "Accounts at work.")                                \
     X(READY, "ready", GAUGE, NULL, NULL, "1 if logged in and the destination takes rows.")         \
+    X(SCHEDULED, "scheduled_total", COUNTER, "name", "outcome",                                    \
+      "Runs of scheduled jobs, and dues without one, by what became of them.")                     \
+    X(SCHEDULED_OK, "scheduled_ok_timestamp_seconds", GAUGE, "name", NULL,                         \
+      "When a run of a scheduled job last ended well, Unix time.")                                 \
+    X(SCHEDULED_NOW, "scheduled_running", GAUGE, NULL, NULL,                                       \
+      "Runs of scheduled jobs that are at work.")                                                  \
     X(PUSH_CALLS, "metrics_pushes_total", COUNTER, "to", "outcome",                                \
       "Pushes of these numbers, by where to.")                                                     \
     X(ALERT_FIRING, "alert_firing", GAUGE, "alert", NULL, "1 while that alert fires.")             \

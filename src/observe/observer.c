@@ -358,6 +358,7 @@ tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret
     if (!o)
         return tg_fail(err, TG_NOMEM, "no memory for an observer");
     pthread_mutex_init(&o->lock, NULL);
+    pthread_mutex_init(&o->file_lock, NULL);
     o->started_us = tg_clock_mono_us();
     o->metrics = tg_metrics_new(o->started_us);
     tg_history_init(&o->history, o->started_us);
@@ -397,12 +398,15 @@ void tg_observer_free(struct tg_observer *o)
     free(o->state), free(o->job);
     tg_buf_done(&o->chats);
     pthread_mutex_destroy(&o->lock);
+    pthread_mutex_destroy(&o->file_lock);
     free(o);
 }
 
 void tg_observer_jobs(struct tg_observer *o, const struct tg_config_file *file)
 {
-    atomic_store(&o->file, file);
+    pthread_mutex_lock(&o->file_lock);
+    o->file = file;
+    pthread_mutex_unlock(&o->file_lock);
 }
 
 unsigned tg_observer_port(const struct tg_observer *o)

@@ -3,13 +3,11 @@
  * observer_impl.h - the struct behind an observer, and what its two files share: observer.c, which
  * is told things, and observer_pages.c, which tells them over HTTP
  *
- * Threads: the lock guards what stands behind it in the struct; the rest does not change once runs
- *          begin, but for `file`
+ * Threads: a lock guards what stands behind it in the struct; the rest does not change once runs
+ *          begin
  */
 #ifndef TG_OBSERVER_IMPL_H
 #define TG_OBSERVER_IMPL_H
-
-#include <stdatomic.h>
 
 #include "config/settings.h"
 #include "observe/alerts.h"
@@ -28,7 +26,8 @@ struct tg_observer {
     int64_t started_us;
     char *state, *job;     /* the run's */
     bool writable;         /* a token is set */
-    _Atomic(const struct tg_config_file *) file; /* whose jobs are shown; NULL: none */
+    pthread_mutex_t file_lock; /* of `file`; held while its jobs are told, which may take long */
+    const struct tg_config_file *file; /* whose jobs are shown; NULL: none */
 
     pthread_mutex_t lock;
     struct tg_metrics *metrics;

@@ -122,8 +122,14 @@ static int page_jobs(void *ctx, const struct tg_httpd_request *r, struct tg_buf 
 
 static int page_schedule(void *ctx, const struct tg_httpd_request *r, struct tg_buf *out)
 {
+    struct tg_observer *o = ctx;
+    int status;
+
     (void)r;
-    return tg_api_schedule(atomic_load(&((struct tg_observer *)ctx)->file), out);
+    pthread_mutex_lock(&o->file_lock);
+    status = tg_api_schedule(o->file, out);
+    pthread_mutex_unlock(&o->file_lock);
+    return status;
 }
 
 static int page_checkpoints(void *ctx, const struct tg_httpd_request *r, struct tg_buf *out)

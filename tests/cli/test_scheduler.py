@@ -3,11 +3,13 @@
 """Jobs that run when they are due: once however many schedulers there are, again after a scheduler
 was killed, one after another, paused, made up for, told to hooks."""
 import json
+import re
 import signal
 import socket
 import time
+import urllib.request
 
-from kit import Case, main, rows, start, tgdata, wait_for
+from kit import Case, free_ports, main, rows, start, tgdata, wait_for
 from test_alerts import SECRET, Receiver
 
 
@@ -42,9 +44,9 @@ jobs:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def begin(self, path):
+    def begin(self, path, *more):
         log = (self.dir / f"log{len(list(self.dir.glob('log*')))}").open("wb")
-        process = start("schedule", "run", path, stderr=log, stdout=log, cwd=self.dir,
+        process = start("schedule", "run", path, *more, stderr=log, stdout=log, cwd=self.dir,
                         env=self.env)
         log.close()
         self.addCleanup(self.end, process)
@@ -295,6 +297,34 @@ class Care(Scheduled):
         n = len(self.history(path, "other"))
         self.await_runs(path, "other", n + 1)
         self.assertIn("was read again", self.logs())
+
+    def test_a_page_of_its_own(self):
+        """Health, readiness, what became of runs; also behind another reading of the file."""
+        path = self.write(("job", {"schedule": "every 1 second"}))
+        port = free_ports(1)
+        process = self.begin(path, "--listen", port)
+        self.await_runs(path, "job", 1)
+
+        def get(what):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{what}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        self.assertEqual((get("/healthz")[0], get("/readyz")[0]), (200, 200))
+        page = json.loads(get("/api/schedule")[1])["jobs"]
+        self.assertEqual([j["job"] for j in page], ["job"])
+        self.assertTrue(wait_for(lambda: 'tgdata_scheduled_total{name="job",outcome="ok"}' in
+                                 get("/metrics")[1]), get("/metrics"))
+        last = re.search(r'tgdata_scheduled_ok_timestamp_seconds{name="job"} (\S+)',
+                         get("/metrics")[1])
+        self.assertLess(abs(float(last[1]) - time.time()), 600)
+        self.assertIn("tgdata_scheduled_running ", get("/metrics")[1])
+        self.write(("other", {"schedule": "every 1 second"}))
+        process.send_signal(signal.SIGHUP)
+        self.await_runs(path, "other", 1)
+        self.assertTrue(wait_for(lambda: [j["job"] for j in json.loads(
+            get("/api/schedule")[1])["jobs"]] == ["other"]), self.logs())
+        self.assertEqual(get("/readyz")[0], 200)
+        self.assertTrue(wait_for(lambda: 'tgdata_scheduled_total{name="other",outcome="ok"}' in
+                                 get("/metrics")[1]), get("/metrics"))
 
     def test_mistakes_in_a_file(self):
         for keys, says in [({"schedule": "every 1 fortnight"}, "unit of time"),
