@@ -26,22 +26,27 @@ JAEGER = DEPS / "jaeger" / "jaeger"
 JOURNALD = pathlib.Path("/lib/systemd/systemd-journald")
 
 
-def end_with_us(process):
+def end_with_us(process, add_cleanup):
     """A process that would outlive a killed test, and hold open what it got from its caller, ends
-    when this program does, however that comes. Returns the guard, to be ended behind it."""
-    return subprocess.Popen(
+    when this program does, however that comes. The guard that sees to it ends in a cleanup."""
+    guard = subprocess.Popen(
         ["sh", "-c", 'read -r _; kill -9 "$1"', "guard", str(process.pid)],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True)
+    add_cleanup(guard.communicate)
+    add_cleanup(guard.kill)  # before that
 
 
 class Traced(test_traces.Traced):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        guard = end_with_us(cls.sim.process)
-        cls.addClassCleanup(guard.communicate)
-        cls.addClassCleanup(guard.kill)
+        end_with_us(cls.sim.process, cls.addClassCleanup)
+
+    def stream(self, *words, **more):
+        process = super().stream(*words, **more)
+        end_with_us(process, self.addCleanup)
+        return process
 
     def serve(self, name, *command, port):
         """Until the test ends."""
@@ -49,9 +54,9 @@ class Traced(test_traces.Traced):
         with log.open("wb") as out:
             server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                       env=clean_env(), cwd=self.dir)
-        guard = end_with_us(server)
-        for end in (guard.communicate, guard.kill, server.wait, server.kill):  # the last one first
-            self.addCleanup(end)
+        end_with_us(server, self.addCleanup)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
         wait_for(lambda: server.poll() is not None or is_open(port), 60)
         self.assertIsNone(server.poll(), log.read_text())
         self.assertTrue(is_open(port), log.read_text())
