@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 
-from kit import Case, Sim, main, rows, start, tgdata, wait_for
+from kit import Case, Sim, free_ports, main, rows, start, tgdata, wait_for
 
 NOBODY = 65534
 
@@ -228,15 +228,14 @@ class Expired(Case):
     sim_args = None
 
     def test_expired_session(self):
-        sim = type(self).sim = Sim(self.dir / "dc", "--chats", "2", "--messages", "50")
+        sim = type(self).sim = Sim(self.dir / "dc", "--chats", "2", "--messages", "50", "--listen",
+                                   f"127.0.0.1:{free_ports(8)}")
         session = self.dir / "me.session"
         self.login(session)
-        ports = [dc["port"] for dc in __import__("json").loads(
-            sim.file.read_text(encoding="utf-8"))["dcs"]]
         sim.stop()
         keys = sim.dir / "keys"
         shutil.rmtree(keys) if keys.is_dir() else keys.unlink()
-        sim.start("--listen", f"127.0.0.1:{ports[0]}")
+        sim.start()
         done = tgdata("chats", "--session", session, "--datacenter", sim.file)
         self.check_fails(done, 5, "login")
 
