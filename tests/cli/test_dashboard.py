@@ -16,11 +16,15 @@ import unittest
 import urllib.parse
 
 from chromium import PROGRAM, Chromium
-from kit import Case, free_ports, main, start, tgdata, wait_for
+from kit import Case, Sim, free_ports, main, start, tgdata, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHOTS = pathlib.Path(os.environ.get("TG_BUILD") or ROOT / "build-test") / "screenshots"
 TOKEN = "a-token-of-the-test-4711"
+
+# Cards out of which something hangs.
+OUTSIDE = """[...document.querySelectorAll("section")].filter((e) => !e.querySelector(".scroll") &&
+  e.scrollWidth > e.clientWidth).map((e) => e.innerText)"""
 
 
 class Served(Case):
@@ -287,6 +291,7 @@ class Page(Served):
             light = sum(map(int, re.findall(r"\d+", ground)[:3])) > 3 * 128
             self.assertEqual(light, scheme == "light", ground)
             self.assertEqual(b.run(LOW_CONTRAST), [], scheme)
+            self.assertEqual(b.run(OUTSIDE), [], scheme)
             b.screenshot(SHOTS / f"{name}-{scheme}.png")
         self.assertEqual(b.run(UNLABELLED), [])
         b.resize(390, 844, mobile=True)
@@ -342,6 +347,20 @@ class Page(Served):
         self.assertIn("does not answer since", b.text("#notices"))
         self.assertIn(want, b.text("#tiles"))
         b.screenshot(SHOTS / "gone.png")
+
+    def test_an_open_breaker_says_why(self):
+        sim = Sim(self.dir / "dc", "--chats", "3", "--messages", "50", "--faults", "500=0.5")
+        self.addCleanup(sim.stop)
+        session = self.dir / "other.session"
+        self.login(session, sim.account(), sim.file)
+        b, port = self.browser, self.serve(
+            "extract", "--all", "--session", session, "--to", f"ndjson:{self.dir}/out", "--state",
+            self.state(), "--circuit-failures", "1", "--recovery-timeout", "5m", "--rate", "20")
+        self.open(port)
+        self.assertTrue(b.wait("document.querySelector('#trouble').innerText.includes('Not closed')"))
+        self.assertIn("(500)", b.text("#trouble"))
+        self.assertIn("Circuit breaker open", b.text("#notices"))
+        self.look(port, "breaker")
 
     def test_going_back_with_a_token(self):
         self.extracted()

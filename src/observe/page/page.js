@@ -267,11 +267,11 @@ function show_trouble(n, breakers) {
     ], waits.slice(0, 12)) : make("p", { class: "empty" }, "The server has named no wait.")),
     card("Circuit breakers", !kinds.length ? make("p", { class: "empty" }, "None has opened.")
       : make("div", {}, now.length ? table([
-        { title: "Not closed", wide: true, name: true, of: (b) => whose(b) },
+        { title: "Not closed", wide: true, name: true, of: (b) => make("div", {}, whose(b),
+          b.reason ? make("div", { class: "sub" }, b.reason) : null) },
         { title: "State", of: (b) => make("span", { class: `pill ${b.state === "open" ? "bad" :
           "warn"}` }, b.state.replace("_", " ")) },
         { title: "Since", num: true, of: (b) => b.minutes ? `${b.minutes} min` : "now" },
-        { title: "Why", of: (b) => b.reason },
       ], now.slice(0, 12)) : null, table([
       { title: "Kind", of: (k) => k.kind },
       { title: "State", of: (k) => make("span", { class: `pill ${k.open ? "bad" : "good"}` },
