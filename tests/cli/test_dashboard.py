@@ -357,7 +357,8 @@ class Page(Served):
             "extract", "--all", "--session", session, "--to", f"ndjson:{self.dir}/out", "--state",
             self.state(), "--circuit-failures", "1", "--recovery-timeout", "5m", "--rate", "20")
         self.open(port)
-        self.assertTrue(b.wait("document.querySelector('#trouble').innerText.includes('Not closed')"))
+        self.assertTrue(b.wait("document.querySelector('#trouble').innerText.includes("
+                               "'Not closed')"))
         self.assertIn("(500)", b.text("#trouble"))
         self.assertIn("Circuit breaker open", b.text("#notices"))
         self.look(port, "breaker")
