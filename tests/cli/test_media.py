@@ -217,7 +217,7 @@ class Trouble(MediaCase):
 
 
 class Kills(MediaCase):
-    sim_args = (*MediaCase.sim_args, "--latency-ms", "5")
+    sim_args = (*MediaCase.sim_args, "--latency-ms", "20")
 
     def test_kills_lose_no_file_and_leave_none_half(self):
         chats = self.sim.chats(self.sim.account())
@@ -226,10 +226,11 @@ class Kills(MediaCase):
                                                                "--checkpoint-interval", "20"))
         kills = 0
         for n in range(int(os.environ.get("TGDATA_TEST_KILLS", "5"))):
-            delay = 0.3 + n % 5 * 0.15
+            before = len(self.files())
             process = kit.start(*args, stdout=kit.subprocess.DEVNULL,
                                 stderr=kit.subprocess.DEVNULL)
-            time.sleep(delay)
+            kit.wait_for(lambda: len(self.files()) > before or process.poll() is not None)
+            time.sleep(n % 5 * 0.03)
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
