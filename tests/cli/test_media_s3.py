@@ -93,8 +93,10 @@ class ToS3(MediaCase):
                                more=("--batch-size", "20", "--checkpoint-interval", "20"))
         kills = 0
         for n in range(int(os.environ.get("TGDATA_TEST_KILLS", "5"))):
+            before = len(self.objects())
             process = kit.start(*args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(0.4 + n % 5 * 0.2)
+            kit.wait_for(lambda: len(self.objects()) > before or process.poll() is not None)
+            time.sleep(n % 5 * 0.05)
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
                 kills += 1
