@@ -166,6 +166,9 @@ void cli_close_account(struct tg_account *account);
 /** Makes an observer if the settings ask for one, which the log follows; else *ret is NULL. */
 tg_code cli_open_observer(struct cli *cli, struct tg_observer **ret,
                           struct tg_error *err) TG_MUST_CHECK;
+/** Unless it is told on the command line, listens where and as the file's first job would. */
+tg_code cli_listen_as(struct cli *cli, const struct tg_config_file *file,
+                      struct tg_error *err) TG_MUST_CHECK;
 /** The same for a page about a file's jobs, which shows the state of `state` or, if that is NULL,
  *  of the file's first job. @param file  NULL: there is none */
 tg_code cli_open_page(struct cli *cli, const struct tg_config_file *file, const char *state,

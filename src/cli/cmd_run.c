@@ -16,7 +16,7 @@
 
 struct own {
     const char *job;
-    bool json;
+    bool json, no_listen;
     int64_t progress, step;
 };
 
@@ -34,6 +34,10 @@ static const struct tg_option options[] = {
       .value = "WHICH",
       .help = "only that step of each job: its rows; whether they are complete (of jobs with "
               "verify: true); what is kept of its state (with archive_checkpoints)" },
+    { .name = "no-listen",
+      .type = TG_OPT_BOOL,
+      .offset = offsetof(struct own, no_listen),
+      .help = "do not listen, whatever the file says: for several runs at the same time" },
     CLI_PROGRESS_OPTION(struct own, progress),
     { .name = "json",
       .type = TG_OPT_BOOL,
@@ -71,6 +75,17 @@ struct jobs {
     } done;
 };
 
+static tg_code take_listen(const struct tg_config_file *file, struct tg_error *err)
+{
+    const struct tg_config_job *job;
+    tg_code code = TG_OK;
+
+    for (size_t i = 0; (job = tg_config_file_job(file, i)); i++)
+        for (size_t k = 0; code == TG_OK && k < job->n_accounts; k++)
+            code = tg_config_set(job->accounts[k], "listen", "", err);
+    return code;
+}
+
 static tg_code load(const struct cli *cli, struct tg_config_file **ret, struct tg_error *err)
 {
     tg_code code = cli_load_file(cli, cli->arg[0], ret, err);
@@ -84,6 +99,8 @@ static tg_code load(const struct cli *cli, struct tg_config_file **ret, struct t
         code = tg_fail(err, TG_UNSUPPORTED, "'%.200s' asks for what this build cannot do",
                        cli->arg[0]);
         tg_hint(err, "see the warnings above");
+    } else if (((const struct own *)cli->own)->no_listen) {
+        code = take_listen(*ret, err);
     }
     if (code != TG_OK)
         tg_config_file_free(*ret);

@@ -58,6 +58,23 @@ tg_code cli_open_observer(struct cli *cli, struct tg_observer **ret, struct tg_e
     return code;
 }
 
+tg_code cli_listen_as(struct cli *cli, const struct tg_config_file *file, struct tg_error *err)
+{
+    static const char *const how[] = { "listen", "listen-token-file" };
+    const struct tg_config_job *job = tg_config_file_job(file, 0);
+    tg_code code = TG_OK;
+
+    if (!job || tg_config_text(cli->config, "listen"))
+        return TG_OK;
+    for (size_t i = 0; code == TG_OK && i < TG_COUNT(how); i++)
+        if (tg_config_text(job->accounts[0], how[i]))
+            code = tg_config_set(cli->config, how[i], tg_config_text(job->accounts[0], how[i]),
+                                 err);
+    if (code == TG_OK && tg_config_flag(job->accounts[0], "listen-open"))
+        code = tg_config_set(cli->config, "listen-open", "yes", err);
+    return code;
+}
+
 tg_code cli_open_page(struct cli *cli, const struct tg_config_file *file, const char *state,
                       struct tg_observer **ret, struct tg_error *err)
 {

@@ -196,7 +196,8 @@ static const char *const step_word[RUN_STEPS] = { [RUN_EXTRACT] = "extract",
 static tg_code start_step(const struct daemon *d, struct run *run, struct tg_error *err)
 {
     const char *arg[] = { "run", d->cli->arg[1], "--job", run->job, "--step",
-                          step_word[run->step], "--json", "--progress", "none", NULL };
+                          step_word[run->step], "--json", "--no-listen", "--progress", "none",
+                          NULL };
     tg_code code;
 
     tg_buf_init(&run->out, OUT_MAX);
@@ -550,6 +551,8 @@ static tg_code run_file(struct cli *cli, const struct tg_scheduled_backfill *bac
                        cli->arg[1]);
         tg_hint(err, "see the warnings above");
     }
+    if (code == TG_OK && !backfill)
+        code = cli_listen_as(cli, d->file, err);
     if (code == TG_OK)
         code = cli_open_page(cli, d->file, NULL, &d->observer, err);
     hooks.observer = d->observer;

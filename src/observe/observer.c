@@ -337,11 +337,17 @@ static tg_code start_pushes(struct tg_observer *o, const struct tg_config *confi
     return code;
 }
 
+/* An empty address stands for none: so it takes away one that was given before. */
+static bool listens(const struct tg_monitor_settings *set)
+{
+    return set->listen && *set->listen;
+}
+
 bool tg_observer_wanted(const struct tg_config *config)
 {
     const struct tg_monitor_settings *set = &config->monitor;
 
-    return set->listen || set->metrics_endpoint || set->statsd || set->cloudwatch ||
+    return listens(set) || set->metrics_endpoint || set->statsd || set->cloudwatch ||
            set->alert_webhook || has_threshold(set) || tg_traces_wanted(set);
 }
 
@@ -372,7 +378,7 @@ tg_code tg_observer_new(const struct tg_config *config, struct tg_observer **ret
         code = start_alerts(o, config, err);
     if (code == TG_OK && tg_traces_wanted(set))
         code = start_traces(o, set, err);
-    if (code == TG_OK && set->listen)
+    if (code == TG_OK && listens(set))
         code = tg_observer_listen(o, set, err);
     if (code == TG_OK)
         code = start_pushes(o, config, err);

@@ -326,6 +326,25 @@ class Care(Scheduled):
         self.assertTrue(wait_for(lambda: 'tgdata_scheduled_total{name="other",outcome="ok"}' in
                                  get("/metrics")[1]), get("/metrics"))
 
+    def test_the_address_in_the_file_is_the_scheduler_s(self):
+        """Runs at the same time do not want it, too."""
+        port = free_ports(1)
+        keys = {"schedule": "every 1 second", "rate": "20", "batch_size": "20"}
+        path = self.write(("one", keys), ("two", {**keys, "account": "other"}),
+                          defaults=f"  max_running: 2\n  listen: {port}")
+        self.login(self.dir / "other.session", self.sim.accounts[1])
+        text = path.read_text().replace("accounts: {", f'accounts: {{other: {{session: "{self.dir}'
+                                        '/other.session"}, ')
+        path.write_text(text.replace("name: one\n", "name: one\n    account: me\n"))
+        self.begin(path)
+        self.await_runs(path, "one", 2)
+        self.await_runs(path, "two", 2)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            self.assertIn('tgdata_scheduled_total{name="one",outcome="ok"}',
+                          answer.read().decode())
+        self.assertEqual(self.history(path, "one", "failed") + self.history(path, "two", "failed"),
+                         [], self.logs())
+
     def test_mistakes_in_a_file(self):
         for keys, says in [({"schedule": "every 1 fortnight"}, "unit of time"),
                            ({"schedule": "every 1 hour", "time_zone": "Europe/Nowhere"}, "zone"),
